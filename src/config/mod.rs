@@ -1,0 +1,414 @@
+//! The configuration: as written ([`written`]), as checked (this file, filled by [`checked`]), and where
+//! secrets come from ([`sources`]).
+//!
+//! Everybody else uses the checked types of this file. A value here is already known to be sensible:
+//! durations are within their range, names refer to something that exists, secrets have been read.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::secret::Secret;
+
+pub mod checked;
+pub mod sources;
+pub mod written;
+
+/// A whole configuration after all checks.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from, for messages.
+    pub file: PathBuf,
+    /// This server's own name and folders.
+    pub server: Server,
+    /// The RADIUS door.
+    pub radius: Radius,
+    /// Bounds on held sign-ins.
+    pub limits: Limits,
+    /// Bounds on guessing and prompting.
+    pub throttle: Throttle,
+    /// Where primary credentials are checked, by name.
+    pub targets: BTreeMap<String, DirectoryTarget>,
+    /// Who carries second factors, by name.
+    pub providers: BTreeMap<String, NativeProvider>,
+    /// Where the audit goes besides the store.
+    pub audit: Audit,
+    /// The program's own log.
+    pub log: Log,
+    /// Where `GET /metrics` and `GET /health` are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// This server's own name and folders.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Name told to the cloud and written to the audit.
+    pub name: String,
+    /// The SQLite database of enrolled people and audit events.
+    pub store: PathBuf,
+    /// How long a stopping server waits for holds that are under way.
+    pub drain: Duration,
+}
+
+/// The RADIUS door.
+#[derive(Debug)]
+pub struct Radius {
+    /// Where Access-Requests and Status-Server are received.
+    pub listen: Vec<SocketAddr>,
+    /// Where Accounting-Requests and Status-Server are received.
+    pub accounting: Vec<SocketAddr>,
+    /// The configured clients.
+    pub clients: Vec<Arc<RadiusClient>>,
+}
+
+/// An inclusive range of addresses of one family. A single address and a CIDR block are ranges, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRange {
+    /// Lowest address.
+    pub first: IpAddr,
+    /// Highest address, of the same family.
+    pub last: IpAddr,
+}
+
+impl AddressRange {
+    /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        match (self.first, self.last, address) {
+            (IpAddr::V4(first), IpAddr::V4(last), IpAddr::V4(a)) => first <= a && a <= last,
+            (IpAddr::V6(first), IpAddr::V6(last), IpAddr::V6(a)) => first <= a && a <= last,
+            _ => false,
+        }
+    }
+
+    /// How many addresses lie above the first: the smaller, the more specific.
+    pub fn span(&self) -> u128 {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => u128::from(u32::from(last) - u32::from(first)),
+            (IpAddr::V6(first), IpAddr::V6(last)) => u128::from(last) - u128::from(first),
+            _ => u128::MAX,
+        }
+    }
+}
+
+/// A client as the sign-in sees it, whatever door it comes through.
+#[derive(Debug)]
+pub struct Client {
+    /// Its name in the configuration, the log and the metrics.
+    pub name: String,
+    /// The name that people see on their phone and admins in reports.
+    pub application: String,
+    /// Name of the target that checks the primary credential.
+    pub target: String,
+    /// Name of the provider of second factors.
+    pub provider: String,
+    /// From a request's arrival to its answer, at most.
+    pub answer_within: Duration,
+    /// What the client gets when `answer_within` is over.
+    pub on_deadline: OnDeadline,
+    /// How long an approval that came too late waits for the client's retry.
+    pub carry_over: Duration,
+    /// Held sign-ins through this client at once, at most.
+    pub held: usize,
+    /// Who may come in how.
+    pub policy: ClientPolicy,
+}
+
+/// What a client gets when its `answer_within` is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeadline {
+    /// An Access-Reject.
+    Reject,
+    /// Nothing, so that the client tries its next server.
+    Silence,
+}
+
+/// Who may come in through a client without a second factor. The default everywhere is: nobody.
+#[derive(Debug, Clone, Default)]
+pub struct ClientPolicy {
+    /// A person whom the directory knows and the store does not.
+    pub unknown_users: Lenience,
+    /// A person whose entry in the store is disabled.
+    pub disabled_users: Lenience,
+    /// Account names (sAMAccountName or UPN, compared without case) that pass on the password alone.
+    pub exempt_users: Vec<String>,
+    /// Distinguished names of groups whose members, nested ones too, pass on the password alone.
+    pub exempt_groups: Vec<String>,
+    /// Networks of the person's own address that pass on the password alone.
+    pub exempt_networks: Vec<AddressRange>,
+    /// Whether the password alone is enough while the provider cannot be reached.
+    pub provider_unreachable: Option<UnreachableRule>,
+}
+
+/// What happens to a person who cannot be asked for a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lenience {
+    /// Refused.
+    #[default]
+    Reject,
+    /// Let in on the password alone, as a named exemption.
+    PasswordOnly,
+}
+
+/// When an unreachable provider lets people in on the password alone.
+#[derive(Debug, Clone)]
+pub struct UnreachableRule {
+    /// The kinds of failure that it is good for.
+    pub classes: Vec<UnreachableClass>,
+    /// When it ends.
+    pub until: SystemTime,
+}
+
+/// Failures that happen before any prompt can have been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnreachableClass {
+    /// No connection to the provider.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The provider answered 5xx.
+    ServerError,
+    /// The provider answered 429.
+    RateLimited,
+}
+
+/// A RADIUS client: who it is on the wire, and its [`Client`] part.
+#[derive(Debug)]
+pub struct RadiusClient {
+    /// What the sign-in needs to know of it.
+    pub client: Arc<Client>,
+    /// Where its packets come from; the most specific range of all clients wins.
+    pub addresses: Vec<AddressRange>,
+    /// The shared secret (RFC 2865 section 3).
+    pub secret: Secret,
+    /// Whether its Access-Requests must carry a Message-Authenticator (CVE-2024-3596).
+    pub require_message_authenticator: Requirement,
+    /// Whether an unsigned Access-Request with Proxy-State is dropped, as FreeRADIUS does it.
+    pub limit_proxy_state: Requirement,
+    /// How long the reply to a request is kept for its retransmissions.
+    pub duplicate_window: Duration,
+    /// The attribute that holds the person's own address, if any (Calling-Station-Id, …).
+    pub person_address: Option<PersonAddress>,
+    /// Attributes added to each Access-Accept, already encoded, in order.
+    pub reply_attributes: Vec<ReplyAttribute>,
+    /// Text shown to a refused person; the same for every reason.
+    pub reject_message: Option<String>,
+    /// Packets per second from one source address, and the same again as a burst.
+    pub packets_per_second: u32,
+}
+
+/// A three-way requirement: always, once it has been seen, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement {
+    /// Required of each packet.
+    Yes,
+    /// Required from the first packet on that fulfilled it.
+    Auto,
+    /// Not required.
+    No,
+}
+
+/// Which attribute holds the address of the person's device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersonAddress {
+    /// Vendor number, or `None` for a standard attribute.
+    pub vendor: Option<u32>,
+    /// Attribute number.
+    pub number: u8,
+}
+
+/// An attribute of a reply, ready for the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyAttribute {
+    /// Attribute number; 26 for a vendor's, whose value then starts with the vendor number.
+    pub number: u8,
+    /// Its value, 1 to 253 octets.
+    pub value: Vec<u8>,
+}
+
+/// Bounds on held sign-ins. What is over a bound is refused with a reason of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Held sign-ins in all.
+    pub held: usize,
+    /// Held sign-ins of one person through all clients.
+    pub held_per_person: usize,
+}
+
+/// Bounds on guessing and prompting (rule 7 of the verdict).
+#[derive(Debug, Clone, Copy)]
+pub struct Throttle {
+    /// Wrong passwords for one person within `window`, before Anteroom stops asking the directory.
+    /// Must be below the directory's own lockout threshold.
+    pub failures_per_person: u32,
+    /// Wrong passwords from one address within `window`, whoever they were for.
+    pub failures_per_source: u32,
+    /// Over how long failures are counted.
+    pub window: Duration,
+    /// Prompts for one person within `prompt_window`.
+    pub prompts_per_person: u32,
+    /// Over how long prompts are counted.
+    pub prompt_window: Duration,
+    /// How long nobody is prompted again after a first denial; doubled with each further one.
+    pub denial_backoff: Duration,
+    /// How long a person is blocked after a fraud report.
+    pub fraud_block: Duration,
+}
+
+/// What kind of directory a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectoryKind {
+    /// Active Directory: sub-codes, `objectGUID`, rule-in-chain groups.
+    Ad,
+    /// Any other LDAP directory: `entryUUID`, `memberOf`.
+    Ldap,
+}
+
+/// An Active Directory or LDAP directory as a target.
+#[derive(Debug)]
+pub struct DirectoryTarget {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What kind it is.
+    pub kind: DirectoryKind,
+    /// Its servers in order of preference, or how to find them.
+    pub servers: Servers,
+    /// Extra certificate authorities in PEM; the system's own are used when there are none.
+    pub ca_file: Option<PathBuf>,
+    /// Where searches for people start.
+    pub base: String,
+    /// The service account: a DN, or for AD also a UPN or `DOMAIN\name`.
+    pub bind_name: String,
+    /// Its password.
+    pub bind_password: Secret,
+    /// NetBIOS domain names that may stand before a backslash; empty: any is taken as this directory's.
+    pub domains: Vec<String>,
+    /// Attributes that hold the bare login name. AD: `sAMAccountName`; else `uid`.
+    pub name_attributes: Vec<String>,
+    /// Attributes that hold a name with an `@`. AD: `userPrincipalName`; else `mail`.
+    pub at_attributes: Vec<String>,
+    /// The attribute that never changes. AD: `objectGUID`; else `entryUUID`.
+    pub unique_id: String,
+    /// A filter that every person must match, in parentheses, or none.
+    pub filter: Option<String>,
+    /// Time for one connection to be made, TLS included.
+    pub connect_timeout: Duration,
+    /// Time for one operation.
+    pub timeout: Duration,
+    /// Connections to one server for user binds, at most; as many again for searches.
+    pub connections: usize,
+    /// Bind people whose DN the store knows without searching for them first.
+    pub dn_from_store: bool,
+}
+
+/// Which servers a directory has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Servers {
+    /// Named one by one.
+    Listed(Vec<ServerUrl>),
+    /// Found by DNS SRV `_ldap._tcp.dc._msdcs.DOMAIN`, with LDAPS or StartTLS as given.
+    Dns {
+        /// The AD domain's DNS name.
+        domain: String,
+        /// How the found servers are spoken to.
+        security: Security,
+    },
+}
+
+/// One directory server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerUrl {
+    /// Host name or address without brackets: also the name its certificate must carry.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+}
+
+/// How a directory connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// TLS from the first octet (`ldaps://`).
+    Ldaps,
+    /// TLS after the StartTLS operation (`ldap://`, the default for it).
+    StartTls,
+    /// No protection; only for a loopback address (`ldap://` with `plaintext = true`).
+    Plaintext,
+}
+
+/// A cloud that speaks Anteroom's own protocol (`docs/native-protocol.md`).
+#[derive(Debug)]
+pub struct NativeProvider {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Base address, `https://…`; `http://` only for a loopback address.
+    pub url: String,
+    /// Extra certificate authorities in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How requests are authenticated.
+    pub authentication: NativeAuthentication,
+    /// Time for one request, connection included.
+    pub timeout: Duration,
+    /// Which optional facts about a person are sent.
+    pub send: SendFields,
+}
+
+/// How Anteroom authenticates to a native provider.
+#[derive(Debug)]
+pub enum NativeAuthentication {
+    /// Each request signed with HMAC-SHA256.
+    Signed {
+        /// Which key.
+        key_id: String,
+        /// The key, at least 32 octets.
+        key: Secret,
+    },
+    /// A client certificate.
+    Certificate {
+        /// Certificate chain in PEM.
+        certificate: PathBuf,
+        /// Its private key in PEM.
+        key: PathBuf,
+    },
+}
+
+/// Which optional facts leave the house. All on by default; each can be switched off.
+#[derive(Debug, Clone, Copy)]
+pub struct SendFields {
+    /// First and last name.
+    pub names: bool,
+    /// E-mail address.
+    pub email: bool,
+    /// Phone numbers. Without them calls and texts cannot be made.
+    pub phone: bool,
+    /// The address the person comes from.
+    pub person_address: bool,
+}
+
+/// Where audit events go besides the store.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// A file of JSON lines, if wanted.
+    pub file: Option<PathBuf>,
+}
+
+/// The program's own log, on standard error.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// A `tracing` filter such as `info` or `anteroom::radius=debug,info`.
+    pub level: String,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text each.
+    Text,
+    /// One JSON object each.
+    Json,
+}

@@ -1,0 +1,4 @@
+//! Not written yet.
+
+pub mod directory;
+pub mod phone;

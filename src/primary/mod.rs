@@ -1,0 +1,159 @@
+//! The first credential: who is this person, and is the password right?
+//!
+//! [`check`] is the one maker of [`PrimaryPassed`]. It refuses an empty password before any directory
+//! sees one (real AD answers *success* to it) and turns only [`Finding::Right`] into a proof.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+
+use crate::secret::Secret;
+
+pub mod directory;
+pub mod groups;
+pub mod locate;
+pub mod names;
+
+/// A person as the directory knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What never changes: objectGUID in its usual text form, lower case, or entryUUID.
+    pub unique_id: String,
+    /// The account name (sAMAccountName, uid).
+    pub name: String,
+    /// The name with an `@`, where there is one.
+    pub upn: Option<String>,
+    /// Distinguished name as the directory gave it.
+    pub dn: String,
+}
+
+/// Why a name did not become an [`Identity`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentifyError {
+    /// Nobody has that name.
+    Unknown,
+    /// More than one person has it.
+    Ambiguous,
+    /// The directory could not say.
+    Fault(Fault),
+}
+
+/// Why the directory could not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// No server could be reached in time.
+    Unreachable,
+    /// A server answered that it does not want to (busy, unavailable, unwilling, referral, not allowed).
+    Refused {
+        /// LDAP result code (RFC 4511 section 4.1.9).
+        code: u32,
+    },
+    /// A server answered something that is no answer to our question.
+    Garbled,
+    /// The person's deadline passed first.
+    Deadline,
+}
+
+/// What the target said to a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The credential is right and the account may sign in.
+    Right,
+    /// It is not, or the account may not.
+    Wrong(Refusal),
+    /// The target could not say.
+    Fault(Fault),
+}
+
+/// Why a target refused a credential. AD's sub-codes where it gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// 52e, or 49 without a sub-code.
+    WrongPassword,
+    /// 525.
+    NoSuchUser,
+    /// 530.
+    LogonHours,
+    /// 531.
+    Workstation,
+    /// 532.
+    PasswordExpired,
+    /// 533.
+    Disabled,
+    /// 701.
+    AccountExpired,
+    /// 773.
+    MustChangePassword,
+    /// 775.
+    LockedOut,
+    /// 52f and any other sub-code.
+    Restricted,
+}
+
+impl Refusal {
+    /// Every one, for tables and tests.
+    pub const ALL: [Refusal; 10] = [
+        Refusal::WrongPassword,
+        Refusal::NoSuchUser,
+        Refusal::LogonHours,
+        Refusal::Workstation,
+        Refusal::PasswordExpired,
+        Refusal::Disabled,
+        Refusal::AccountExpired,
+        Refusal::MustChangePassword,
+        Refusal::LockedOut,
+        Refusal::Restricted,
+    ];
+}
+
+/// A place where primary credentials are checked. One a client, never one for the whole server.
+pub trait Primary: Send + Sync {
+    /// Finds out who the typed name is, before any password is tried.
+    fn identify<'a>(&'a self, typed: &'a str, deadline: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>>;
+
+    /// Tries the password of `who`. Never called with an empty one.
+    fn try_password<'a>(&'a self, who: &'a Identity, password: &'a Secret, deadline: Instant)
+    -> BoxFuture<'a, Finding>;
+
+    /// Whether `who` is a member, nested memberships included, of any of `groups` (distinguished names).
+    fn member_of_any<'a>(
+        &'a self,
+        who: &'a Identity,
+        groups: &'a [String],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>>;
+}
+
+/// Proof that the primary credential of this very person was right.
+#[derive(Debug)]
+pub struct PrimaryPassed {
+    who: Arc<Identity>,
+}
+
+impl PrimaryPassed {
+    /// Whose credential it was.
+    pub fn who(&self) -> &Identity {
+        &self.who
+    }
+}
+
+/// Checks the primary credential: the one maker of [`PrimaryPassed`].
+///
+/// # Errors
+/// A [`Finding`] that is not [`Finding::Right`]. An empty password is [`Refusal::WrongPassword`] without
+/// any question to the directory.
+pub async fn check(
+    target: &dyn Primary,
+    who: &Arc<Identity>,
+    password: &Secret,
+    deadline: Instant,
+) -> Result<PrimaryPassed, Finding> {
+    if password.is_empty() {
+        return Err(Finding::Wrong(Refusal::WrongPassword));
+    }
+    match target.try_password(who, password, deadline).await {
+        Finding::Right => Ok(PrimaryPassed { who: Arc::clone(who) }),
+        other => Err(other),
+    }
+}

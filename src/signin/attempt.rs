@@ -1,0 +1,93 @@
+//! One request to come in, as a value that knows no protocol: who, with which credential, from where,
+//! through which client.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Client;
+use crate::secret::Secret;
+
+/// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SignInId([u8; 12]);
+
+impl SignInId {
+    /// Made from 12 random octets.
+    pub fn new(random: [u8; 12]) -> Self {
+        SignInId(random)
+    }
+}
+
+impl fmt::Display for SignInId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl fmt::Debug for SignInId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Through which door a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// An Access-Request.
+    Radius,
+    /// A bind.
+    Ldap,
+}
+
+impl Door {
+    /// The word in logs and audit events.
+    pub fn word(self) -> &'static str {
+        match self {
+            Door::Radius => "radius",
+            Door::Ldap => "ldap",
+        }
+    }
+}
+
+/// Why a request that was admitted can not even be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// There is no password in it that we can check.
+    NoPassword,
+    /// The password is empty (RFC 4513 section 5.1.2: an empty password is no proof).
+    EmptyPassword,
+    /// The name is missing, empty, too long, or not UTF-8, or has control characters.
+    BadName,
+    /// The password is longer than the protocol allows, or its hiding is broken.
+    BadPassword,
+}
+
+/// One request to come in.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Identifier of this sign-in.
+    pub id: SignInId,
+    /// Through which door.
+    pub door: Door,
+    /// Through which client, with its policy.
+    pub client: Arc<Client>,
+    /// The name as the person typed it (lossy where it was not UTF-8, and then `credential` says so).
+    pub name: String,
+    /// What was given as proof, or why there is nothing to try.
+    pub credential: Result<Secret, Unusable>,
+    /// Address of the client itself.
+    pub source: IpAddr,
+    /// Address of the person's device, where the client told it.
+    pub person_address: Option<IpAddr>,
+    /// When the request arrived.
+    pub received: Instant,
+}
+
+impl Attempt {
+    /// When the answer must be on its way.
+    pub fn deadline(&self) -> Instant {
+        self.received.checked_add(self.client.answer_within).unwrap_or_else(|| self.received + Duration::from_secs(60))
+    }
+}

@@ -1,0 +1,19 @@
+//! The heart: what happens to a sign-in, whatever door it came through.
+//!
+//! ```text
+//! Attempt ─ enter: identify ─ join a pending hold?  ──yes──▶ wait for its outcome
+//!                               │ no: lead
+//!                               ▼
+//!           flow: throttle ─ primary ─ policy ─ factor (hold) ─▶ Outcome ─▶ audit ─▶ every waiter
+//! ```
+//!
+//! Nothing here knows RADIUS or LDAP, and nothing here knows a provider or a directory: they come in as
+//! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
+
+pub mod attempt;
+pub mod flow;
+pub mod outcome;
+pub mod pending;
+pub mod policy;
+pub mod proof;
+pub mod throttle;

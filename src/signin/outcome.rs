@@ -1,0 +1,306 @@
+//! How a sign-in ends: verdict and reason; the outside and the inside voice.
+//!
+//! The client hears the [`Verdict`] only: what it sees for a wrong password, an unknown user, a blocked user
+//! and a denied prompt is the same. The audit, the log, the metrics and the admin hear the [`Reason`].
+
+use std::fmt;
+
+use crate::factor;
+use crate::primary;
+use crate::signin::attempt::Unusable;
+use crate::signin::policy::Exemption;
+use crate::signin::proof::{PrimaryPassed, SecondPassed};
+
+/// The outside voice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Come in.
+    Accept,
+    /// Stay out.
+    Reject,
+    /// No answer at all.
+    Discard,
+}
+
+impl Verdict {
+    /// The word in logs, metrics and audit events.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Accept => "accept",
+            Verdict::Reject => "reject",
+            Verdict::Discard => "discard",
+        }
+    }
+}
+
+/// An acceptance. It cannot be built without both proofs, and they must be of one person.
+#[derive(Debug)]
+pub struct Accept {
+    primary: PrimaryPassed,
+    second: SecondPassed,
+}
+
+impl Accept {
+    /// Joins the two proofs.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`] when they speak of different people, which would be a mistake of ours.
+    pub fn new(primary: PrimaryPassed, second: SecondPassed) -> Result<Self, Reason> {
+        if primary.who().unique_id == second.unique_id() {
+            Ok(Accept { primary, second })
+        } else {
+            Err(Reason::Internal)
+        }
+    }
+
+    /// The first proof.
+    pub fn primary(&self) -> &PrimaryPassed {
+        &self.primary
+    }
+
+    /// The second proof.
+    pub fn second(&self) -> &SecondPassed {
+        &self.second
+    }
+}
+
+/// The end of a sign-in.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// Both proofs were given.
+    Accept(Accept),
+    /// They were not.
+    Reject(Reason),
+    /// They were not, and the client shall hear nothing.
+    Discard(Reason),
+}
+
+impl Outcome {
+    /// What the client hears.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Outcome::Accept(_) => Verdict::Accept,
+            Outcome::Reject(_) => Verdict::Reject,
+            Outcome::Discard(_) => Verdict::Discard,
+        }
+    }
+
+    /// What the admin hears.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Outcome::Accept(accept) => match accept.second() {
+                SecondPassed::Approved(_) => Reason::Approved,
+                SecondPassed::Exempt(exempted) => Reason::from_exemption(exempted.rule()),
+            },
+            Outcome::Reject(reason) | Outcome::Discard(reason) => *reason,
+        }
+    }
+}
+
+/// Declares the reasons once: variant, code, and what an admin can do about it.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $advice:literal;)*) => {
+        /// Why a sign-in ended as it did. The audit row, the log line and the metric label use the same code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
+
+            /// The code in the audit, the log, the metrics and the documentation.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code,)* }
+            }
+
+            /// What it means and what an admin can do.
+            pub fn advice(self) -> &'static str {
+                match self { $(Reason::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Password right, prompt approved.
+    Approved = "approved", "the password was right and the prompt was approved";
+    /// [`Exemption::ExemptUser`].
+    ExemptUser = "exempt_user", "let in without a second factor: the client's exempt_users names the account";
+    /// [`Exemption::ExemptGroup`].
+    ExemptGroup = "exempt_group", "let in without a second factor: member of one of the client's exempt_groups";
+    /// [`Exemption::ExemptNetwork`].
+    ExemptNetwork = "exempt_network", "let in without a second factor: the person's address is in exempt_networks";
+    /// [`Exemption::NotEnrolled`].
+    NotEnrolledExempt = "not_enrolled_exempt", "let in without a second factor: not in the user store, and the client says unknown_users = \"password_only\"";
+    /// [`Exemption::UserDisabled`].
+    UserDisabledExempt = "user_disabled_exempt", "let in without a second factor: disabled in the user store, and the client says disabled_users = \"password_only\"";
+    /// [`Exemption::ProviderUnreachable`].
+    ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
+    /// No password that we can check.
+    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
+    /// Empty password.
+    EmptyPassword = "empty_password", "the password was empty; the directory was not asked";
+    /// The name cannot be one.
+    BadName = "bad_name", "the user name is missing, too long, not UTF-8, or has control characters";
+    /// The password cannot be one.
+    BadPassword = "bad_password", "the password cannot be read; the shared secret of the client is probably not ours";
+    /// The directory does not know the name.
+    UnknownUser = "unknown_user", "no account in the directory has that name; see the target's base, filter and name attributes";
+    /// The directory knows several.
+    AmbiguousUser = "ambiguous_user", "more than one account in the directory has that name; sign in with the UPN or DOMAIN\\name";
+    /// Wrong password.
+    WrongPassword = "wrong_password", "the directory says that the password is wrong (52e)";
+    /// 530.
+    LogonHours = "logon_hours", "the account may not sign in at this hour (530)";
+    /// 531.
+    Workstation = "workstation", "the account may sign in at named workstations only (531)";
+    /// 532.
+    PasswordExpired = "password_expired", "the password was right but has expired (532)";
+    /// 533.
+    AccountDisabled = "account_disabled", "the account is disabled in the directory (533)";
+    /// 701.
+    AccountExpired = "account_expired", "the account has expired (701)";
+    /// 773.
+    MustChangePassword = "must_change_password", "the password was right but must be changed first (773)";
+    /// 775.
+    AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
+    /// Any other sub-code.
+    AccountRestricted = "account_restricted", "the directory does not let this account sign in this way (52f or another restriction)";
+    /// No directory server answered.
+    DirectoryUnreachable = "directory_unreachable", "no server of the target answered; run `anteroom check`";
+    /// A directory server did not want to.
+    DirectoryRefused = "directory_refused", "a directory server refused the operation; see the log for its result code, and the service account's rights";
+    /// A directory server spoke nonsense.
+    DirectoryGarbled = "directory_garbled", "a directory server gave an answer that is none; see the log";
+    /// Not in the user store.
+    NotEnrolled = "not_enrolled", "the password was right but the person is not in the user store; `anteroom user add`";
+    /// Disabled in the user store.
+    UserDisabled = "user_disabled", "the password was right but the person is disabled in the user store; `anteroom user enable`";
+    /// Blocked in the user store.
+    Blocked = "blocked", "the person is blocked, by an admin or after a fraud report; `anteroom user show`";
+    /// No way to ask.
+    NoMethod = "no_method", "the person's method needs a device or a phone number that the user store does not have; `anteroom user set`";
+    /// Too many wrong passwords for the person.
+    ThrottledPerson = "throttled_person", "too many wrong passwords for this person; the directory was not asked, so that its lockout does not trip";
+    /// Too many wrong passwords from the address.
+    ThrottledSource = "throttled_source", "too many wrong passwords from this address; the directory was not asked";
+    /// Too many prompts, or too soon after a denial.
+    PromptLimited = "prompt_limited", "the person was prompted too often, or denied a prompt just now; nobody was prompted";
+    /// The person said no.
+    Denied = "denied", "the person denied the prompt";
+    /// The person reported fraud.
+    Fraud = "fraud", "the person reported fraud and is blocked now; their password is probably known to somebody else";
+    /// Nobody answered the prompt.
+    Expired = "expired", "nobody answered the prompt in time";
+    /// The prompt did not arrive.
+    Undeliverable = "undeliverable", "the prompt could not be delivered; check the person's device and phone number";
+    /// The provider wants a code.
+    NeedsCode = "needs_code", "the provider wants a typed code, which this client cannot give";
+    /// The provider cannot be reached.
+    ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
+    /// The provider was lost in the middle.
+    ProviderLost = "provider_lost", "the connection to the provider broke after the prompt may have been sent";
+    /// The provider refused us.
+    ProviderRefused = "provider_refused", "the provider refused our credentials or our request; run `anteroom check`";
+    /// The provider spoke nonsense.
+    ProviderGarbled = "provider_garbled", "the provider gave an answer that is none; see the log";
+    /// `answer_within` is over.
+    Deadline = "deadline", "the sign-in was not finished within answer_within";
+    /// Nobody is left to receive the answer.
+    ClientGone = "client_gone", "the client gave up: connection closed, or the request was superseded";
+    /// The table of held sign-ins is full.
+    OverHeld = "over_held", "too many sign-ins are held; see limits.held";
+    /// The client's share is full.
+    OverHeldClient = "over_held_client", "too many sign-ins are held through this client; see its held";
+    /// The person's share is full.
+    OverHeldPerson = "over_held_person", "too many sign-ins of this person are held; see limits.held_per_person";
+    /// The user store is away.
+    StoreUnavailable = "store_unavailable", "the user store cannot be read; see the log";
+    /// The server is stopping.
+    ShuttingDown = "shutting_down", "the server is stopping";
+    /// A mistake of ours.
+    Internal = "internal_error", "a mistake in Anteroom; see the log and please report it";
+}
+
+impl Reason {
+    /// The reason of an exempted Accept.
+    pub fn from_exemption(rule: Exemption) -> Self {
+        match rule {
+            Exemption::ExemptUser => Reason::ExemptUser,
+            Exemption::ExemptGroup => Reason::ExemptGroup,
+            Exemption::ExemptNetwork => Reason::ExemptNetwork,
+            Exemption::NotEnrolled => Reason::NotEnrolledExempt,
+            Exemption::UserDisabled => Reason::UserDisabledExempt,
+            Exemption::ProviderUnreachable => Reason::ProviderUnreachableExempt,
+        }
+    }
+
+    /// The reason for a request with nothing to try.
+    pub fn from_unusable(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::NoPassword => Reason::NoPassword,
+            Unusable::EmptyPassword => Reason::EmptyPassword,
+            Unusable::BadName => Reason::BadName,
+            Unusable::BadPassword => Reason::BadPassword,
+        }
+    }
+
+    /// The reason for a name that is nobody's.
+    pub fn from_identify(error: &primary::IdentifyError) -> Self {
+        match error {
+            primary::IdentifyError::Unknown => Reason::UnknownUser,
+            primary::IdentifyError::Ambiguous => Reason::AmbiguousUser,
+            primary::IdentifyError::Fault(fault) => Reason::from_fault(fault),
+        }
+    }
+
+    /// The reason for a directory that cannot say.
+    pub fn from_fault(fault: &primary::Fault) -> Self {
+        match fault {
+            primary::Fault::Unreachable => Reason::DirectoryUnreachable,
+            primary::Fault::Refused { .. } => Reason::DirectoryRefused,
+            primary::Fault::Garbled => Reason::DirectoryGarbled,
+            primary::Fault::Deadline => Reason::Deadline,
+        }
+    }
+
+    /// The reason for a credential that the target refused.
+    pub fn from_primary(refusal: primary::Refusal) -> Self {
+        match refusal {
+            primary::Refusal::WrongPassword => Reason::WrongPassword,
+            primary::Refusal::NoSuchUser => Reason::UnknownUser,
+            primary::Refusal::LogonHours => Reason::LogonHours,
+            primary::Refusal::Workstation => Reason::Workstation,
+            primary::Refusal::PasswordExpired => Reason::PasswordExpired,
+            primary::Refusal::Disabled => Reason::AccountDisabled,
+            primary::Refusal::AccountExpired => Reason::AccountExpired,
+            primary::Refusal::MustChangePassword => Reason::MustChangePassword,
+            primary::Refusal::LockedOut => Reason::AccountLocked,
+            primary::Refusal::Restricted => Reason::AccountRestricted,
+        }
+    }
+
+    /// The reason for a factor that was not approved.
+    pub fn from_factor(refusal: factor::Refusal) -> Self {
+        match refusal {
+            factor::Refusal::Denied => Reason::Denied,
+            factor::Refusal::Fraud => Reason::Fraud,
+            factor::Refusal::Expired => Reason::Expired,
+            factor::Refusal::Undeliverable => Reason::Undeliverable,
+            factor::Refusal::NeedsCode => Reason::NeedsCode,
+            factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
+            factor::Refusal::Lost => Reason::ProviderLost,
+            factor::Refusal::Misconfigured => Reason::ProviderRefused,
+            factor::Refusal::Garbled => Reason::ProviderGarbled,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

@@ -1,0 +1,153 @@
+//! Whether a second factor is due: facts in; reject, exempt or due out. Pure.
+//!
+//! The only maker of [`Exempted`]. Every exemption has a name and is off unless the client's section
+//! switches it on; there is no catch-all.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use crate::config::{ClientPolicy, Lenience};
+use crate::factor;
+use crate::primary::Identity;
+use crate::signin::outcome::Reason;
+use crate::users::model::{Method, Person};
+
+/// The rules that let somebody in without a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Exemption {
+    /// `exempt_users` names the account.
+    ExemptUser,
+    /// The person is a member of one of `exempt_groups`.
+    ExemptGroup,
+    /// The person's own address is in one of `exempt_networks`.
+    ExemptNetwork,
+    /// The person is not in the store, and the client says `unknown_users = "password_only"`.
+    NotEnrolled,
+    /// The person is disabled in the store, and the client says `disabled_users = "password_only"`.
+    UserDisabled,
+    /// The provider cannot be reached, and the client's rule covers that kind of failure now.
+    ProviderUnreachable,
+}
+
+impl Exemption {
+    /// Every one, for tables and tests.
+    pub const ALL: [Exemption; 6] = [
+        Exemption::ExemptUser,
+        Exemption::ExemptGroup,
+        Exemption::ExemptNetwork,
+        Exemption::NotEnrolled,
+        Exemption::UserDisabled,
+        Exemption::ProviderUnreachable,
+    ];
+}
+
+/// Proof that a named rule exempts this very person.
+#[derive(Debug)]
+pub struct Exempted {
+    rule: Exemption,
+    unique_id: String,
+}
+
+impl Exempted {
+    fn new(rule: Exemption, who: &Identity) -> Self {
+        Exempted { rule, unique_id: who.unique_id.clone() }
+    }
+
+    /// Which rule.
+    pub fn rule(&self) -> Exemption {
+        self.rule
+    }
+
+    /// Whom it exempts.
+    pub fn unique_id(&self) -> &str {
+        &self.unique_id
+    }
+}
+
+/// What is known when the primary credential has passed.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The person in the directory.
+    pub who: &'a Identity,
+    /// The person in the store, if enrolled.
+    pub person: Option<&'a Person>,
+    /// Whether the directory says that they are in one of the client's `exempt_groups`.
+    pub in_exempt_group: bool,
+    /// Address of their device, where the client told it.
+    pub person_address: Option<IpAddr>,
+    /// Wall-clock time.
+    pub now: SystemTime,
+}
+
+/// What policy makes of the facts.
+#[derive(Debug)]
+pub enum Decision {
+    /// No, for this reason.
+    Reject(Reason),
+    /// Yes, without a second factor, by this rule.
+    Exempt(Exempted),
+    /// Ask, this way.
+    Due(Method),
+}
+
+/// Decides whether a second factor is due. A block comes before every exemption.
+pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
+    if facts.person.and_then(|person| person.blocked_until).is_some_and(|until| facts.now < until) {
+        return Decision::Reject(Reason::Blocked);
+    }
+    if let Some(rule) = standing_exemption(policy, facts) {
+        return Decision::Exempt(Exempted::new(rule, facts.who));
+    }
+    let Some(person) = facts.person else {
+        return match policy.unknown_users {
+            Lenience::Reject => Decision::Reject(Reason::NotEnrolled),
+            Lenience::PasswordOnly => Decision::Exempt(Exempted::new(Exemption::NotEnrolled, facts.who)),
+        };
+    };
+    if !person.enabled {
+        return match policy.disabled_users {
+            Lenience::Reject => Decision::Reject(Reason::UserDisabled),
+            Lenience::PasswordOnly => Decision::Exempt(Exempted::new(Exemption::UserDisabled, facts.who)),
+        };
+    }
+    let reachable = match person.method {
+        Method::Push => person.device_token.is_some(),
+        Method::Call | Method::SmsReply => person.phone.is_some(),
+    };
+    if reachable { Decision::Due(person.method) } else { Decision::Reject(Reason::NoMethod) }
+}
+
+/// Exemptions that hold whether or not the person is enrolled.
+fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exemption> {
+    let same = |listed: &String, name: &str| listed.to_lowercase() == name.to_lowercase();
+    let named = policy
+        .exempt_users
+        .iter()
+        .any(|listed| same(listed, &facts.who.name) || facts.who.upn.as_deref().is_some_and(|upn| same(listed, upn)));
+    let inside = |address: IpAddr| policy.exempt_networks.iter().any(|network| network.contains(address));
+    if named {
+        Some(Exemption::ExemptUser)
+    } else if facts.in_exempt_group {
+        Some(Exemption::ExemptGroup)
+    } else if facts.person_address.is_some_and(inside) {
+        Some(Exemption::ExemptNetwork)
+    } else {
+        None
+    }
+}
+
+/// What a refused factor means: an exemption where the client's rule covers this very failure now, else
+/// the reason. A failure after the prompt may have been sent is never an exemption.
+///
+/// # Errors
+/// The reason for the rejection.
+pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, refusal: factor::Refusal) -> Result<Exempted, Reason> {
+    if let factor::Refusal::Unreachable(class) = refusal
+        && let Some(rule) = &policy.provider_unreachable
+        && rule.classes.contains(&class)
+        && facts.now < rule.until
+    {
+        return Ok(Exempted::new(Exemption::ProviderUnreachable, facts.who));
+    }
+    Err(Reason::from_factor(refusal))
+}

@@ -1,0 +1,5 @@
+//! Not written yet.
+
+pub mod health;
+pub mod logs;
+pub mod metrics;

@@ -1,0 +1,64 @@
+//! What the rest of the program asks of the user database.
+//!
+//! [`crate::users::sqlite`] is the embedded implementation; the tests bring one in memory, and one suite
+//! runs against every implementation.
+
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+
+use crate::audit::Event;
+use crate::users::model::Person;
+
+/// Why the store could not answer. Never carries a value of a row.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The file or server cannot be reached, opened or written.
+    Unavailable(String),
+    /// Another person already has this unique id or name.
+    Conflict(String),
+    /// The data is of a newer program or damaged.
+    Unusable(String),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Unavailable(why) => write!(f, "the user store cannot be used: {why}"),
+            StoreError::Conflict(why) => write!(f, "conflict in the user store: {why}"),
+            StoreError::Unusable(why) => write!(f, "the user store is unusable: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The result of a question to the store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// The user database.
+pub trait Store: Send + Sync {
+    /// The person with this unique id: one indexed read, never waiting for a writer.
+    fn person<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>>;
+
+    /// The person with this login name or UPN, compared without case. `Conflict` if there are several.
+    fn person_named<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>>;
+
+    /// Up to `limit` people in order of name, after the name `after`.
+    fn people<'a>(&'a self, after: &'a str, limit: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>>;
+
+    /// Adds a person, or `Conflict`.
+    fn add<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Replaces the person with the same unique id; `false` if there is none.
+    fn replace<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Removes a person; `false` if there is none.
+    fn remove<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Blocks a person until then (or unblocks with `None`); `false` if there is none.
+    fn block<'a>(&'a self, unique_id: &'a str, until: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Appends audit events, all or none.
+    fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>>;
+}
