@@ -64,3 +64,9 @@ pub struct Steps {
     /// From the request's arrival to the end.
     pub total: Duration,
 }
+
+/// Where sign-ins end: the audit in the service, a recorder in tests.
+pub trait Ledger: Send + Sync {
+    /// Takes the one event of a sign-in. Never blocks, never fails the sign-in.
+    fn finish(&self, event: Event);
+}

@@ -108,8 +108,11 @@ pub struct Client {
     pub answer_within: Duration,
     /// What the client gets when `answer_within` is over.
     pub on_deadline: OnDeadline,
-    /// How long an approval that came too late waits for the client's retry.
+    /// How long an approval that came too late waits for the client's retry; zero: not at all.
     pub carry_over: Duration,
+    /// After this long without a packet the client may have given up, so that an approval which comes now
+    /// carries over. An approval that comes sooner has been delivered and is good for nothing more.
+    pub gives_up_after: Duration,
     /// Held sign-ins through this client at once, at most.
     pub held: usize,
     /// Who may come in how.
@@ -235,6 +238,9 @@ pub struct Limits {
     pub held: usize,
     /// Held sign-ins of one person through all clients.
     pub held_per_person: usize,
+    /// Sign-ins that wait for a directory at once. What is over it gets no answer, so that clients ask their
+    /// next server and the backlog never grows beyond what a directory does in about a second.
+    pub at_directory: usize,
 }
 
 /// Bounds on guessing and prompting (rule 7 of the verdict).

@@ -1,1 +1,274 @@
-//! Not written yet.
+//! One sign-in, top to bottom: throttle, primary, policy, factor, outcome.
+//!
+//! Each step is a named call, each way out is a value; no line here sends, counts or logs a verdict. No lock is
+//! held across a wait. Dropping the flow at any wait is safe: the provider cancels its prompt, the throttle
+//! settles its permit, and the caller's guard leaves the audit event.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::audit::Steps;
+use crate::factor;
+use crate::primary::{self, Finding, IdentifyError, Identity, Refusal};
+use crate::signin::attempt::Attempt;
+use crate::signin::outcome::{Accept, Outcome, Reason};
+use crate::signin::pending::{Lead, lock};
+use crate::signin::policy::{self, Decision, Facts};
+use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
+use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::throttle::{Guess, Permit};
+use crate::users::model::{Method, Person};
+
+/// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
+const PROMPT_MARGIN: Duration = Duration::from_millis(250);
+
+/// What the audit shall know of the way.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    pub(super) primary: Option<&'static str>,
+    pub(super) factor: Option<&'static str>,
+    pub(super) method: Option<Method>,
+    pub(super) steps: Steps,
+}
+
+/// Who is it? Asked before any password is tried, and before any hold is looked for.
+pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
+    let target = target(sign_ins, attempt)?;
+    if target.dn_from_store
+        && let Ok(Some(person)) = sign_ins.deps.store.person_named(&attempt.name).await
+        && let Some(dn) = person.dn
+    {
+        return Ok(Identity { unique_id: person.unique_id, name: person.name, upn: person.upn, dn });
+    }
+    // The store is a shortcut here; when it is away the directory knows, too.
+    target.primary.identify(&attempt.name, attempt.deadline()).await.map_err(|error| {
+        if let IdentifyError::Fault(fault) = &error {
+            tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot say who it is");
+        }
+        Reason::from_identify(&error)
+    })
+}
+
+/// One sign-in of an identified person, top to bottom.
+pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
+    match run(sign_ins, ending, lead).await {
+        Ok(accept) => Outcome::Accept(accept),
+        Err(reason) => Outcome::Reject(reason),
+    }
+}
+
+async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Accept, Reason> {
+    let primary = Box::pin(check_password(sign_ins, ending)).await?;
+
+    let began = now();
+    let person = Box::pin(look_up(sign_ins, ending, &primary)).await?;
+    let decision = person.decide(ending);
+    ending.trail.steps.policy = Some(now().saturating_duration_since(began));
+
+    let second = match decision {
+        Decision::Reject(reason) => return Err(reason),
+        Decision::Exempt(exempted) => SecondPassed::Exempt(exempted),
+        Decision::Due(method) => {
+            let began = now();
+            let held = hold(sign_ins, ending, lead, &person, method).await;
+            ending.trail.steps.factor = Some(now().saturating_duration_since(began));
+            held?
+        }
+    };
+    Accept::new(primary, second)
+}
+
+fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
+    sign_ins.deps.targets.get(&attempt.client.target).ok_or(Reason::Internal)
+}
+
+/// Throttle and primary. The password is wiped when this is over.
+async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
+    let began = now();
+    let checked = {
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
+        let password = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
+        let permit = Admission::new(sign_ins, attempt, who, began)?;
+        let target = target(sign_ins, attempt)?;
+        let checked = primary::check(target.primary.as_ref(), who, password, attempt.deadline()).await;
+        permit.settle(checked.as_ref().err());
+        if let Err(Finding::Fault(fault)) = &checked {
+            tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot check the password");
+        }
+        checked
+    };
+    ending.forget_credential();
+    ending.at_directory = None;
+    ending.trail.steps.primary = Some(now().saturating_duration_since(began));
+    let reason = match checked {
+        Ok(passed) => {
+            ending.trail.primary = Some("passed");
+            return Ok(passed);
+        }
+        Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
+        Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
+        Err(Finding::Right) => Reason::Internal,
+    };
+    ending.trail.primary = Some(reason.code());
+    Err(reason)
+}
+
+/// A throttle permit that is settled whatever happens. Dropped unsettled, it counts as a wrong password: the
+/// directory may have counted it.
+struct Admission<'a> {
+    sign_ins: &'a SignIns,
+    permit: Option<Permit>,
+}
+
+impl<'a> Admission<'a> {
+    fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, now: Instant) -> Result<Self, Reason> {
+        let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now)?;
+        Ok(Admission { sign_ins, permit: Some(permit) })
+    }
+
+    fn settle(mut self, finding: Option<&Finding>) {
+        let guess = match finding {
+            None | Some(Finding::Right) => Guess::Right,
+            Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
+            // The directory answers these without counting, or only to a right password.
+            Some(Finding::Wrong(_)) => Guess::Uncounted,
+            Some(Finding::Fault(primary::Fault::Unreachable | primary::Fault::Refused { .. })) => Guess::Uncounted,
+            Some(Finding::Fault(primary::Fault::Garbled | primary::Fault::Deadline)) => Guess::Wrong,
+        };
+        self.end(guess);
+    }
+
+    fn end(&mut self, guess: Guess) {
+        if let Some(permit) = self.permit.take() {
+            lock(&self.sign_ins.throttle).settle(permit, guess, now());
+        }
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.end(Guess::Wrong);
+    }
+}
+
+/// What is known of a person whose password was right.
+struct Known {
+    who: Arc<Identity>,
+    person: Option<Arc<Person>>,
+    in_exempt_group: bool,
+}
+
+/// Reads the store and, where a rule needs it, the groups.
+async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -> Result<Known, Reason> {
+    let attempt = ending.attempt().ok_or(Reason::Internal)?;
+    let who = Arc::clone(&ending.identified.as_ref().ok_or(Reason::Internal)?.who);
+    let person = sign_ins.deps.store.person(&primary.who().unique_id).await.map_err(|error| {
+        tracing::error!(sign_in = %attempt.id, %error, "user store cannot be read");
+        Reason::StoreUnavailable
+    })?;
+    let groups = &attempt.client.policy.exempt_groups;
+    let in_exempt_group = if groups.is_empty() {
+        false
+    } else {
+        let target = target(sign_ins, attempt)?;
+        target.primary.member_of_any(&who, groups, attempt.deadline()).await.map_err(|fault| {
+            tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups the person is in");
+            Reason::from_fault(&fault)
+        })?
+    };
+    Ok(Known { who, person: person.map(Arc::new), in_exempt_group })
+}
+
+impl Known {
+    fn facts(&self, attempt: &Attempt) -> Facts<'_> {
+        Facts {
+            who: &self.who,
+            person: self.person.as_deref(),
+            in_exempt_group: self.in_exempt_group,
+            person_address: attempt.person_address,
+            now: SystemTime::now(),
+        }
+    }
+
+    fn decide(&self, ending: &Ending) -> Decision {
+        match ending.attempt() {
+            Some(attempt) => policy::decide(&attempt.client.policy, self.facts(attempt)),
+            None => Decision::Reject(Reason::Internal),
+        }
+    }
+}
+
+/// The second factor: an approval that carries over, or a prompt and a hold.
+async fn hold(
+    sign_ins: &Arc<SignIns>,
+    ending: &mut Ending,
+    lead: &Lead,
+    known: &Known,
+    method: Method,
+) -> Result<SecondPassed, Reason> {
+    let attempt = ending.attempt().ok_or(Reason::Internal)?;
+    let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
+    if let Some(approval) = sign_ins.pending.take_carried(key, attempt.person_address, now()) {
+        ending.trail.factor = Some("carried_over");
+        ending.trail.method = Some(approval.method());
+        return Ok(SecondPassed::Approved(approval));
+    }
+    let unique_id = known.who.unique_id.as_str();
+    lock(&sign_ins.throttle).prompt(unique_id, now())?;
+
+    let provider = sign_ins.deps.providers.get(&attempt.client.provider).ok_or(Reason::Internal)?;
+    let deadline = attempt.deadline();
+    let request = factor::Request {
+        sign_in: attempt.id,
+        person: known.person.clone().ok_or(Reason::Internal)?,
+        method,
+        application: attempt.client.application.as_str().into(),
+        person_address: attempt.person_address,
+        deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
+    };
+    ending.trail.method = Some(method);
+    let answer = factor::ask(provider.as_ref(), request).await;
+    settle_prompt(sign_ins, unique_id, &answer).await;
+    match answer {
+        Ok(approval) => {
+            ending.trail.factor = Some("approved");
+            let approval = Arc::new(approval);
+            carry_over(sign_ins, ending, lead, &approval);
+            Ok(SecondPassed::Approved(approval))
+        }
+        Err(refusal) => {
+            ending.trail.factor = Some(Reason::from_factor(refusal).code());
+            let attempt = ending.attempt().ok_or(Reason::Internal)?;
+            policy::after_refusal(&attempt.client.policy, known.facts(attempt), refusal).map(SecondPassed::Exempt)
+        }
+    }
+}
+
+/// Tells the throttle, and after a fraud report blocks the person in the store.
+async fn settle_prompt(sign_ins: &SignIns, unique_id: &str, answer: &Result<FactorApproved, factor::Refusal>) {
+    match answer {
+        Ok(_) => lock(&sign_ins.throttle).approved(unique_id),
+        Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
+        Err(factor::Refusal::Fraud) => {
+            lock(&sign_ins.throttle).denied(unique_id, now());
+            let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
+            if let Err(error) = sign_ins.deps.store.block(unique_id, until).await {
+                tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
+            }
+        }
+        Err(_) => {}
+    }
+}
+
+/// Keeps an approval for the client's retry where the client may have given up before it came.
+fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<FactorApproved>) {
+    let (Some(attempt), Some(identified), now) = (ending.attempt(), &ending.identified, now()) else { return };
+    let silent_for = now.saturating_duration_since(lead.hold.last_asked());
+    if silent_for >= attempt.client.gives_up_after
+        && !attempt.client.carry_over.is_zero()
+        && let Some(until) = now.checked_add(attempt.client.carry_over)
+    {
+        sign_ins.pending.carry(identified.key, Arc::clone(approval), attempt.person_address, until, now);
+    }
+}

@@ -16,4 +16,5 @@ pub mod outcome;
 pub mod pending;
 pub mod policy;
 pub mod proof;
+pub mod reception;
 pub mod throttle;

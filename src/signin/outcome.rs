@@ -217,6 +217,8 @@ reasons! {
     OverHeldClient = "over_held_client", "too many sign-ins are held through this client; see its held";
     /// The person's share is full.
     OverHeldPerson = "over_held_person", "too many sign-ins of this person are held; see limits.held_per_person";
+    /// Too many wait for the directory.
+    Overloaded = "overloaded", "too many sign-ins wait for the directory at once; see limits.at_directory and the target's connections";
     /// The user store is away.
     StoreUnavailable = "store_unavailable", "the user store cannot be read; see the log";
     /// The server is stopping.

@@ -1,32 +1,377 @@
-//! Held sign-ins: join, carry over, deadline, cancel, drain.
+//! Held sign-ins: who joins whom, who still waits, what carries over.
+//!
+//! ```text
+//! requests of one person through one client with one credential
+//!    #1 ──▶ lead ─────── Hold ──────▶ one flow, one prompt
+//!    #2 ──▶ join ──────────┤
+//!    #1 gives up, #2 stays │ the flow goes on
+//!    #2 gives up, too      │ nobody is left: the flow is dropped, the prompt cancelled
+//! ```
+//!
+//! A hold is found by a keyed digest of client, person and credential, so nothing joins or carries over with a
+//! different credential, and no credential is kept. Waiting is a small future: no thread, no lock.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
-use crate::signin::attempt::Attempt;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::sync::Notify;
+
+use crate::config::{Client, Limits, OnDeadline};
+use crate::secret::Secret;
 use crate::signin::outcome::{Outcome, Reason};
+use crate::signin::proof::FactorApproved;
 
-/// The reception: takes attempts, hands out outcomes.
+/// Requests that wait for one hold, at most. A client that retries more often than this within one
+/// `answer_within` is broken.
+const PLACES: u32 = 64;
+
+/// What a hold is found by. Made by [`Pending::key`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HoldKey([u8; 16]);
+
+/// One sign-in under way, shared by the requests that wait for it and the flow that runs it.
 #[derive(Debug)]
-pub struct SignIns {}
+pub(super) struct Hold {
+    outcome: OnceLock<Arc<Outcome>>,
+    done: Notify,
+    abandoned: Notify,
+    /// Requests that wait now.
+    places: AtomicU32,
+    /// Requests that ever waited.
+    requests: AtomicU32,
+    /// Whether the last one left because its time was up, rather than because it was dropped.
+    timed_out: AtomicBool,
+    /// When the client last asked: after that long without a packet it may have given up.
+    last_asked: Mutex<Instant>,
+}
 
-impl SignIns {
-    /// Finds out who it is and joins the hold that is already running for this person, client and
-    /// credential, or starts a new sign-in. When this returns, the attempt is registered: only then may a
-    /// superseded request be dropped.
-    pub async fn enter(self: &Arc<Self>, attempt: Attempt) -> Waiting {
-        drop(attempt);
-        Waiting {}
+impl Hold {
+    fn new(now: Instant) -> Self {
+        Hold {
+            outcome: OnceLock::new(),
+            done: Notify::new(),
+            abandoned: Notify::new(),
+            places: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            timed_out: AtomicBool::new(false),
+            last_asked: Mutex::new(now),
+        }
+    }
+
+    /// Takes a place. Called under the table's lock, so that it cannot race with the last one leaving.
+    fn take_place(&self, now: Instant) {
+        self.places.fetch_add(1, Ordering::AcqRel);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.last_asked) = now;
+    }
+
+    /// Gives the outcome to everybody who waits.
+    pub(super) fn finish(&self, outcome: Arc<Outcome>) {
+        // A second outcome cannot happen: only the one flow of this hold calls this. The first would win.
+        let _ = self.outcome.set(outcome);
+        self.done.notify_waiters();
+    }
+
+    /// How many requests this hold has served.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// When the client asked last.
+    pub(super) fn last_asked(&self) -> Instant {
+        *lock(&self.last_asked)
     }
 }
 
 /// One request's place in a sign-in. Dropping it gives the place up; when the last place of a sign-in is
 /// given up, its prompt is cancelled.
 #[derive(Debug)]
-pub struct Waiting {}
+#[must_use]
+pub struct Waiting {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Decided before any hold began.
+    Known(Arc<Outcome>),
+    /// Waits for a hold until its own deadline.
+    Held { place: Place, deadline: Instant, on_deadline: OnDeadline },
+}
+
+/// Counts itself out of its hold when dropped.
+#[derive(Debug)]
+struct Place(Arc<Hold>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0.places.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.abandoned.notify_one();
+        }
+    }
+}
 
 impl Waiting {
+    /// A request that needs no hold.
+    pub(super) fn known(outcome: Outcome) -> Self {
+        Waiting { kind: Kind::Known(Arc::new(outcome)) }
+    }
+
     /// The outcome, at the request's own deadline at the latest.
     pub async fn outcome(self) -> Arc<Outcome> {
-        Arc::new(Outcome::Reject(Reason::Internal))
+        let (place, deadline, on_deadline) = match self.kind {
+            Kind::Known(outcome) => return outcome,
+            Kind::Held { place, deadline, on_deadline } => (place, deadline, on_deadline),
+        };
+        let hold = &place.0;
+        let done = hold.done.notified();
+        tokio::pin!(done);
+        done.as_mut().enable();
+        if hold.outcome.get().is_none() {
+            let _ = tokio::time::timeout_at(deadline.into(), done).await;
+        }
+        match hold.outcome.get() {
+            Some(outcome) => Arc::clone(outcome),
+            None => {
+                hold.timed_out.store(true, Ordering::Release);
+                Arc::new(match on_deadline {
+                    OnDeadline::Reject => Outcome::Reject(Reason::Deadline),
+                    OnDeadline::Silence => Outcome::Discard(Reason::Deadline),
+                })
+            }
+        }
     }
+
+    /// Tells the hold that its client has just asked again (a retransmission), and so still listens.
+    pub fn heard_again(&self, now: Instant) {
+        if let Kind::Held { place, .. } = &self.kind {
+            *lock(&place.0.last_asked) = now;
+        }
+    }
+}
+
+/// An approval that came when its client may already have given up, for one retry.
+#[derive(Debug)]
+struct Carried {
+    approval: Arc<FactorApproved>,
+    person_address: Option<IpAddr>,
+    until: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    holds: HashMap<HoldKey, Arc<Hold>>,
+    per_client: HashMap<usize, usize>,
+    per_person: HashMap<u64, usize>,
+    carried: HashMap<HoldKey, Carried>,
+    closed: bool,
+}
+
+/// The table of held sign-ins.
+#[derive(Debug)]
+pub struct Pending {
+    limits: Limits,
+    digest: Hmac<Sha256>,
+    table: Mutex<Table>,
+    emptied: Notify,
+}
+
+/// What a request found in the table.
+#[derive(Debug)]
+pub(super) enum Entered {
+    /// The sign-in runs already; wait for it.
+    Joined(Waiting),
+    /// The request starts a sign-in. Dropping the lead takes the hold out of the table.
+    Leads(Waiting, Lead),
+    /// A bound is reached.
+    Full(Reason),
+}
+
+/// The right and the duty to run a hold's flow.
+#[derive(Debug)]
+pub(super) struct Lead {
+    pending: Arc<Pending>,
+    pub(super) hold: Arc<Hold>,
+    key: HoldKey,
+    client: usize,
+    person: u64,
+}
+
+impl Lead {
+    /// Resolves when nobody waits any more, with the reason for the audit. Nobody can join afterwards.
+    pub(super) async fn abandoned(&self) -> Reason {
+        loop {
+            self.hold.abandoned.notified().await;
+            let mut table = self.pending.table();
+            // Somebody may have joined since the last one left.
+            if self.hold.places.load(Ordering::Acquire) == 0 {
+                self.forget(&mut table);
+                let timed_out = self.hold.timed_out.load(Ordering::Acquire);
+                return if timed_out { Reason::Deadline } else { Reason::ClientGone };
+            }
+        }
+    }
+
+    /// Takes the hold out of the table, unless a later one has taken its place.
+    fn forget(&self, table: &mut Table) {
+        if table.holds.get(&self.key).is_some_and(|hold| Arc::ptr_eq(hold, &self.hold)) {
+            table.holds.remove(&self.key);
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut table = self.pending.table();
+        self.forget(&mut table);
+        give_back(&mut table.per_client, &self.client);
+        give_back(&mut table.per_person, &self.person);
+        if table.holds.is_empty() {
+            table.holds.shrink_to(1024);
+            self.pending.emptied.notify_waiters();
+        }
+    }
+}
+
+fn give_back<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+impl Pending {
+    /// An empty table. `random` keys the digest that holds are found by.
+    pub fn new(limits: Limits, random: &[u8; 32]) -> Self {
+        // HMAC takes keys of any length; its block is 64 octets, so the key is padded as RFC 2104 says.
+        let mut block = [0; 64];
+        block.iter_mut().zip(random).for_each(|(to, from)| *to = *from);
+        let digest = <Hmac<Sha256> as KeyInit>::new(&block.into());
+        Pending { limits, digest, table: Mutex::default(), emptied: Notify::new() }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.table)
+    }
+
+    /// The key of this client, person and credential.
+    pub fn key(&self, client: &Client, unique_id: &str, credential: &Secret) -> HoldKey {
+        let mut digest = self.digest.clone();
+        for part in [client.name.as_bytes(), unique_id.as_bytes(), credential.open()] {
+            digest.update(&part.len().to_be_bytes());
+            digest.update(part);
+        }
+        let mut key = [0; 16];
+        key.iter_mut().zip(digest.finalize().into_bytes()).for_each(|(to, from)| *to = from);
+        HoldKey(key)
+    }
+
+    /// Joins the hold under `key`, or leads a new one. `person` is a number that stands for the person.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        key: HoldKey,
+        client: &Arc<Client>,
+        person: u64,
+        (received, deadline): (Instant, Instant),
+    ) -> Entered {
+        let waiting = |hold: &Arc<Hold>| Waiting {
+            kind: Kind::Held { place: Place(Arc::clone(hold)), deadline, on_deadline: client.on_deadline },
+        };
+        let table = &mut *self.table();
+        if table.closed {
+            return Entered::Full(Reason::ShuttingDown);
+        }
+        if let Some(hold) = table.holds.get(&key)
+            && hold.places.load(Ordering::Acquire) > 0
+        {
+            if hold.places.load(Ordering::Acquire) >= PLACES {
+                return Entered::Full(Reason::OverHeldPerson);
+            }
+            hold.take_place(received);
+            return Entered::Joined(waiting(hold));
+        }
+        // A hold that everybody has left is on its way out, and is replaced below.
+        // Clients live as long as the configuration, so their address identifies them.
+        let client_key = Arc::as_ptr(client).addr();
+        if table.holds.len() >= self.limits.held {
+            return Entered::Full(Reason::OverHeld);
+        }
+        if table.per_client.get(&client_key).is_some_and(|held| *held >= client.held) {
+            return Entered::Full(Reason::OverHeldClient);
+        }
+        if table.per_person.get(&person).is_some_and(|held| *held >= self.limits.held_per_person) {
+            return Entered::Full(Reason::OverHeldPerson);
+        }
+        *table.per_client.entry(client_key).or_default() += 1;
+        *table.per_person.entry(person).or_default() += 1;
+        let hold = Arc::new(Hold::new(received));
+        hold.take_place(received);
+        table.holds.insert(key, Arc::clone(&hold));
+        let lead = Lead { pending: Arc::clone(self), hold: Arc::clone(&hold), key, client: client_key, person };
+        Entered::Leads(waiting(&hold), lead)
+    }
+
+    /// Keeps an approval for one retry from the same address of the person.
+    pub(super) fn carry(
+        &self,
+        key: HoldKey,
+        approval: Arc<FactorApproved>,
+        person_address: Option<IpAddr>,
+        until: Instant,
+        now: Instant,
+    ) {
+        let table = &mut *self.table();
+        if table.carried.len() >= self.limits.held {
+            table.carried.retain(|_, carried| now < carried.until);
+        }
+        if table.carried.len() < self.limits.held {
+            table.carried.insert(key, Carried { approval, person_address, until });
+        }
+    }
+
+    /// Takes an approval that carries over to this retry. It is gone afterwards, whether it fits or not.
+    pub(super) fn take_carried(
+        &self,
+        key: HoldKey,
+        person_address: Option<IpAddr>,
+        now: Instant,
+    ) -> Option<Arc<FactorApproved>> {
+        let carried = self.table().carried.remove(&key)?;
+        (now < carried.until && carried.person_address == person_address).then_some(carried.approval)
+    }
+
+    /// How many sign-ins are held.
+    pub fn held(&self) -> usize {
+        self.table().holds.len()
+    }
+
+    /// Takes no new sign-in from now on. Those that are held go on.
+    pub fn close(&self) {
+        self.table().closed = true;
+    }
+
+    /// Resolves when nothing is held.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            if self.held() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+/// A lock that a panic elsewhere cannot poison: every critical section leaves its data whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

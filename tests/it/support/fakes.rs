@@ -1,0 +1,298 @@
+//! A directory, a provider, a store and a ledger that say what they are told, for tests without sockets.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use anteroom::audit::{Event, Ledger};
+use anteroom::config::{self, Client, ClientPolicy, Limits, OnDeadline};
+use anteroom::factor::{Answer, Factor, Refusal, Request};
+use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
+use anteroom::secret::Secret;
+use anteroom::signin::attempt::{Attempt, Door, SignInId};
+use anteroom::signin::reception::{Deps, SignIns, Target};
+use anteroom::users::model::{Method, Person};
+use anteroom::users::store::{Store, StoreError, StoreResult};
+use futures_util::future::BoxFuture;
+
+/// What a fake does besides answering.
+#[derive(Debug, Clone)]
+pub(crate) enum Told<T> {
+    /// Answers at once.
+    Says(T),
+    /// Panics, as a library with a mistake would.
+    Panics,
+    /// Never answers.
+    Hangs,
+}
+
+impl<T: Clone> Told<T> {
+    async fn say(&self) -> T {
+        match self {
+            Told::Says(answer) => answer.clone(),
+            Told::Panics => panic!("a fake that was told to panic"),
+            Told::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// A directory with one account.
+pub(crate) struct FakePrimary {
+    pub(crate) identify: Told<Result<Identity, IdentifyError>>,
+    pub(crate) finding: Told<Finding>,
+    pub(crate) member: Told<Result<bool, Fault>>,
+    pub(crate) binds: AtomicUsize,
+}
+
+impl Primary for FakePrimary {
+    fn identify<'a>(&'a self, _: &'a str, _: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
+        Box::pin(self.identify.say())
+    }
+
+    fn try_password<'a>(&'a self, _: &'a Identity, password: &'a Secret, _: Instant) -> BoxFuture<'a, Finding> {
+        assert!(!password.is_empty(), "an empty password reached the directory");
+        self.binds.fetch_add(1, Ordering::SeqCst);
+        Box::pin(self.finding.say())
+    }
+
+    fn member_of_any<'a>(&'a self, _: &'a Identity, _: &'a [String], _: Instant) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(self.member.say())
+    }
+}
+
+/// A provider that counts its prompts and what was cancelled.
+pub(crate) struct FakeFactor {
+    pub(crate) answer: Told<Answer>,
+    pub(crate) prompts: AtomicUsize,
+    pub(crate) cancelled: AtomicUsize,
+}
+
+struct Cancel<'a>(Option<&'a AtomicUsize>);
+
+impl Drop for Cancel<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.0 {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Factor for FakeFactor {
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    fn run(&self, _: Request) -> BoxFuture<'_, Answer> {
+        self.prompts.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            let mut cancel = Cancel(Some(&self.cancelled));
+            let answer = self.answer.say().await;
+            cancel.0 = None;
+            answer
+        })
+    }
+}
+
+/// A store with one person, or none, or out of order.
+pub(crate) struct FakeStore {
+    pub(crate) person: Result<Option<Person>, ()>,
+    pub(crate) blocked: AtomicUsize,
+}
+
+impl FakeStore {
+    fn answer<T>(value: T) -> BoxFuture<'static, StoreResult<T>>
+    where
+        T: Send + 'static,
+    {
+        Box::pin(async move { Ok(value) })
+    }
+}
+
+impl Store for FakeStore {
+    fn person<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
+        let person = self.person.clone().map_err(|()| StoreError::Unavailable("told so".into()));
+        Box::pin(async move { person })
+    }
+
+    fn person_named<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
+        self.person("")
+    }
+
+    fn people<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>> {
+        Self::answer(Vec::new())
+    }
+
+    fn add<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<()>> {
+        Self::answer(())
+    }
+
+    fn replace<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<bool>> {
+        Self::answer(false)
+    }
+
+    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
+        Self::answer(false)
+    }
+
+    fn block<'a>(&'a self, _: &'a str, _: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>> {
+        self.blocked.fetch_add(1, Ordering::SeqCst);
+        Self::answer(true)
+    }
+
+    fn record<'a>(&'a self, _: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
+        Self::answer(())
+    }
+}
+
+/// Keeps the events it gets.
+#[derive(Default)]
+pub(crate) struct Recorder(pub(crate) Mutex<Vec<Event>>);
+
+impl Ledger for Recorder {
+    fn finish(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+/// A reception with its fakes within reach.
+pub(crate) struct House {
+    pub(crate) primary: Arc<FakePrimary>,
+    pub(crate) factor: Arc<FakeFactor>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) ledger: Arc<Recorder>,
+    pub(crate) sign_ins: Arc<SignIns>,
+}
+
+impl House {
+    pub(crate) fn new(primary: FakePrimary, factor: FakeFactor, store: FakeStore) -> House {
+        House::bounded(primary, factor, store, |_, _| {})
+    }
+
+    pub(crate) fn bounded(
+        primary: FakePrimary,
+        factor: FakeFactor,
+        store: FakeStore,
+        adjust: impl FnOnce(&mut Limits, &mut config::Throttle),
+    ) -> House {
+        let (primary, factor, store) = (Arc::new(primary), Arc::new(factor), Arc::new(store));
+        let ledger = Arc::new(Recorder::default());
+        let mut limits = Limits { held: 1000, held_per_person: 1000, at_directory: 1000 };
+        let mut throttle = config::Throttle {
+            failures_per_person: 1000,
+            failures_per_source: 1000,
+            window: Duration::from_secs(60),
+            prompts_per_person: 1000,
+            prompt_window: Duration::from_secs(60),
+            denial_backoff: Duration::ZERO,
+            fraud_block: Duration::from_secs(60),
+        };
+        adjust(&mut limits, &mut throttle);
+        let sign_ins = SignIns::new(Deps {
+            targets: BTreeMap::from([("corp".to_owned(), Target { primary: primary.clone(), dn_from_store: false })]),
+            providers: BTreeMap::from([("cloud".to_owned(), factor.clone() as Arc<dyn Factor>)]),
+            store: store.clone(),
+            ledger: ledger.clone(),
+            limits,
+            throttle,
+            server: "test".into(),
+            random: [7; 32],
+        });
+        House { primary, factor, store, ledger, sign_ins }
+    }
+
+    /// The one event of the last sign-in.
+    pub(crate) fn last_event(&self) -> Event {
+        self.ledger.0.lock().unwrap().last().expect("an event was left").clone()
+    }
+
+    pub(crate) fn events(&self) -> usize {
+        self.ledger.0.lock().unwrap().len()
+    }
+}
+
+pub(crate) fn right() -> FakePrimary {
+    FakePrimary {
+        identify: Told::Says(Ok(alice())),
+        finding: Told::Says(Finding::Right),
+        member: Told::Says(Ok(false)),
+        binds: AtomicUsize::new(0),
+    }
+}
+
+pub(crate) fn factor(answer: Told<Answer>) -> FakeFactor {
+    FakeFactor { answer, prompts: AtomicUsize::new(0), cancelled: AtomicUsize::new(0) }
+}
+
+pub(crate) fn approves() -> FakeFactor {
+    factor(Told::Says(Answer::Approved))
+}
+
+pub(crate) fn refuses(refusal: Refusal) -> FakeFactor {
+    factor(Told::Says(Answer::Refused(refusal)))
+}
+
+pub(crate) fn enrolled() -> FakeStore {
+    FakeStore { person: Ok(Some(person())), blocked: AtomicUsize::new(0) }
+}
+
+pub(crate) fn alice() -> Identity {
+    Identity {
+        unique_id: "6c1f3b0a-0000-4000-8000-00000000a11c".into(),
+        name: "alice".into(),
+        upn: Some("alice@corp.example".into()),
+        dn: "CN=Alice,DC=corp,DC=example".into(),
+    }
+}
+
+pub(crate) fn person() -> Person {
+    let who = alice();
+    Person {
+        unique_id: who.unique_id,
+        name: who.name,
+        upn: who.upn,
+        dn: Some(who.dn),
+        first_name: Some("Alice".into()),
+        last_name: Some("Anderson".into()),
+        email: None,
+        phone: Some("+1 202 555 0101".into()),
+        phone_extension: None,
+        device_token: Some("token-of-alice".into()),
+        method: Method::Push,
+        language: "en".into(),
+        enabled: true,
+        blocked_until: None,
+    }
+}
+
+pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
+    Arc::new(Client {
+        name: "vpn".into(),
+        application: "Head office VPN".into(),
+        target: "corp".into(),
+        provider: "cloud".into(),
+        answer_within: Duration::from_secs(55),
+        on_deadline: OnDeadline::Reject,
+        carry_over: Duration::from_secs(60),
+        gives_up_after: Duration::from_secs(2),
+        held: 1000,
+        policy,
+    })
+}
+
+pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let mut random = [0; 12];
+    random[..8].copy_from_slice(&number);
+    Attempt {
+        id: SignInId::new(random),
+        door: Door::Radius,
+        client: Arc::clone(client),
+        name: "alice".into(),
+        credential: Ok(Secret::from_text("right-password".into())),
+        source: "192.0.2.1".parse().unwrap(),
+        person_address: None,
+        received: tokio::time::Instant::now().into_std(),
+    }
+}

@@ -1,0 +1,3 @@
+//! What several promises share.
+
+pub(crate) mod fakes;
