@@ -209,7 +209,7 @@ async fn hold(
 ) -> Result<SecondPassed, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
-    if let Some(approval) = sign_ins.pending.take_carried(key, attempt.person_address, now()) {
+    if let Some(approval) = sign_ins.pending.take_carried(key, now()) {
         ending.trail.factor = Some("carried_over");
         ending.trail.method = Some(approval.method());
         return Ok(SecondPassed::Approved(approval));
@@ -269,6 +269,6 @@ fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<F
         && !attempt.client.carry_over.is_zero()
         && let Some(until) = now.checked_add(attempt.client.carry_over)
     {
-        sign_ins.pending.carry(identified.key, Arc::clone(approval), attempt.person_address, until, now);
+        sign_ins.pending.carry(identified.key, Arc::clone(approval), until, now);
     }
 }

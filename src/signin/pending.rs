@@ -8,8 +8,10 @@
 //!    #2 gives up, too      │ nobody is left: the flow is dropped, the prompt cancelled
 //! ```
 //!
-//! A hold is found by a keyed digest of client, person and credential, so nothing joins or carries over with a
-//! different credential, and no credential is kept. Waiting is a small future: no thread, no lock.
+//! A hold is found by a keyed digest of client, person, credential and the address of the person's device where
+//! the client tells it. So nothing joins or carries over with a different credential, somebody else who knows
+//! the password does not join from elsewhere, and no credential is kept. Waiting is a small future: no thread,
+//! no lock.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -159,7 +161,6 @@ impl Waiting {
 #[derive(Debug)]
 struct Carried {
     approval: Arc<FactorApproved>,
-    person_address: Option<IpAddr>,
     until: Instant,
 }
 
@@ -261,10 +262,15 @@ impl Pending {
         lock(&self.table)
     }
 
-    /// The key of this client, person and credential.
-    pub fn key(&self, client: &Client, unique_id: &str, credential: &Secret) -> HoldKey {
+    /// The key of this client, person, credential and address of the person's device.
+    pub fn key(&self, client: &Client, unique_id: &str, credential: &Secret, address: Option<IpAddr>) -> HoldKey {
         let mut digest = self.digest.clone();
-        for part in [client.name.as_bytes(), unique_id.as_bytes(), credential.open()] {
+        let address = match address.map(|address| address.to_canonical()) {
+            None => [0; 17],
+            Some(IpAddr::V4(address)) => tagged(4, &address.octets()),
+            Some(IpAddr::V6(address)) => tagged(6, &address.octets()),
+        };
+        for part in [&address, client.name.as_bytes(), unique_id.as_bytes(), credential.open()] {
             digest.update(&part.len().to_be_bytes());
             digest.update(part);
         }
@@ -318,33 +324,21 @@ impl Pending {
         Entered::Leads(waiting(&hold), lead)
     }
 
-    /// Keeps an approval for one retry from the same address of the person.
-    pub(super) fn carry(
-        &self,
-        key: HoldKey,
-        approval: Arc<FactorApproved>,
-        person_address: Option<IpAddr>,
-        until: Instant,
-        now: Instant,
-    ) {
+    /// Keeps an approval for one retry.
+    pub(super) fn carry(&self, key: HoldKey, approval: Arc<FactorApproved>, until: Instant, now: Instant) {
         let table = &mut *self.table();
         if table.carried.len() >= self.limits.held {
             table.carried.retain(|_, carried| now < carried.until);
         }
         if table.carried.len() < self.limits.held {
-            table.carried.insert(key, Carried { approval, person_address, until });
+            table.carried.insert(key, Carried { approval, until });
         }
     }
 
-    /// Takes an approval that carries over to this retry. It is gone afterwards, whether it fits or not.
-    pub(super) fn take_carried(
-        &self,
-        key: HoldKey,
-        person_address: Option<IpAddr>,
-        now: Instant,
-    ) -> Option<Arc<FactorApproved>> {
+    /// Takes an approval that carries over to this retry. It is gone afterwards.
+    pub(super) fn take_carried(&self, key: HoldKey, now: Instant) -> Option<Arc<FactorApproved>> {
         let carried = self.table().carried.remove(&key)?;
-        (now < carried.until && carried.person_address == person_address).then_some(carried.approval)
+        (now < carried.until).then_some(carried.approval)
     }
 
     /// How many sign-ins are held.
@@ -369,6 +363,12 @@ impl Pending {
             emptied.await;
         }
     }
+}
+
+fn tagged(family: u8, octets: &[u8]) -> [u8; 17] {
+    let mut tagged = [0; 17];
+    tagged.iter_mut().zip(std::iter::once(&family).chain(octets)).for_each(|(to, from)| *to = *from);
+    tagged
 }
 
 /// A lock that a panic elsewhere cannot poison: every critical section leaves its data whole.

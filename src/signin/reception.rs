@@ -127,7 +127,7 @@ impl SignIns {
         let who = flow::identify(self, attempt).await;
         let identify = now().saturating_duration_since(began);
         let who = Arc::new(who?);
-        let key = self.pending.key(&attempt.client, &who.unique_id, credential);
+        let key = self.pending.key(&attempt.client, &who.unique_id, credential, attempt.person_address);
         let person = self.people.hash_one(&who.unique_id);
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
         ending.trail.steps.identify = Some(identify);

@@ -63,6 +63,7 @@ impl Primary for FakePrimary {
 
 /// A provider that counts its prompts and what was cancelled.
 pub(crate) struct FakeFactor {
+    pub(crate) delay: Duration,
     pub(crate) answer: Told<Answer>,
     pub(crate) prompts: AtomicUsize,
     pub(crate) cancelled: AtomicUsize,
@@ -87,6 +88,9 @@ impl Factor for FakeFactor {
         self.prompts.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
             let mut cancel = Cancel(Some(&self.cancelled));
+            if !self.delay.is_zero() {
+                tokio::time::sleep(self.delay).await;
+            }
             let answer = self.answer.say().await;
             cancel.0 = None;
             answer
@@ -221,7 +225,7 @@ pub(crate) fn right() -> FakePrimary {
 }
 
 pub(crate) fn factor(answer: Told<Answer>) -> FakeFactor {
-    FakeFactor { answer, prompts: AtomicUsize::new(0), cancelled: AtomicUsize::new(0) }
+    FakeFactor { delay: Duration::ZERO, answer, prompts: AtomicUsize::new(0), cancelled: AtomicUsize::new(0) }
 }
 
 pub(crate) fn approves() -> FakeFactor {
