@@ -95,7 +95,8 @@ impl SignIns {
     /// credential, or starts a new sign-in. When this returns, the attempt is registered: only then may a
     /// superseded request be dropped.
     pub async fn enter(self: &Arc<Self>, attempt: Attempt) -> Waiting {
-        let mut ending = Ending::new(self, attempt);
+        // On the heap, so that the futures it moves through stay small.
+        let mut ending = Box::new(Ending::new(self, attempt));
         // A panic in a library is this sign-in's rejection, not the end of the door's task.
         match AssertUnwindSafe(self.admit(&mut ending)).catch_unwind().await {
             Ok(Ok(Entered::Joined(waiting))) => {
@@ -137,7 +138,7 @@ impl SignIns {
     }
 
     /// Runs one sign-in to its end. Whatever happens, it ends once.
-    async fn lead(self: Arc<Self>, mut ending: Ending, lead: Lead) {
+    async fn lead(self: Arc<Self>, mut ending: Box<Ending>, lead: Lead) {
         let outcome = {
             // On the heap for as long as it runs; what is held longest is smallest.
             let flow = Box::pin(AssertUnwindSafe(flow::flow(&self, &mut ending, &lead)).catch_unwind());
@@ -282,5 +283,24 @@ impl std::fmt::Debug for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id: Option<SignInId> = self.attempt.as_ref().map(|attempt| attempt.id);
         f.debug_tuple("Ending").field(&id).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Octets of the future that a function of three arguments returns.
+    fn size<A, B, C, F>(_: impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_held_sign_in_is_small() {
+        let (task, flow) = (size(SignIns::lead), size(flow::flow));
+        let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
+        let state = size_of::<Ending>();
+        assert!(state <= 320, "state {state}");
+        assert!(task <= 320 && flow <= 560 && waiting <= 288, "task {task}, flow {flow}, waiting {waiting}");
     }
 }

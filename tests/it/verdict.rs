@@ -257,3 +257,35 @@ fn no_accept_lacks_its_two_proofs_in_any_combination() {
     }
     assert!(combinations > 50_000 && accepts > 10_000, "{combinations} combinations, {accepts} accepts");
 }
+
+#[tokio::test]
+async fn proofs_of_two_people_do_not_make_an_accept() {
+    let (primary, factor) = (fakes::right(), fakes::approves());
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    let password = anteroom::secret::Secret::from_text("right-password".into());
+    let who = std::sync::Arc::new(fakes::alice());
+    let mut person = fakes::person();
+    person.unique_id = "somebody-else".into();
+    let request = anteroom::factor::Request {
+        sign_in: fakes::attempt(&fakes::client(ClientPolicy::default())).id,
+        method: person.method,
+        person: person.into(),
+        application: "VPN".into(),
+        person_address: None,
+        deadline,
+    };
+    let passed = anteroom::primary::check(&primary, &who, &password, deadline).await.unwrap();
+    let approved = anteroom::factor::ask(&factor, request).await.unwrap();
+    let second = SecondPassed::Approved(approved.into());
+    assert!(matches!(anteroom::signin::outcome::Accept::new(passed, second), Err(Reason::Internal)));
+}
+
+#[test]
+fn reason_codes_are_distinct_words_with_advice() {
+    let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), Reason::ALL.len());
+    assert!(codes.iter().all(|code| code.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_')));
+    assert!(Reason::ALL.iter().all(|reason| reason.advice().len() > 20));
+}
