@@ -1,1 +1,332 @@
-//! Not written yet.
+//! The door: bytes in, step out; outcome in, bytes out. Pure.
+//!
+//! ```text
+//! receive(peer, bytes) ─ known client? rate? bounds? ─▶ Discard(cause)
+//!                      ─ seen before?               ─▶ Running | Resend(bytes)
+//!                      ─ authentic?                 ─▶ Discard(cause)
+//!                      ─ Status-Server              ─▶ Reply(bytes)
+//!                      ─ Access-Request             ─▶ Begin(ticket, attempt) … finish(ticket, outcome)
+//! ```
+//!
+//! A retransmission is recognised before its signature is checked: it can only get what the original got,
+//! and it costs no digest. There is one door for each socket, with its table of requests behind a lock that
+//! is held for table operations only, never for a digest.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::attribute::{CHAP_PASSWORD, EAP_MESSAGE, USER_NAME, USER_PASSWORD};
+use super::authenticator::Verified;
+use super::clients::{Clients, Known};
+use super::discard::{Discarded, Discards};
+use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
+use super::packet::{Authenticator, Code, Packet};
+use super::rates::Rates;
+use super::reply::{self, Asked};
+use crate::secret::Secret;
+use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
+use crate::signin::outcome::{Outcome, Reason};
+
+/// What all sockets share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configured clients.
+    pub clients: Clients,
+    /// Packets per second by source.
+    pub rates: Rates,
+    /// What was discarded, by cause.
+    pub discards: Discards,
+    draining: AtomicBool,
+    start: Instant,
+}
+
+impl Shared {
+    /// With nothing seen yet.
+    pub fn new(clients: Clients, start: Instant) -> Self {
+        Shared {
+            clients,
+            rates: Rates::new(start),
+            discards: Discards::new(start),
+            draining: AtomicBool::new(false),
+            start,
+        }
+    }
+
+    /// From now on nothing new begins; requests that run or were answered are served as before.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Shared::drain`] was called.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Any moment not later than all others.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Finds the client, checks its rate and the packet's bounds.
+    ///
+    /// # Errors
+    /// The cause, already counted.
+    pub(super) fn admit<'a>(
+        &self,
+        peer: SocketAddr,
+        bytes: &'a [u8],
+        now: Instant,
+    ) -> Result<(&Arc<Known>, Packet<'a>), Discarded> {
+        let Some(client) = self.clients.find(peer.ip()) else {
+            return Err(self.discard(Discarded::UnknownSource, peer, None, now));
+        };
+        let discard = |cause| self.discard(cause, peer, Some(client), now);
+        if !self.rates.allows(peer.ip(), client.config.packets_per_second, now) {
+            return Err(discard(Discarded::OverRate));
+        }
+        let packet = Packet::decode(bytes).map_err(|error| discard(error.into()))?;
+        Ok((client, packet))
+    }
+
+    pub(super) fn discard(
+        &self,
+        cause: Discarded,
+        peer: SocketAddr,
+        client: Option<&Known>,
+        now: Instant,
+    ) -> Discarded {
+        self.discards.note(cause, peer, client.map(Known::name), now);
+        cause
+    }
+}
+
+/// What to do about a datagram. `H` is a handle on the work that a running request is.
+#[derive(Debug)]
+pub enum Step<H> {
+    /// Nothing.
+    Discard(Discarded),
+    /// Send these bytes again. Empty: the answer was silence.
+    Resend(Reply),
+    /// Nothing: this very request is being worked on.
+    Running,
+    /// Start a sign-in, and [`Door::finish`] the ticket whatever becomes of it.
+    Begin(Begin<H>),
+    /// Send these bytes: the answer to Status-Server.
+    Reply(Reply),
+}
+
+/// A sign-in to be started.
+#[derive(Debug)]
+pub struct Begin<H> {
+    /// The request, to be finished.
+    pub ticket: Ticket,
+    /// What the sign-in needs to know.
+    pub attempt: Attempt,
+    /// The request under the same identifier that the client gave up, if it still runs. To be dropped only
+    /// when this one is registered, so that a retry can join the older one's hold.
+    pub superseded: Option<H>,
+}
+
+/// A request that runs: what its reply needs. Neither secret nor password is in it.
+#[derive(Debug)]
+pub struct Ticket {
+    client: Arc<Known>,
+    proxy_states: Box<[u8]>,
+    key: RequestKey,
+    authenticator: Authenticator,
+    identifier: u8,
+    generation: u32,
+}
+
+impl Ticket {
+    fn asked(&self) -> Asked<'_> {
+        Asked { identifier: self.identifier, authenticator: &self.authenticator, proxy_states: &self.proxy_states }
+    }
+}
+
+/// The door of one socket.
+#[derive(Debug)]
+pub struct Door<H> {
+    shared: Arc<Shared>,
+    table: Mutex<Duplicates<H>>,
+}
+
+impl<H> Door<H> {
+    /// A door whose table keeps at most `capacity` requests, running and answered.
+    pub fn new(shared: Arc<Shared>, capacity: usize) -> Self {
+        let table = Mutex::new(Duplicates::new(capacity, shared.start));
+        Door { shared, table }
+    }
+
+    /// What all doors share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Requests that are being worked on.
+    pub fn running(&self) -> usize {
+        self.table().running()
+    }
+
+    /// Judges a datagram. `random` is asked only when a sign-in begins.
+    pub fn receive(&self, peer: SocketAddr, bytes: &[u8], now: Instant, random: impl FnOnce() -> [u8; 12]) -> Step<H> {
+        let (client, packet) = match self.shared.admit(peer, bytes, now) {
+            Ok(admitted) => admitted,
+            Err(cause) => return Step::Discard(cause),
+        };
+        let step = match packet.code() {
+            Code::ACCESS_REQUEST => self.access_request(client, packet, peer, now, random),
+            Code::STATUS_SERVER => self.shared.status_server(client, packet, false).map(Step::Reply),
+            _ => Err(Discarded::WrongCode),
+        };
+        step.unwrap_or_else(|cause| Step::Discard(self.shared.discard(cause, peer, Some(client), now)))
+    }
+
+    fn access_request(
+        &self,
+        client: &Arc<Known>,
+        packet: Packet<'_>,
+        peer: SocketAddr,
+        now: Instant,
+        random: impl FnOnce() -> [u8; 12],
+    ) -> Result<Step<H>, Discarded> {
+        let key = RequestKey::new(peer, packet.identifier());
+        match self.table().seen(&key, packet.authenticator(), now) {
+            Seen::Running => return Ok(Step::Running),
+            Seen::Answered(reply) => return Ok(Step::Resend(reply)),
+            Seen::New => {}
+        }
+        if self.shared.draining() {
+            return Err(Discarded::Draining);
+        }
+        let request = Verified::request(packet, &client.key)?;
+        client.admits(&request, now)?;
+        let proxy_states = reply::proxy_states(&packet);
+        if proxy_states.len() > client.replies.room() {
+            return Err(Discarded::ProxyStateTooLong);
+        }
+        let begun = self.table().begin(key, packet.authenticator(), now).map_err(|Full| Discarded::TableFull)?;
+        let ticket = Ticket {
+            client: Arc::clone(client),
+            proxy_states,
+            key,
+            authenticator: *packet.authenticator(),
+            identifier: packet.identifier(),
+            generation: begun.generation,
+        };
+        let attempt = attempt(client, &request, peer, now, random());
+        Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
+    }
+
+    /// Keeps a handle on the running request, to be given out when it is superseded. Gives the handle back
+    /// when the request does not run any more.
+    pub fn attach(&self, key: &TicketKey, handle: H) -> Option<H> {
+        self.table().attach(&key.key, key.generation, handle)
+    }
+
+    /// Ends a request: encodes and signs the answer and keeps it for retransmissions. Nothing is to be sent
+    /// where the client shall hear nothing, or has given this request up for another.
+    pub fn finish(&self, ticket: &Ticket, outcome: &Outcome, now: Instant) -> Option<Reply> {
+        let client = &ticket.client;
+        // Room for the Proxy-States was checked before the ticket was made; should it fail all the same,
+        // silence is the safe side.
+        let reply = reply::verdict(outcome, ticket.asked(), &client.replies, &client.key).ok().flatten();
+        let kept = reply.clone().unwrap_or_else(|| Reply::from([]));
+        let window = client.config.duplicate_window;
+        let current = self.table().finish(&ticket.key, ticket.generation, kept, window, now);
+        reply.filter(|_| current)
+    }
+
+    /// The ending of a request whose work was lost by a mistake of ours: a reject.
+    pub fn abandon(&self, ticket: &Ticket, now: Instant) -> Option<Reply> {
+        self.finish(ticket, &Outcome::Reject(Reason::Internal), now)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Duplicates<H>> {
+        // The table is whole between any two of its statements; a panic elsewhere must not close the door.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`Door::attach`] needs of a ticket that has gone into its task already.
+#[derive(Debug, Clone, Copy)]
+pub struct TicketKey {
+    key: RequestKey,
+    generation: u32,
+}
+
+impl Ticket {
+    /// A copy of what names the request.
+    pub fn key(&self) -> TicketKey {
+        TicketKey { key: self.key, generation: self.generation }
+    }
+}
+
+impl Shared {
+    /// Answers Status-Server, which must be signed (RFC 5997 section 3). A draining server is silent, so
+    /// that the client takes its next one.
+    pub(super) fn status_server(
+        &self,
+        client: &Known,
+        packet: Packet<'_>,
+        accounting: bool,
+    ) -> Result<Reply, Discarded> {
+        if self.draining() {
+            return Err(Discarded::Draining);
+        }
+        if !Verified::request(packet, &client.key)?.signed() {
+            return Err(Discarded::Unsigned);
+        }
+        let proxy_states = reply::proxy_states(&packet);
+        let asked = Asked {
+            identifier: packet.identifier(),
+            authenticator: packet.authenticator(),
+            proxy_states: &proxy_states,
+        };
+        reply::status(accounting, asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)
+    }
+}
+
+/// Makes the value that knows no protocol.
+fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instant, random: [u8; 12]) -> Attempt {
+    let packet = request.packet();
+    let (name, named) = name(&packet);
+    Attempt {
+        id: SignInId::new(random),
+        door: Entrance::Radius,
+        client: Arc::clone(&client.config.client),
+        name,
+        credential: named.and_then(|()| credential(request)),
+        source: peer.ip().to_canonical(),
+        person_address: client.person_address(&packet),
+        received: now,
+    }
+}
+
+/// The name as typed, and whether it can be one: there is exactly one, in UTF-8, without control characters.
+fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
+    let mut names = packet.values(USER_NAME);
+    let bytes = names.next().unwrap_or_default();
+    let more = names.next().is_some();
+    let name = String::from_utf8_lossy(bytes).into_owned();
+    let good = !more && !name.is_empty() && std::str::from_utf8(bytes).is_ok() && !name.contains(char::is_control);
+    (name, if good { Ok(()) } else { Err(Unusable::BadName) })
+}
+
+/// The password. CHAP and EAP are no passwords that a directory bind could check.
+fn credential(request: &Verified<'_>) -> Result<Secret, Unusable> {
+    let packet = request.packet();
+    let others = packet.value(CHAP_PASSWORD).is_some() || packet.value(EAP_MESSAGE).is_some();
+    match packet.values(USER_PASSWORD).count() {
+        0 => return Err(Unusable::NoPassword),
+        1 if !others => {}
+        _ => return Err(Unusable::BadPassword),
+    }
+    let password = request.password().map_err(|_| Unusable::BadPassword)?.ok_or(Unusable::NoPassword)?;
+    if password.is_empty() { Err(Unusable::EmptyPassword) } else { Ok(password) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,335 @@
-//! Not written yet.
+//! The UDP loops: receive, ask the door, start a sign-in or send bytes.
+//!
+//! For each address there are several sockets with `SO_REUSEPORT`, each with a loop and a door of its own:
+//! the kernel leads a retransmission, which keeps its source port, to the same socket. Retransmissions are
+//! answered in the loop. A new request gets one small task, which signs, keeps and sends its own answer.
+//!
+//! No error of a socket ends its loop. A sign-in whose task is lost to a panic is answered with a reject.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::accounting::{AccountingDoor, AccountingRecord, AccountingStep};
+use super::discard::LogGate;
+use super::door::{Begin, Door, Shared, Step, Ticket};
+use crate::signin::attempt::Attempt;
+use crate::signin::outcome::Outcome;
+use crate::signin::pending::{SignIns, Waiting};
+
+use port::{Buffer, Port, Route};
+
+mod port;
+
+/// How the sockets are set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Sockets for each address: as many as there are cores.
+    pub sockets: usize,
+    /// Requests that each socket keeps in mind at most, running and answered, at some 200 octets each.
+    pub remembered: usize,
+}
+
+/// The running listener.
+#[derive(Debug)]
+pub struct Listener {
+    shared: Arc<Shared>,
+    stations: Vec<Arc<Station>>,
+    loops: Vec<JoinHandle<()>>,
+    access: Vec<SocketAddr>,
+    accounting: Vec<SocketAddr>,
+}
+
+impl Listener {
+    /// Binds all addresses and starts to serve them. Accounting records are logged, and handed to `sink`
+    /// where there is one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// What the kernel says to an address; nothing is served then.
+    pub fn start(
+        access: &[SocketAddr],
+        accounting: &[SocketAddr],
+        settings: Settings,
+        shared: &Arc<Shared>,
+        sign_ins: &Arc<SignIns>,
+        sink: Option<&mpsc::Sender<AccountingRecord>>,
+    ) -> io::Result<Listener> {
+        let access_ports = bind_all(access, settings.sockets)?;
+        let accounting_ports = bind_all(accounting, settings.sockets)?;
+        let mut listener = Listener {
+            shared: Arc::clone(shared),
+            stations: Vec::new(),
+            loops: Vec::new(),
+            access: addresses(&access_ports, settings.sockets)?,
+            accounting: addresses(&accounting_ports, settings.sockets)?,
+        };
+        for port in access_ports {
+            let door = Door::new(Arc::clone(shared), settings.remembered);
+            let station = Arc::new(Station { port, door });
+            listener.stations.push(Arc::clone(&station));
+            listener.loops.push(tokio::spawn(serve(station, Arc::clone(sign_ins))));
+        }
+        for port in accounting_ports {
+            let door = AccountingDoor::new(Arc::clone(shared), settings.remembered);
+            listener.loops.push(tokio::spawn(record(port, door, sink.cloned())));
+        }
+        Ok(listener)
+    }
+
+    /// The addresses that Access-Requests are received on, with the ports that the kernel chose for 0.
+    pub fn access(&self) -> &[SocketAddr] {
+        &self.access
+    }
+
+    /// The addresses that Accounting-Requests are received on.
+    pub fn accounting(&self) -> &[SocketAddr] {
+        &self.accounting
+    }
+
+    /// From now on nothing new begins; what runs is finished, and retransmissions are answered.
+    pub fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Requests that are being worked on.
+    pub fn running(&self) -> usize {
+        self.stations.iter().map(|station| station.door.running()).sum()
+    }
+}
+
+/// Stops receiving at once. Requests that run keep their sockets until they are answered.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.loops.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn bind_all(addresses: &[SocketAddr], sockets: usize) -> io::Result<Vec<Port>> {
+    let mut ports = Vec::new();
+    for address in addresses {
+        let first = Port::bind(*address)?;
+        let bound = first.address()?;
+        ports.push(first);
+        for _ in 1..sockets {
+            ports.push(Port::bind(bound)?);
+        }
+    }
+    Ok(ports)
+}
+
+fn addresses(ports: &[Port], sockets: usize) -> io::Result<Vec<SocketAddr>> {
+    ports.iter().step_by(sockets.max(1)).map(Port::address).collect()
+}
+
+/// A socket and its door.
+#[derive(Debug)]
+struct Station {
+    port: Port,
+    door: Door<AbortHandle>,
+}
+
+/// Datagrams taken in one go before other tasks of the same thread get their turn.
+const TURN: usize = 32;
+
+/// How long a loop rests after an error of its socket, so that a lasting one does not become a busy loop.
+const REST: Duration = Duration::from_millis(10);
+
+async fn serve(station: Arc<Station>, sign_ins: Arc<SignIns>) {
+    let mut buffer = Buffer::new();
+    let mut dice = Dice::default();
+    let mut troubles = Troubles::default();
+    loop {
+        let turn = take_turn(&station.port, &mut buffer, |bytes, route| {
+            match station.door.receive(route.peer, bytes, Instant::now(), || dice.throw()) {
+                Step::Discard(_) | Step::Running => {}
+                Step::Resend(reply) | Step::Reply(reply) => send_now(&station.port, &reply, &route),
+                Step::Begin(begin) => start(&station, &sign_ins, begin, route),
+            }
+        });
+        troubles.after(turn.await).await;
+    }
+}
+
+async fn record(port: Port, door: AccountingDoor, sink: Option<mpsc::Sender<AccountingRecord>>) {
+    let mut buffer = Buffer::new();
+    let mut troubles = Troubles::default();
+    loop {
+        let turn =
+            take_turn(&port, &mut buffer, |bytes, route| match door.receive(route.peer, bytes, Instant::now()) {
+                AccountingStep::Discard(_) | AccountingStep::Running => {}
+                AccountingStep::Reply(reply) => send_now(&port, &reply, &route),
+                AccountingStep::Record(record, ticket) => {
+                    // The client's texts are logged with `?`, which keeps control characters out of the log.
+                    tracing::info!(
+                        client = record.client, source = %record.source, status = record.status_word(),
+                        session = ?record.session, name = ?record.name, octets_in = record.octets_in,
+                        octets_out = record.octets_out,
+                        session_seconds = record.session_time.map(|time| time.as_secs()), "accounting"
+                    );
+                    if sink.as_ref().is_none_or(|sink| sink.try_send(record).is_ok()) {
+                        send_now(&port, &door.acknowledge(ticket, Instant::now()), &route);
+                    } else {
+                        door.forget(&ticket, Instant::now());
+                    }
+                }
+            });
+        troubles.after(turn.await).await;
+    }
+}
+
+/// Waits for datagrams and handles those that are there, [`TURN`] at most.
+async fn take_turn(port: &Port, buffer: &mut Buffer, mut handle: impl FnMut(&[u8], Route)) -> io::Result<()> {
+    port.readable().await?;
+    for _ in 0..TURN {
+        match port.try_receive(buffer) {
+            Ok((length, route)) => handle(buffer.get(length), route),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    tokio::task::yield_now().await;
+    Ok(())
+}
+
+/// What to do about errors of a socket: say so now and then, rest, go on.
+#[derive(Default)]
+struct Troubles {
+    gate: LogGate,
+    start: Option<Instant>,
+}
+
+impl Troubles {
+    async fn after(&mut self, turn: io::Result<()>) {
+        let Err(error) = turn else { return };
+        let now = Instant::now();
+        if self.gate.opens(*self.start.get_or_insert(now), now) {
+            tracing::error!(%error, "cannot receive; trying on");
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// Sends from within the loop. When the kernel's buffer is full, the client's retransmission gets it.
+fn send_now(port: &Port, reply: &[u8], route: &Route) {
+    if reply.is_empty() {
+        return;
+    }
+    if let Err(error) = port.try_send(reply, route) {
+        tracing::debug!(%error, peer = %route.peer, "reply not sent");
+    }
+}
+
+/// Starts the task of a new request.
+fn start(station: &Arc<Station>, sign_ins: &Arc<SignIns>, begin: Begin<AbortHandle>, route: Route) {
+    let key = begin.ticket.key();
+    let older = begin.superseded.map(AbortOnDrop);
+    let entering = Box::pin(enter(Arc::clone(sign_ins), begin.attempt));
+    let answer = Answer { station: Arc::clone(station), ticket: begin.ticket, route, given: false };
+    let task = tokio::spawn(hold(entering, older, answer));
+    // Comes back when the task is done already: then nobody needs it.
+    let _done = station.door.attach(&key, task.abort_handle());
+}
+
+/// Boxed by its caller, so that a held request does not carry the attempt with it.
+async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt) -> Waiting {
+    sign_ins.enter(attempt).await
+}
+
+/// One request from its attempt to its answer. A hundred thousand of these are held at once: keep it small.
+fn hold<E>(entering: E, older: Option<AbortOnDrop>, answer: Answer) -> impl Future<Output = ()> + Send
+where
+    E: Future<Output = Waiting> + Send + Unpin,
+{
+    async move {
+        let waiting = entering.await;
+        // Only now: its hold must find this request among those who wait for it.
+        drop(older);
+        let outcome = waiting.outcome().await;
+        answer.give(&outcome).await;
+    }
+}
+
+/// The task of a request that its client has given up. Ends when this is dropped, also when the superseding
+/// request is itself superseded before it was registered.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The duty to answer a request. Dropped without an answer, after a panic or at the end of the runtime, it
+/// gives a reject, unless the request was superseded.
+struct Answer {
+    station: Arc<Station>,
+    ticket: Ticket,
+    route: Route,
+    given: bool,
+}
+
+impl Answer {
+    async fn give(mut self, outcome: &Outcome) {
+        self.given = true;
+        let station = Arc::clone(&self.station);
+        let Some(reply) = station.door.finish(&self.ticket, outcome, Instant::now()) else { return };
+        let Err(error) = station.port.try_send(&reply, &self.route) else { return };
+        if error.kind() != io::ErrorKind::WouldBlock {
+            tracing::debug!(%error, peer = %self.route.peer, "reply not sent");
+            return;
+        }
+        // Boxed, because it is rare and would make every held request larger.
+        let route = self.route;
+        Box::pin(async move {
+            if station.port.writable().await.is_ok() {
+                send_now(&station.port, &reply, &route);
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.given
+            && let Some(reply) = self.station.door.abandon(&self.ticket, Instant::now())
+        {
+            send_now(&self.station.port, &reply, &self.route);
+        }
+    }
+}
+
+/// Random octets for identifiers, asked of the kernel for many at a time.
+struct Dice {
+    octets: [u8; 12 * 64],
+    used: usize,
+}
+
+impl Default for Dice {
+    fn default() -> Self {
+        Dice { octets: [0; 12 * 64], used: 12 * 64 }
+    }
+}
+
+impl Dice {
+    fn throw(&mut self) -> [u8; 12] {
+        if self.used >= self.octets.len() {
+            if let Err(error) = getrandom::fill(&mut self.octets) {
+                // Identifiers name a sign-in, they protect nothing: a clash would only blur the log.
+                tracing::error!(%error, "no random octets from the kernel");
+            }
+            self.used = 0;
+        }
+        let thrown = self.octets.get(self.used..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+        self.used += 12;
+        thrown
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,30 @@
-//! Not written yet.
+//! The RADIUS door: Access-Request, Status-Server and Accounting-Request over UDP
+//! (RFC 2865, 2866, 2869, 3579, 5080, 5997).
+//!
+//! ```text
+//! datagram → clients (who sends?) → rates → packet (bounds) → duplicates (seen before?)
+//!          → authenticator (signed? yields Verified) → door (Attempt)      … the sign-in is held …
+//! reply    ← duplicates (kept for retransmissions) ← door (encode, sign) ← Outcome
+//! ```
+//!
+//! Everything but [`listener`] and [`client`] is pure: bytes, `now` and randomness are arguments.
+//!
+//! What the door refuses, always in silence: packets from unknown addresses, malformed packets, wrong or
+//! missing signatures (CVE-2024-3596), packets over the source's rate. Each cause is counted
+//! ([`discard::Discarded`]) and logged without content at a bounded rate. What is authentic but cannot be
+//! tried (no password, a broken name) becomes an attempt all the same, and ends in an audited reject.
 
 pub mod accounting;
 pub mod attribute;
 pub mod authenticator;
 pub mod client;
+pub mod clients;
 pub mod dictionary;
+pub mod discard;
 pub mod door;
 pub mod duplicates;
 pub mod listener;
 pub mod packet;
 pub mod password;
+pub mod rates;
+pub mod reply;

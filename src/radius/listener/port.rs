@@ -1,0 +1,170 @@
+//! One UDP socket: bound, received from and sent to, so that the answer leaves from the address that the
+//! request came to.
+//!
+//! A socket on a specific address needs nothing for that. One on a wildcard address learns the local address
+//! of each datagram from the kernel (`IP_PKTINFO`, RFC 3542 section 6) and gives it back when sending.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsRawFd;
+
+use nix::cmsg_space;
+use nix::libc;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, recvmsg,
+    sendmsg, setsockopt, sockopt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::radius::packet::MAX_PACKET;
+
+/// Receive buffer asked of the kernel, in octets: a burst of some ten thousand requests.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// A bound socket.
+#[derive(Debug)]
+pub(super) struct Port {
+    socket: UdpSocket,
+    wildcard: bool,
+}
+
+/// Where a datagram came from, and to which of our addresses: its answer's way back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route {
+    pub(super) peer: SocketAddr,
+    local: Local,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Local {
+    /// The socket's own address.
+    Bound,
+    V4(Ipv4Addr),
+    /// With the interface's index, which a link-local address needs.
+    V6(Ipv6Addr, u32),
+}
+
+/// What receiving needs, made once for each loop.
+pub(super) struct Buffer {
+    data: Box<[u8]>,
+    control: Vec<u8>,
+}
+
+impl Buffer {
+    /// Room for one datagram. Octets beyond the longest packet would be ignored anyway.
+    pub(super) fn new() -> Self {
+        let data = vec![0; MAX_PACKET].into_boxed_slice();
+        Buffer { data, control: cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo) }
+    }
+
+    /// The first `length` octets.
+    pub(super) fn get(&self, length: usize) -> &[u8] {
+        self.data.get(..length).unwrap_or_default()
+    }
+}
+
+impl Port {
+    /// Binds one of several sockets to an address. IPv6 sockets take IPv6 only, so that an address of each
+    /// family can be bound side by side.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Port> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        // The kernel counts its own overhead in, and reports twice what it grants.
+        let granted = socket.recv_buffer_size()? / 2;
+        if granted < RECEIVE_BUFFER {
+            tracing::info!(
+                %address, granted, wanted = RECEIVE_BUFFER,
+                "small receive buffer: bursts may be lost; raise the kernel's net.core.rmem_max"
+            );
+        }
+        let wildcard = address.ip().is_unspecified();
+        if wildcard {
+            match address {
+                SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+                SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+            }
+        }
+        socket.bind(&address.into())?;
+        Ok(Port { socket: UdpSocket::from_std(socket.into())?, wildcard })
+    }
+
+    /// The address that it is bound to.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Waits until there may be something to receive.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Receives one datagram, if there is one.
+    pub(super) fn try_receive(&self, buffer: &mut Buffer) -> io::Result<(usize, Route)> {
+        if !self.wildcard {
+            let (length, peer) = self.socket.try_recv_from(&mut buffer.data)?;
+            return Ok((length, Route { peer, local: Local::Bound }));
+        }
+        self.socket.try_io(Interest::READABLE, || {
+            let mut parts = [IoSliceMut::new(&mut buffer.data)];
+            let control = Some(buffer.control.as_mut_slice());
+            let message = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, control, MsgFlags::empty())?;
+            let peer = message.address.as_ref().and_then(peer).ok_or(io::ErrorKind::InvalidData)?;
+            let local = message.cmsgs()?.find_map(|control| local(&control)).unwrap_or(Local::Bound);
+            Ok((message.bytes, Route { peer, local }))
+        })
+    }
+
+    /// Sends one datagram back, if the kernel takes it at once.
+    pub(super) fn try_send(&self, bytes: &[u8], route: &Route) -> io::Result<()> {
+        let sent = match (route.local, route.peer) {
+            (Local::V4(local), SocketAddr::V4(peer)) => self.socket.try_io(Interest::WRITABLE, || {
+                let local = libc::in_addr { s_addr: u32::from_ne_bytes(local.octets()) };
+                let nothing = libc::in_addr { s_addr: 0 };
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: local, ipi_addr: nothing };
+                self.send_from(bytes, &ControlMessage::Ipv4PacketInfo(&info), &SockaddrIn::from(peer))
+            }),
+            (Local::V6(local, interface), SocketAddr::V6(peer)) => self.socket.try_io(Interest::WRITABLE, || {
+                let local = libc::in6_addr { s6_addr: local.octets() };
+                let info = libc::in6_pktinfo { ipi6_addr: local, ipi6_ifindex: interface };
+                self.send_from(bytes, &ControlMessage::Ipv6PacketInfo(&info), &SockaddrIn6::from(peer))
+            }),
+            _ => self.socket.try_send_to(bytes, route.peer),
+        };
+        sent.map(|_| ())
+    }
+
+    fn send_from<A: SockaddrLike>(&self, bytes: &[u8], from: &ControlMessage<'_>, to: &A) -> io::Result<usize> {
+        let parts = [IoSlice::new(bytes)];
+        let from = std::slice::from_ref(from);
+        Ok(sendmsg(self.socket.as_raw_fd(), &parts, from, MsgFlags::empty(), Some(to))?)
+    }
+
+    /// Waits until the kernel may take something to send.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.socket.writable().await
+    }
+}
+
+fn peer(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| SocketAddr::V4(SocketAddrV4::from(*address)));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::V6(SocketAddrV6::from(*address))))
+}
+
+fn local(control: &ControlMessageOwned) -> Option<Local> {
+    match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Local::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            Some(Local::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr), info.ipi6_ifindex))
+        }
+        _ => None,
+    }
+}

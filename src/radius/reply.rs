@@ -1,0 +1,136 @@
+//! Replies: what a client's Accept and Reject hold, encoded once; and a reply put together and signed.
+//!
+//! The order is: Message-Authenticator first (against CVE-2024-3596), the client's attributes, then the
+//! request's Proxy-States unchanged and in their order (RFC 2865 section 5.33).
+//!
+//! [`verdict`] is the one maker of an answer to an Access-Request, and only [`Outcome::Accept`] makes an
+//! Access-Accept there. Every Reject to a client has the same attributes, whatever the reason.
+
+use super::attribute::{MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
+use super::authenticator::{ClientKey, sign_reply};
+use super::duplicates::Reply;
+use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
+use crate::config::RadiusClient;
+use crate::signin::outcome::Outcome;
+
+/// Octets of a Message-Authenticator attribute.
+const SIGNATURE: usize = 18;
+
+/// The attributes of a client's replies, already encoded.
+#[derive(Debug, Default)]
+pub struct Replies {
+    accept: Box<[u8]>,
+    reject: Box<[u8]>,
+}
+
+impl Replies {
+    /// Encodes what the configuration says.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when it does not fit into one packet.
+    pub fn prepare(client: &RadiusClient) -> Result<Self, EncodeError> {
+        let mut accept = Builder::new(Code::ACCESS_ACCEPT, 0, &[0; 16], 0);
+        for attribute in &client.reply_attributes {
+            accept.push(attribute.number, &attribute.value)?;
+        }
+        let mut reject = Builder::new(Code::ACCESS_REJECT, 0, &[0; 16], 0);
+        let mut text = client.reject_message.as_deref().unwrap_or_default();
+        while !text.is_empty() {
+            let (part, rest) = text.split_at_checked(text.floor_char_boundary(MAX_VALUE)).unwrap_or((text, ""));
+            reject.push(REPLY_MESSAGE, part.as_bytes())?;
+            text = rest;
+        }
+        let attributes = |packet: Builder| packet.bytes().get(HEADER..).unwrap_or_default().into();
+        let replies = Replies { accept: attributes(accept), reject: attributes(reject) };
+        if replies.longest() + HEADER + SIGNATURE > MAX_PACKET {
+            return Err(EncodeError::PacketTooLong);
+        }
+        Ok(replies)
+    }
+
+    /// Octets of Proxy-State that every reply has room for.
+    pub fn room(&self) -> usize {
+        MAX_PACKET - HEADER - SIGNATURE - self.longest()
+    }
+
+    fn longest(&self) -> usize {
+        self.accept.len().max(self.reject.len())
+    }
+}
+
+/// What of a request its reply needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Its identifier.
+    pub identifier: u8,
+    /// Its authenticator.
+    pub authenticator: &'a Authenticator,
+    /// Its Proxy-State attributes, encoded, in order.
+    pub proxy_states: &'a [u8],
+}
+
+/// The answer to an Access-Request, or nothing where the client shall hear nothing.
+///
+/// # Errors
+/// [`EncodeError::PacketTooLong`] when there is more Proxy-State than [`Replies::room`].
+pub fn verdict(
+    outcome: &Outcome,
+    asked: Asked<'_>,
+    replies: &Replies,
+    key: &ClientKey,
+) -> Result<Option<Reply>, EncodeError> {
+    match outcome {
+        Outcome::Accept(_) => encode(Code::ACCESS_ACCEPT, asked, &replies.accept, true, key).map(Some),
+        Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, &replies.reject, true, key).map(Some),
+        Outcome::Discard(_) => Ok(None),
+    }
+}
+
+/// The answer to Status-Server, which tells that the port is served and nothing about anybody
+/// (RFC 5997 section 3): Access-Accept or Accounting-Response, without attributes of the client.
+///
+/// # Errors
+/// [`EncodeError::PacketTooLong`] when there is too much Proxy-State.
+pub fn status(accounting: bool, asked: Asked<'_>, key: &ClientKey) -> Result<Reply, EncodeError> {
+    let code = if accounting { Code::ACCOUNTING_RESPONSE } else { Code::ACCESS_ACCEPT };
+    encode(code, asked, &[], true, key)
+}
+
+/// The acknowledgement of an Accounting-Request (RFC 2866 section 4.2).
+///
+/// # Errors
+/// [`EncodeError::PacketTooLong`] when there is too much Proxy-State.
+pub fn acknowledgement(asked: Asked<'_>, key: &ClientKey) -> Result<Reply, EncodeError> {
+    encode(Code::ACCOUNTING_RESPONSE, asked, &[], false, key)
+}
+
+fn encode(
+    code: Code,
+    asked: Asked<'_>,
+    attributes: &[u8],
+    signed: bool,
+    key: &ClientKey,
+) -> Result<Reply, EncodeError> {
+    let room = SIGNATURE + attributes.len() + asked.proxy_states.len();
+    let mut packet = Builder::new(code, asked.identifier, asked.authenticator, room);
+    if signed {
+        packet.push(MESSAGE_AUTHENTICATOR, &[0; 16])?;
+    }
+    packet.push_encoded(attributes)?;
+    packet.push_encoded(asked.proxy_states)?;
+    let mut bytes = packet.into_bytes();
+    sign_reply(&mut bytes, asked.authenticator, key);
+    Ok(Reply::from(bytes))
+}
+
+/// The Proxy-State attributes of a packet, encoded, in order. Allocates only where there are any.
+pub fn proxy_states(packet: &Packet<'_>) -> Box<[u8]> {
+    let mut encoded = Vec::new();
+    for value in packet.values(PROXY_STATE) {
+        if let Ok(size) = u8::try_from(value.len() + 2) {
+            encoded.extend_from_slice(&[PROXY_STATE, size]);
+            encoded.extend_from_slice(value);
+        }
+    }
+    encoded.into_boxed_slice()
+}
