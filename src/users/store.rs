@@ -50,7 +50,9 @@ pub trait Store: Send + Sync {
     /// Adds a person, or `Conflict`.
     fn add<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<()>>;
 
-    /// Replaces the person with the same unique id; `false` if there is none.
+    /// Replaces all but the block of the person with the same unique id; `false` if there is none. A block is
+    /// changed by [`Store::block`] alone, so that whoever edits a person cannot undo a fraud report that came
+    /// in between.
     fn replace<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<bool>>;
 
     /// Removes a person; `false` if there is none.
@@ -98,10 +100,10 @@ pub mod statement {
     pub const ADD: &str = "INSERT INTO people (unique_id, name, upn, dn, first_name, last_name, email, phone, \
          phone_extension, device_token, method, language, enabled, blocked_until) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    /// Replaces all but the unique id.
+    /// Replaces all but the unique id and the block.
     pub const REPLACE: &str = "UPDATE people SET name = $2, upn = $3, dn = $4, first_name = $5, last_name = $6, \
          email = $7, phone = $8, phone_extension = $9, device_token = $10, method = $11, language = $12, \
-         enabled = $13, blocked_until = $14 WHERE unique_id = $1";
+         enabled = $13 WHERE unique_id = $1";
     /// Removes a person; their names go with them.
     pub const REMOVE: &str = "DELETE FROM people WHERE unique_id = $1";
     /// Sets or clears the end of a block.

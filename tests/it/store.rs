@@ -113,6 +113,10 @@ async fn changing(store: &dyn Store) {
     let until = SystemTime::UNIX_EPOCH + Duration::from_micros(4_000_000_000_123_456);
     assert!(store.block("id-alice", Some(until)).await.unwrap());
     assert_eq!(store.person("id-alice").await.unwrap().unwrap().blocked_until, Some(until));
+    let edited = Person { language: "fr".into(), blocked_until: None, ..person("id-alice", "Alice") };
+    assert!(store.replace(&edited).await.unwrap());
+    let found = store.person("id-alice").await.unwrap().unwrap();
+    assert_eq!((found.language.as_str(), found.blocked_until), ("fr", Some(until)), "an edit undoes no block");
     assert!(store.block("id-alice", None).await.unwrap());
     assert_eq!(store.person("id-alice").await.unwrap().unwrap().blocked_until, None);
     assert!(!store.block("nobody", Some(until)).await.unwrap());

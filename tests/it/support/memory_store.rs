@@ -90,11 +90,10 @@ impl Store for MemoryStore {
 
     fn replace<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<bool>> {
         self.run(|people| {
-            if !people.contains_key(&person.unique_id) {
-                return Ok(false);
-            }
+            let Some(before) = people.get(&person.unique_id) else { return Ok(false) };
+            let blocked_until = before.blocked_until;
             free(people, person)?;
-            people.insert(person.unique_id.clone(), person.clone());
+            people.insert(person.unique_id.clone(), Person { blocked_until, ..person.clone() });
             Ok(true)
         })
     }
