@@ -50,7 +50,9 @@ impl FromStr for Method {
 }
 
 /// An enrolled person. Devices and tokens come with later capabilities.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// `Debug` masks the device token: whoever has it can send prompts that look like ours.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// objectGUID in text form, lower case, or another attribute that never changes.
     pub unique_id: String,
@@ -80,4 +82,62 @@ pub struct Person {
     pub enabled: bool,
     /// Until when they are blocked (after a fraud report, by an admin).
     pub blocked_until: Option<SystemTime>,
+}
+
+impl Person {
+    /// Whether they are blocked at `now`.
+    pub fn is_blocked(&self, now: SystemTime) -> bool {
+        self.blocked_until.is_some_and(|until| now < until)
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person")
+            .field("unique_id", &self.unique_id)
+            .field("name", &self.name)
+            .field("upn", &self.upn)
+            .field("dn", &self.dn)
+            .field("first_name", &self.first_name)
+            .field("last_name", &self.last_name)
+            .field("email", &self.email)
+            .field("phone", &self.phone)
+            .field("phone_extension", &self.phone_extension)
+            .field("device_token", &self.device_token.as_deref().map(masked))
+            .field("method", &self.method)
+            .field("language", &self.language)
+            .field("enabled", &self.enabled)
+            .field("blocked_until", &self.blocked_until)
+            .finish()
+    }
+}
+
+/// What may be shown of a device token: its last four characters, or none of a short one.
+pub fn masked(token: &str) -> String {
+    let characters = token.chars().count();
+    let shown = if characters > 8 { characters - 4 } else { characters };
+    token.chars().skip(shown).fold(String::from("…"), |mut text, character| {
+        text.push(character);
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_token_is_shown_by_its_end_only() {
+        assert_eq!(masked("0123456789abcdef"), "…cdef");
+        assert_eq!(masked("12345678"), "…");
+        assert_eq!(masked(""), "…");
+    }
+
+    #[test]
+    fn methods_are_read_back_from_their_words() {
+        for method in Method::ALL {
+            assert_eq!(method.word().parse::<Method>(), Ok(method));
+        }
+        assert!("carrier_pigeon".parse::<Method>().is_err());
+    }
 }

@@ -1,3 +1,4 @@
 //! What several promises share.
 
 pub(crate) mod fakes;
+pub(crate) mod memory_store;

@@ -1,0 +1,108 @@
+//! An audit event as one line of JSON. Every field is in every line, in this order:
+//!
+//! | field | value |
+//! | --- | --- |
+//! | `time` | when the sign-in ended, RFC 3339 in UTC to the microsecond |
+//! | `sign_in` | its identifier, 24 hexadecimal digits, as in the log and at the provider |
+//! | `door` | `radius` or `ldap` |
+//! | `client`, `application` | through which client, for which application |
+//! | `name` | as typed |
+//! | `unique_id`, `account` | who it is in the directory, or `null` if that was not found out |
+//! | `source`, `person_address` | addresses of the client and of the person's device, the latter or `null` |
+//! | `method`, `provider` | how and by whom they were asked, or `null` |
+//! | `primary` | `passed`, a reason code, or `null` if the password was not tried |
+//! | `factor` | `approved`, `carried_over`, a reason code, or `null` if nobody was asked |
+//! | `verdict`, `reason` | `accept`, `reject` or `discard`, and the reason code |
+//! | `requests` | how many requests of the client this one answer served |
+//! | `identify_ms`, `primary_ms`, `policy_ms`, `factor_ms` | milliseconds with decimals, or `null` if not reached |
+//! | `total_ms` | from the request's arrival to the end |
+//! | `server` | which server |
+//!
+//! Control characters are escaped as JSON asks, so that a name can never begin a line.
+
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::audit::{Event, milliseconds};
+
+/// Appends `event` and a newline to `out`.
+pub fn append(out: &mut Vec<u8>, event: &Event) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, &Line::of(event)).is_err() {
+        // Nothing in a Line can fail to be written to memory; if it did, no half line must stay.
+        out.truncate(start);
+        return;
+    }
+    out.push(b'\n');
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: Shown<Timestamp>,
+    sign_in: Shown<crate::signin::attempt::SignInId>,
+    door: &'a str,
+    client: &'a str,
+    application: &'a str,
+    name: &'a str,
+    unique_id: Option<&'a str>,
+    account: Option<&'a str>,
+    source: std::net::IpAddr,
+    person_address: Option<std::net::IpAddr>,
+    method: Option<&'a str>,
+    provider: Option<&'a str>,
+    primary: Option<&'a str>,
+    factor: Option<&'a str>,
+    verdict: &'a str,
+    reason: &'a str,
+    requests: u32,
+    identify_ms: Option<f64>,
+    primary_ms: Option<f64>,
+    policy_ms: Option<f64>,
+    factor_ms: Option<f64>,
+    total_ms: f64,
+    server: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn of(event: &'a Event) -> Self {
+        // A time outside of jiff's years -9999 to 9999 is a broken clock; 1970 says so.
+        let time = Timestamp::try_from(event.time).unwrap_or(Timestamp::UNIX_EPOCH);
+        let steps = event.steps;
+        Line {
+            time: Shown(time),
+            sign_in: Shown(event.sign_in),
+            door: event.door.word(),
+            client: &event.client,
+            application: &event.application,
+            name: &event.name,
+            unique_id: event.unique_id.as_deref(),
+            account: event.account.as_deref(),
+            source: event.source,
+            person_address: event.person_address,
+            method: event.method.map(|method| method.word()),
+            provider: event.provider.as_deref(),
+            primary: event.primary,
+            factor: event.factor,
+            verdict: event.verdict.word(),
+            reason: event.reason.code(),
+            requests: event.requests,
+            identify_ms: steps.identify.map(milliseconds),
+            primary_ms: steps.primary.map(milliseconds),
+            policy_ms: steps.policy.map(milliseconds),
+            factor_ms: steps.factor.map(milliseconds),
+            total_ms: milliseconds(steps.total),
+            server: &event.server,
+        }
+    }
+}
+
+/// Something written as JSON text by its `Display`, here with six decimals where it has any.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.6}", self.0))
+    }
+}

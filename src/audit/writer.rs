@@ -1,0 +1,228 @@
+//! The background writer of audit events: batches from the queue into the file and the store.
+//!
+//! The first event of a batch wakes the writer; it then sleeps for [`GATHER`] while more gather, so that a
+//! busy server pays for two wake-ups a batch and not for one an event. Nothing is forced to disk: a batch
+//! that was written survives the death of this process.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::audit::{Event, line};
+use crate::telemetry::metrics::{LostAt, Metrics};
+use crate::users::store::Store;
+
+/// How long events gather before they are written.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Events in one batch, at most.
+const BATCH: usize = 512;
+
+/// How often the same trouble is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// What comes through the queue.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// An event to write.
+    Event(Event),
+    /// Everything before this has been dealt with once the other end hears of it.
+    Flush(oneshot::Sender<()>),
+}
+
+/// The writer's belongings.
+pub(super) struct Writer {
+    metrics: Arc<Metrics>,
+    store: Arc<dyn Store>,
+    lines: Option<Lines>,
+    hurry: Arc<Notify>,
+    reopen: Arc<AtomicBool>,
+    file_trouble: Rate,
+    store_trouble: Rate,
+}
+
+impl Writer {
+    pub(super) fn new(
+        metrics: Arc<Metrics>,
+        store: Arc<dyn Store>,
+        file: Option<PathBuf>,
+        hurry: Arc<Notify>,
+        reopen: Arc<AtomicBool>,
+    ) -> std::io::Result<Self> {
+        let lines = file.map(Lines::open).transpose()?;
+        let (file_trouble, store_trouble) = (Rate::default(), Rate::default());
+        Ok(Writer { metrics, store, lines, hurry, reopen, file_trouble, store_trouble })
+    }
+
+    /// Writes until every sender is gone and the queue is empty.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) {
+        let mut events = Vec::with_capacity(BATCH);
+        while let Some(first) = queue.recv().await {
+            let mut next = match first {
+                Item::Event(_) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHER) => {}
+                        () = self.hurry.notified() => {}
+                    }
+                    Some(first)
+                }
+                flush @ Item::Flush(_) => Some(flush),
+            };
+            while let Some(item) = next {
+                match item {
+                    Item::Event(event) => events.push(event),
+                    Item::Flush(done) => {
+                        events = self.write(events).await;
+                        // Whoever asked may have stopped waiting.
+                        let _ = done.send(());
+                    }
+                }
+                if events.len() >= BATCH {
+                    events = self.write(events).await;
+                }
+                next = queue.try_recv().ok();
+            }
+            events = self.write(events).await;
+        }
+    }
+
+    /// Writes a batch and hands the emptied vector back. The file comes first and does not depend on the
+    /// store.
+    async fn write(&mut self, events: Vec<Event>) -> Vec<Event> {
+        if events.is_empty() {
+            return events;
+        }
+        let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let (mut events, trouble) = self.write_file(events).await;
+        if let Some(why) = trouble {
+            self.metrics.audit_lost(LostAt::File, count);
+            if let Some(lost) = self.file_trouble.count(count) {
+                tracing::error!(lost, why, "audit events could not be written to the file");
+            }
+        }
+        if let Err(error) = self.store.record(&events).await {
+            self.metrics.audit_lost(LostAt::Store, count);
+            if let Some(lost) = self.store_trouble.count(count) {
+                tracing::error!(lost, %error, "audit events could not be written to the store");
+            }
+        }
+        events.clear();
+        events
+    }
+
+    /// Renders and appends the lines on a thread that may wait for a disk.
+    async fn write_file(&mut self, events: Vec<Event>) -> (Vec<Event>, Option<String>) {
+        let Some(mut lines) = self.lines.take() else { return (events, None) };
+        let reopen = self.reopen.swap(false, Ordering::Relaxed);
+        let path = lines.path.clone();
+        let events = Arc::new(events);
+        let rendered = Arc::clone(&events);
+        let written = tokio::task::spawn_blocking(move || {
+            let result = lines.append(&rendered, reopen);
+            drop(rendered);
+            (lines, result)
+        })
+        .await;
+        let trouble = match written {
+            Ok((lines, result)) => {
+                self.lines = Some(lines);
+                result.err().map(|error| error.to_string())
+            }
+            Err(error) => {
+                // The thread is gone and the file with it; the next batch opens it again.
+                self.lines = Some(Lines::closed(path));
+                Some(error.to_string())
+            }
+        };
+        (Arc::unwrap_or_clone(events), trouble)
+    }
+}
+
+/// The file of JSON lines.
+struct Lines {
+    path: PathBuf,
+    file: Option<File>,
+    /// Whether the last write ended in the middle of a line.
+    torn: bool,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    fn closed(path: PathBuf) -> Self {
+        Lines { path, file: None, torn: true, buffer: Vec::new() }
+    }
+
+    fn open(path: PathBuf) -> std::io::Result<Self> {
+        let file = Some(open(&path)?);
+        Ok(Lines { path, file, torn: false, buffer: Vec::new() })
+    }
+
+    /// Appends a line for each event with one write.
+    fn append(&mut self, events: &[Event], reopen: bool) -> std::io::Result<()> {
+        self.buffer.clear();
+        if reopen || self.file.as_ref().is_none_or(|file| !self.is_current(file)) {
+            self.file = None;
+            self.file = Some(open(&self.path)?);
+        }
+        if self.torn {
+            self.buffer.push(b'\n');
+        }
+        for event in events {
+            line::append(&mut self.buffer, event);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let result = file.write_all(&self.buffer);
+        self.torn = result.is_err();
+        // A batch of long lines must not keep its memory for ever.
+        self.buffer.shrink_to(1024 * 1024);
+        result
+    }
+
+    /// Whether the open file is still the one that the path leads to.
+    #[cfg(unix)]
+    fn is_current(&self, file: &File) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(open) = file.metadata() else { return false };
+        std::fs::metadata(&self.path).is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino()))
+    }
+
+    #[cfg(not(unix))]
+    fn is_current(&self, _file: &File) -> bool {
+        true
+    }
+}
+
+/// Opens for appending; a new file is readable by its owner only, as it names people.
+fn open(path: &PathBuf) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Counts trouble and says when it is time to report it.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    state: Mutex<(Option<Instant>, u64)>,
+}
+
+impl Rate {
+    /// Adds `events`. `Some(all since the last report)` when a report is due.
+    pub(super) fn count(&self, events: u64) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 = state.1.saturating_add(events);
+        let now = Instant::now();
+        if state.0.is_some_and(|last| now.saturating_duration_since(last) < REPORT_EVERY) {
+            return None;
+        }
+        let all = state.1;
+        *state = (Some(now), 0);
+        Some(all)
+    }
+}

@@ -1,0 +1,108 @@
+use super::*;
+use crate::users::model::Method;
+
+fn person(name: &str) -> Option<Arc<Person>> {
+    Some(Arc::new(Person {
+        unique_id: name.into(),
+        name: name.into(),
+        upn: None,
+        dn: None,
+        first_name: None,
+        last_name: None,
+        email: None,
+        phone: None,
+        phone_extension: None,
+        device_token: None,
+        method: Method::Push,
+        language: "en".into(),
+        enabled: true,
+        blocked_until: None,
+    }))
+}
+
+fn checked_cache(now: Instant) -> PeopleCache {
+    let cache = PeopleCache::default();
+    assert_eq!(cache.look("a", now, false), Look::Check);
+    assert!(cache.checked(1, now));
+    cache
+}
+
+fn generation(cache: &PeopleCache, unique_id: &str, now: Instant) -> u64 {
+    match cache.look(unique_id, now, true) {
+        Look::Read { generation } => generation,
+        other => panic!("expected Read, got {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_kept_is_known_until_the_next_check_is_due() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    cache.keep("a", person("a"), generation(&cache, "a", now));
+    cache.keep("b", None, generation(&cache, "b", now));
+    let later = now + CHECK_AFTER - Duration::from_millis(1);
+    assert_eq!(cache.look("a", later, false), Look::Known(person("a")));
+    assert_eq!(cache.look("b", later, false), Look::Known(None));
+    assert_eq!(cache.look("a", now + CHECK_AFTER, false), Look::Check);
+}
+
+#[test]
+fn while_one_caller_checks_others_are_served_until_it_is_stale() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    cache.keep("a", person("a"), generation(&cache, "a", now));
+    let due = now + CHECK_AFTER;
+    assert_eq!(cache.look("a", due, false), Look::Check);
+    assert_eq!(cache.look("a", due, false), Look::Known(person("a")));
+    let stale = now + STALE_AFTER;
+    assert_eq!(cache.look("a", stale, false), Look::Check, "the first checker has not come back");
+    assert!(matches!(cache.look("a", stale, false), Look::Read { .. }));
+    assert!(matches!(cache.look("a", stale, true), Look::Read { .. }));
+}
+
+#[test]
+fn a_changed_number_empties_the_memory() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    cache.keep("a", person("a"), generation(&cache, "a", now));
+    assert!(!cache.checked(1, now + CHECK_AFTER));
+    assert_eq!(cache.len(), 1);
+    assert!(cache.checked(2, now + CHECK_AFTER));
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_row_read_before_a_change_cannot_enter_after_it() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    let before = generation(&cache, "a", now);
+    cache.forget("a");
+    cache.keep("a", person("a"), before);
+    assert!(cache.is_empty());
+    let before = generation(&cache, "a", now);
+    cache.checked(2, now);
+    cache.keep("a", person("a"), before);
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn an_older_look_does_not_replace_a_newer_one() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    assert!(cache.checked(3, now + Duration::from_millis(2)));
+    assert!(!cache.checked(2, now + Duration::from_millis(1)));
+    assert!(!cache.checked(3, now + Duration::from_millis(3)));
+}
+
+#[test]
+fn it_stays_bounded_and_keeps_those_in_use() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    cache.keep("used", person("used"), generation(&cache, "used", now));
+    for number in 0..5 * HALF {
+        let id = number.to_string();
+        cache.keep(&id, None, generation(&cache, &id, now));
+        assert_eq!(cache.look("used", now, true), Look::Known(person("used")));
+        assert!(cache.len() <= 2 * HALF + 1);
+    }
+}

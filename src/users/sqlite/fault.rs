@@ -1,0 +1,38 @@
+//! What SQLite's errors mean for the caller. Result codes: <https://www.sqlite.org/rescode.html>.
+
+use crate::users::store::StoreError;
+
+/// Sorts an error by whose fault it is. SQLite's texts name tables and columns, never values.
+pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(error) => {
+            let extended: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
+            let text = error.message().to_owned();
+            // The low octet of an extended code is the primary code.
+            match extended & 0xff {
+                5 | 6 => StoreError::Unavailable("another process keeps it locked".into()),
+                11 => StoreError::Unusable(format!("{text}; restore it from a backup")),
+                26 => StoreError::Unusable("the file is not an SQLite database".into()),
+                19 => StoreError::Conflict(text),
+                _ => StoreError::Unavailable(text),
+            }
+        }
+        sqlx::Error::PoolTimedOut => StoreError::Unavailable("no connection became free in time".into()),
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => StoreError::Unavailable("it has been closed".into()),
+        sqlx::Error::ColumnDecode { index, .. } => unreadable(&index),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// A row whose content cannot be what we wrote.
+pub(super) fn unreadable(column: &str) -> StoreError {
+    StoreError::Unusable(format!("column {column} of a person cannot be read; was it written by a newer Anteroom?"))
+}
+
+/// Says in our words which rule a refused row has broken.
+pub(super) fn conflict(error: StoreError, why: &str) -> StoreError {
+    match error {
+        StoreError::Conflict(_) => StoreError::Conflict(why.into()),
+        other => other,
+    }
+}

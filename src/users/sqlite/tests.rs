@@ -1,0 +1,151 @@
+use std::os::unix::fs::PermissionsExt;
+
+use sqlx::{Executor, Row};
+
+use super::*;
+use crate::users::model::Method;
+
+async fn open(folder: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(folder.path().join("store.db"), true).await.unwrap()
+}
+
+fn alice() -> Person {
+    Person {
+        unique_id: "id-alice".into(),
+        name: "alice".into(),
+        upn: Some("alice@example.com".into()),
+        dn: None,
+        first_name: None,
+        last_name: None,
+        email: None,
+        phone: None,
+        phone_extension: None,
+        device_token: None,
+        method: Method::Call,
+        language: "en".into(),
+        enabled: true,
+        blocked_until: None,
+    }
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let mut writer = store.writer.acquire().await.unwrap();
+    for sql in statement::ALL {
+        (&mut *writer)
+            .prepare(sqlx::SqlSafeStr::into_sql_str(sql))
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    for text in events::TEXTS.iter() {
+        let sql = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(Arc::clone(text)));
+        (&mut *writer).prepare(sql).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+    assert!((&mut *writer).prepare(sqlx::SqlSafeStr::into_sql_str("SELECT nothing FROM people")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_person_is_found_by_one_search_of_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let plan = format!("EXPLAIN QUERY PLAN {}", statement::PERSON);
+    let rows = sqlx::query(sqlx::AssertSqlSafe(plan)).bind("x").fetch_all(&store.readers).await.unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    assert_eq!(steps, ["SEARCH p USING PRIMARY KEY (unique_id=?)"]);
+}
+
+#[tokio::test]
+async fn the_settings_are_those_that_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
+    assert_eq!(mode, "wal");
+    for (setting, value) in
+        [("PRAGMA synchronous", 1), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 5000), ("PRAGMA mmap_size", 0)]
+    {
+        let found: i64 = sqlx::query_scalar(setting).fetch_one(&store.writer).await.unwrap();
+        assert_eq!(found, value, "{setting}");
+    }
+    let refused = sqlx::query("DELETE FROM people").execute(&store.readers).await;
+    assert!(refused.is_err(), "a reader can write");
+}
+
+#[tokio::test]
+async fn a_new_file_is_readable_by_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    store.add(&alice()).await.unwrap();
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (99, 'later', 1, x'00', 0)";
+    sqlx::query(newer).execute(&store.writer).await.unwrap();
+    store.close().await;
+    let error = SqliteStore::open(folder.path().join("store.db"), true).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unusable(_)), "{error}");
+    assert!(error.to_string().contains("newer Anteroom (schema 99"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    let text = "not a database, but long enough to have a header of a hundred octets. ".repeat(40);
+    std::fs::write(&path, &text).unwrap();
+    let error = SqliteStore::open(&path, true).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unusable(_)), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_missing_file_is_created_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    assert!(matches!(SqliteStore::open(&path, false).await, Err(StoreError::Unavailable(_))));
+    assert!(!path.exists());
+    let error = SqliteStore::open(folder.path().join("no/such/store.db"), true).await.unwrap_err();
+    assert!(error.to_string().contains("no/such/store.db"), "{error}");
+}
+
+#[tokio::test]
+async fn opening_it_again_and_together_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let (first, second) = tokio::join!(SqliteStore::open(&path, true), SqliteStore::open(&path, true));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    first.add(&alice()).await.unwrap();
+    assert_eq!(second.person("id-alice").await.unwrap(), Some(alice()));
+}
+
+#[tokio::test]
+async fn an_own_change_is_seen_at_once_by_the_cached_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    assert_eq!(store.person("id-alice").await.unwrap(), None);
+    store.add(&alice()).await.unwrap();
+    for enabled in [false, true, false] {
+        assert!(store.person("id-alice").await.unwrap().is_some());
+        store.replace(&Person { enabled, ..alice() }).await.unwrap();
+        assert_eq!(store.person("id-alice").await.unwrap().map(|person| person.enabled), Some(enabled));
+    }
+    store.block("id-alice", Some(SystemTime::UNIX_EPOCH)).await.unwrap();
+    assert!(store.person("id-alice").await.unwrap().unwrap().blocked_until.is_some());
+    store.remove("id-alice").await.unwrap();
+    assert_eq!(store.person("id-alice").await.unwrap(), None);
+}
+
+#[test]
+fn times_survive_the_column_even_at_the_ends() {
+    assert_eq!(micros(SystemTime::UNIX_EPOCH - Duration::from_micros(7)), -7);
+    assert_eq!(micros(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::MAX / 4)), i64::MAX);
+}
