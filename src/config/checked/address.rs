@@ -60,7 +60,7 @@ impl Checker<'_> {
     pub(super) fn server_url(&self, at: &Path, text: &str, plaintext: bool) -> Option<ServerUrl> {
         const ALLOWED: &str =
             "allowed: \"ldaps://HOST\" or \"ldap://HOST\" (StartTLS), with :PORT where it is not 636 or 389";
-        let Some(url) = self.plain_url(at, text, ALLOWED) else { return None };
+        let url = self.plain_url(at, text, ALLOWED)?;
         let (port, security) = match url.scheme() {
             "ldaps" => (636, Security::Ldaps),
             "ldap" if plaintext => (389, Security::Plaintext),
