@@ -1,1 +1,197 @@
-//! Not written yet.
+//! `anteroom check`: all mistakes of a configuration, then the connections it names, one line each with
+//! what to do.
+//!
+//! ```text
+//! ok    port 0.0.0.0:1812/udp   free
+//! warn  client vpn              unsigned requests are answered: …
+//! FAIL  target corp dc1:636     certificate has expired: …
+//! ```
+
+use std::fmt;
+use std::process::ExitCode;
+
+use super::serve::count;
+use super::{ConfigFile, Ended, Failure, output};
+use crate::config::{Config, Requirement, checked};
+
+pub mod certificates;
+pub mod network;
+
+const EXAMPLES: &str = "\
+Examples:
+  anteroom check                                 the usual file, and its connections
+  anteroom check --config new.toml --offline     only the file, for an editor or a pipeline
+  sudo -u anteroom anteroom check                as the service's user: are its files readable?
+
+Exit codes: 0 no FAIL line; 1 something failed; 2 mistakes in the configuration.";
+
+/// Options of `anteroom check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Try no connection: only the file, certificates and keys
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How well it is.
+    pub level: Level,
+    /// What was looked at.
+    pub what: String,
+    /// What was seen.
+    pub detail: String,
+    /// What to do about it; empty where nothing is to be done.
+    pub advice: String,
+}
+
+impl Finding {
+    /// All is well.
+    pub fn ok(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Finding { level: Level::Ok, what: what.into(), detail: detail.into(), advice: String::new() }
+    }
+
+    /// Somebody should look at it.
+    pub fn warn(what: impl Into<String>, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Finding { level: Level::Warn, what: what.into(), detail: detail.into(), advice: advice.into() }
+    }
+
+    /// It does not work.
+    pub fn fail(what: impl Into<String>, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Finding { level: Level::Fail, what: what.into(), detail: detail.into(), advice: advice.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "FAIL",
+        };
+        write!(f, "{level:<5} {}  {}", self.what, self.detail)?;
+        if !self.advice.is_empty() {
+            write!(f, " — {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the file, then what it names.
+///
+/// # Errors
+/// Every mistake of the configuration.
+pub fn run(args: &Args) -> Ended {
+    let checked = checked::read_file(&args.file.config).map_err(|mistakes| {
+        mistakes.mistakes.iter().for_each(|mistake| output::line(format_args!("FAIL  {mistake}")));
+        mistakes.warnings.iter().for_each(|warning| output::line(format_args!("warn  {warning}")));
+        Failure::usage(format!("{} in {}", count(mistakes.mistakes.len(), "mistake"), args.file.config.display()))
+    })?;
+    output::line(Finding::ok(args.file.config.display().to_string(), summary(&checked.config)));
+    checked.warnings.iter().for_each(|warning| output::line(format_args!("warn  {warning}")));
+    let mut failed = 0;
+    let mut report = |finding: Finding| {
+        failed += usize::from(finding.level == Level::Fail);
+        output::line(finding);
+    };
+    signing(&checked.config).into_iter().for_each(&mut report);
+    certificates::check(&checked.config, jiff::Timestamp::now()).into_iter().for_each(&mut report);
+    if !args.offline {
+        super::runtime()?.block_on(network::check(&checked.config, &mut report));
+    }
+    if failed > 0 {
+        return Err(Failure::refused(format!("{} failed", count(failed, "check"))));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(config: &Config) -> String {
+    let parts = [
+        count(config.radius.clients.len(), "client"),
+        count(config.targets.len(), "target"),
+        count(config.providers.len(), "provider"),
+    ];
+    format!("no mistakes: {}", parts.join(", "))
+}
+
+/// What each client that need not sign its requests means (CVE-2024-3596).
+pub fn signing(config: &Config) -> Vec<Finding> {
+    let finding = |client: &crate::config::RadiusClient| {
+        let what = format!("client {}", client.client.name);
+        match client.require_message_authenticator {
+            Requirement::Yes => Finding::ok(what, "must sign its requests"),
+            Requirement::Auto => Finding::warn(
+                what,
+                "need not sign until it has done so once since the start (require_message_authenticator = \"auto\")",
+                "set \"yes\" once the log shows that it signs",
+            ),
+            Requirement::No => Finding::warn(
+                what,
+                "never needs to sign: who can change its packets can forge an answer (require_message_authenticator = \"no\")",
+                "keep the way between it and this server private, and update it; see conf/guides",
+            ),
+        }
+    };
+    config.radius.clients.iter().map(|client| finding(client)).collect()
+}
+
+/// Whether guessing stops here before the directory locks the account. `threshold` is AD's
+/// `lockoutThreshold`: wrong passwords before a lock-out, 0 for never.
+pub fn lockout(target: &str, threshold: u32, failures_per_person: u32) -> Finding {
+    let what = format!("throttle for {target}");
+    match threshold {
+        0 => Finding::ok(what, "the directory locks nobody out (lockoutThreshold 0)"),
+        _ if failures_per_person < threshold => Finding::ok(
+            what,
+            format!("failures_per_person {failures_per_person} is below the directory's lockoutThreshold {threshold}"),
+        ),
+        _ => Finding::fail(
+            what,
+            format!(
+                "failures_per_person {failures_per_person} is not below the directory's lockoutThreshold {threshold}"
+            ),
+            format!("a guesser could lock people out: set throttle.failures_per_person to {} or less", threshold - 1),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttle_below_the_lockout_threshold_is_fine() {
+        assert_eq!(lockout("corp", 5, 4).level, Level::Ok);
+        assert_eq!(lockout("corp", 0, 4).level, Level::Ok);
+    }
+
+    #[test]
+    fn throttle_at_the_lockout_threshold_fails() {
+        let finding = lockout("corp", 4, 4);
+        assert_eq!(finding.level, Level::Fail);
+        assert!(finding.advice.contains("to 3 or less"));
+    }
+
+    #[test]
+    fn a_finding_is_one_line_with_what_to_do() {
+        let finding = Finding::fail("port 0.0.0.0:1812/udp", "in use", "stop the other server");
+        assert_eq!(finding.to_string(), "FAIL  port 0.0.0.0:1812/udp  in use — stop the other server");
+        assert_eq!(Finding::ok("a", "b").to_string(), "ok    a  b");
+    }
+}

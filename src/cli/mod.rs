@@ -1,8 +1,201 @@
-//! Not written yet.
+//! The command line: one file per command.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 a mistake on the command line or in the configuration,
+//! 3 no answer (`anteroom test` only).
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod output;
 pub mod serve;
 pub mod test;
 pub mod user;
+
+/// Where the configuration is looked for when nothing else is said.
+pub const CONFIG: &str = "/etc/anteroom/anteroom.toml";
+
+const EXAMPLES: &str = "\
+Examples:
+  anteroom demo                                  try everything on this machine, nothing to install
+  anteroom check --config /etc/anteroom/anteroom.toml
+                                                 what is wrong with the configuration, and does it connect
+  anteroom serve                                 run the service
+  anteroom user list                             who is enrolled
+  anteroom test radius --user alice              sign in once, as an appliance would
+
+Exit codes: 0 done; 1 refused or failed; 2 a mistake on the command line or in the configuration.
+Each command has its own examples: anteroom help COMMAND";
+
+/// Holds a RADIUS sign-in until its second factor is done.
+///
+/// Anteroom stands between a VPN appliance or an application and the directory. It checks the password
+/// against Active Directory or LDAP, asks the person for a second factor, holds the request meanwhile, and
+/// then answers.
+#[derive(Debug, Parser)]
+#[command(name = "anteroom", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service
+    Serve(serve::Args),
+    /// Try everything on this machine: directory, phone and clients are built in
+    Demo(demo::Args),
+    /// Report every mistake of a configuration, then try the connections it names
+    Check(check::Args),
+    /// Ask a server as an appliance or an application would
+    Test(test::Args),
+    /// Show and change the people who are enrolled
+    User(user::Args),
+    /// Print the completions of a shell
+    Completions(docs::Completions),
+    /// Write the manual pages into a folder
+    Man(docs::Man),
+}
+
+/// `--config`, as several commands take it.
+#[derive(Debug, clap::Args)]
+pub struct ConfigFile {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", default_value = CONFIG, env = "ANTEROOM_CONFIG")]
+    pub config: PathBuf,
+}
+
+/// Why a command did not do what it was asked to: a text for a person, and an exit code.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    /// It was refused, or it failed: exit code 1.
+    pub fn refused(text: impl Into<String>) -> Self {
+        Failure { code: 1, text: text.into() }
+    }
+
+    /// A mistake on the command line or in the configuration: exit code 2.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Failure { code: 2, text: text.into() }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    /// An error of a lower layer with its causes, in one line.
+    fn from(error: E) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            // Some libraries repeat their cause in their own text.
+            let more = error.to_string();
+            if !text.contains(&more) {
+                text = format!("{text}: {more}");
+            }
+            cause = error.source();
+        }
+        Failure::refused(text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What a command ends with.
+pub type Ended = Result<ExitCode, Failure>;
+
+/// Reads the command line and runs one command.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(args).map_err(Failure::from),
+        Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::User(args) => user::run(args).map_err(Failure::from),
+        Command::Completions(args) => docs::completions(&args),
+        Command::Man(args) => docs::man(&args),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(failure) => {
+            output::error(format_args!("anteroom: {failure}"));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// The runtime of a command that talks to the network: as many workers as there are processors, and none
+/// beside the caller where there is but one.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder = if processors == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(processors);
+        builder
+    };
+    builder.enable_all().thread_name("anteroom").build()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn each(command: &clap::Command, visit: &mut impl FnMut(&clap::Command)) {
+        visit(command);
+        command.get_subcommands().for_each(|inner| each(inner, visit));
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_is_explained() {
+        each(&Cli::command(), &mut |command| {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let explained = argument.get_help().is_some() || argument.get_long_help().is_some();
+                assert!(explained, "{} {}", command.get_name(), argument.get_id());
+            }
+        });
+    }
+
+    #[test]
+    fn every_command_that_does_something_has_examples() {
+        each(&Cli::command(), &mut |command| {
+            if !command.has_subcommands() {
+                let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(examples.contains("anteroom "), "{}", command.get_name());
+            }
+        });
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once() {
+        let inner = std::io::Error::other("inner");
+        let failure = Failure::from(std::io::Error::other(inner));
+        assert_eq!(failure.to_string(), "inner");
+    }
+}

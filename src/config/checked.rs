@@ -1,1 +1,333 @@
-//! Not written yet.
+//! From the written form to [`Config`]: what is missing, out of range or does not fit together.
+//!
+//! All mistakes are collected and told at once. Nothing here gives up early: a section that is wrong
+//! yields a stand-in, and [`read`] hands out a [`Config`] only when not one mistake was found.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path as FilePath, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::mistakes::{Mistake, Mistakes, Origin};
+use super::place::Path;
+use super::reading::{Places, Reading};
+use super::sources::{self, Environment};
+use super::values::{Count, OneOrMany, Span, Word};
+use super::{Audit, Config, Limits, Log, LogFormat, Radius, Server, Throttle, written};
+
+mod address;
+mod client;
+mod provider;
+mod secrets;
+mod target;
+
+/// A configuration that may be used, and what its owner should look at.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// What is allowed, but dangerous or without effect.
+    pub warnings: Vec<Mistake>,
+}
+
+/// Reads the file at `path` with the environment of this process laid over it, and checks it.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn load(path: &FilePath) -> Result<Config, Mistakes> {
+    read_file(path).map(|checked| checked.config)
+}
+
+/// Checks `text` as if it were the file at `path`: no environment variable is laid over it, though secrets
+/// may come from one.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn load_text(text: &str, path: &FilePath) -> Result<Config, Mistakes> {
+    let environment = Environment::of_this_process();
+    read(text, path, &Environment::default(), &environment, SystemTime::now()).map(|checked| checked.config)
+}
+
+/// As [`load`], with the warnings.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn read_file(path: &FilePath) -> Result<Checked, Mistakes> {
+    let environment = Environment::of_this_process();
+    match std::fs::read_to_string(path).map(zeroize::Zeroizing::new) {
+        Ok(text) => read(&text, path, &environment, &environment, SystemTime::now()),
+        Err(error) => {
+            let origin = Origin::File { file: path.to_owned(), place: None };
+            let found = format!("cannot be read: {error}");
+            let allowed = "name the configuration with --config FILE".to_owned();
+            Err(Mistakes {
+                mistakes: vec![Mistake { origin, key: String::new(), found, allowed }],
+                warnings: Vec::new(),
+            })
+        }
+    }
+}
+
+/// Checks `text`, which was read from `path`, with the variables of `overrides` laid over it; secrets and
+/// credentials are taken from `environment`; `now` tells what has expired.
+///
+/// # Errors
+/// Every mistake that was found, in the order of the file.
+pub fn read(
+    text: &str,
+    path: &FilePath,
+    overrides: &Environment,
+    environment: &Environment,
+    now: SystemTime,
+) -> Result<Checked, Mistakes> {
+    let (file, mistakes, spoiled, places) = Reading::new(path, text, overrides).into_parts();
+    let syntax = !mistakes.is_empty() && mistakes.iter().all(|mistake| mistake.found.starts_with("not TOML"));
+    let folder = path.parent().unwrap_or(FilePath::new("")).to_owned();
+    let checker = Checker {
+        places,
+        environment,
+        folder,
+        file: path.to_owned(),
+        now,
+        spoiled,
+        mistakes: RefCell::new(mistakes),
+        warnings: RefCell::default(),
+    };
+    // A file that is not TOML says nothing about its keys.
+    let config = if syntax { None } else { Some(checker.config(file)) };
+    let by_line = |mistake: &Mistake| mistake.line().unwrap_or_default();
+    let mut warnings = checker.warnings.into_inner();
+    warnings.sort_by_key(by_line);
+    let mut mistakes = checker.mistakes.into_inner();
+    mistakes.sort_by_key(by_line);
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(Checked { config, warnings }),
+        _ => Err(Mistakes { mistakes, warnings }),
+    }
+}
+
+/// Collects mistakes and warnings while the sections are checked.
+struct Checker<'a> {
+    places: Places<'a>,
+    environment: &'a Environment,
+    folder: PathBuf,
+    file: PathBuf,
+    now: SystemTime,
+    spoiled: Vec<Path>,
+    mistakes: RefCell<Vec<Mistake>>,
+    warnings: RefCell<Vec<Mistake>>,
+}
+
+impl Checker<'_> {
+    fn config(&self, file: written::File) -> Config {
+        let targets = self.targets(file.target);
+        let providers = self.providers(file.provider);
+        let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, "0.0.0.0:1812");
+        let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
+        for address in accounting.iter().filter(|address| listen.contains(address)) {
+            self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
+        }
+        let clients = self.clients(file.radius.client, &targets, &providers);
+        let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
+        Config {
+            file: self.file.clone(),
+            server: self.server(file.server),
+            radius: Radius { listen, accounting, clients },
+            limits: self.limits(&file.limits),
+            throttle: self.throttle(&file.throttle),
+            targets: targets.found,
+            providers: providers.found,
+            audit: Audit { file: file.audit.file.map(|path| self.path(&path)) },
+            log: self.log(file.log),
+            metrics,
+        }
+    }
+
+    fn server(&self, server: written::Server) -> Server {
+        let at = Path::top("server");
+        let name = server.name.unwrap_or_else(sources::host_name);
+        self.text_length(&at.key("name"), &name, 253);
+        Server {
+            name,
+            store: self.path(server.store.as_deref().unwrap_or("/var/lib/anteroom/anteroom.db")),
+            drain: self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m"),
+        }
+    }
+
+    fn limits(&self, limits: &written::Limits) -> Limits {
+        let at = Path::top("limits");
+        Limits {
+            held: self.size(&at.key("held"), limits.held, 100_000, 1, 10_000_000),
+            held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
+        }
+    }
+
+    fn throttle(&self, throttle: &written::Throttle) -> Throttle {
+        let at = Path::top("throttle");
+        let count = |name: &str, given, usual| self.count(&at.key(name), given, usual, 1, 1_000_000);
+        let duration = |name: &str, given, usual, most| self.duration(&at.key(name), given, usual, "1s", most);
+        Throttle {
+            failures_per_person: count("failures_per_person", throttle.failures_per_person, 4),
+            failures_per_source: count("failures_per_source", throttle.failures_per_source, 50),
+            window: duration("window", throttle.window, "30m", "7d"),
+            prompts_per_person: count("prompts_per_person", throttle.prompts_per_person, 5),
+            prompt_window: duration("prompt_window", throttle.prompt_window, "10m", "7d"),
+            denial_backoff: duration("denial_backoff", throttle.denial_backoff, "1m", "1d"),
+            fraud_block: duration("fraud_block", throttle.fraud_block, "90d", "3650d"),
+        }
+    }
+
+    fn log(&self, log: written::Log) -> Log {
+        let level = log.level.unwrap_or_else(|| "info".to_owned());
+        if crate::telemetry::logs::filter(&level).is_none() {
+            self.wrong(
+                &Path::top("log").key("level"),
+                format!("found {level:?}"),
+                "allowed: error, warn, info, debug, trace, or a filter such as \"anteroom::radius=debug,info\"",
+            );
+        }
+        Log { format: word(log.format, LogFormat::Text), level }
+    }
+
+    fn metrics(&self, text: &str) -> Option<SocketAddr> {
+        let at = Path::top("metrics").key("listen");
+        let address = self.socket(&at, text)?;
+        if !address.ip().is_loopback() {
+            self.warn(
+                &at,
+                format!("{address} is not a loopback address"),
+                "metrics name your clients and are not protected: let only the monitoring server reach that port",
+            );
+        }
+        Some(address)
+    }
+
+    /// Says that the value at `at` is wrong, unless its kind was wrong already.
+    fn wrong(&self, at: &Path, found: impl Into<String>, allowed: impl Into<String>) {
+        if !self.is_spoiled(at) {
+            self.mistakes.borrow_mut().push(self.note(at, found, allowed));
+        }
+    }
+
+    fn warn(&self, at: &Path, found: impl Into<String>, advice: impl Into<String>) {
+        self.warnings.borrow_mut().push(self.note(at, found, advice));
+    }
+
+    fn note(&self, at: &Path, found: impl Into<String>, allowed: impl Into<String>) -> Mistake {
+        Mistake { origin: self.places.origin(at), key: at.to_string(), found: found.into(), allowed: allowed.into() }
+    }
+
+    fn is_spoiled(&self, at: &Path) -> bool {
+        self.spoiled.iter().any(|spoiled| spoiled.covers(at))
+    }
+
+    /// A text that must be there and must not be empty.
+    fn required(&self, at: &Path, given: Option<String>, what: &str) -> Option<String> {
+        match given {
+            Some(text) if !text.trim().is_empty() => Some(text),
+            Some(_) => {
+                self.wrong(at, "found an empty text", what);
+                None
+            }
+            None => {
+                self.wrong(at, "missing", what);
+                None
+            }
+        }
+    }
+
+    fn text_length(&self, at: &Path, text: &str, most: usize) {
+        if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+            let found = format!("found a text of {} octets", text.len());
+            self.wrong(at, found, format!("allowed: 1 to {most} octets of UTF-8 without control characters"));
+        }
+    }
+
+    /// A duration within bounds; `usual`, `least` and `most` are durations as the file writes them.
+    fn duration(&self, at: &Path, given: Option<Span>, usual: &str, least: &str, most: &str) -> Duration {
+        let parse = |text: &str| humantime::parse_duration(text).unwrap_or_default();
+        let Some(Span(value)) = given else { return parse(usual) };
+        if value < parse(least) || value > parse(most) {
+            let found = format!("found {}", humantime::format_duration(value));
+            self.wrong(at, found, format!("allowed: {least} to {most}, usual: {usual}"));
+        }
+        value
+    }
+
+    fn count(&self, at: &Path, given: Option<Count>, usual: u32, least: u32, most: u32) -> u32 {
+        let Some(Count(value)) = given else { return usual };
+        match u32::try_from(value) {
+            Ok(value) if (least..=most).contains(&value) => value,
+            _ => {
+                self.wrong(at, format!("found {value}"), format!("allowed: {least} to {most}, usual: {usual}"));
+                usual
+            }
+        }
+    }
+
+    fn size(&self, at: &Path, given: Option<Count>, usual: u32, least: u32, most: u32) -> usize {
+        usize::try_from(self.count(at, given, usual, least, most)).unwrap_or(usize::MAX)
+    }
+
+    /// A list of which each element is not empty. `None` when the key is not there.
+    fn list(&self, at: &Path, given: Option<OneOrMany>) -> Option<Vec<String>> {
+        let OneOrMany(texts) = given?;
+        for (position, text) in texts.iter().enumerate() {
+            if text.trim().is_empty() {
+                self.wrong(&at.index(position), "found an empty text", "leave it out");
+            }
+        }
+        Some(texts)
+    }
+
+    /// As [`Self::list`], for keys where an empty list makes no sense.
+    fn filled_list(&self, at: &Path, given: Option<OneOrMany>, what: &str) -> Option<Vec<String>> {
+        let list = self.list(at, given)?;
+        if list.is_empty() {
+            self.wrong(at, "found an empty list", what);
+            return None;
+        }
+        Some(list)
+    }
+
+    /// A path as written; relative ones start at the configuration's folder.
+    fn path(&self, written: &str) -> PathBuf {
+        self.folder.join(written)
+    }
+
+    /// A file that must be readable now.
+    fn readable(&self, at: &Path, written: Option<String>) -> Option<PathBuf> {
+        let path = self.path(&self.required(at, written, "the path of a file")?);
+        if let Err(error) = std::fs::File::open(&path) {
+            self.wrong(at, format!("cannot be read: {}", error.kind()), relative_note(&self.folder));
+        }
+        Some(path)
+    }
+
+    /// A name of a client, target or provider: it stands in logs, metrics and environment variables.
+    fn name(&self, at: &Path, name: &str) {
+        let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fine) {
+            self.wrong(at, format!("found the name {name:?}"), "allowed: 1 to 64 letters, digits, - and _");
+        }
+    }
+}
+
+/// A section's named members: those that are fine, and the names of all that were written.
+struct Named<T> {
+    found: std::collections::BTreeMap<String, T>,
+    written: BTreeSet<String>,
+}
+
+fn word<T>(given: Option<Word<T>>, usual: T) -> T {
+    given.map_or(usual, |Word(value)| value)
+}
+
+fn relative_note(folder: &FilePath) -> String {
+    let folder = if folder.as_os_str().is_empty() { FilePath::new(".") } else { folder };
+    format!("paths that do not start with / start at the folder of this file, {}", folder.display())
+}
+
+#[cfg(test)]
+mod tests;

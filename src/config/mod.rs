@@ -13,8 +13,16 @@ use std::time::{Duration, SystemTime};
 use crate::secret::Secret;
 
 pub mod checked;
+pub mod known;
+pub mod mistakes;
+pub mod place;
+pub mod reading;
 pub mod sources;
+pub mod values;
 pub mod written;
+
+pub use checked::{Checked, load, load_text};
+pub use mistakes::{Mistake, Mistakes};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]

@@ -1,1 +1,211 @@
-//! Not written yet.
+//! The configuration file as written: every key, optional, in the words of the file.
+//!
+//! Nothing is judged here beyond the kind of a value; [`super::checked`] knows what must be there, what is
+//! in range and what belongs together. A key that is not a field here is refused by the reader. Each field
+//! is taught in `conf/anteroom.toml`, and a test compares the two.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
+use super::{DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Security, UnreachableClass};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct File {
+    /// `[server]`
+    pub server: Server,
+    /// `[radius]`
+    pub radius: Radius,
+    /// `[target.NAME]`
+    pub target: BTreeMap<String, Target>,
+    /// `[provider.NAME]`
+    pub provider: BTreeMap<String, Provider>,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[throttle]`
+    pub throttle: Throttle,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[log]`
+    pub log: Log,
+    /// `[metrics]`
+    pub metrics: Metrics,
+}
+
+/// `[server]`: its name and its folders.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Server {
+    pub name: Option<String>,
+    pub store: Option<String>,
+    pub drain: Option<Span>,
+}
+
+/// `[radius]`: the RADIUS door.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Radius {
+    pub listen: Option<OneOrMany>,
+    pub accounting: Option<OneOrMany>,
+    pub client: Vec<Client>,
+}
+
+/// `[[radius.client]]`: one RADIUS client.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Client {
+    pub name: Option<String>,
+    pub address: Option<OneOrMany>,
+    pub secret: Option<Hidden>,
+    pub secret_file: Option<String>,
+    pub secret_credential: Option<String>,
+    pub secret_env: Option<String>,
+    pub application: Option<String>,
+    pub target: Option<String>,
+    pub provider: Option<String>,
+    pub require_message_authenticator: Option<Word<Requirement>>,
+    pub limit_proxy_state: Option<Word<Requirement>>,
+    pub answer_within: Option<Span>,
+    pub on_deadline: Option<Word<OnDeadline>>,
+    pub carry_over: Option<Span>,
+    pub duplicate_window: Option<Span>,
+    pub unknown_users: Option<Word<Lenience>>,
+    pub disabled_users: Option<Word<Lenience>>,
+    pub exempt_users: Option<OneOrMany>,
+    pub exempt_groups: Option<OneOrMany>,
+    pub exempt_networks: Option<OneOrMany>,
+    pub person_address: Option<String>,
+    pub provider_unreachable: Option<Unreachable>,
+    pub reply_attributes: Option<OneOrMany>,
+    pub reject_message: Option<String>,
+    pub held: Option<Count>,
+    pub packets_per_second: Option<Count>,
+}
+
+/// `provider_unreachable = { … }` of a client.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Unreachable {
+    pub classes: Option<Vec<Word<UnreachableClass>>>,
+    pub until: Option<When>,
+}
+
+/// `[target.NAME]`: a directory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Target {
+    pub r#type: Option<Word<DirectoryKind>>,
+    pub servers: Option<OneOrMany>,
+    pub plaintext: Option<bool>,
+    pub domain: Option<String>,
+    pub security: Option<Word<Security>>,
+    pub ca_file: Option<String>,
+    pub base: Option<String>,
+    pub bind_name: Option<String>,
+    pub bind_password: Option<Hidden>,
+    pub bind_password_file: Option<String>,
+    pub bind_password_credential: Option<String>,
+    pub bind_password_env: Option<String>,
+    pub domains: Option<OneOrMany>,
+    pub name_attributes: Option<OneOrMany>,
+    pub at_attributes: Option<OneOrMany>,
+    pub unique_id: Option<String>,
+    pub filter: Option<String>,
+    pub connect_timeout: Option<Span>,
+    pub timeout: Option<Span>,
+    pub connections: Option<Count>,
+    pub dn_from_store: Option<bool>,
+}
+
+/// `[provider.NAME]`: a carrier of second factors.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Provider {
+    pub r#type: Option<Word<ProviderKind>>,
+    pub url: Option<String>,
+    pub ca_file: Option<String>,
+    pub key_id: Option<String>,
+    pub key: Option<Hidden>,
+    pub key_file: Option<String>,
+    pub key_credential: Option<String>,
+    pub key_env: Option<String>,
+    pub certificate: Option<String>,
+    pub certificate_key: Option<String>,
+    pub timeout: Option<Span>,
+    pub send: Send,
+}
+
+/// What kind of provider it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Anteroom's own protocol.
+    Native,
+}
+
+/// `send = { … }` of a provider.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Send {
+    pub names: Option<bool>,
+    pub email: Option<bool>,
+    pub phone: Option<bool>,
+    pub person_address: Option<bool>,
+}
+
+/// `[limits]`: bounds on held sign-ins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Limits {
+    pub held: Option<Count>,
+    pub held_per_person: Option<Count>,
+}
+
+/// `[throttle]`: bounds on guessing and prompting.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Throttle {
+    pub failures_per_person: Option<Count>,
+    pub failures_per_source: Option<Count>,
+    pub window: Option<Span>,
+    pub prompts_per_person: Option<Count>,
+    pub prompt_window: Option<Span>,
+    pub denial_backoff: Option<Span>,
+    pub fraud_block: Option<Span>,
+}
+
+/// `[audit]`: where audit events go besides the store.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Audit {
+    pub file: Option<String>,
+}
+
+/// `[log]`: the program's own log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Log {
+    pub format: Option<Word<LogFormat>>,
+    pub level: Option<String>,
+}
+
+/// `[metrics]`: where metrics and health are served.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Metrics {
+    pub listen: Option<String>,
+}

@@ -1,0 +1,19 @@
+//! The one place that prints. A reader that went away (`anteroom check | head`) is no reason to panic.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// One line on standard output.
+pub fn line(text: impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Bytes on standard output, as they are.
+pub fn raw(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
+/// One line on standard error.
+pub fn error(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

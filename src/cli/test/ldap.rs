@@ -1,0 +1,124 @@
+//! `anteroom test ldap`: a bind, and perhaps a search, as an application would make them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::{Ended, Failure, PasswordSource, no_answer, output};
+use crate::secret::Secret;
+
+const EXAMPLES: &str = "\
+Examples:
+  anteroom test ldap --url ldaps://dc1.corp.example.com --bind-name alice@corp.example.com
+                                                 asks for the password: is it right, and what does AD say?
+  anteroom test ldap --url ldap://dc1.corp.example.com --ca-file corp-ca.pem --bind-name svc@corp.example.com \\
+      --password-file bind.secret --base DC=corp,DC=example,DC=com --filter '(sAMAccountName=alice)'
+                                                 can the service account find people? (ldap:// uses StartTLS)
+
+Exit codes: 0 bound, and searched where asked for; 1 refused; 3 no answer.";
+
+/// Options of `anteroom test ldap`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The server: ldaps://HOST, or ldap://HOST for StartTLS
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// Speak ldap:// without any protection, which is possible with a loopback address only
+    #[arg(long)]
+    pub plaintext: bool,
+    /// Extra certificate authorities in PEM; without it the system's own are trusted
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Who binds: a DN, or for AD also name@domain or DOMAIN\name
+    #[arg(long, value_name = "NAME")]
+    pub bind_name: String,
+    /// Where the password comes from.
+    #[command(flatten)]
+    pub password: PasswordSource,
+    /// Search below this name after the bind
+    #[arg(long, value_name = "DN")]
+    pub base: Option<String>,
+    /// What to search for
+    #[arg(long, value_name = "FILTER", default_value = "(objectClass=*)", requires = "base")]
+    pub filter: String,
+    /// Seconds for each step
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Question {
+    /// Of which server.
+    pub url: String,
+    /// Without protection.
+    pub plaintext: bool,
+    /// Extra certificate authorities.
+    pub ca_file: Option<PathBuf>,
+    /// Who binds.
+    pub bind_name: String,
+    /// With which password.
+    pub password: Secret,
+    /// Where and what to search, if anything.
+    pub search: Option<(String, String)>,
+    /// For each step.
+    pub timeout: Duration,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// Result code (RFC 4511 section 4.1.9) of the last step.
+    pub code: u32,
+    /// The server's own words.
+    pub diagnostic: String,
+    /// Names of the entries that were found; `None` if there was no search.
+    pub entries: Option<Vec<String>>,
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The time was over.
+    NoAnswer,
+    /// It could not even be asked.
+    Failed(String),
+}
+
+/// Binds and searches, and prints what came of it.
+///
+/// # Errors
+/// The question could not be put.
+pub fn run(args: &Args) -> Ended {
+    let question = Question {
+        url: args.url.clone(),
+        plaintext: args.plaintext,
+        ca_file: args.ca_file.clone(),
+        bind_name: args.bind_name.clone(),
+        password: args.password.read(&format!("Password of {}", args.bind_name))?,
+        search: args.base.clone().map(|base| (base, args.filter.clone())),
+        timeout: Duration::from_secs(args.timeout),
+    };
+    let start = Instant::now();
+    let reply = super::super::runtime()?.block_on(exchange(&question));
+    let took = start.elapsed().as_secs_f64();
+    match reply {
+        Ok(reply) => {
+            output::line(format_args!("result {}  after {took:.3} s  {}", reply.code, reply.diagnostic));
+            let entries = reply.entries.unwrap_or_default();
+            entries.iter().for_each(|entry| output::line(format_args!("    {entry}")));
+            Ok(if reply.code == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(Trouble::NoAnswer) => {
+            output::line(format_args!("no answer  after {took:.3} s"));
+            Ok(no_answer())
+        }
+        Err(Trouble::Failed(why)) => Err(Failure::refused(format!("{}: {why}", args.url))),
+    }
+}
+
+/// One bind, and a search where asked for: the only place that knows the wire.
+async fn exchange(_question: &Question) -> Result<Reply, Trouble> {
+    Err(Trouble::Failed("the LDAP client is not part of this build".to_owned()))
+}

@@ -1,0 +1,170 @@
+//! `anteroom test radius`: one sign-in as an appliance would make it.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::{Ended, Failure, PasswordSource, no_answer, output, password};
+use crate::secret::Secret;
+
+const EXAMPLES: &str = "\
+Examples:
+  anteroom test radius --user alice --secret-file /etc/anteroom/vpn.secret
+                                                 asks for the password, then waits for the phone
+  anteroom test radius --server vpn-auth.example.com:1812 --user alice --secret-env SECRET --password-env PASSWORD
+  anteroom test radius --user alice --no-message-authenticator
+                                                 as an old appliance: does this client's setting let it in?
+
+Exit codes: 0 Access-Accept; 1 Access-Reject or Access-Challenge; 3 no answer.";
+
+/// Options of `anteroom test radius`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The RADIUS server
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1812")]
+    pub server: String,
+    /// File that holds the shared secret; without it and --secret-env it is asked for
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
+    pub secret_file: Option<PathBuf>,
+    /// Environment variable that holds the shared secret
+    #[arg(long, value_name = "NAME")]
+    pub secret_env: Option<String>,
+    /// Who signs in
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// Where the password comes from.
+    #[command(flatten)]
+    pub password: PasswordSource,
+    /// Do not sign the request, as old appliances do not
+    #[arg(long)]
+    pub no_message_authenticator: bool,
+    /// Seconds to wait for the answer; the same packet is sent again meanwhile
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+    /// Sign in so many times, one after the other
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Question {
+    /// Of whom.
+    pub server: SocketAddr,
+    /// The shared secret.
+    pub secret: Secret,
+    /// Who signs in.
+    pub user: String,
+    /// With which password.
+    pub password: Secret,
+    /// Whether the request carries a Message-Authenticator.
+    pub signed: bool,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+/// What a server can say to an Access-Request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Access-Accept.
+    Accept,
+    /// Access-Reject.
+    Reject,
+    /// Access-Challenge.
+    Challenge,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Its attributes as texts: name and value.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The time was over.
+    NoAnswer,
+    /// It could not even be asked.
+    Failed(String),
+}
+
+/// Signs in as often as asked for, and prints a line or more for each.
+///
+/// # Errors
+/// The question could not be put.
+pub fn run(args: &Args) -> Ended {
+    let server = address(&args.server)?;
+    let secret = password::read(args.secret_file.as_deref(), args.secret_env.as_deref(), "Shared secret")?;
+    let question = Question {
+        server,
+        secret,
+        user: args.user.clone(),
+        password: args.password.read(&format!("Password of {}", args.user))?,
+        signed: !args.no_message_authenticator,
+        timeout: Duration::from_secs(args.timeout),
+    };
+    let runtime = super::super::runtime()?;
+    let (mut refused, mut silent) = (false, false);
+    for _ in 0..args.count {
+        let start = Instant::now();
+        let reply = runtime.block_on(exchange(&question));
+        let took = start.elapsed().as_secs_f64();
+        match reply {
+            Ok(reply) => {
+                refused |= reply.verdict != Verdict::Accept;
+                show(&reply, took);
+            }
+            Err(Trouble::NoAnswer) => {
+                silent = true;
+                output::line(format_args!("no answer  after {took:.3} s"));
+                output::error(silence_advice(question.signed));
+            }
+            Err(Trouble::Failed(why)) => return Err(Failure::refused(format!("{server}: {why}"))),
+        }
+    }
+    Ok(match (silent, refused) {
+        (true, _) => no_answer(),
+        (false, true) => ExitCode::FAILURE,
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+/// One question, one reply: the only place that knows the wire.
+async fn exchange(_question: &Question) -> Result<Reply, Trouble> {
+    Err(Trouble::Failed("the RADIUS client is not part of this build".to_owned()))
+}
+
+fn show(reply: &Reply, took: f64) {
+    let verdict = match reply.verdict {
+        Verdict::Accept => "Access-Accept",
+        Verdict::Reject => "Access-Reject",
+        Verdict::Challenge => "Access-Challenge",
+    };
+    output::line(format_args!("{verdict}  after {took:.3} s"));
+    for (name, value) in &reply.attributes {
+        output::line(format_args!("    {name} = {value}"));
+    }
+}
+
+/// A RADIUS server says nothing to those it does not know: what that may mean.
+fn silence_advice(signed: bool) -> &'static str {
+    if signed {
+        "anteroom: silence can mean: wrong address or port, a firewall, this machine is no client of that server, \
+         or the shared secret differs"
+    } else {
+        "anteroom: silence can mean: wrong address or port, a firewall, this machine is no client of that server, \
+         or the server wants a Message-Authenticator of this client (require_message_authenticator)"
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, Failure> {
+    let wrong = |why: String| Failure::usage(format!("--server {text}: {why}"));
+    let mut found = text.to_socket_addrs().map_err(|error| wrong(format!("{error}; write HOST:PORT")))?;
+    found.next().ok_or_else(|| wrong("has no address".to_owned()))
+}

@@ -1,0 +1,315 @@
+//! `[[radius.client]]`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::place::Path;
+use super::super::values::{When, Word};
+use super::super::{
+    AddressRange, Client, ClientPolicy, DirectoryTarget, Lenience, NativeProvider, OnDeadline, PersonAddress,
+    RadiusClient, ReplyAttribute, Requirement, UnreachableRule, written,
+};
+use super::secrets::Spellings;
+use super::{Checker, Named, word};
+
+/// Room for reply attributes, in octets: a packet has 4096 (RFC 2865 section 3), of which header,
+/// Message-Authenticator, a Reply-Message and the client's Proxy-States need the rest.
+const REPLY_ROOM: usize = 3000;
+
+/// Shorter shared secrets can be guessed offline from one packet (RFC 2865 section 3 asks for 16 octets).
+const SHORT_SECRET: usize = 16;
+
+impl Checker<'_> {
+    pub(super) fn clients(
+        &self,
+        written: Vec<written::Client>,
+        targets: &Named<DirectoryTarget>,
+        providers: &Named<NativeProvider>,
+    ) -> Vec<Arc<RadiusClient>> {
+        let at = Path::top("radius").key("client");
+        if written.is_empty() {
+            self.wrong(&at, "missing", "at least one [[radius.client]], or nobody can ask anything");
+        }
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let mut ranges: Vec<(AddressRange, String)> = Vec::new();
+        let mut clients = Vec::new();
+        for (position, client) in written.into_iter().enumerate() {
+            let at = at.index(position);
+            let name = client.name.clone();
+            if let Some(name) = &name
+                && let Some(earlier) = names.insert(name.clone(), position)
+            {
+                let found = format!("found {name:?}, which radius.client[{earlier}] has, too");
+                self.wrong(&at.key("name"), found, "a name of its own");
+            }
+            let Some(client) = self.client(&at, client, targets, providers) else { continue };
+            for range in &client.addresses {
+                if let Some((_, other)) = ranges.iter().find(|(known, _)| known == range) {
+                    let found = format!("found {}, which is the address of client {other:?}, too", show(range));
+                    self.wrong(&at.key("address"), found, "each range belongs to one client");
+                }
+            }
+            ranges.extend(client.addresses.iter().map(|range| (*range, client.client.name.clone())));
+            clients.push(Arc::new(client));
+        }
+        self.unused("target", &targets.written, clients.iter().map(|client| client.client.target.as_str()));
+        self.unused("provider", &providers.written, clients.iter().map(|client| client.client.provider.as_str()));
+        clients
+    }
+
+    fn unused<'n>(
+        &self,
+        section: &str,
+        names: &std::collections::BTreeSet<String>,
+        used: impl Iterator<Item = &'n str>,
+    ) {
+        let used: Vec<&str> = used.collect();
+        for name in names.iter().filter(|name| !used.contains(&name.as_str())) {
+            self.warn(&Path::top(section).key(name), "no client uses it", "take it out, or name it in a client");
+        }
+    }
+
+    fn client(
+        &self,
+        at: &Path,
+        mut written: written::Client,
+        targets: &Named<DirectoryTarget>,
+        providers: &Named<NativeProvider>,
+    ) -> Option<RadiusClient> {
+        let name = self.required(&at.key("name"), written.name.take(), "a name for logs and metrics");
+        if let Some(name) = &name {
+            self.name(&at.key("name"), name);
+        }
+        let texts = self.filled_list(&at.key("address"), written.address.take(), "at least one address");
+        if texts.is_none() && !self.is_spoiled(&at.key("address")) && written.address.is_none() {
+            self.missing_once(&at.key("address"), "where its packets come from: an address, a CIDR block or a range");
+        }
+        let addresses = self.ranges(&at.key("address"), &texts.unwrap_or_default());
+        let spellings = Spellings {
+            literal: written.secret.take(),
+            file: written.secret_file.take(),
+            credential: written.secret_credential.take(),
+            variable: written.secret_env.take(),
+        };
+        let secret = self.secret(at, "secret", spellings);
+        if let Some(secret) = &secret
+            && secret.len() < SHORT_SECRET
+        {
+            let found = format!("has {} octets", secret.len());
+            self.warn(&at.key("secret"), found, "take 16 or more: who sees one packet can guess a short one offline");
+        }
+        let target = self.chosen(at, "target", written.target.take(), &targets.written);
+        let provider = self.chosen(at, "provider", written.provider.take(), &providers.written);
+        let requirement = word(written.require_message_authenticator.take(), Requirement::Yes);
+        if requirement != Requirement::Yes {
+            self.warn(
+                &at.key("require_message_authenticator"),
+                "unsigned requests of this client are answered (CVE-2024-3596)",
+                "only for clients that cannot sign, over a network that nobody else can reach",
+            );
+        }
+        let person_address =
+            written.person_address.take().and_then(|text| self.person(&at.key("person_address"), &text));
+        let reply_attributes = self.reply(at, &mut written);
+        let policy = self.policy(at, &mut written, person_address);
+        let name = name?;
+        let client = Client {
+            application: written.application.take().unwrap_or_else(|| name.clone()),
+            name,
+            target: target?,
+            provider: provider?,
+            answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
+            on_deadline: word(written.on_deadline, OnDeadline::Reject),
+            carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
+            held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
+            policy,
+        };
+        self.text_length(&at.key("application"), &client.application, 100);
+        if let Some(message) = &written.reject_message {
+            self.text_length(&at.key("reject_message"), message, 253);
+        }
+        Some(RadiusClient {
+            client: Arc::new(client),
+            addresses,
+            secret: secret?,
+            require_message_authenticator: requirement,
+            limit_proxy_state: word(written.limit_proxy_state, Requirement::Yes),
+            duplicate_window: self.duration(&at.key("duplicate_window"), written.duplicate_window, "30s", "1s", "5m"),
+            person_address,
+            reply_attributes,
+            reject_message: written.reject_message,
+            packets_per_second: self.count(
+                &at.key("packets_per_second"),
+                written.packets_per_second,
+                20_000,
+                1,
+                10_000_000,
+            ),
+        })
+    }
+
+    /// The target or provider of a client: named, or the only one there is.
+    fn chosen(
+        &self,
+        at: &Path,
+        section: &str,
+        given: Option<String>,
+        written: &std::collections::BTreeSet<String>,
+    ) -> Option<String> {
+        let at = at.key(section);
+        let all: Vec<&str> = written.iter().map(String::as_str).collect();
+        match (given, all.as_slice()) {
+            (Some(name), _) if written.contains(&name) => Some(name),
+            (Some(name), []) => {
+                self.wrong(&at, format!("found {name:?}"), format!("there is no [{section}.NAME] in this file"));
+                None
+            }
+            (Some(name), all) => {
+                let allowed = format!("allowed, as this file has them: {}", all.join(", "));
+                self.wrong(&at, format!("found {name:?}, and there is no [{section}.{name}]"), allowed);
+                None
+            }
+            (None, [only]) => Some((*only).to_owned()),
+            // Told once, where the section should be.
+            (None, []) => None,
+            (None, all) => {
+                self.wrong(&at, "missing", format!("there are several, name one of: {}", all.join(", ")));
+                None
+            }
+        }
+    }
+
+    fn policy(&self, at: &Path, written: &mut written::Client, person: Option<PersonAddress>) -> ClientPolicy {
+        let networks_at = at.key("exempt_networks");
+        let networks = self.list(&networks_at, written.exempt_networks.take()).unwrap_or_default();
+        let exempt_networks = self.ranges(&networks_at, &networks);
+        if !exempt_networks.is_empty() && person.is_none() && !self.is_spoiled(&at.key("person_address")) {
+            self.wrong(
+                &networks_at,
+                "can never match, as no attribute says where the person is",
+                "set person_address, for instance to \"Calling-Station-Id\"",
+            );
+        }
+        let unknown_users = word(written.unknown_users, Lenience::Reject);
+        if unknown_users == Lenience::PasswordOnly {
+            let advice = "fine while people are being enrolled; set it back to \"reject\" afterwards";
+            self.warn(&at.key("unknown_users"), "who is not enrolled comes in with the password alone", advice);
+        }
+        ClientPolicy {
+            unknown_users,
+            disabled_users: word(written.disabled_users, Lenience::Reject),
+            exempt_users: self.list(&at.key("exempt_users"), written.exempt_users.take()).unwrap_or_default(),
+            exempt_groups: self.groups(at, written),
+            exempt_networks,
+            provider_unreachable: written.provider_unreachable.take().and_then(|rule| self.unreachable(at, rule)),
+        }
+    }
+
+    fn groups(&self, at: &Path, written: &mut written::Client) -> Vec<String> {
+        let at = at.key("exempt_groups");
+        let groups = self.list(&at, written.exempt_groups.take()).unwrap_or_default();
+        for (position, group) in groups.iter().enumerate() {
+            if !group.contains('=') && !group.trim().is_empty() {
+                let allowed = "the group's distinguished name, such as \"CN=VPN Service,OU=Groups,DC=corp,DC=example\"";
+                self.wrong(&at.index(position), format!("found {group:?}"), allowed);
+            }
+        }
+        groups
+    }
+
+    fn unreachable(&self, at: &Path, rule: written::Unreachable) -> Option<UnreachableRule> {
+        let at = at.key("provider_unreachable");
+        let classes: Vec<_> = rule.classes.unwrap_or_default().into_iter().map(|Word(class)| class).collect();
+        if classes.is_empty() {
+            let allowed = "allowed: one or more of \"connect\", \"tls\", \"server_error\", \"rate_limited\"";
+            self.wrong(&at.key("classes"), "found none", allowed);
+        }
+        let Some(When(until)) = rule.until else {
+            self.wrong(&at.key("until"), "missing", "when it ends, such as \"2026-12-01T00:00:00Z\": no rule for ever");
+            return None;
+        };
+        if until <= self.now {
+            self.warn(&at.key("until"), "is over", "the rule has no effect any more: take it out");
+        } else {
+            let found = "while the provider is away, the password alone is enough";
+            self.warn(&at, found, "for an emergency; whoever can cut the line to the provider needs no second factor");
+        }
+        Some(UnreachableRule { classes, until })
+    }
+
+    fn person(&self, at: &Path, text: &str) -> Option<PersonAddress> {
+        match person_address(text) {
+            Ok(attribute) => Some(attribute),
+            Err(why) => {
+                self.wrong(at, why, "the name of an attribute, such as \"Calling-Station-Id\"");
+                None
+            }
+        }
+    }
+
+    fn reply(&self, at: &Path, written: &mut written::Client) -> Vec<ReplyAttribute> {
+        let at = at.key("reply_attributes");
+        let mut attributes = Vec::new();
+        for (position, text) in self.list(&at, written.reply_attributes.take()).unwrap_or_default().iter().enumerate() {
+            match reply_attribute(text) {
+                Ok(attribute) => attributes.push(attribute),
+                Err(why) => self.wrong(&at.index(position), why, "write 'Name = value', such as 'Class = \"vpn\"'"),
+            }
+        }
+        let size: usize = attributes.iter().map(|attribute| attribute.value.len() + 2).sum();
+        if size > REPLY_ROOM {
+            self.wrong(&at, format!("{size} octets in all"), format!("allowed: up to {REPLY_ROOM}"));
+        }
+        attributes
+    }
+
+    /// Says that a key is missing, unless something was said about that key already.
+    fn missing_once(&self, at: &Path, what: &str) {
+        let said = self.mistakes.borrow().iter().any(|mistake| mistake.key == at.to_string());
+        if !said {
+            self.wrong(at, "missing", what);
+        }
+    }
+}
+
+fn show(range: &AddressRange) -> String {
+    if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
+}
+
+// The next two stand in for `crate::radius::dictionary` until that is merged.
+
+/// To be replaced by `crate::radius::dictionary::parse_reply_attribute`.
+fn reply_attribute(text: &str) -> Result<ReplyAttribute, String> {
+    let (name, value) = text.split_once('=').ok_or("found no '='")?;
+    let (name, value) = (name.trim(), value.trim());
+    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let bytes = |number: u8, value: Vec<u8>| {
+        if value.is_empty() || value.len() > 253 {
+            return Err(format!("{name} has {} octets, 1 to 253 are possible", value.len()));
+        }
+        Ok(ReplyAttribute { number, value })
+    };
+    let whole = |number: u8| {
+        let value: u32 = value.parse().map_err(|_| format!("{name} wants a number"))?;
+        bytes(number, value.to_be_bytes().to_vec())
+    };
+    match name.to_ascii_lowercase().as_str() {
+        "filter-id" => bytes(11, quoted.as_bytes().to_vec()),
+        "class" => bytes(25, quoted.as_bytes().to_vec()),
+        "session-timeout" => whole(27),
+        "idle-timeout" => whole(28),
+        "framed-ip-address" => {
+            let address: std::net::Ipv4Addr = quoted.parse().map_err(|_| format!("{name} wants an IPv4 address"))?;
+            bytes(8, address.octets().to_vec())
+        }
+        _ => Err(format!("unknown attribute {name:?}")),
+    }
+}
+
+/// To be replaced by `crate::radius::dictionary::person_address_attribute`.
+fn person_address(text: &str) -> Result<PersonAddress, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "calling-station-id" => Ok(PersonAddress { vendor: None, number: 31 }),
+        _ => Err(format!("unknown attribute {text:?}")),
+    }
+}

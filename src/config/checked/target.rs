@@ -1,0 +1,182 @@
+//! `[target.NAME]`: Active Directory and other LDAP directories.
+
+use std::collections::BTreeMap;
+
+use super::super::place::Path;
+use super::super::{DirectoryKind, DirectoryTarget, Security, Servers, written};
+use super::secrets::Spellings;
+use super::{Checker, Named, word};
+
+impl Checker<'_> {
+    pub(super) fn targets(&self, written: BTreeMap<String, written::Target>) -> Named<DirectoryTarget> {
+        let at = Path::top("target");
+        if written.is_empty() {
+            self.wrong(&at, "missing", "at least one [target.NAME]: the directory that checks passwords");
+        }
+        let names = written.keys().cloned().collect();
+        let found = written
+            .into_iter()
+            .filter_map(|(name, target)| {
+                let at = at.key(&name);
+                self.name(&at, &name);
+                Some((name.clone(), self.target(&at, name, target)?))
+            })
+            .collect();
+        Named { found, written: names }
+    }
+
+    fn target(&self, at: &Path, name: String, mut written: written::Target) -> Option<DirectoryTarget> {
+        let kind = word(written.r#type, DirectoryKind::Ad);
+        let usual = |ad: &str, other: &str| if kind == DirectoryKind::Ad { ad.to_owned() } else { other.to_owned() };
+        let servers = self.servers(at, &mut written, kind);
+        let base = match (written.base.take(), &servers) {
+            (None, Some(Servers::Dns { domain, .. })) => Some(base_of(domain)),
+            (base, _) => {
+                self.required(&at.key("base"), base, "where people are searched, such as \"DC=corp,DC=example\"")
+            }
+        };
+        if let Some(base) = &base
+            && !base.contains('=')
+        {
+            self.wrong(
+                &at.key("base"),
+                format!("found {base:?}"),
+                "a distinguished name such as \"DC=corp,DC=example\"",
+            );
+        }
+        let what = "the account that searches: a DN, or for AD also name@domain or DOMAIN\\name";
+        let bind_name = self.required(&at.key("bind_name"), written.bind_name.take(), what);
+        let spellings = Spellings {
+            literal: written.bind_password.take(),
+            file: written.bind_password_file.take(),
+            credential: written.bind_password_credential.take(),
+            variable: written.bind_password_env.take(),
+        };
+        let bind_password = self.secret(at, "bind_password", spellings);
+        let attributes = |key: &str, given, usual: String| {
+            let at = at.key(key);
+            let list = self.filled_list(&at, given, "at least one attribute").unwrap_or_else(|| vec![usual]);
+            for attribute in &list {
+                self.attribute(&at, attribute);
+            }
+            list
+        };
+        let name_attributes =
+            attributes("name_attributes", written.name_attributes.take(), usual("sAMAccountName", "uid"));
+        let at_attributes =
+            attributes("at_attributes", written.at_attributes.take(), usual("userPrincipalName", "mail"));
+        let unique_id = written.unique_id.take().unwrap_or_else(|| usual("objectGUID", "entryUUID"));
+        self.attribute(&at.key("unique_id"), &unique_id);
+        if let Some(filter) = &written.filter {
+            self.filter(&at.key("filter"), filter);
+        }
+        Some(DirectoryTarget {
+            name,
+            kind,
+            servers: servers?,
+            ca_file: written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path))),
+            base: base?,
+            bind_name: bind_name?,
+            bind_password: bind_password?,
+            domains: self.list(&at.key("domains"), written.domains.take()).unwrap_or_default(),
+            name_attributes,
+            at_attributes,
+            unique_id,
+            filter: written.filter.take(),
+            connect_timeout: self.duration(&at.key("connect_timeout"), written.connect_timeout, "3s", "100ms", "1m"),
+            timeout: self.duration(&at.key("timeout"), written.timeout, "5s", "100ms", "1m"),
+            connections: self.size(&at.key("connections"), written.connections, 8, 1, 1000),
+            dn_from_store: written.dn_from_store.unwrap_or(false),
+        })
+    }
+
+    fn servers(&self, at: &Path, written: &mut written::Target, kind: DirectoryKind) -> Option<Servers> {
+        let servers_at = at.key("servers");
+        let plaintext = written.plaintext.unwrap_or(false);
+        match (written.servers.take(), written.domain.take()) {
+            (Some(_), Some(_)) => {
+                self.wrong(&at.key("domain"), "found beside servers", "one of the two: listed, or found by DNS");
+                None
+            }
+            (None, None) => {
+                if !self.is_spoiled(&at.key("domain")) {
+                    let what = "servers = [\"ldaps://dc1.corp.example\"], or for AD domain = \"corp.example\"";
+                    self.wrong(&servers_at, "missing", what);
+                }
+                None
+            }
+            (servers @ Some(_), None) => {
+                if written.security.is_some() {
+                    self.wrong(
+                        &at.key("security"),
+                        "found beside servers",
+                        "their addresses say it: ldaps:// or ldap://",
+                    );
+                }
+                let texts = self.filled_list(&servers_at, servers, "at least one server")?;
+                let mut found = Vec::new();
+                for (position, text) in texts.iter().enumerate() {
+                    let at = servers_at.index(position);
+                    let Some(server) = self.server_url(&at, text, plaintext) else { continue };
+                    if found.contains(&server) {
+                        self.wrong(&at, format!("found {text:?} a second time"), "each server once");
+                    }
+                    found.push(server);
+                }
+                Some(Servers::Listed(found))
+            }
+            (None, Some(domain)) => {
+                if plaintext {
+                    self.wrong(&at.key("plaintext"), "found beside domain", "servers found by DNS are never plaintext");
+                }
+                if kind != DirectoryKind::Ad {
+                    self.wrong(&at.key("domain"), "found for type = \"ldap\"", "list its servers instead");
+                }
+                let label = |label: &str| {
+                    !label.is_empty()
+                        && label.len() < 64
+                        && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+                };
+                if !domain.split('.').all(label) || !domain.contains('.') {
+                    self.wrong(
+                        &at.key("domain"),
+                        format!("found {domain:?}"),
+                        "the domain's DNS name, such as corp.example",
+                    );
+                }
+                Some(Servers::Dns { domain, security: word(written.security, Security::Ldaps) })
+            }
+        }
+    }
+
+    /// An attribute description (RFC 4512 section 2.5) or an OID: it becomes part of filters.
+    fn attribute(&self, at: &Path, name: &str) {
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ';');
+        if name.is_empty() || !name.chars().all(fine) {
+            self.wrong(at, format!("found {name:?}"), "the name of an attribute: letters, digits and -");
+        }
+    }
+
+    /// A filter in parentheses that are balanced (RFC 4515). The directory judges the rest.
+    fn filter(&self, at: &Path, filter: &str) {
+        let mut depth = 0_i32;
+        let mut closed_early = false;
+        for (position, c) in filter.char_indices() {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            closed_early |= depth <= 0 && position + 1 < filter.len();
+        }
+        if !filter.starts_with('(') || depth != 0 || closed_early {
+            let allowed = "one filter in parentheses, such as \"(&(objectClass=user)(!(cn=test*)))\"";
+            self.wrong(at, format!("found {filter:?}"), allowed);
+        }
+    }
+}
+
+/// `corp.example` is `DC=corp,DC=example` (RFC 2247 section 2).
+fn base_of(domain: &str) -> String {
+    domain.split('.').map(|label| format!("DC={label}")).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,223 @@
+//! The kinds of value that the file has beyond plain text: durations, counts, points in time, words out of
+//! a closed list, one or many texts, and hidden texts, whose error messages never show what was found.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use super::written::ProviderKind;
+use super::{DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Security, UnreachableClass};
+use crate::secret::Secret;
+
+/// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a duration in quotes such as \"55s\", \"5m\" or \"90d\"", |text| {
+            humantime::parse_duration(text).ok().map(Span)
+        })
+    }
+}
+
+/// A point in time, written as `2026-12-01T00:00:00Z`, with or without quotes.
+#[derive(Debug, Clone, Copy)]
+pub struct When(pub SystemTime);
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a time with its zone, such as \"2026-12-01T00:00:00Z\"", |text| {
+            text.parse::<jiff::Timestamp>().ok().map(|time| When(time.into()))
+        })
+    }
+}
+
+/// A whole number, zero or more.
+#[derive(Debug, Clone, Copy)]
+pub struct Count(pub u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting;
+        impl Visitor<'_> for Counting {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number without quotes")
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Count, E> {
+                Ok(Count(number))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+                u64::try_from(number)
+                    .map(Count)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(number), &"a whole number that is not negative"))
+            }
+        }
+        deserializer.deserialize_any(Counting)
+    }
+}
+
+/// One text, or a list of texts.
+#[derive(Debug, Clone, Default)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Listing;
+        impl<'de> Visitor<'de> for Listing {
+            type Value = OneOrMany;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text in quotes, or a list of such texts in brackets")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element::<String>()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany(texts))
+            }
+        }
+        deserializer.deserialize_any(Listing)
+    }
+}
+
+/// A text that is a secret. A number in its place is refused: `secret = 0123` would silently become
+/// another secret.
+#[derive(Debug)]
+pub struct Hidden(pub Secret);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Hiding;
+        fn refuse<E: Error>(kind: &'static str) -> Result<Hidden, E> {
+            Err(E::invalid_type(Unexpected::Other(kind), &Hiding))
+        }
+        impl<'de> Visitor<'de> for Hiding {
+            type Value = Hidden;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text in quotes")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Hidden, E> {
+                Ok(Hidden(Secret::new(text.as_bytes().to_vec())))
+            }
+            fn visit_string<E: Error>(self, text: String) -> Result<Hidden, E> {
+                Ok(Hidden(Secret::from_text(text)))
+            }
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Hidden, E> {
+                refuse("true or false without quotes (not shown)")
+            }
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Hidden, E> {
+                refuse("a number without quotes (not shown)")
+            }
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Hidden, E> {
+                refuse("a number without quotes (not shown)")
+            }
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Hidden, E> {
+                refuse("a number without quotes (not shown)")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Hidden, A::Error> {
+                refuse("a list (not shown)")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Hidden, A::Error> {
+                refuse("a table (not shown)")
+            }
+        }
+        deserializer.deserialize_any(Hiding)
+    }
+}
+
+/// One word out of a closed list.
+#[derive(Debug, Clone, Copy)]
+pub struct Word<T>(pub T);
+
+/// A closed list of words of the file.
+pub trait Words: Sized + Copy + 'static {
+    /// Every word and what it stands for.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl<'de, T: Words> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choosing<T>(PhantomData<T>);
+        impl<T: Words> Visitor<'_> for Choosing<T> {
+            type Value = Word<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let words: Vec<String> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                f.write_str(&words.join(" or "))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Word<T>, E> {
+                T::WORDS
+                    .iter()
+                    .find(|(word, _)| *word == text)
+                    .map(|(_, value)| Word(*value))
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Choosing(PhantomData))
+    }
+}
+
+impl Words for Requirement {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("yes", Requirement::Yes), ("auto", Requirement::Auto), ("no", Requirement::No)];
+}
+
+impl Words for OnDeadline {
+    const WORDS: &'static [(&'static str, Self)] = &[("reject", OnDeadline::Reject), ("silence", OnDeadline::Silence)];
+}
+
+impl Words for Lenience {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("reject", Lenience::Reject), ("password_only", Lenience::PasswordOnly)];
+}
+
+impl Words for UnreachableClass {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("connect", UnreachableClass::Connect),
+        ("tls", UnreachableClass::Tls),
+        ("server_error", UnreachableClass::ServerError),
+        ("rate_limited", UnreachableClass::RateLimited),
+    ];
+}
+
+impl Words for DirectoryKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("ad", DirectoryKind::Ad), ("ldap", DirectoryKind::Ldap)];
+}
+
+impl Words for Security {
+    /// Servers found by DNS are never loopback, so plaintext has no word.
+    const WORDS: &'static [(&'static str, Self)] = &[("ldaps", Security::Ldaps), ("starttls", Security::StartTls)];
+}
+
+impl Words for ProviderKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("native", ProviderKind::Native)];
+}
+
+impl Words for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+}
+
+/// Reads a text and turns it into a value; `expected` is what the message says is allowed.
+fn parsed<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    struct Parsing<T>(&'static str, fn(&str) -> Option<T>);
+    impl<T> Visitor<'_> for Parsing<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            (self.1)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_any(Parsing(expected, parse))
+}
