@@ -125,7 +125,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(args).map_err(Failure::from),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
-        Command::User(args) => user::run(args).map_err(Failure::from),
+        Command::User(args) => people(args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };
@@ -136,6 +136,11 @@ pub fn run() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Exit code 1 and a text for people where it could not be done.
+fn people(args: user::Args) -> Ended {
+    runtime()?.block_on(user::run(args)).map(|()| ExitCode::SUCCESS).map_err(Failure::refused)
 }
 
 /// The runtime of a command that talks to the network: as many workers as there are processors, and none

@@ -74,6 +74,7 @@ pub struct Client {
     pub answer_within: Option<Span>,
     pub on_deadline: Option<Word<OnDeadline>>,
     pub carry_over: Option<Span>,
+    pub gives_up_after: Option<Span>,
     pub duplicate_window: Option<Span>,
     pub unknown_users: Option<Word<Lenience>>,
     pub disabled_users: Option<Word<Lenience>>,
@@ -169,6 +170,7 @@ pub struct Send {
 pub struct Limits {
     pub held: Option<Count>,
     pub held_per_person: Option<Count>,
+    pub at_directory: Option<Count>,
 }
 
 /// `[throttle]`: bounds on guessing and prompting.

@@ -20,7 +20,8 @@ use super::discard::LogGate;
 use super::door::{Begin, Door, Shared, Step, Ticket};
 use crate::signin::attempt::Attempt;
 use crate::signin::outcome::Outcome;
-use crate::signin::pending::{SignIns, Waiting};
+use crate::signin::pending::Waiting;
+use crate::signin::reception::SignIns;
 
 use port::{Buffer, Port, Route};
 
