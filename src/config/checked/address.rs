@@ -49,6 +49,9 @@ impl Checker<'_> {
         let mut ranges = Vec::new();
         for (position, text) in texts.iter().enumerate() {
             match parse_range(text) {
+                Ok(range) if ranges.contains(&range) => {
+                    self.wrong(&at.index(position), format!("found {text:?} a second time"), "each range once");
+                }
                 Ok(range) => ranges.push(range),
                 Err(why) => self.wrong(&at.index(position), format!("found {text:?}{why}"), RANGE),
             }

@@ -1,28 +1,483 @@
-//! Each kind of mistake, beside a file in which all is well.
+//! Each kind of mistake as a spoiled partner of a sample in which all is well.
 
 use super::*;
 
 const MINIMAL: &str = include_str!("../../../conf/minimal.toml");
+const SAMPLE: &str = include_str!("../../../conf/anteroom.toml");
+
+/// Stands in every place that holds a secret, and must never be seen again.
+const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for (name, content) in
-        [("vpn.secret", "a-long-enough-secret\n"), ("bind.secret", "bind-password"), ("cloud.key", &"k".repeat(32))]
-    {
-        std::fs::write(folder.path().join(name), content).unwrap();
+    for name in ["vpn.secret", "bind.secret", "cloud.key"] {
+        write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
 }
 
+fn write(folder: &FilePath, name: &str, content: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(folder.join(name), content).unwrap();
+    std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 fn read_in(folder: &FilePath, text: &str) -> Result<Checked, Mistakes> {
-    let none = Environment::default();
-    read(text, &folder.join("anteroom.toml"), &none, &none, SystemTime::UNIX_EPOCH)
+    read_with(folder, text, &[])
+}
+
+fn read_with(folder: &FilePath, text: &str, variables: &[(&str, &str)]) -> Result<Checked, Mistakes> {
+    let environment = Environment::of(variables);
+    let now = "2026-06-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap();
+    read(text, &folder.join("anteroom.toml"), &environment, &environment, now.into())
+}
+
+/// The sample with `from`, which must be there once, replaced; and the line of it.
+fn spoil(from: &str, to: &str) -> (String, usize) {
+    assert_eq!(SAMPLE.matches(from).count(), 1, "{from}");
+    let line = SAMPLE[..SAMPLE.find(from).unwrap()].matches('\n').count() + 1;
+    (SAMPLE.replace(from, to), line)
 }
 
 #[test]
-fn minimal_sample_is_fine() {
+fn minimal_sample_is_fine_and_safe() {
     let folder = folder();
     let checked = read_in(folder.path(), MINIMAL).unwrap();
-    assert_eq!(checked.config.radius.clients[0].secret.open(), b"a-long-enough-secret");
-    assert_eq!(checked.config.radius.clients[0].client.target, "corp");
+    assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
+    let client = &checked.config.radius.clients[0];
+    assert_eq!(client.secret.open(), PLANTED.as_bytes());
+    assert_eq!((client.client.target.as_str(), client.client.provider.as_str()), ("corp", "cloud"));
+    assert_eq!(client.require_message_authenticator, crate::config::Requirement::Yes);
+    assert_eq!(client.client.answer_within, Duration::from_secs(55));
+    assert_eq!(client.client.policy.unknown_users, crate::config::Lenience::Reject);
+    assert_eq!(checked.config.throttle.failures_per_person, 4);
+}
+
+#[test]
+fn teaching_sample_is_fine() {
+    let folder = folder();
+    let checked = read_in(folder.path(), SAMPLE).unwrap();
+    assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
+}
+
+/// A commented default that differs from the real one would teach a lie.
+#[test]
+fn defaults_that_the_sample_teaches_are_the_real_ones() {
+    let folder = folder();
+    let written = read_in(folder.path(), SAMPLE).unwrap().config;
+    let alternative = ["secret", "bind_password", "key", "certificate", "provider_unreachable", "ca_file", "domain"];
+    let uncommented: String = SAMPLE
+        .lines()
+        .map(|line| {
+            let key = line.strip_prefix('#').and_then(|rest| rest.split_once(" = ")).map(|(key, _)| key);
+            let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let skipped = |key: &str| alternative.iter().any(|word| key.starts_with(word)) || key == "security";
+            match key {
+                Some(key) if is_key(key) && !skipped(key) => &line[1..],
+                _ => line,
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(uncommented.contains("\nanswer_within = "), "the defaults were not uncommented");
+    let explicit = read_in(folder.path(), &uncommented).unwrap().config;
+    assert_eq!(format!("{written:?}"), format!("{explicit:?}"));
+}
+
+#[test]
+fn sample_has_every_key_and_no_other() {
+    let uncommented: Vec<&str> = SAMPLE.lines().map(|line| line.trim_start_matches('#').trim_start()).collect();
+    for (table, keys) in crate::config::known::tables() {
+        for key in keys {
+            let is_section = crate::config::known::tables().iter().any(|(other, _)| {
+                let path = if table.is_empty() { (*key).to_owned() } else { format!("{table}.{key}") };
+                *other == path || other.starts_with(&format!("{path}.*"))
+            });
+            let taught = uncommented.iter().any(|line| {
+                line.starts_with(&format!("{key} = "))
+                    || line.contains(&format!("{{ {key} = "))
+                    || line.contains(&format!(", {key} = "))
+            });
+            let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
+                || SAMPLE.contains(&format!("\n[[radius.{key}]]"));
+            assert!(taught || (is_section && headed), "{table}: {key}");
+        }
+    }
+}
+
+/// What is spoiled, by what, and what must be said: the key and a word of the message.
+const SPOILED: &[(&str, &str, &str, &str)] = &[
+    // kinds of value
+    ("#held = 10000\n", "held = \"many\"\n", "radius.client[0].held", "allowed: a whole number"),
+    ("#held = 10000\n", "held = -1\n", "radius.client[0].held", "not negative"),
+    ("#drain = \"60s\"", "drain = 60", "server.drain", "a duration in quotes"),
+    ("#drain = \"60s\"", "drain = \"sixty\"", "server.drain", "a duration in quotes"),
+    ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
+    ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
+    ("accounting = [\"0.0.0.0:1813\"]", "accounting = [1813]", "radius.accounting[0]", "text in quotes"),
+    (
+        "secret_file = \"vpn.secret\"",
+        "secret = 1234567890",
+        "radius.client[0].secret",
+        "a number without quotes (not shown)",
+    ),
+    ("#format = \"text\"", "format = \"xml\"", "log.format", "\"text\" or \"json\""),
+    ("[[radius.client]]\n", "[radius.client]\n", "radius.client", "two brackets"),
+    // unknown keys
+    ("#answer_within = ", "anser_within = ", "radius.client[0].anser_within", "did you mean answer_within?"),
+    ("#answer_within = ", "level = ", "radius.client[0].level", "level belongs in [log]"),
+    ("[metrics]", "[metric]", "metric", "did you mean metrics?"),
+    ("#send = { names = true", "send = { name = true", "provider.cloud.send.name", "did you mean names?"),
+    // missing
+    ("name = \"vpn\"\n", "\n", "radius.client[0].name", "missing"),
+    ("secret_file = \"vpn.secret\"", "", "radius.client[0].secret", "exactly one of secret,"),
+    ("bind_name = ", "#", "target.corp.bind_name", "missing"),
+    ("base = \"DC=corp,DC=example,DC=com\"", "", "target.corp.base", "missing"),
+    ("url = \"https://prompt.example.com\"", "", "provider.cloud.url", "missing"),
+    ("key_id = \"anteroom-1\"", "", "provider.cloud.key_id", "missing"),
+    // ranges of numbers and durations
+    ("#answer_within = \"55s\"", "answer_within = \"11m\"", "radius.client[0].answer_within", "allowed: 1s to 10m"),
+    ("#answer_within = \"55s\"", "answer_within = \"0s\"", "radius.client[0].answer_within", "found 0s"),
+    ("#held_per_person = 3", "held_per_person = 0", "limits.held_per_person", "found 0"),
+    ("#failures_per_person = 4", "failures_per_person = 99999999999", "throttle.failures_per_person", "usual: 4"),
+    // addresses
+    ("#listen = [\"0.0.0.0:1812\"]", "listen = []", "radius.listen", "empty list"),
+    ("#listen = [\"0.0.0.0:1812\"]", "listen = [\"localhost\"]", "radius.listen[0]", "an address and a port"),
+    ("#listen = [\"0.0.0.0:1812\"]", "listen = [\"[::]:1\", \"[::]:1\"]", "radius.listen[1]", "a second time"),
+    ("accounting = [\"0.0.0.0:1813\"]", "accounting = \"0.0.0.0:1812\"", "radius.accounting", "is in listen, too"),
+    ("listen = \"127.0.0.1:9812\"", "listen = \"9812\"", "metrics.listen", "an address and a port"),
+    ("\"192.0.2.64/28\"", "\"192.0.2.65/28\"", "radius.client[0].address[1]", "inside 192.0.2.64/28"),
+    ("\"192.0.2.100-192.0.2.109\"", "\"192.0.2.9-192.0.2.1\"", "radius.client[0].address[2]", "ends before"),
+    ("\"192.0.2.100-192.0.2.109\"", "\"192.0.2.9-::1\"", "radius.client[0].address[2]", "mixes"),
+    ("\"192.0.2.100-192.0.2.109\"", "\"vpn.example\"", "radius.client[0].address[2]", "allowed:"),
+    ("\"192.0.2.100-192.0.2.109\"", "\"192.0.2.10\"", "radius.client[0].address[2]", "a second time"),
+    ("address = [\"192.0.2.10\"", "address = [] # [", "radius.client[0].address", "empty list"),
+    // secrets
+    ("#secret_env = \"VPN_SECRET\"", "secret_env = \"VPN_SECRET\"", "radius.client[0].secret", "found 2 spellings"),
+    ("secret_file = \"vpn.secret\"", "secret_file = \"gone\"", "radius.client[0].secret_file", "cannot be read"),
+    ("secret_file = \"vpn.secret\"", "secret_env = \"GONE\"", "radius.client[0].secret_env", "not set"),
+    (
+        "secret_file = \"vpn.secret\"",
+        "secret_credential = \"x\"",
+        "radius.client[0].secret_credential",
+        "no service credentials",
+    ),
+    ("secret_file = \"vpn.secret\"", "secret = \"\"", "radius.client[0].secret", "empty secret"),
+    ("key_file = \"cloud.key\"", "key = \"short\"", "provider.cloud.key", "32 or more"),
+    // names that must exist, or differ
+    ("target = \"corp\"", "target = \"crop\"", "radius.client[0].target", "as this file has them: corp"),
+    ("provider = \"cloud\"", "provider = \"fog\"", "radius.client[0].provider", "as this file has them: cloud"),
+    ("name = \"vpn\"\n", "name = \"the vpn\"\n", "radius.client[0].name", "letters, digits"),
+    // the policy
+    ("person_address = \"Calling-Station-Id\"", "", "radius.client[0].exempt_networks", "can never match"),
+    ("\"198.51.100.0/24\"", "\"everywhere\"", "radius.client[0].exempt_networks[0]", "allowed:"),
+    (
+        "\"CN=VPN without second factor,OU=Groups,DC=corp,DC=example,DC=com\"",
+        "\"vpn\"",
+        "radius.client[0].exempt_groups[0]",
+        "distinguished name",
+    ),
+    (
+        "person_address = \"Calling-Station-Id\"",
+        "person_address = \"Caller\"",
+        "radius.client[0].person_address",
+        "Caller",
+    ),
+    ("'Class = \"vpn\"'", "'Colour = \"red\"'", "radius.client[0].reply_attributes[0]", "Colour"),
+    (
+        "#provider_unreachable = { classes = [\"connect\", \"tls\"], ",
+        "provider_unreachable = { classes = [], ",
+        "radius.client[0].provider_unreachable.classes",
+        "found none",
+    ),
+    (
+        "#provider_unreachable = { classes = [\"connect\", \"tls\"], until = \"2026-12-01T00:00:00Z\" }",
+        "provider_unreachable = { classes = [\"tls\"] }",
+        "radius.client[0].provider_unreachable.until",
+        "missing",
+    ),
+    (
+        "#provider_unreachable = { classes = [\"connect\", \"tls\"], until = \"2026-12-01T00:00:00Z\" }",
+        "provider_unreachable = { classes = [\"tls\"], until = \"soon\" }",
+        "radius.client[0].provider_unreachable.until",
+        "a time with its zone",
+    ),
+    (
+        "#provider_unreachable = { classes = [\"connect\", \"tls\"], ",
+        "provider_unreachable = { classes = [\"all\"], ",
+        "radius.client[0].provider_unreachable.classes[0]",
+        "\"rate_limited\"",
+    ),
+    // directories
+    ("\"ldaps://dc2.corp.example.com\"", "\"dc2.corp.example.com\"", "target.corp.servers[1]", "ldaps://HOST"),
+    ("\"ldaps://dc2.corp.example.com\"", "\"https://dc2\"", "target.corp.servers[1]", "found https://"),
+    ("\"ldaps://dc2.corp.example.com\"", "\"ldaps://dc1.corp.example.com\"", "target.corp.servers[1]", "a second time"),
+    (
+        "servers = [\"ldaps://dc1.corp.example.com\", \"ldaps://dc2.corp.example.com\"]",
+        "servers = []",
+        "target.corp.servers",
+        "empty list",
+    ),
+    (
+        "servers = [\"ldaps://dc1.corp.example.com\", \"ldaps://dc2.corp.example.com\"]",
+        "",
+        "target.corp.servers",
+        "missing",
+    ),
+    (
+        "servers = [\"ldaps://dc1.corp.example.com\", \"ldaps://dc2.corp.example.com\"]",
+        "servers = \"ldap://dc1\"\nplaintext = true",
+        "target.corp.servers[0]",
+        "in the clear",
+    ),
+    ("#domain = \"corp.example.com\"", "domain = \"corp.example.com\"", "target.corp.domain", "one of the two"),
+    ("#security = \"ldaps\"", "security = \"ldaps\"", "target.corp.security", "their addresses say it"),
+    ("base = \"DC=corp,DC=example,DC=com\"", "base = \"corp\"", "target.corp.base", "distinguished name"),
+    (
+        "filter = \"(&(objectCategory=person)(objectClass=user))\"",
+        "filter = \"(&(a=b)\"",
+        "target.corp.filter",
+        "in parentheses",
+    ),
+    ("#unique_id = \"objectGUID\"", "unique_id = \"a)(b\"", "target.corp.unique_id", "letters, digits"),
+    ("#ca_file = \"corp-ca.pem\"", "ca_file = \"gone.pem\"", "target.corp.ca_file", "cannot be read"),
+    // providers
+    ("\"https://prompt.example.com\"", "\"http://prompt.example.com\"", "provider.cloud.url", "everybody on the way"),
+    ("\"https://prompt.example.com\"", "\"prompt.example.com\"", "provider.cloud.url", "https://HOST"),
+    ("#certificate = \"anteroom.pem\"", "certificate = \"anteroom.pem\"", "provider.cloud.certificate", "not two"),
+    // the rest
+    ("#level = \"info\"", "level = \"loud\"", "log.level", "trace"),
+    (
+        "reject_message = \"Sign-in failed.",
+        "reject_message = \"\\u0007",
+        "radius.client[0].reject_message",
+        "control characters",
+    ),
+];
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_key() {
+    let folder = folder();
+    let failures: Vec<String> =
+        SPOILED.iter().filter_map(|(from, to, key, word)| untold(folder.path(), from, to, key, word)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// What is wrong with what was told about one spoiled sample, if anything.
+fn untold(folder: &FilePath, from: &str, to: &str, key: &str, word: &str) -> Option<String> {
+    let (text, line) = spoil(from, to);
+    let Err(mistakes) = read_in(folder, &text) else { return Some(format!("{to}: no mistake was told")) };
+    let told = mistakes.to_string();
+    if told.contains(PLANTED) {
+        return Some(format!("{to}: a secret in\n{told}"));
+    }
+    let Some(mistake) = mistakes.mistakes.iter().find(|mistake| mistake.key == key) else {
+        return Some(format!("{to}: {key} is not in\n{told}"));
+    };
+    if !mistake.to_string().contains(word) {
+        return Some(format!("{to}: {word:?} is not in\n{mistake}"));
+    }
+    // What is not there, or only half there, is told at its section or at the key that suffers from it.
+    let elsewhere =
+        ["missing", "can never match", "found 2 spellings"].iter().any(|word| mistake.found.starts_with(word));
+    let near = mistake.line().is_some_and(|found| found.abs_diff(line) <= to.matches('\n').count());
+    (!elsewhere && !near).then(|| format!("{to}: not at line {line}:\n{mistake}"))
+}
+
+#[test]
+fn what_is_missing_is_told_at_the_section_that_lacks_it() {
+    let folder = folder();
+    let (text, _) = spoil("name = \"vpn\"\n", "\n");
+    let section = SAMPLE[..SAMPLE.find("[[radius.client]]\n").unwrap()].matches('\n').count() + 1;
+    let mistakes = read_in(folder.path(), &text).unwrap_err();
+    assert_eq!(mistakes.mistakes[0].line(), Some(section));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_and_in_order() {
+    let folder = folder();
+    let text = SAMPLE
+        .replace("#drain = \"60s\"", "drain = 60")
+        .replace("#held = 10000\n", "held = \"many\"\n")
+        .replace("secret_file = \"vpn.secret\"", "secrte_file = \"vpn.secret\"")
+        .replace("\"https://prompt.example.com\"", "\"http://prompt.example.com\"")
+        .replace("#level = \"info\"", "level = 7");
+    let mistakes = read_in(folder.path(), &text).unwrap_err().mistakes;
+    let keys: Vec<&str> = mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+    let expected = ["server.drain", "radius.client[0].secret", "radius.client[0].secrte_file", "radius.client[0].held"];
+    assert_eq!(keys[..4], expected);
+    assert_eq!(keys[4..], ["provider.cloud.url", "log.level"]);
+}
+
+#[test]
+fn sections_that_nobody_wrote_are_told() {
+    let folder = folder();
+    let mistakes = read_in(folder.path(), "").unwrap_err().mistakes;
+    let keys: Vec<&str> = mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+    assert_eq!(keys, ["target", "provider", "radius.client"]);
+}
+
+#[test]
+fn broken_toml_is_told_without_its_content() {
+    let folder = folder();
+    let text = format!("[radius]\nlisten = []\nsecret = \"{PLANTED}\nx = {PLANTED}\n");
+    let mistakes = read_in(folder.path(), &text).unwrap_err();
+    assert_eq!(mistakes.mistakes[0].line(), Some(3));
+    assert!(mistakes.mistakes.iter().all(|mistake| mistake.found.starts_with("not TOML")), "{mistakes}");
+    assert!(!mistakes.to_string().contains(PLANTED), "{mistakes}");
+}
+
+const SECOND_CLIENT: &str =
+    "[[radius.client]]\nname = \"NAME\"\naddress = \"ADDRESS\"\nsecret_file = \"vpn.secret\"\n\n[target.corp]";
+
+fn with_second_client(name: &str, address: &str) -> String {
+    let client = SECOND_CLIENT.replace("NAME", name).replace("ADDRESS", address);
+    MINIMAL.replace("[target.corp]", &client)
+}
+
+#[test]
+fn clients_of_one_name_or_one_range_are_refused() {
+    let folder = folder();
+    assert!(read_in(folder.path(), &with_second_client("wlan", "192.0.2.0/24")).is_ok());
+    let mistakes = read_in(folder.path(), &with_second_client("vpn", "192.0.2.0/24")).unwrap_err();
+    assert_eq!(mistakes.mistakes[0].key, "radius.client[1].name");
+    let mistakes = read_in(folder.path(), &with_second_client("wlan", "192.0.2.10/32")).unwrap_err();
+    assert_eq!(mistakes.mistakes[0].key, "radius.client[1].address");
+    assert!(mistakes.to_string().contains("\"vpn\""), "{mistakes}");
+}
+
+#[test]
+fn target_must_be_named_where_there_are_two() {
+    let folder = folder();
+    let second = MINIMAL.replace("[provider.cloud]", "[target.lab]\nservers = \"ldap://[::1]\"\nplaintext = true\nbase = \"DC=lab\"\nbind_name = \"x\"\nbind_password_file = \"bind.secret\"\n\n[provider.cloud]");
+    let mistakes = read_in(folder.path(), &second).unwrap_err();
+    assert_eq!(mistakes.mistakes[0].key, "radius.client[0].target");
+    assert!(mistakes.to_string().contains("corp, lab"), "{mistakes}");
+    let named = second.replace("name = \"vpn\"", "name = \"vpn\"\ntarget = \"lab\"");
+    let checked = read_in(folder.path(), &named).unwrap();
+    assert_eq!(checked.warnings[0].key, "target.corp", "{:?}", checked.warnings);
+    let crate::config::Servers::Listed(servers) = &checked.config.targets["lab"].servers else { panic!() };
+    assert_eq!((servers[0].host.as_str(), servers[0].port), ("::1", 389));
+    assert_eq!(servers[0].security, crate::config::Security::Plaintext);
+}
+
+#[test]
+fn dangerous_settings_are_warned_of() {
+    let folder = folder();
+    for (from, to, key) in [
+        (
+            "#require_message_authenticator = \"yes\"",
+            "require_message_authenticator = \"no\"",
+            "require_message_authenticator",
+        ),
+        (
+            "#require_message_authenticator = \"yes\"",
+            "require_message_authenticator = \"auto\"",
+            "require_message_authenticator",
+        ),
+        ("#unknown_users = \"reject\"", "unknown_users = \"password_only\"", "unknown_users"),
+        ("#provider_unreachable", "provider_unreachable", "provider_unreachable"),
+        ("secret_file = \"vpn.secret\"", "secret = \"tooshort\"", "secret"),
+    ] {
+        let checked = read_in(folder.path(), &spoil(from, to).0).unwrap();
+        let warning = checked.warnings.iter().find(|warning| warning.key.ends_with(key));
+        assert!(warning.is_some_and(|warning| warning.line().is_some()), "{to}: {:?}", checked.warnings);
+    }
+    let public = SAMPLE.replace("127.0.0.1:9812", "0.0.0.0:9812");
+    assert_eq!(read_in(folder.path(), &public).unwrap().warnings[0].key, "metrics.listen");
+}
+
+#[test]
+fn literal_secret_in_a_file_that_others_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder();
+    let (text, _) = spoil("secret_file = \"vpn.secret\"", &format!("secret = \"{PLANTED}\""));
+    write(folder.path(), "anteroom.toml", &text);
+    assert!(read_in(folder.path(), &text).unwrap().warnings.is_empty());
+    let file = folder.path().join("anteroom.toml");
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let warnings = read_in(folder.path(), &text).unwrap().warnings;
+    assert_eq!(warnings[0].key, "radius.client[0].secret");
+    assert!(!format!("{warnings:?}").contains(PLANTED));
+}
+
+#[test]
+fn secrets_come_from_variables_and_credentials() {
+    let folder = folder();
+    let directory = folder.path().to_str().unwrap();
+    let (text, _) = spoil("secret_file = \"vpn.secret\"", "secret_env = \"VPN_SECRET\"");
+    let text = text.replace("bind_password_file = \"bind.secret\"", "bind_password_credential = \"bind.secret\"");
+    let variables = [("VPN_SECRET", "from-the-environment"), ("CREDENTIALS_DIRECTORY", directory)];
+    let config = read_with(folder.path(), &text, &variables).unwrap().config;
+    assert_eq!(config.radius.clients[0].secret.open(), b"from-the-environment");
+    assert_eq!(config.targets["corp"].bind_password.open(), PLANTED.as_bytes());
+    let outside = text.replace("credential = \"bind.secret\"", "credential = \"../bind.secret\"");
+    let mistakes = read_with(folder.path(), &outside, &variables).unwrap_err();
+    assert_eq!(mistakes.mistakes[0].key, "target.corp.bind_password_credential");
+}
+
+#[test]
+fn environment_overrides_single_values() {
+    let folder = folder();
+    let variables = [
+        ("ANTEROOM__SERVER__NAME", "node-7"),
+        ("ANTEROOM__LIMITS__HELD", "77"),
+        ("ANTEROOM__TARGET__CORP__DN_FROM_STORE", "true"),
+        ("ANTEROOM__RADIUS__CLIENT__0__ANSWER_WITHIN", "30s"),
+        ("ANTEROOM__RADIUS__CLIENT__VPN__HELD", "5"),
+        ("ANTEROOM__RADIUS__LISTEN", "127.0.0.1:11812"),
+    ];
+    let config = read_with(folder.path(), SAMPLE, &variables).unwrap().config;
+    assert_eq!(config.server.name, "node-7");
+    assert_eq!(config.limits.held, 77);
+    assert!(config.targets["corp"].dn_from_store);
+    assert_eq!(config.radius.clients[0].client.answer_within, Duration::from_secs(30));
+    assert_eq!(config.radius.clients[0].client.held, 5);
+    assert_eq!(config.radius.listen, ["127.0.0.1:11812".parse().unwrap()]);
+}
+
+#[test]
+fn mistakes_in_the_environment_name_the_variable() {
+    let folder = folder();
+    for (variable, value, word) in [
+        ("ANTEROOM__LIMITS__HELD", "many", "a whole number"),
+        ("ANTEROOM__LIMITS__HELT", "5", "did you mean held?"),
+        ("ANTEROOM__RADIUS__CLIENT__1__HELD", "5", "names no key"),
+        ("ANTEROOM__RADIUS__CLIENT__WLAN__HELD", "5", "names no key"),
+        ("ANTEROOM__LIMITS", "5", "names no key"),
+        ("ANTEROOM__SERVER__DRAIN", "1h", "0s to 10m"),
+    ] {
+        let mistakes = read_with(folder.path(), SAMPLE, &[(variable, value)]).unwrap_err();
+        let told = mistakes.to_string();
+        assert!(told.contains(&format!("environment {variable}: ")) && told.contains(word), "{told}");
+    }
+}
+
+#[test]
+fn no_secret_is_in_debug_or_in_any_message() {
+    let folder = folder();
+    let literal = SAMPLE
+        .replace("secret_file = \"vpn.secret\"", &format!("secret = \"{PLANTED}\""))
+        .replace("bind_password_file = \"bind.secret\"", &format!("bind_password = \"{PLANTED}\""))
+        .replace("key_file = \"cloud.key\"", &format!("key = \"{PLANTED}\""));
+    let checked = read_in(folder.path(), &literal).unwrap();
+    assert!(!format!("{checked:#?}").contains(PLANTED));
+    // The secret where something else belongs, as hasty people write it.
+    for spoiled in [
+        SAMPLE.replace("\"vpn.secret\"", &format!("\"{PLANTED}\"")),
+        SAMPLE.replace("secret_file = \"vpn.secret\"", &format!("secret_env = \"{PLANTED}\"")),
+        SAMPLE.replace("secret_file = \"vpn.secret\"", &format!("secret_credential = \"{PLANTED}\"")),
+        SAMPLE.replace("secret_file = \"vpn.secret\"", &format!("sceret = \"{PLANTED}\"")),
+        SAMPLE.replace("secret_file = \"vpn.secret\"", &format!("secret = [\"{PLANTED}\"]")),
+        SAMPLE.replace("secret_file = \"vpn.secret\"", &format!("secret = {{ text = \"{PLANTED}\" }}")),
+        SAMPLE.replace("ldaps://dc1", &format!("ldaps://svc:{PLANTED}@dc1")),
+        SAMPLE.replace("https://prompt", &format!("https://key:{PLANTED}@prompt")),
+        literal.replace("#drain = \"60s\"", "drain = 60"),
+    ] {
+        let mistakes = read_in(folder.path(), &spoiled).unwrap_err();
+        assert!(!format!("{mistakes}{mistakes:?}").contains(PLANTED), "{mistakes}");
+    }
+    let variables = [("ANTEROOM__TARGET__CORP__BIND_PASSWORD", PLANTED)];
+    let mistakes = read_with(folder.path(), SAMPLE, &variables).unwrap_err();
+    assert!(!format!("{mistakes}{mistakes:?}{:?}", Environment::of(&variables)).contains(PLANTED), "{mistakes}");
 }
