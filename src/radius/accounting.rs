@@ -87,7 +87,7 @@ pub enum AccountingStep {
     Reply(Reply),
     /// Hand the record over; then [`AccountingDoor::acknowledge`] it, or [`AccountingDoor::forget`] it where
     /// that failed.
-    Record(AccountingRecord, AccountingTicket),
+    Record(Box<AccountingRecord>, AccountingTicket),
 }
 
 /// A request that is being recorded: what its acknowledgement needs.
@@ -152,7 +152,7 @@ impl AccountingDoor {
         let begun = self.table().begin(key, packet.authenticator(), now).map_err(|Full| Discarded::TableFull)?;
         let window = client.config.duplicate_window;
         let ticket = AccountingTicket { key, generation: begun.generation, reply, window, peer };
-        Ok(AccountingStep::Record(AccountingRecord::read(client, &packet, peer), ticket))
+        Ok(AccountingStep::Record(Box::new(AccountingRecord::read(client, &packet, peer)), ticket))
     }
 
     /// The acknowledgement of a record that was handed over.

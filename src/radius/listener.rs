@@ -172,7 +172,7 @@ async fn record(port: Port, door: AccountingDoor, sink: Option<mpsc::Sender<Acco
                         octets_out = record.octets_out,
                         session_seconds = record.session_time.map(|time| time.as_secs()), "accounting"
                     );
-                    if sink.as_ref().is_none_or(|sink| sink.try_send(record).is_ok()) {
+                    if sink.as_ref().is_none_or(|sink| sink.try_send(*record).is_ok()) {
                         send_now(&port, &door.acknowledge(ticket, Instant::now()), &route);
                     } else {
                         door.forget(&ticket, Instant::now());
@@ -242,17 +242,12 @@ async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt) -> Waiting {
 }
 
 /// One request from its attempt to its answer. A hundred thousand of these are held at once: keep it small.
-fn hold<E>(entering: E, older: Option<AbortOnDrop>, answer: Answer) -> impl Future<Output = ()> + Send
-where
-    E: Future<Output = Waiting> + Send + Unpin,
-{
-    async move {
-        let waiting = entering.await;
-        // Only now: its hold must find this request among those who wait for it.
-        drop(older);
-        let outcome = waiting.outcome().await;
-        answer.give(&outcome).await;
-    }
+async fn hold(entering: impl Future<Output = Waiting> + Unpin, older: Option<AbortOnDrop>, answer: Answer) {
+    let waiting = entering.await;
+    // Only now: its hold must find this request among those who wait for it.
+    drop(older);
+    let outcome = waiting.outcome().await;
+    answer.give(&outcome).await;
 }
 
 /// The task of a request that its client has given up. Ends when this is dropped, also when the superseding

@@ -28,3 +28,6 @@ pub mod packet;
 pub mod password;
 pub mod rates;
 pub mod reply;
+
+#[cfg(test)]
+mod testing;
