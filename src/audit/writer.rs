@@ -28,6 +28,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// What comes through the queue.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every item is an event, and a box would cost each an allocation")]
 pub(super) enum Item {
     /// An event to write.
     Event(Event),

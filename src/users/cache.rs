@@ -14,7 +14,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use packed::Packed;
+
 use crate::users::model::Person;
+
+mod packed;
 
 /// How old the last look at the number may be before one caller looks again.
 pub const CHECK_AFTER: Duration = Duration::from_millis(250);
@@ -22,15 +26,15 @@ pub const CHECK_AFTER: Duration = Duration::from_millis(250);
 /// How old the last look may be before the memory is not used at all.
 pub const STALE_AFTER: Duration = Duration::from_millis(750);
 
-/// People in each of the two halves. Full, the younger becomes the older and the older is dropped, so that
-/// at most 16,384 people (about 12 MB) are remembered and those in use stay.
-const HALF: usize = 8_192;
+/// People remembered at most. Packed, one takes about 450 octets: 8 MB when full.
+const CAPACITY: usize = 16_384;
 
 /// What the cache can say.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for a moment, and the large one is the usual one")]
 pub enum Look {
     /// The person, or that nobody has that unique id.
-    Known(Option<Arc<Person>>),
+    Known(Option<Person>),
     /// Look at `people_version` first, tell it to [`PeopleCache::checked`], and ask again.
     Check,
     /// Read the database and bring the answer to [`PeopleCache::keep`] with this generation.
@@ -46,18 +50,27 @@ pub struct PeopleCache {
     inner: Mutex<Inner>,
 }
 
-type Half = HashMap<Box<str>, Option<Arc<Person>>>;
-
 #[derive(Debug, Default)]
 struct Inner {
-    young: Half,
-    old: Half,
+    slots: Vec<Slot>,
+    /// Where in `slots` a unique id is.
+    index: HashMap<Arc<str>, usize>,
+    /// Where the search for somebody to forget goes on.
+    hand: usize,
     generation: u64,
     version: Option<i64>,
     /// When the last successful look at the number began.
     checked: Option<Instant>,
     /// When somebody was last told to look.
     asked: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    unique_id: Arc<str>,
+    person: Option<Packed>,
+    /// Whether it was asked for since the hand last passed.
+    used: bool,
 }
 
 impl PeopleCache {
@@ -78,9 +91,10 @@ impl PeopleCache {
             return Look::Check;
         }
         if !older_than(inner.checked, STALE_AFTER)
-            && let Some(known) = inner.find(unique_id)
+            && let Some(slot) = inner.find(unique_id)
         {
-            return Look::Known(known);
+            slot.used = true;
+            return Look::Known(slot.person.as_ref().map(|packed| packed.unpacked(unique_id)));
         }
         Look::Read { generation: inner.generation }
     }
@@ -97,35 +111,43 @@ impl PeopleCache {
         }
         inner.version = Some(version);
         inner.generation = inner.generation.wrapping_add(1);
-        let gone = (std::mem::take(&mut inner.young), std::mem::take(&mut inner.old));
+        inner.hand = 0;
+        let gone = (std::mem::take(&mut inner.slots), std::mem::take(&mut inner.index));
+        // Thousands of small pieces are given back without the lock.
         drop(inner);
         drop(gone);
         true
     }
 
     /// Keeps what was read, unless something changed since `generation`.
-    pub fn keep(&self, unique_id: &str, person: Option<Arc<Person>>, generation: u64) {
+    pub fn keep(&self, unique_id: &str, person: Option<&Person>, generation: u64) {
+        let packed = match person.map(Packed::of) {
+            // Too big to be worth it: read from the database each time.
+            Some(None) => return,
+            Some(Some(packed)) => Some(packed),
+            None => None,
+        };
         let mut inner = self.lock();
-        if inner.generation != generation {
-            return;
+        if inner.generation == generation {
+            inner.insert(unique_id, packed);
         }
-        let gone = inner.insert(unique_id.into(), person);
-        drop(inner);
-        drop(gone);
     }
 
     /// Forgets a person that this process has changed.
     pub fn forget(&self, unique_id: &str) {
         let mut inner = self.lock();
         inner.generation = inner.generation.wrapping_add(1);
-        inner.young.remove(unique_id);
-        inner.old.remove(unique_id);
+        if let Some(position) = inner.index.remove(unique_id) {
+            inner.slots.swap_remove(position);
+            if let Some(moved) = inner.slots.get(position).map(|slot| Arc::clone(&slot.unique_id)) {
+                inner.index.insert(moved, position);
+            }
+        }
     }
 
     /// How many people are remembered.
     pub fn len(&self) -> usize {
-        let inner = self.lock();
-        inner.young.len() + inner.old.len()
+        self.lock().slots.len()
     }
 
     /// Whether nobody is remembered.
@@ -135,25 +157,43 @@ impl PeopleCache {
 }
 
 impl Inner {
-    fn find(&mut self, unique_id: &str) -> Option<Option<Arc<Person>>> {
-        if let Some(known) = self.young.get(unique_id) {
-            return Some(known.clone());
-        }
-        let (key, known) = self.old.remove_entry(unique_id)?;
-        drop(self.insert(key, known.clone()));
-        Some(known)
+    fn find(&mut self, unique_id: &str) -> Option<&mut Slot> {
+        let position = *self.index.get(unique_id)?;
+        self.slots.get_mut(position)
     }
 
-    /// Inserts and returns what fell out, to be dropped without the lock.
-    fn insert(&mut self, key: Box<str>, person: Option<Arc<Person>>) -> Half {
-        let gone = if self.young.len() >= HALF {
-            std::mem::replace(&mut self.old, std::mem::take(&mut self.young))
+    fn insert(&mut self, unique_id: &str, person: Option<Packed>) {
+        if let Some(slot) = self.find(unique_id) {
+            slot.person = person;
+            return;
+        }
+        let unique_id: Arc<str> = unique_id.into();
+        let slot = Slot { unique_id: Arc::clone(&unique_id), person, used: false };
+        let position = if self.slots.len() < CAPACITY {
+            self.slots.push(slot);
+            self.slots.len() - 1
         } else {
-            Half::new()
+            let position = self.next_unused();
+            if let Some(old) = self.slots.get_mut(position) {
+                self.index.remove(&old.unique_id);
+                *old = slot;
+            }
+            position
         };
-        self.old.remove(&key);
-        self.young.insert(key, person);
-        gone
+        self.index.insert(unique_id, position);
+    }
+
+    /// The next slot that nobody has asked for since the hand passed (the clock algorithm): one turn marks
+    /// every slot unused, so it ends in the second.
+    fn next_unused(&mut self) -> usize {
+        loop {
+            let position = self.hand;
+            self.hand = (position + 1) % CAPACITY;
+            match self.slots.get_mut(position) {
+                Some(slot) if slot.used => slot.used = false,
+                _ => return position,
+            }
+        }
     }
 }
 

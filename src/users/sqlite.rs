@@ -13,7 +13,6 @@
 //! ones may be lost when the power fails, never that the file is damaged.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::{BoxFuture, ready};
@@ -118,7 +117,7 @@ impl SqliteStore {
             look = self.cache.look(unique_id, Instant::now(), true);
         }
         match look {
-            Look::Known(known) => Ok(known.map(Arc::unwrap_or_clone)),
+            Look::Known(known) => Ok(known),
             Look::Check => Err(StoreError::Unavailable("the people cache asked for two checks in a row".into())),
             Look::Read { generation } => {
                 let row = sqlx::query(statement::PERSON)
@@ -127,7 +126,7 @@ impl SqliteStore {
                     .await
                     .map_err(store_error)?;
                 let person = row.as_ref().map(read_person).transpose()?;
-                self.cache.keep(unique_id, person.clone().map(Arc::new), generation);
+                self.cache.keep(unique_id, person.as_ref(), generation);
                 Ok(person)
             }
         }
@@ -149,7 +148,7 @@ impl Drop for Forget<'_> {
 impl Store for SqliteStore {
     fn person<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
         match self.cache.look(unique_id, Instant::now(), false) {
-            Look::Known(known) => Box::pin(ready(Ok(known.map(Arc::unwrap_or_clone)))),
+            Look::Known(known) => Box::pin(ready(Ok(known))),
             look => Box::pin(self.read_through(unique_id, look)),
         }
     }

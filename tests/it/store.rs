@@ -1,6 +1,13 @@
 //! The user store: one suite for every implementation, what another process changes, and what `kill -9`
 //! leaves behind.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the helpers of a test fail as a test does"
+)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::users::model::Method;
 
-fn person(name: &str) -> Option<Arc<Person>> {
-    Some(Arc::new(Person {
+fn person(name: &str) -> Option<Person> {
+    Some(Person {
         unique_id: name.into(),
         name: name.into(),
         upn: None,
@@ -17,7 +17,7 @@ fn person(name: &str) -> Option<Arc<Person>> {
         language: "en".into(),
         enabled: true,
         blocked_until: None,
-    }))
+    })
 }
 
 fn checked_cache(now: Instant) -> PeopleCache {
@@ -38,7 +38,7 @@ fn generation(cache: &PeopleCache, unique_id: &str, now: Instant) -> u64 {
 fn what_was_kept_is_known_until_the_next_check_is_due() {
     let now = Instant::now();
     let cache = checked_cache(now);
-    cache.keep("a", person("a"), generation(&cache, "a", now));
+    cache.keep("a", person("a").as_ref(), generation(&cache, "a", now));
     cache.keep("b", None, generation(&cache, "b", now));
     let later = now + CHECK_AFTER - Duration::from_millis(1);
     assert_eq!(cache.look("a", later, false), Look::Known(person("a")));
@@ -50,7 +50,7 @@ fn what_was_kept_is_known_until_the_next_check_is_due() {
 fn while_one_caller_checks_others_are_served_until_it_is_stale() {
     let now = Instant::now();
     let cache = checked_cache(now);
-    cache.keep("a", person("a"), generation(&cache, "a", now));
+    cache.keep("a", person("a").as_ref(), generation(&cache, "a", now));
     let due = now + CHECK_AFTER;
     assert_eq!(cache.look("a", due, false), Look::Check);
     assert_eq!(cache.look("a", due, false), Look::Known(person("a")));
@@ -64,7 +64,7 @@ fn while_one_caller_checks_others_are_served_until_it_is_stale() {
 fn a_changed_number_empties_the_memory() {
     let now = Instant::now();
     let cache = checked_cache(now);
-    cache.keep("a", person("a"), generation(&cache, "a", now));
+    cache.keep("a", person("a").as_ref(), generation(&cache, "a", now));
     assert!(!cache.checked(1, now + CHECK_AFTER));
     assert_eq!(cache.len(), 1);
     assert!(cache.checked(2, now + CHECK_AFTER));
@@ -77,11 +77,11 @@ fn a_row_read_before_a_change_cannot_enter_after_it() {
     let cache = checked_cache(now);
     let before = generation(&cache, "a", now);
     cache.forget("a");
-    cache.keep("a", person("a"), before);
+    cache.keep("a", person("a").as_ref(), before);
     assert!(cache.is_empty());
     let before = generation(&cache, "a", now);
     cache.checked(2, now);
-    cache.keep("a", person("a"), before);
+    cache.keep("a", person("a").as_ref(), before);
     assert!(cache.is_empty());
 }
 
@@ -98,11 +98,77 @@ fn an_older_look_does_not_replace_a_newer_one() {
 fn it_stays_bounded_and_keeps_those_in_use() {
     let now = Instant::now();
     let cache = checked_cache(now);
-    cache.keep("used", person("used"), generation(&cache, "used", now));
-    for number in 0..5 * HALF {
+    cache.keep("used", person("used").as_ref(), generation(&cache, "used", now));
+    for number in 0..3 * CAPACITY {
         let id = number.to_string();
         cache.keep(&id, None, generation(&cache, &id, now));
         assert_eq!(cache.look("used", now, true), Look::Known(person("used")));
-        assert!(cache.len() <= 2 * HALF + 1);
+        assert!(cache.len() <= CAPACITY);
     }
+    assert_eq!(cache.len(), CAPACITY);
+}
+
+#[test]
+fn as_many_people_as_fit_are_all_remembered_in_any_order() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    for round in 0..3 {
+        for number in 0..CAPACITY {
+            let id = number.to_string();
+            match cache.look(&id, now, true) {
+                Look::Read { generation } if round == 0 => cache.keep(&id, None, generation),
+                Look::Known(None) if round > 0 => {}
+                other => panic!("round {round}, {number}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn forgetting_one_leaves_the_others() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    for id in ["a", "b", "c"] {
+        cache.keep(id, person(id).as_ref(), generation(&cache, id, now));
+    }
+    cache.forget("a");
+    cache.forget("nobody");
+    assert!(matches!(cache.look("a", now, true), Look::Read { .. }));
+    for id in ["b", "c"] {
+        assert_eq!(cache.look(id, now, true), Look::Known(person(id)));
+    }
+    cache.forget("c");
+    cache.forget("b");
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_person_comes_back_whole() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    let full = Person {
+        unique_id: "id".into(),
+        name: "Åsa".into(),
+        upn: Some("åsa@example.com".into()),
+        dn: Some("CN=Åsa".into()),
+        first_name: Some(String::new()),
+        last_name: Some("L".into()),
+        email: Some("e@example.com".into()),
+        phone: Some("+1 202 555 0111".into()),
+        phone_extension: Some("17".into()),
+        device_token: Some("token".into()),
+        method: Method::SmsReply,
+        language: "sv".into(),
+        enabled: false,
+        blocked_until: Some(std::time::SystemTime::UNIX_EPOCH),
+    };
+    let some = Person { upn: None, first_name: None, phone: None, device_token: None, ..full.clone() };
+    for person in [full.clone(), some] {
+        cache.keep("id", Some(&person), generation(&cache, "id", now));
+        assert_eq!(cache.look("id", now, true), Look::Known(Some(person)));
+        cache.forget("id");
+    }
+    let huge = Person { dn: Some("x".repeat(70_000)), ..full };
+    cache.keep("id", Some(&huge), generation(&cache, "id", now));
+    assert!(cache.is_empty(), "what does not fit is not remembered");
 }

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use std::sync::Arc;
+
 use sqlx::{Executor, Row};
 
 use super::*;

@@ -1,6 +1,8 @@
 //! A user store in memory: the second implementation of the trait, for scenarios and for checking that the
 //! conformance suite asks for behaviour and not for SQLite.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as a test does")]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::SystemTime;
