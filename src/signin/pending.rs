@@ -27,6 +27,7 @@ use crate::config::{Client, Limits, OnDeadline};
 use crate::secret::Secret;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::proof::FactorApproved;
+use crate::telemetry::metrics::Metrics;
 
 /// Requests that wait for one hold, at most. A client that retries more often than this within one
 /// `answer_within` is broken.
@@ -177,6 +178,7 @@ struct Table {
 #[derive(Debug)]
 pub struct Pending {
     limits: Limits,
+    metrics: Arc<Metrics>,
     digest: Hmac<Sha256>,
     table: Mutex<Table>,
     emptied: Notify,
@@ -228,6 +230,7 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
+        self.pending.metrics.held.dec();
         let mut table = self.pending.table();
         self.forget(&mut table);
         give_back(&mut table.per_client, &self.client);
@@ -250,12 +253,12 @@ fn give_back<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
 
 impl Pending {
     /// An empty table. `random` keys the digest that holds are found by.
-    pub fn new(limits: Limits, random: &[u8; 32]) -> Self {
+    pub fn new(limits: Limits, random: &[u8; 32], metrics: Arc<Metrics>) -> Self {
         // HMAC takes keys of any length; its block is 64 octets, so the key is padded as RFC 2104 says.
         let mut block = [0; 64];
         block.iter_mut().zip(random).for_each(|(to, from)| *to = *from);
         let digest = <Hmac<Sha256> as KeyInit>::new(&block.into());
-        Pending { limits, digest, table: Mutex::default(), emptied: Notify::new() }
+        Pending { limits, metrics, digest, table: Mutex::default(), emptied: Notify::new() }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -301,6 +304,7 @@ impl Pending {
                 return Entered::Full(Reason::OverHeldPerson);
             }
             hold.take_place(received);
+            self.metrics.joins.inc();
             return Entered::Joined(waiting(hold));
         }
         // A hold that everybody has left is on its way out, and is replaced below.
@@ -320,6 +324,7 @@ impl Pending {
         let hold = Arc::new(Hold::new(received));
         hold.take_place(received);
         table.holds.insert(key, Arc::clone(&hold));
+        self.metrics.held.inc();
         let lead = Lead { pending: Arc::clone(self), hold: Arc::clone(&hold), key, client: client_key, person };
         Entered::Leads(waiting(&hold), lead)
     }
@@ -338,7 +343,9 @@ impl Pending {
     /// Takes an approval that carries over to this retry. It is gone afterwards.
     pub(super) fn take_carried(&self, key: HoldKey, now: Instant) -> Option<Arc<FactorApproved>> {
         let carried = self.table().carried.remove(&key)?;
-        (now < carried.until).then_some(carried.approval)
+        let approval = (now < carried.until).then_some(carried.approval)?;
+        self.metrics.carry_overs.inc();
+        Some(approval)
     }
 
     /// How many sign-ins are held.

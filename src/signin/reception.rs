@@ -23,6 +23,7 @@ use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, Waiting};
 use crate::signin::throttle::Throttle;
+use crate::telemetry::metrics::Metrics;
 use crate::users::model::Method;
 use crate::users::store::Store;
 
@@ -50,6 +51,8 @@ pub struct Deps {
     pub throttle: crate::config::Throttle,
     /// This server's name in the audit.
     pub server: String,
+    /// Where holds, joins and carried-over approvals are counted.
+    pub metrics: Arc<Metrics>,
     /// 32 random octets, kept for the life of the process.
     pub random: [u8; 32],
 }
@@ -84,7 +87,7 @@ impl SignIns {
     pub fn new(deps: Deps) -> Arc<Self> {
         Arc::new(SignIns {
             throttle: Mutex::new(Throttle::new(deps.throttle)),
-            pending: Arc::new(Pending::new(deps.limits, &deps.random)),
+            pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
             people: RandomState::new(),
             at_directory: AtomicUsize::new(0),
             deps,

@@ -13,6 +13,9 @@ mod support;
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
+/// Whole conversations, told as text, in virtual time.
+mod scenarios;
+
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
 

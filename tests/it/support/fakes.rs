@@ -98,6 +98,61 @@ impl Factor for FakeFactor {
     }
 }
 
+/// The rest of a store that only looks people up: nobody is listed, nothing is written.
+macro_rules! store_does_nothing_else {
+    () => {
+        fn person_named<'a>(
+            &'a self,
+            _: &'a str,
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<Option<anteroom::users::model::Person>>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn people<'a>(
+            &'a self,
+            _: &'a str,
+            _: u32,
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<Vec<anteroom::users::model::Person>>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn add<'a>(
+            &'a self,
+            _: &'a anteroom::users::model::Person,
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<()>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn replace<'a>(
+            &'a self,
+            _: &'a anteroom::users::model::Person,
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<bool>> {
+            Box::pin(async { Ok(false) })
+        }
+
+        fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, anteroom::users::store::StoreResult<bool>> {
+            Box::pin(async { Ok(false) })
+        }
+
+        fn block<'a>(
+            &'a self,
+            unique_id: &'a str,
+            _: Option<SystemTime>,
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<bool>> {
+            self.note_block(unique_id);
+            Box::pin(async { Ok(true) })
+        }
+
+        fn record<'a>(
+            &'a self,
+            _: &'a [anteroom::audit::Event],
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<()>> {
+            Box::pin(async { Ok(()) })
+        }
+    };
+}
+pub(crate) use store_does_nothing_else;
+
 /// A store with one person, or none, or out of order.
 pub(crate) struct FakeStore {
     pub(crate) person: Result<Option<Person>, ()>,
@@ -105,11 +160,8 @@ pub(crate) struct FakeStore {
 }
 
 impl FakeStore {
-    fn answer<T>(value: T) -> BoxFuture<'static, StoreResult<T>>
-    where
-        T: Send + 'static,
-    {
-        Box::pin(async move { Ok(value) })
+    fn note_block(&self, _: &str) {
+        self.blocked.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -119,34 +171,7 @@ impl Store for FakeStore {
         Box::pin(async move { person })
     }
 
-    fn person_named<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
-        self.person("")
-    }
-
-    fn people<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>> {
-        Self::answer(Vec::new())
-    }
-
-    fn add<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<()>> {
-        Self::answer(())
-    }
-
-    fn replace<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<bool>> {
-        Self::answer(false)
-    }
-
-    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
-        Self::answer(false)
-    }
-
-    fn block<'a>(&'a self, _: &'a str, _: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>> {
-        self.blocked.fetch_add(1, Ordering::SeqCst);
-        Self::answer(true)
-    }
-
-    fn record<'a>(&'a self, _: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
-        Self::answer(())
-    }
+    store_does_nothing_else!();
 }
 
 /// Keeps the events it gets.
@@ -201,6 +226,7 @@ impl House {
             throttle,
             server: "test".into(),
             random: [7; 32],
+            metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         House { primary, factor, store, ledger, sign_ins }
     }

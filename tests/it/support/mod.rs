@@ -2,3 +2,4 @@
 
 pub(crate) mod fakes;
 pub(crate) mod memory_store;
+pub(crate) mod nas;
