@@ -279,7 +279,9 @@ impl Shared {
     /// Takes a message that came by itself or was polled for.
     fn deliver(&self, message: &Message<'_>) -> Delivery {
         let Some(key) = Key::parse(&message.idempotency_key) else {
+            // Whom it was about cannot be known: ask for all.
             self.garbled.fetch_add(1, Ordering::Relaxed);
+            self.ask_for_states();
             return Delivery::Unknown;
         };
         let delivery = self.waiting.deliver(key, message, &self.server.name, client::unix_now());

@@ -26,6 +26,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(response) => follow(&shared, response, &mut cursor).await,
             Err(end) => end,
         };
+        if matches!(end, End::LineTooLong) {
+            // Resumed here, the same line would come again for ever.
+            cursor.clear();
+        }
         if shared.stream_up.swap(false, Ordering::AcqRel) {
             shared.nudge.notify_one();
             tracing::warn!(provider = shared.name, ?end, "event stream lost; asking for states until it is back");
