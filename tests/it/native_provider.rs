@@ -413,7 +413,12 @@ async fn breaker_opens_on_a_dead_service_and_closes_when_it_is_back() {
 
 #[tokio::test]
 async fn two_thousand_prompts_are_held_over_few_connections() {
-    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Manual };
+    let phone = Phone::start(LOOPBACK, options).await.unwrap();
+    // The machine may be busy: no request is to be sent twice because of that.
+    let config = NativeProvider { timeout: Duration::from_secs(20), ..config(phone.url()) };
+    let rig = Rig { phone, native: Arc::new(Native::start_with(&config, server(), NO_POLLING).unwrap()) };
+    until(|| rig.native.status().stream_up).await;
     let held: Vec<_> = (1..=2000).map(|number| rig.hold(number)).collect();
     until(|| rig.phone.pending() == 2000).await;
     assert_eq!(rig.native.status().waiting, 2000);

@@ -310,10 +310,11 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
         if let Some(tls) = here.downcast_ref::<rustls::Error>() {
             return Some(tls);
         }
-        // An io::Error's source is that of the error it wraps: look at the wrapped one itself first.
+        // An io::Error's source is that of the error it wraps, so that the wrapped one itself is skipped.
         let wrapped = here.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<rustls::Error>()) {
-            return Some(tls);
+        if let Some(wrapped) = wrapped {
+            cause = Some(wrapped);
+            continue;
         }
         cause = here.source();
     }

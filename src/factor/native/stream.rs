@@ -122,7 +122,8 @@ fn take(shared: &Shared, line: &[u8], cursor: &mut String, wakers: &mut Vec<Wake
         "hello" => {
             shared.stream_up.store(true, Ordering::Release);
             tracing::debug!(provider = shared.name, resumed = event.resumed, "event stream open");
-            if event.resumed {
+            // A prompt that is registered after this line gets its event through this stream.
+            if event.resumed || shared.waiting.is_empty() {
                 shared.nudge.notify_one();
             } else {
                 shared.ask_for_states();
