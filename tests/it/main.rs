@@ -13,6 +13,9 @@ mod support;
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
+/// The native protocol, client against simulator.
+mod native_provider;
+
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
 

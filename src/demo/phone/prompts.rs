@@ -1,0 +1,533 @@
+//! The simulator's table of prompts: begin, decide, expire, cancel, and the event log of each server.
+//! Pure: time comes in as an argument.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use crate::demo::phone::answers;
+use crate::demo::phone::behaviour::{Behaviour, Behaviours, Decision, Garbage};
+
+/// How long a finished prompt and a cancelled key are remembered.
+const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// Events kept for streams that come back, per server.
+const EVENTS: usize = 131_072;
+
+/// Servers with an event log of their own.
+const SERVERS: usize = 64;
+
+/// Octets of events handed out in one piece.
+const PIECE: usize = 64 * 1024;
+
+/// The state of a prompt, as in the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Nobody has answered yet.
+    Pending,
+    /// Yes.
+    Approved,
+    /// No.
+    Denied,
+    /// It was not them.
+    Fraud,
+    /// Too late, or cancelled.
+    Expired,
+    /// No device.
+    Undeliverable,
+    /// A typed code is wanted.
+    NeedsCode,
+}
+
+impl State {
+    /// The word in the protocol.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Approved => "approved",
+            State::Denied => "denied",
+            State::Fraud => "fraud",
+            State::Expired => "expired",
+            State::Undeliverable => "undeliverable",
+            State::NeedsCode => "needs_code",
+        }
+    }
+}
+
+impl From<Decision> for State {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Approve => State::Approved,
+            Decision::Deny => State::Denied,
+            Decision::Fraud => State::Fraud,
+            Decision::Undeliverable => State::Undeliverable,
+            Decision::NeedsCode => State::NeedsCode,
+        }
+    }
+}
+
+/// A prompt.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// Counts up from 1; the number in its id.
+    pub number: u64,
+    /// Idempotency key.
+    pub key: Box<str>,
+    /// Name of the asking server.
+    pub server: Box<str>,
+    /// Login name of the person.
+    pub person: Box<str>,
+    /// Application name.
+    pub application: Box<str>,
+    /// Method.
+    pub method: Box<str>,
+    /// Address of the person's device.
+    pub address: Option<Box<str>>,
+    /// When it was asked for.
+    pub created: Instant,
+    /// When it expires.
+    pub expires: Instant,
+    /// What has come of it.
+    pub state: State,
+    /// When it was decided, in seconds since 1970; 0 while it is not.
+    pub decided_at: u64,
+    /// Requests with its key.
+    pub posts: u32,
+    /// Whether its server cancelled it.
+    pub cancelled: bool,
+}
+
+impl Prompt {
+    /// Its id in the protocol.
+    pub fn id(&self) -> String {
+        format!("v{}", self.number)
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) key: Box<str>,
+    pub(super) server: Box<str>,
+    pub(super) person: Box<str>,
+    pub(super) application: Box<str>,
+    pub(super) method: Box<str>,
+    pub(super) address: Option<Box<str>>,
+    pub(super) lives: Duration,
+}
+
+/// How often things happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Requests for a prompt.
+    pub posts: u64,
+    /// Prompts that went out.
+    pub prompts: u64,
+    /// Approvals.
+    pub approved: u64,
+    /// Other final states.
+    pub refused: u64,
+    /// Cancellations by id or key.
+    pub cancels: u64,
+    /// Requests for one state.
+    pub polls: u64,
+    /// Event streams opened.
+    pub streams: u64,
+    /// Requests without a valid signature.
+    pub unsigned: u64,
+    /// Requests whose signature had been seen before.
+    pub replayed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Act {
+    Answer(u8),
+    Again(u8),
+    Garbage,
+    Expire,
+}
+
+const DECISIONS: [Decision; 5] =
+    [Decision::Approve, Decision::Deny, Decision::Fraud, Decision::Undeliverable, Decision::NeedsCode];
+
+struct Log {
+    /// Number of the first event kept.
+    first: u64,
+    events: VecDeque<Box<str>>,
+    latest: watch::Sender<u64>,
+}
+
+/// The table.
+pub(super) struct Prompts {
+    /// Start of every cursor; another process's cursors are not ours.
+    epoch: u64,
+    next: u64,
+    prompts: HashMap<u64, Prompt>,
+    by_key: HashMap<Box<str>, u64>,
+    waiters: HashMap<u64, Vec<oneshot::Sender<State>>>,
+    garbage: HashMap<u64, Garbage>,
+    /// Keys cancelled or failed before they were prompted, with the requests seen.
+    early: HashMap<Box<str>, Early>,
+    schedule: BinaryHeap<Reverse<(Instant, u64, Act)>>,
+    finished: VecDeque<(Instant, Finished)>,
+    logs: HashMap<Box<str>, Log>,
+    pub(super) behaviours: Behaviours,
+    pub(super) counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Early {
+    posts: u32,
+    cancelled: bool,
+}
+
+enum Finished {
+    Prompt(u64),
+    Key(Box<str>),
+}
+
+impl Prompts {
+    pub(super) fn new(epoch: u64) -> Self {
+        Prompts {
+            epoch,
+            next: 1,
+            prompts: HashMap::new(),
+            by_key: HashMap::new(),
+            waiters: HashMap::new(),
+            garbage: HashMap::new(),
+            early: HashMap::new(),
+            schedule: BinaryHeap::new(),
+            finished: VecDeque::new(),
+            logs: HashMap::new(),
+            behaviours: Behaviours::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn by_key(&self, key: &str) -> Option<&Prompt> {
+        self.prompts.get(self.by_key.get(key)?)
+    }
+
+    pub(super) fn by_id(&self, id: &str) -> Option<&Prompt> {
+        self.prompts.get(&id.strip_prefix('v')?.parse().ok()?)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Prompt> {
+        self.prompts.values()
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&Prompt> {
+        self.prompts.get(&number)
+    }
+
+    /// Counts a request that prompts nobody; how many there have been with this key.
+    pub(super) fn note_early(&mut self, key: &str, now: Instant) -> u32 {
+        let early = self.early(key, now);
+        early.posts = early.posts.saturating_add(1);
+        early.posts
+    }
+
+    /// Requests with this key that prompted nobody.
+    pub(super) fn early_posts(&self, key: &str) -> u32 {
+        self.early.get(key).map_or(0, |early| early.posts)
+    }
+
+    fn early(&mut self, key: &str, now: Instant) -> &mut Early {
+        if !self.early.contains_key(key) {
+            self.finished.push_back((now + REMEMBERED, Finished::Key(key.into())));
+        }
+        self.early.entry(key.into()).or_default()
+    }
+
+    /// Counts a request for a prompt that exists; its number.
+    pub(super) fn repeat(&mut self, key: &str) -> Option<u64> {
+        let number = *self.by_key.get(key)?;
+        if let Some(prompt) = self.prompts.get_mut(&number) {
+            prompt.posts = prompt.posts.saturating_add(1);
+        }
+        Some(number)
+    }
+
+    /// Prompts, unless the key was cancelled before. Gives the number, and when the scheduler must look.
+    pub(super) fn begin(&mut self, asked: Asked, behaviour: Behaviour, now: Instant, wall: u64) -> u64 {
+        self.forget(now);
+        let number = self.next;
+        self.next = self.next.saturating_add(1);
+        let cancelled = self.early.get(&asked.key).is_some_and(|early| early.cancelled);
+        let expires = now + asked.lives;
+        let prompt = Prompt {
+            number,
+            key: asked.key.clone(),
+            server: asked.server,
+            person: asked.person,
+            application: asked.application,
+            method: asked.method,
+            address: asked.address,
+            created: now,
+            expires,
+            state: State::Pending,
+            decided_at: 0,
+            posts: 1,
+            cancelled,
+        };
+        self.by_key.insert(asked.key, number);
+        self.prompts.insert(number, prompt);
+        if cancelled {
+            self.finish(number, State::Expired, now, wall);
+            return number;
+        }
+        self.counts.prompts = self.counts.prompts.saturating_add(1);
+        self.plan(number, behaviour, now, expires, wall);
+        number
+    }
+
+    fn plan(&mut self, number: u64, behaviour: Behaviour, now: Instant, expires: Instant, wall: u64) {
+        let after = |ms| now + Duration::from_millis(ms);
+        let code = |decision| {
+            let index = DECISIONS.iter().position(|known| *known == decision);
+            index.and_then(|index| u8::try_from(index).ok()).unwrap_or(1)
+        };
+        let mut acts = Vec::new();
+        match behaviour {
+            Behaviour::Answer { decision, after_ms: 0 } => {
+                self.finish(number, decision.into(), now, wall);
+                return;
+            }
+            Behaviour::Answer { decision, after_ms } => acts.push((after(after_ms), Act::Answer(code(decision)))),
+            Behaviour::Twice { first, second, after_ms, gap_ms } => {
+                acts.push((after(after_ms), Act::Answer(code(first))));
+                acts.push((after(after_ms.saturating_add(gap_ms)), Act::Again(code(second))));
+            }
+            Behaviour::Late { decision, after_ms } => {
+                let late = expires + Duration::from_millis(after_ms.max(1));
+                self.schedule.push(Reverse((late, number, Act::Again(code(decision)))));
+                return;
+            }
+            Behaviour::Never => {
+                self.finished.push_back((expires + REMEMBERED, Finished::Prompt(number)));
+                return;
+            }
+            Behaviour::Garbage { garbage, by_event: true } => {
+                self.garbage.insert(number, garbage);
+                acts.push((after(5), Act::Garbage));
+            }
+            Behaviour::Drop { .. } | Behaviour::Silent { .. } => {
+                self.finish(number, State::Approved, now, wall);
+                return;
+            }
+            Behaviour::Manual
+            | Behaviour::Fail { .. }
+            | Behaviour::RateLimit { .. }
+            | Behaviour::Garbage { by_event: false, .. } => {}
+        }
+        for (when, act) in acts.into_iter().chain([(expires, Act::Expire)]) {
+            self.schedule.push(Reverse((when, number, act)));
+        }
+    }
+
+    /// Decides a prompt that is pending, and tells its server; false when it was not.
+    pub(super) fn decide(&mut self, number: u64, state: State, now: Instant, wall: u64) -> bool {
+        let decided = self.finish(number, state, now, wall);
+        if decided {
+            self.tell(number, state, wall);
+        }
+        decided
+    }
+
+    /// Cancels; whether there was such a prompt. An unknown key is remembered.
+    pub(super) fn cancel_key(&mut self, key: &str, now: Instant, wall: u64) -> Option<u64> {
+        let Some(number) = self.by_key.get(key).copied() else {
+            self.counts.cancels = self.counts.cancels.saturating_add(1);
+            self.early(key, now).cancelled = true;
+            return None;
+        };
+        self.cancel(number, now, wall);
+        Some(number)
+    }
+
+    /// Cancels a prompt.
+    pub(super) fn cancel(&mut self, number: u64, now: Instant, wall: u64) {
+        self.counts.cancels = self.counts.cancels.saturating_add(1);
+        if let Some(prompt) = self.prompts.get_mut(&number) {
+            prompt.cancelled = true;
+        }
+        self.finish(number, State::Expired, now, wall);
+    }
+
+    /// Whether a key was cancelled, prompted or not.
+    pub(super) fn is_cancelled(&self, key: &str) -> bool {
+        self.by_key(key)
+            .map_or_else(|| self.early.get(key).is_some_and(|early| early.cancelled), |prompt| prompt.cancelled)
+    }
+
+    fn finish(&mut self, number: u64, state: State, now: Instant, wall: u64) -> bool {
+        let Some(prompt) = self.prompts.get_mut(&number) else { return false };
+        if prompt.state != State::Pending {
+            return false;
+        }
+        prompt.state = state;
+        prompt.decided_at = wall;
+        let count = if state == State::Approved { &mut self.counts.approved } else { &mut self.counts.refused };
+        *count = count.saturating_add(1);
+        self.finished.push_back((now + REMEMBERED, Finished::Prompt(number)));
+        for waiter in self.waiters.remove(&number).unwrap_or_default() {
+            // One that has gone away needs no answer.
+            let _ = waiter.send(state);
+        }
+        true
+    }
+
+    /// Rings when the prompt is decided; `None` when it is already, or is not known.
+    pub(super) fn wait(&mut self, number: u64) -> Option<oneshot::Receiver<State>> {
+        self.prompts.get(&number).filter(|prompt| prompt.state == State::Pending)?;
+        let (sender, receiver) = oneshot::channel();
+        let waiters = self.waiters.entry(number).or_default();
+        waiters.retain(|waiter| !waiter.is_closed());
+        waiters.push(sender);
+        Some(receiver)
+    }
+
+    /// When the next planned thing is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.schedule.peek().map(|Reverse((when, ..))| *when)
+    }
+
+    /// Does what is due, at most `most` things.
+    pub(super) fn run_due(&mut self, now: Instant, wall: u64, most: usize) {
+        for _ in 0..most {
+            match self.schedule.peek() {
+                Some(Reverse((when, ..))) if *when <= now => {}
+                _ => return,
+            }
+            let Some(Reverse((_, number, act))) = self.schedule.pop() else { return };
+            self.act(number, act, now, wall);
+        }
+    }
+
+    fn act(&mut self, number: u64, act: Act, now: Instant, wall: u64) {
+        let decision = |index: u8| DECISIONS.get(usize::from(index)).copied().unwrap_or(Decision::Deny);
+        match act {
+            Act::Answer(index) => {
+                self.decide(number, decision(index).into(), now, wall);
+            }
+            Act::Again(index) => {
+                let state = decision(index).into();
+                self.finish(number, state, now, wall);
+                self.tell(number, state, wall);
+            }
+            Act::Expire => {
+                self.decide(number, State::Expired, now, wall);
+            }
+            Act::Garbage => {
+                let Some(garbage) = self.garbage.remove(&number) else { return };
+                let Some(prompt) = self.prompts.get(&number) else { return };
+                let (server, text) = (prompt.server.clone(), answers::garbage(prompt, garbage, wall));
+                self.log(&server, |cursor| match garbage {
+                    Garbage::NotJson | Garbage::Empty | Garbage::Html => format!("{text}\n"),
+                    _ => answers::event(cursor, &text),
+                });
+            }
+        }
+    }
+
+    /// Writes a state into the event log of its server, whatever the table says.
+    fn tell(&mut self, number: u64, state: State, wall: u64) {
+        let Some(prompt) = self.prompts.get(&number) else { return };
+        if prompt.server.is_empty() {
+            return;
+        }
+        let (server, message) = (prompt.server.clone(), answers::message(prompt, state, wall));
+        self.log(&server, |cursor| answers::event(cursor, &message));
+    }
+
+    fn log(&mut self, server: &str, line: impl FnOnce(&str) -> String) {
+        let epoch = self.epoch;
+        let Some(log) = self.logs.get_mut(server) else { return };
+        let number = log.latest.borrow().saturating_add(1);
+        log.events.push_back(line(&cursor(epoch, number)).into());
+        if log.events.len() > EVENTS {
+            log.events.pop_front();
+            log.first = log.first.saturating_add(1);
+        }
+        log.latest.send_replace(number);
+    }
+
+    /// Opens a server's event stream after a cursor: where it begins, whether nothing is missing, and
+    /// what rings for news. `None` when there are too many servers.
+    pub(super) fn follow(&mut self, server: &str, after: &str) -> Option<(u64, bool, watch::Receiver<u64>)> {
+        if !self.logs.contains_key(server) {
+            if self.logs.len() >= SERVERS {
+                return None;
+            }
+            let log = Log { first: 1, events: VecDeque::new(), latest: watch::Sender::new(0) };
+            self.logs.insert(server.into(), log);
+        }
+        self.counts.streams = self.counts.streams.saturating_add(1);
+        let log = self.logs.get(server)?;
+        let latest = *log.latest.borrow();
+        let after = after.split_once('-').and_then(|(epoch, number)| {
+            let number: u64 = number.parse().ok()?;
+            (epoch.parse() == Ok(self.epoch) && number <= latest && number.saturating_add(1) >= log.first)
+                .then_some(number)
+        });
+        Some((after.unwrap_or(latest), after.is_some(), log.latest.subscribe()))
+    }
+
+    /// The events after a number: the text and the number of its last one. `None` when some of them are
+    /// no longer kept.
+    pub(super) fn events(&self, server: &str, after: u64) -> Option<(String, u64)> {
+        let log = self.logs.get(server)?;
+        let skip = usize::try_from(after.saturating_add(1).checked_sub(log.first)?).ok()?;
+        let (mut text, mut last) = (String::new(), after);
+        for event in log.events.iter().skip(skip) {
+            text.push_str(event);
+            last = last.saturating_add(1);
+            if text.len() >= PIECE {
+                break;
+            }
+        }
+        Some((text, last))
+    }
+
+    /// The text of a cursor.
+    pub(super) fn cursor(&self, number: u64) -> String {
+        cursor(self.epoch, number)
+    }
+
+    /// Forgets all events, so that no cursor is known any more.
+    pub(super) fn forget_events(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        for log in self.logs.values_mut() {
+            log.events.clear();
+            log.first = log.latest.borrow().saturating_add(1);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        // Each begin removes at most two, so that no single one takes long.
+        for _ in 0..2 {
+            match self.finished.front() {
+                Some((when, _)) if *when <= now => {}
+                _ => return,
+            }
+            match self.finished.pop_front() {
+                Some((_, Finished::Prompt(number))) => {
+                    if let Some(prompt) = self.prompts.remove(&number) {
+                        self.by_key.remove(&prompt.key);
+                    }
+                    self.waiters.remove(&number);
+                }
+                Some((_, Finished::Key(key))) => {
+                    self.early.remove(&key);
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+fn cursor(epoch: u64, number: u64) -> String {
+    format!("{epoch}-{number}")
+}

@@ -1,0 +1,352 @@
+//! Our own documented cloud protocol (`docs/native-protocol.md`), the client's side.
+//!
+//! ```text
+//! run ─ register in `waiting` ─ POST ─ final? ──────────────────────────────► answer
+//!                                  └─ pending: the request is dropped,
+//!                                     only a table entry and a waker remain ─► answer
+//!        one event stream per server ─► waiting.deliver ─► wake      (`stream`)
+//!        stream down for more than a moment: ask for states in turns (`polling`)
+//!        future dropped: DELETE from a bounded queue                 (`cancel`)
+//! ```
+//!
+//! What it refuses: an approval that does not say so in every field (see [`wire::judge`]), redirects,
+//! plain HTTP to other machines, certificates that cannot be verified.
+//!
+//! The caller ends the wait at the request's deadline ([`crate::factor::routing::Guarded`] does).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::{NativeProvider, SendFields, UnreachableClass};
+use crate::factor::native::cancel::{Cancel, CancelQueue};
+use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
+use crate::factor::native::waiting::{Delivery, Waiting};
+use crate::factor::native::wire::{Key, Message, ServerIdentity, Trouble};
+use crate::factor::routing::Probe;
+use crate::factor::{Answer, Factor, Refusal, Request};
+use crate::signin::attempt::SignInId;
+
+pub mod client;
+pub mod ping;
+pub mod signing;
+pub mod waiting;
+pub mod wire;
+
+mod cancel;
+mod polling;
+mod stream;
+
+/// How often one prompt is asked for when connections break. The idempotency key keeps it one prompt.
+const ATTEMPTS: u32 = 3;
+
+/// Pause before a prompt is asked for again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How patient the background tasks are. The default is right outside tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long the stream may be away before states are asked for.
+    pub moment: Duration,
+    /// Pause between two rounds of asking, and the wait that is asked for where few prompts are open.
+    pub round: Duration,
+    /// First pause before the stream is opened again; doubled up to 64 times of it.
+    pub reconnect: Duration,
+    /// Longest silence on the stream; the service sends a heartbeat at least each 20 seconds.
+    pub silence: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            moment: Duration::from_millis(500),
+            round: Duration::from_secs(1),
+            reconnect: Duration::from_millis(250),
+            silence: Duration::from_secs(45),
+        }
+    }
+}
+
+/// Figures for status pages and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the event stream is open.
+    pub stream_up: bool,
+    /// Prompts that are held now.
+    pub waiting: usize,
+    /// Messages that came for nobody: late, or cancelled.
+    pub late: u64,
+    /// Lines of the stream that made no sense.
+    pub garbled: u64,
+    /// Cancellations that found the queue full.
+    pub cancels_lost: u64,
+}
+
+/// A provider that speaks the native protocol.
+#[derive(Debug)]
+pub struct Native {
+    shared: Arc<Shared>,
+    tasks: [JoinHandle<()>; 3],
+}
+
+/// What the tasks and the sign-ins share.
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    server: ServerIdentity,
+    send: SendFields,
+    timing: Timing,
+    transport: Transport,
+    waiting: Waiting,
+    cancels: CancelQueue,
+    /// Bounds connections where the service speaks HTTP/1.1 only.
+    requests: Semaphore,
+    stream_up: AtomicBool,
+    /// Set when an event may have been missed: every open prompt's state is asked for once.
+    resync: AtomicBool,
+    /// Wakes the polling task: the stream went down, came up, or `resync` was set.
+    nudge: Notify,
+    late: AtomicU64,
+    garbled: AtomicU64,
+}
+
+impl Native {
+    /// Builds the client and starts its three background tasks on the current runtime: event stream,
+    /// polling, cancellations. Dropping the value stops them; [`Native::drain`] before that lets
+    /// cancellations finish.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn start(config: &NativeProvider, server: ServerIdentity) -> Result<Self, client::BuildError> {
+        Native::start_with(config, server, Timing::default())
+    }
+
+    /// [`Native::start`] with other patience, for tests.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn start_with(
+        config: &NativeProvider,
+        server: ServerIdentity,
+        timing: Timing,
+    ) -> Result<Self, client::BuildError> {
+        let (cancels, queue) = CancelQueue::new();
+        let shared = Arc::new(Shared {
+            name: config.name.clone(),
+            server,
+            send: config.send,
+            timing,
+            transport: Transport::new(config)?,
+            waiting: Waiting::new(),
+            cancels,
+            requests: Semaphore::new(REQUESTS_AT_ONCE),
+            stream_up: AtomicBool::new(false),
+            resync: AtomicBool::new(false),
+            nudge: Notify::new(),
+            late: AtomicU64::new(0),
+            garbled: AtomicU64::new(0),
+        });
+        let tasks = [
+            tokio::spawn(stream::run(Arc::clone(&shared))),
+            tokio::spawn(polling::run(Arc::clone(&shared))),
+            tokio::spawn(cancel::run(Arc::clone(&shared), queue)),
+        ];
+        Ok(Native { shared, tasks })
+    }
+
+    /// Figures for status pages and metrics.
+    pub fn status(&self) -> Status {
+        let shared = &self.shared;
+        Status {
+            stream_up: shared.stream_up.load(Ordering::Relaxed),
+            waiting: shared.waiting.len(),
+            late: shared.late.load(Ordering::Relaxed),
+            garbled: shared.garbled.load(Ordering::Relaxed),
+            cancels_lost: shared.cancels.lost(),
+        }
+    }
+
+    /// Waits until the queued cancellations are sent, or `within` is over.
+    pub async fn drain(&self, within: Duration) {
+        // Time over: the prompts expire by themselves.
+        let _ = tokio::time::timeout(within, self.shared.cancels.empty()).await;
+    }
+
+    /// Asks for one prompt and waits for its answer.
+    async fn hold(&self, key: SignInId, body: Bytes, deadline: Instant) -> Answer {
+        let shared = &*self.shared;
+        let held = Held { shared, key, cancel: true };
+        // The large future of the request is gone before the wait begins.
+        let asked = Box::pin(shared.ask(key, body, deadline)).await;
+        let answer = match asked {
+            Ok(()) => shared.waiting.answered(key).await,
+            // The answer of the request is lost, but the stream may have brought it.
+            Err(refusal) => shared.waiting.answer(key).unwrap_or(Answer::Refused(refusal)),
+        };
+        held.settle(&answer);
+        answer
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Factor for Native {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
+        let shared = &*self.shared;
+        let (key, deadline) = (request.sign_in, Instant::from_std(request.deadline));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Box::pin(std::future::ready(Answer::Refused(Refusal::Expired)));
+        }
+        let Ok(body) = wire::ask(&request, &shared.server, shared.send, left) else {
+            return Box::pin(std::future::ready(Answer::Refused(Refusal::Misconfigured)));
+        };
+        if !shared.waiting.register(key, request.method, client::unix_now()) {
+            tracing::error!(sign_in = %key, provider = shared.name, "the same sign-in was asked twice at once");
+            return Box::pin(std::future::ready(Answer::Refused(Refusal::Lost)));
+        }
+        drop(request);
+        Box::pin(self.hold(key, Bytes::from(body), deadline))
+    }
+}
+
+impl Probe for Native {
+    fn probe(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { self.ping().await.is_ok() })
+    }
+}
+
+impl Shared {
+    /// `POST`, again with the same key where a connection broke. What the service says goes to `waiting`.
+    async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant) -> Result<(), Refusal> {
+        // Closed only when the semaphore is, which never happens.
+        let Ok(_permit) = self.requests.acquire().await else { return Err(Refusal::Lost) };
+        let mut maybe_sent = false;
+        for attempt in 1..=ATTEMPTS {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(if maybe_sent { Refusal::Lost } else { Refusal::Expired });
+            }
+            let within = self.transport.timeout().min(left);
+            let failure = match tokio::time::timeout(within, self.transport.ask(body.clone())).await {
+                Ok(Ok(reply)) => return self.take(key, &reply, maybe_sent),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Broken,
+            };
+            tracing::debug!(sign_in = %key, provider = self.name, ?failure, attempt, "request failed");
+            match failure {
+                Failure::Unsent(class) if !maybe_sent => return Err(Refusal::Unreachable(class)),
+                Failure::Unsent(_) => {}
+                Failure::Broken => maybe_sent = true,
+                Failure::CertificateRefused => return Err(Refusal::Misconfigured),
+                Failure::TooLong => return Err(Refusal::Garbled),
+            }
+            if self.waiting.answer(key).is_some() {
+                return Ok(());
+            }
+            tokio::time::sleep(RETRY_PAUSE.saturating_mul(attempt)).await;
+        }
+        Err(Refusal::Lost)
+    }
+
+    /// Takes the answer of `POST`. `maybe_sent`: an earlier try may have caused a prompt.
+    fn take(&self, key: SignInId, reply: &Reply, maybe_sent: bool) -> Result<(), Refusal> {
+        match reply.status {
+            200 | 201 => {
+                let message = serde_json::from_slice::<Message<'_>>(&reply.body).map_err(|_| Refusal::Garbled)?;
+                // The task that would be woken is the one that runs here.
+                self.waiting.deliver(key, &message, &self.server.name, client::unix_now());
+                Ok(())
+            }
+            status => Err(refusal_of(status, &reply.body, maybe_sent)),
+        }
+    }
+
+    /// Takes a message that came by itself or was polled for.
+    fn deliver(&self, message: &Message<'_>) -> Delivery {
+        let Some(key) = Key::parse(&message.idempotency_key) else {
+            // Whom it was about cannot be known: ask for all.
+            self.garbled.fetch_add(1, Ordering::Relaxed);
+            self.ask_for_states();
+            return Delivery::Unknown;
+        };
+        let delivery = self.waiting.deliver(key, message, &self.server.name, client::unix_now());
+        if matches!(delivery, Delivery::Unknown) {
+            self.late.fetch_add(1, Ordering::Relaxed);
+        }
+        delivery
+    }
+
+    /// Has every open prompt's state asked for once.
+    fn ask_for_states(&self) {
+        self.resync.store(true, Ordering::Release);
+        self.nudge.notify_one();
+    }
+}
+
+/// What an HTTP status other than 200 and 201 means (docs/native-protocol.md, "Errors").
+fn refusal_of(status: u16, body: &[u8], maybe_sent: bool) -> Refusal {
+    let no_prompt = |class| if maybe_sent { Refusal::Lost } else { Refusal::Unreachable(class) };
+    match status {
+        429 => no_prompt(UnreachableClass::RateLimited),
+        400..=499 => Refusal::Misconfigured,
+        500..=599 => match serde_json::from_slice::<Trouble>(body) {
+            Ok(Trouble { prompt_sent: Some(false) }) => no_prompt(UnreachableClass::ServerError),
+            _ => Refusal::Lost,
+        },
+        _ => Refusal::Garbled,
+    }
+}
+
+/// A held prompt. Dropped before it is settled, it cancels the prompt.
+#[derive(Debug)]
+struct Held<'a> {
+    shared: &'a Shared,
+    key: SignInId,
+    cancel: bool,
+}
+
+impl Held<'_> {
+    /// The answer is known. A prompt that may still be on a phone is cancelled.
+    fn settle(mut self, answer: &Answer) {
+        self.cancel = match answer {
+            Answer::Approved => false,
+            Answer::Refused(refusal) => match refusal {
+                Refusal::Lost | Refusal::Garbled => true,
+                Refusal::Denied
+                | Refusal::Fraud
+                | Refusal::Expired
+                | Refusal::Undeliverable
+                | Refusal::NeedsCode
+                | Refusal::Unreachable(_)
+                | Refusal::Misconfigured => false,
+            },
+        };
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let id = self.shared.waiting.remove(self.key);
+        if self.cancel {
+            self.shared.cancels.push(Cancel { key: self.key, id });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! `ping` for `anteroom check` and the circuit breaker: reachability, credentials, clock, certificate.
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::Method;
+
+use crate::config::UnreachableClass;
+use crate::factor::native::Native;
+use crate::factor::native::client::{self, Failure, unix_now};
+use crate::factor::native::wire::{ALLOWED_SKEW, Pong};
+
+/// What a ping found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PingReport {
+    /// From the request to the answer, a new connection included where there was none.
+    pub round_trip: Duration,
+    /// The service's clock minus ours, in seconds.
+    pub clock_skew: i64,
+    /// When the service's certificate expires, where there is one and it says so.
+    pub certificate_expires: Option<SystemTime>,
+}
+
+/// Why a ping failed. The text says what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PingError {
+    /// No connection.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// No answer in time, or the connection broke.
+    Broken,
+    /// Our key or certificate is refused.
+    Credentials {
+        /// HTTP status, or 0 where TLS refused the certificate.
+        status: u16,
+    },
+    /// Too many requests.
+    RateLimited,
+    /// The service answered 5xx.
+    ServerError {
+        /// HTTP status.
+        status: u16,
+    },
+    /// There is no such address at the service.
+    NotThere {
+        /// HTTP status.
+        status: u16,
+    },
+    /// The answer is not that of the native protocol.
+    Garbled,
+    /// The clocks differ by more than approvals may.
+    Clock {
+        /// The service's clock minus ours, in seconds.
+        skew: i64,
+    },
+}
+
+impl fmt::Display for PingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PingError::Connect => f.write_str("no connection: check the url, DNS, the firewall and the proxy settings"),
+            PingError::Tls => f.write_str(
+                "TLS handshake failed: check that the certificate is valid for the host in the url, \
+                 and name its authority in ca_file if it is a private one",
+            ),
+            PingError::Broken => f.write_str("no answer in time: check that the service runs, or raise timeout"),
+            PingError::Credentials { status } => {
+                write!(f, "credentials refused (status {status}): check key_id and key, or certificate, and the clock")
+            }
+            PingError::RateLimited => f.write_str("rate limited (status 429): wait, or ask the service for more"),
+            PingError::ServerError { status } => {
+                write!(f, "the service is in trouble (status {status}): ask who runs it")
+            }
+            PingError::NotThere { status } => {
+                write!(f, "status {status}: the url does not lead to a native service; it must end before /v1")
+            }
+            PingError::Garbled => f.write_str("the answer is not that of the native protocol: check the url"),
+            PingError::Clock { skew } => {
+                write!(
+                    f,
+                    "the service's clock is {skew} s ahead of ours (negative: behind): set this server's time (NTP)"
+                )
+            }
+        }
+    }
+}
+
+impl Error for PingError {}
+
+impl Native {
+    /// Asks the service for a sign of life.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn ping(&self) -> Result<PingReport, PingError> {
+        let transport = &self.shared.transport;
+        let begun = Instant::now();
+        let asked = async {
+            let response = transport.open(Method::GET, "v1/ping").await?;
+            let expires = client::certificate_expiry(&response);
+            client::read(response).await.map(|reply| (reply, expires))
+        };
+        let (reply, certificate_expires) = match tokio::time::timeout(transport.timeout(), asked).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(failure)) => return Err(PingError::of(failure)),
+            Err(_) => return Err(PingError::Broken),
+        };
+        let round_trip = begun.elapsed();
+        match reply.status {
+            200 => {}
+            401 | 403 => return Err(PingError::Credentials { status: reply.status }),
+            429 => return Err(PingError::RateLimited),
+            500..=599 => return Err(PingError::ServerError { status: reply.status }),
+            status => return Err(PingError::NotThere { status }),
+        }
+        let pong: Pong = serde_json::from_slice(&reply.body).map_err(|_| PingError::Garbled)?;
+        let skew = i64::try_from(i128::from(pong.time) - i128::from(unix_now())).map_err(|_| PingError::Garbled)?;
+        if skew.unsigned_abs() > ALLOWED_SKEW {
+            return Err(PingError::Clock { skew });
+        }
+        Ok(PingReport { round_trip, clock_skew: skew, certificate_expires })
+    }
+}
+
+impl PingError {
+    fn of(failure: Failure) -> Self {
+        match failure {
+            Failure::Unsent(UnreachableClass::Tls) => PingError::Tls,
+            Failure::Unsent(_) => PingError::Connect,
+            Failure::CertificateRefused => PingError::Credentials { status: 0 },
+            Failure::Broken => PingError::Broken,
+            Failure::TooLong => PingError::Garbled,
+        }
+    }
+}

@@ -1,0 +1,871 @@
+//! The native client against the phone simulator: every state, every kind of nonsense, lost streams,
+//! broken connections, cancellation, signatures, TLS.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anteroom::config::{NativeAuthentication, NativeProvider, SendFields, UnreachableClass};
+use anteroom::demo::phone::{Behaviour, Decision, Garbage, Moment, Phone, PhoneOptions, State};
+use anteroom::factor::native::client::{BuildError, unix_now};
+use anteroom::factor::native::ping::PingError;
+use anteroom::factor::native::signing::{Signed, Signer};
+use anteroom::factor::native::wire::ServerIdentity;
+use anteroom::factor::native::{Native, Timing};
+use anteroom::factor::routing::{BreakerState, Guarded};
+use anteroom::factor::{Answer, Factor, Refusal, Request};
+use anteroom::secret::Secret;
+use anteroom::signin::attempt::SignInId;
+use anteroom::users::model::{Method, Person};
+use futures_util::future::join_all;
+
+const KEY: &str = "planted-native-key-0123456789abcdef";
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const APPROVE: Behaviour = Behaviour::Answer { decision: Decision::Approve, after_ms: 0 };
+
+const QUICK: Timing = Timing {
+    moment: Duration::from_millis(20),
+    round: Duration::from_millis(20),
+    reconnect: Duration::from_millis(5),
+    silence: Duration::from_secs(45),
+};
+
+/// As [`QUICK`], but states are asked for only when events may have been missed.
+const NO_POLLING: Timing = Timing { moment: Duration::from_secs(60), ..QUICK };
+
+fn key() -> Secret {
+    Secret::from_text(KEY.into())
+}
+
+fn config(url: String) -> NativeProvider {
+    NativeProvider {
+        name: "cloud".into(),
+        url,
+        ca_file: None,
+        authentication: NativeAuthentication::Signed { key_id: "test".into(), key: key() },
+        timeout: Duration::from_millis(500),
+        send: SendFields { names: true, email: true, phone: true, person_address: true },
+    }
+}
+
+fn server() -> ServerIdentity {
+    ServerIdentity { name: "anteroom one".into(), address: Some(Ipv4Addr::LOCALHOST.into()) }
+}
+
+fn id(number: u32) -> SignInId {
+    let mut octets = [0x5a; 12];
+    octets[8..].copy_from_slice(&number.to_be_bytes());
+    SignInId::new(octets)
+}
+
+fn request(person: &str, sign_in: SignInId, within: Duration) -> Request {
+    let person = Person {
+        unique_id: format!("uid-{person}"),
+        name: person.into(),
+        upn: None,
+        dn: None,
+        first_name: Some("Alice".into()),
+        last_name: None,
+        email: None,
+        phone: Some("+1 555 0100".into()),
+        phone_extension: None,
+        device_token: Some("token".into()),
+        method: Method::Push,
+        language: "en".into(),
+        enabled: true,
+        blocked_until: None,
+    };
+    Request {
+        sign_in,
+        person: Arc::new(person),
+        method: Method::Push,
+        application: "VPN".into(),
+        person_address: Some([192, 0, 2, 7].into()),
+        deadline: Instant::now() + within,
+    }
+}
+
+struct Rig {
+    phone: Phone,
+    native: Arc<Native>,
+}
+
+impl Rig {
+    async fn new(behaviour: Behaviour) -> Rig {
+        Rig::with(behaviour, QUICK).await
+    }
+
+    async fn with(behaviour: Behaviour, timing: Timing) -> Rig {
+        let options = PhoneOptions { key: Some(("test".into(), key())), behaviour };
+        let phone = Phone::start(LOOPBACK, options).await.expect("starts");
+        let native = Native::start_with(&config(phone.url()), server(), timing).expect("starts");
+        let rig = Rig { phone, native: Arc::new(native) };
+        until(|| rig.native.status().stream_up).await;
+        rig
+    }
+
+    async fn ask(&self, number: u32) -> Answer {
+        self.native.run(request("alice", id(number), Duration::from_secs(20))).await
+    }
+
+    /// Asks, and gives up after `within`.
+    async fn ask_within(&self, number: u32, within: Duration) -> Answer {
+        let guarded = Guarded::new(Arc::clone(&self.native) as Arc<_>);
+        guarded.run(request("alice", id(number), within)).await
+    }
+
+    fn hold(&self, number: u32) -> tokio::task::JoinHandle<Answer> {
+        let native = Arc::clone(&self.native);
+        tokio::spawn(async move { native.run(request("alice", id(number), Duration::from_secs(20))).await })
+    }
+
+    fn seen(&self, number: u32) -> anteroom::demo::phone::Seen {
+        self.phone.seen(&id(number).to_string())
+    }
+}
+
+/// Waits for a condition; fails after five seconds.
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..2500 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("it did not happen within five seconds");
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    Answer::Refused(refusal)
+}
+
+const OUTCOMES: [(Decision, Answer); 5] = [
+    (Decision::Approve, Answer::Approved),
+    (Decision::Deny, Answer::Refused(Refusal::Denied)),
+    (Decision::Fraud, Answer::Refused(Refusal::Fraud)),
+    (Decision::Undeliverable, Answer::Refused(Refusal::Undeliverable)),
+    (Decision::NeedsCode, Answer::Refused(Refusal::NeedsCode)),
+];
+
+#[tokio::test]
+async fn each_decision_arrives_at_once_and_by_event() {
+    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    let mut number = 0;
+    for (decision, answer) in OUTCOMES {
+        for after_ms in [0, 10] {
+            number += 1;
+            rig.phone.set_behaviour(None, Behaviour::Answer { decision, after_ms });
+            assert_eq!(rig.ask(number).await, answer, "{decision:?} after {after_ms} ms");
+            let seen = rig.seen(number);
+            assert_eq!((seen.posts, seen.prompts, seen.cancelled), (1, 1, false));
+        }
+    }
+    let status = rig.native.status();
+    assert_eq!((status.waiting, status.late, status.garbled), (0, 0, 0));
+    assert_eq!(rig.phone.counts().polls, 0, "events did it");
+}
+
+#[tokio::test]
+async fn prompt_shows_who_and_for_what() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let held = rig.hold(1);
+    until(|| rig.phone.pending() == 1).await;
+    let prompt = rig.phone.prompts().remove(0);
+    assert_eq!(
+        (&*prompt.person, &*prompt.application, &*prompt.method, &*prompt.server, prompt.address.as_deref()),
+        ("alice", "VPN", "push", "anteroom one", Some("192.0.2.7"))
+    );
+    assert_eq!(rig.phone.decide("bob", Decision::Approve), 0);
+    assert_eq!(rig.phone.decide("alice", Decision::Approve), 1);
+    assert_eq!(held.await.unwrap(), Answer::Approved);
+}
+
+#[tokio::test]
+async fn nonsense_in_the_answer_is_garbled_and_cancelled() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    for (number, garbage) in (1..).zip(Garbage::ALL) {
+        rig.phone.set_behaviour(None, Behaviour::Garbage { garbage, by_event: false });
+        assert_eq!(rig.ask(number).await, refused(Refusal::Garbled), "{garbage:?}");
+        until(|| rig.seen(number).cancelled).await;
+    }
+}
+
+#[tokio::test]
+async fn nonsense_by_event_is_garbled_or_ignored() {
+    use Garbage::*;
+    let rig = Rig::new(Behaviour::Manual).await;
+    for (number, garbage) in (1..).zip(Garbage::ALL) {
+        rig.phone.set_behaviour(None, Behaviour::Garbage { garbage, by_event: true });
+        // Where it cannot be known whom it is about, the prompt stays open, and its true state counts.
+        let unattributed = matches!(garbage, NotJson | Empty | Html | Truncated | Huge | List | OtherKey | StateOnly);
+        let unattributed = unattributed || garbage == StateTwice;
+        if unattributed {
+            let held = rig.hold(number);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            assert!(!held.is_finished(), "{garbage:?}");
+            until(|| rig.phone.decide("alice", Decision::Deny) == 1).await;
+            assert_eq!(held.await.unwrap(), refused(Refusal::Denied), "{garbage:?}");
+        } else {
+            assert_eq!(rig.ask(number).await, refused(Refusal::Garbled), "{garbage:?}");
+            until(|| rig.seen(number).cancelled).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn second_answer_never_makes_an_approval() {
+    use Decision::{Approve, Deny};
+    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    let table = [
+        (Approve, Approve, 0, Answer::Approved),
+        (Approve, Deny, 0, refused(Refusal::Garbled)),
+        (Deny, Approve, 0, refused(Refusal::Garbled)),
+        (Deny, Approve, 30, refused(Refusal::Denied)),
+    ];
+    for (number, (first, second, gap_ms, answer)) in (1..).zip(table) {
+        rig.phone.set_behaviour(None, Behaviour::Twice { first, second, after_ms: 10, gap_ms });
+        assert_eq!(rig.ask(number).await, answer, "{first:?} {second:?} {gap_ms}");
+    }
+    until(|| rig.native.status().late == 1).await;
+}
+
+#[tokio::test]
+async fn deadline_ends_the_wait_and_cancels() {
+    let rig = Rig::new(Behaviour::Never).await;
+    assert_eq!(rig.ask_within(1, Duration::from_millis(80)).await, refused(Refusal::Expired));
+    until(|| rig.seen(1).cancelled).await;
+    assert_eq!(rig.native.status().waiting, 0);
+    rig.phone.set_behaviour(None, Behaviour::Late { decision: Decision::Approve, after_ms: 1 });
+    assert_eq!(rig.ask_within(2, Duration::from_millis(80)).await, refused(Refusal::Expired));
+    assert_eq!(rig.ask_within(3, Duration::ZERO).await, refused(Refusal::Expired));
+    assert_eq!(rig.seen(3).posts, 0);
+}
+
+#[tokio::test]
+async fn late_approval_finds_nobody() {
+    let rig = Rig::new(Behaviour::Late { decision: Decision::Approve, after_ms: 1 }).await;
+    // Expires at the service after one second, the least that the protocol knows.
+    assert_eq!(rig.ask_within(1, Duration::from_millis(100)).await, refused(Refusal::Expired));
+    until(|| rig.native.status().late == 1).await;
+    assert_eq!(rig.native.status().waiting, 0);
+}
+
+#[tokio::test]
+async fn states_are_asked_for_while_the_stream_is_down() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let held: Vec<_> = (1..=50).map(|number| rig.hold(number)).collect();
+    until(|| rig.phone.pending() == 50).await;
+    rig.phone.drop_streams(false);
+    until(|| !rig.native.status().stream_up).await;
+    assert_eq!(rig.phone.decide("alice", Decision::Approve), 50);
+    for answer in join_all(held).await {
+        assert_eq!(answer.unwrap(), Answer::Approved);
+    }
+    assert!(rig.phone.counts().polls >= 50);
+    rig.phone.allow_streams();
+    until(|| rig.native.status().stream_up).await;
+}
+
+#[tokio::test]
+async fn stream_resumes_after_its_cursor() {
+    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    // An event before, so that there is a cursor to resume from.
+    rig.phone.set_behaviour(None, Behaviour::Answer { decision: Decision::Deny, after_ms: 5 });
+    assert_eq!(rig.ask(1).await, refused(Refusal::Denied));
+    rig.phone.set_behaviour(None, Behaviour::Manual);
+    let held = rig.hold(2);
+    until(|| rig.phone.pending() == 1).await;
+    rig.phone.drop_streams(false);
+    until(|| !rig.native.status().stream_up).await;
+    rig.phone.decide("alice", Decision::Approve);
+    rig.phone.allow_streams();
+    assert_eq!(held.await.unwrap(), Answer::Approved);
+    assert_eq!(rig.phone.counts().polls, 0, "the event itself came");
+}
+
+#[tokio::test]
+async fn forgotten_events_are_made_up_for_by_asking() {
+    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    let held = rig.hold(1);
+    until(|| rig.phone.pending() == 1).await;
+    rig.phone.drop_streams(false);
+    until(|| !rig.native.status().stream_up).await;
+    rig.phone.decide("alice", Decision::Approve);
+    rig.phone.forget_events();
+    rig.phone.allow_streams();
+    assert_eq!(held.await.unwrap(), Answer::Approved);
+    assert!(rig.phone.counts().polls >= 1);
+}
+
+#[tokio::test]
+async fn dropped_wait_cancels_the_prompt() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let held = rig.hold(1);
+    until(|| rig.phone.pending() == 1).await;
+    assert_eq!(rig.native.status().waiting, 1);
+    held.abort();
+    until(|| rig.seen(1).cancelled).await;
+    assert_eq!((rig.phone.pending(), rig.native.status().waiting), (0, 0));
+}
+
+#[tokio::test]
+async fn request_dropped_under_way_is_cancelled_by_its_key() {
+    let rig = Rig::new(Behaviour::Silent { times: u32::MAX }).await;
+    let held = rig.hold(1);
+    until(|| rig.seen(1).posts == 1).await;
+    held.abort();
+    until(|| rig.seen(1).cancelled).await;
+    // Should the request come after all, nobody is prompted.
+    rig.phone.set_behaviour(None, APPROVE);
+    assert_eq!(rig.ask(1).await, refused(Refusal::Expired));
+    assert_eq!(rig.phone.counts().prompts, 0);
+}
+
+#[tokio::test]
+async fn drain_waits_for_cancellations() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let held: Vec<_> = (1..=40).map(|number| rig.hold(number)).collect();
+    until(|| rig.phone.pending() == 40).await;
+    held.iter().for_each(|held| held.abort());
+    for held in held {
+        assert!(held.await.is_err());
+    }
+    rig.native.drain(Duration::from_secs(5)).await;
+    assert_eq!(rig.phone.pending(), 0);
+}
+
+#[tokio::test]
+async fn broken_connection_is_retried_and_prompts_once() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let behaviours = [
+        Behaviour::Drop { moment: Moment::Before, times: 1 },
+        Behaviour::Drop { moment: Moment::After, times: 1 },
+        Behaviour::Drop { moment: Moment::After, times: 2 },
+    ];
+    for (number, behaviour) in (1..).zip(behaviours) {
+        rig.phone.set_behaviour(None, behaviour);
+        assert_eq!(rig.ask(number).await, Answer::Approved, "{behaviour:?}");
+        let seen = rig.seen(number);
+        assert!(seen.posts >= 2 && seen.prompts == 1, "{behaviour:?} {seen:?}");
+    }
+    assert_eq!(rig.phone.counts().prompts, 3);
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_retried_then_lost() {
+    let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Silent { times: 1 } };
+    let phone = Phone::start(LOOPBACK, options).await.unwrap();
+    let config = NativeProvider { timeout: Duration::from_millis(60), ..config(phone.url()) };
+    let native = Native::start_with(&config, server(), QUICK).unwrap();
+    assert_eq!(native.run(request("alice", id(1), Duration::from_secs(5))).await, Answer::Approved);
+    phone.set_behaviour(None, Behaviour::Silent { times: u32::MAX });
+    let within = Duration::from_millis(100);
+    assert_eq!(native.run(request("alice", id(2), within)).await, refused(Refusal::Lost));
+    until(|| phone.seen(&id(2).to_string()).cancelled).await;
+}
+
+#[tokio::test]
+async fn always_broken_connection_is_lost_and_cancelled() {
+    let rig = Rig::new(Behaviour::Drop { moment: Moment::After, times: u32::MAX }).await;
+    rig.phone.set_behaviour(Some("alice"), Behaviour::Drop { moment: Moment::Before, times: u32::MAX });
+    assert_eq!(rig.ask(1).await, refused(Refusal::Lost));
+    until(|| rig.seen(1).cancelled).await;
+    assert_eq!(rig.seen(1).posts, 3);
+}
+
+#[tokio::test]
+async fn server_errors_are_unreachable_only_without_a_prompt() {
+    let rig = Rig::new(Behaviour::Fail { status: 503, prompt_sent: false }).await;
+    assert_eq!(rig.ask(1).await, refused(Refusal::Unreachable(UnreachableClass::ServerError)));
+    rig.phone.set_behaviour(None, Behaviour::Fail { status: 500, prompt_sent: true });
+    assert_eq!(rig.ask(2).await, refused(Refusal::Lost));
+    until(|| rig.seen(2).cancelled).await;
+    rig.phone.set_behaviour(None, Behaviour::RateLimit { retry_after: 3 });
+    assert_eq!(rig.ask(3).await, refused(Refusal::Unreachable(UnreachableClass::RateLimited)));
+    rig.phone.set_behaviour(None, Behaviour::Fail { status: 404, prompt_sent: false });
+    assert_eq!(rig.ask(4).await, refused(Refusal::Misconfigured));
+}
+
+#[tokio::test]
+async fn breaker_opens_on_a_dead_service_and_closes_when_it_is_back() {
+    let rig = Rig::new(APPROVE).await;
+    let patience = anteroom::factor::routing::Patience { failures: 2, pause: Duration::from_millis(10) };
+    let guarded = Guarded::with_patience(Arc::clone(&rig.native) as Arc<_>, patience);
+    let ask = |number| guarded.run(request("alice", id(number), Duration::from_secs(5)));
+    assert_eq!(ask(1).await, Answer::Approved);
+    let Rig { phone, native } = rig;
+    let address = phone.local_addr();
+    phone.stop().await;
+    let dead = refused(Refusal::Unreachable(UnreachableClass::Connect));
+    // The first may meet the remains of a pooled connection.
+    let first = ask(2).await;
+    assert!(first == dead || first == refused(Refusal::Lost), "{first:?}");
+    assert_eq!(ask(3).await, dead);
+    assert_eq!(ask(4).await, dead);
+    assert_eq!(guarded.state(), BreakerState::Open(UnreachableClass::Connect));
+    let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: APPROVE };
+    let _phone = Phone::start(address, options).await.expect("the port is free again");
+    until(|| guarded.state() == BreakerState::Closed).await;
+    assert_eq!(ask(5).await, Answer::Approved);
+    until(|| native.status().stream_up).await;
+}
+
+#[tokio::test]
+async fn two_thousand_prompts_are_held_over_few_connections() {
+    let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Manual };
+    let phone = Phone::start(LOOPBACK, options).await.unwrap();
+    // The machine may be busy: no request is to be sent twice because of that.
+    let config = NativeProvider { timeout: Duration::from_secs(20), ..config(phone.url()) };
+    let rig = Rig { phone, native: Arc::new(Native::start_with(&config, server(), NO_POLLING).unwrap()) };
+    until(|| rig.native.status().stream_up).await;
+    let held: Vec<_> = (1..=2000).map(|number| rig.hold(number)).collect();
+    until(|| rig.phone.pending() == 2000).await;
+    assert_eq!(rig.native.status().waiting, 2000);
+    let decided = Instant::now();
+    assert_eq!(rig.phone.decide("alice", Decision::Approve), 2000);
+    for answer in join_all(held).await {
+        assert_eq!(answer.unwrap(), Answer::Approved);
+    }
+    assert!(decided.elapsed() < Duration::from_secs(3), "{:?}", decided.elapsed());
+    let counts = rig.phone.counts();
+    assert_eq!((counts.posts, counts.prompts, counts.polls, counts.streams), (2000, 2000, 0, 1));
+}
+
+#[tokio::test]
+async fn same_sign_in_asked_twice_at_once_is_refused() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let held = rig.hold(1);
+    until(|| rig.phone.pending() == 1).await;
+    assert_eq!(rig.ask(1).await, refused(Refusal::Lost));
+    rig.phone.decide("alice", Decision::Approve);
+    assert_eq!(held.await.unwrap(), Answer::Approved);
+}
+
+/// Sends one request with the given `Authorization`; its status and body.
+async fn raw(phone: &Phone, authorization: Option<String>, target: &str, body: &str) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.post(format!("{}{target}", phone.url())).body(body.to_owned());
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn signatures_are_checked_and_used_once() {
+    let rig = Rig::new(APPROVE).await;
+    let body = r#"{"idempotency_key":"k1","application":"VPN","method":"push","mode":"standard","language":"en",
+        "expires_in":10,"server":{"name":"x"},"person":{"unique_id":"u","user_name":"alice"}}"#;
+    let signer = Signer::new("test", &key()).unwrap();
+    let signed = |nonce: u8, time: u64, body: &'static str| Signed {
+        method: "POST",
+        target: "/v1/verifications",
+        time,
+        nonce: [nonce; 16],
+        body: body.as_bytes(),
+    };
+    let now = unix_now();
+    let target = "/v1/verifications";
+    let header = signer.header(signed(1, now, body));
+    assert_eq!(raw(&rig.phone, Some(header.clone()), target, body).await.0, 201);
+    let replayed = raw(&rig.phone, Some(header), target, body).await;
+    assert_eq!((replayed.0, replayed.1.contains("replayed")), (401, true));
+    let other = Signer::new("other", &key()).unwrap();
+    let wrong = Signer::new("test", &Secret::from_text("x".repeat(32))).unwrap();
+    let refused = [
+        (None, target, body),
+        (Some(signer.header(signed(2, now - 3600, body))), target, body),
+        (Some(signer.header(signed(3, now + 3600, body))), target, body),
+        (Some(other.header(signed(4, now, body))), target, body),
+        (Some(wrong.header(signed(5, now, body))), target, body),
+        (Some(signer.header(signed(6, now, "{}"))), target, body),
+        (Some(signer.header(signed(7, now, body))), "/v1/verifications?x=1", body),
+    ];
+    let before = rig.phone.counts();
+    for (number, (authorization, target, body)) in refused.into_iter().enumerate() {
+        assert_eq!(raw(&rig.phone, authorization, target, body).await.0, 401, "{number}");
+    }
+    let after = rig.phone.counts();
+    assert_eq!((after.posts, after.unsigned - before.unsigned, after.replayed), (before.posts, 7, 1));
+}
+
+#[tokio::test]
+async fn ping_says_what_is_wrong() {
+    let rig = Rig::new(APPROVE).await;
+    let report = rig.native.ping().await.expect("answers");
+    assert!(report.clock_skew.abs() <= 1 && report.certificate_expires.is_none());
+    let wrong = NativeProvider {
+        authentication: NativeAuthentication::Signed { key_id: "test".into(), key: Secret::from_text("x".repeat(32)) },
+        ..config(rig.phone.url())
+    };
+    let stranger = Native::start_with(&wrong, server(), QUICK).unwrap();
+    assert_eq!(stranger.ping().await, Err(PingError::Credentials { status: 401 }));
+    let answer = stranger.run(request("alice", id(1), Duration::from_secs(5))).await;
+    assert_eq!(answer, refused(Refusal::Misconfigured));
+    let astray = Native::start_with(&config(format!("{}/elsewhere", rig.phone.url())), server(), QUICK).unwrap();
+    assert_eq!(astray.ping().await, Err(PingError::NotThere { status: 404 }));
+    let url = rig.phone.url();
+    rig.phone.stop().await;
+    let nobody = Native::start_with(&config(url), server(), QUICK).unwrap();
+    assert_eq!(nobody.ping().await, Err(PingError::Connect));
+    assert!(PingError::Connect.to_string().contains("check"));
+}
+
+#[tokio::test]
+async fn unfit_addresses_are_refused() {
+    let build = |url: &str| Native::start_with(&config(url.into()), server(), QUICK).err();
+    for url in ["http://192.0.2.1/", "http://example.test", "http://[2001:db8::1]", "http://127.0.0.1.example.test"] {
+        assert!(matches!(build(url), Some(BuildError::Unprotected)), "{url}");
+    }
+    for url in ["ftp://127.0.0.1", "https://a:b@127.0.0.1", "https://127.0.0.1/?x", "https://127.0.0.1/#x"] {
+        assert!(matches!(build(url), Some(BuildError::UnfitUrl)), "{url}");
+    }
+    assert!(matches!(build("nonsense"), Some(BuildError::BadUrl(_))));
+    let certificate =
+        NativeAuthentication::Certificate { certificate: PathBuf::from("/nowhere"), key: PathBuf::from("/nowhere") };
+    let plain = NativeProvider { authentication: certificate, ..config("http://127.0.0.1".into()) };
+    assert!(matches!(Native::start_with(&plain, server(), QUICK), Err(BuildError::CertificateWithoutTls)));
+}
+
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let rig = Rig::new(APPROVE).await;
+    let guarded = Guarded::new(Arc::clone(&rig.native) as Arc<_>);
+    let text = format!("{:?} {:#?} {:?} {:?}", rig.native, rig.native, rig.phone, guarded);
+    assert!(!text.contains("planted") && !text.contains("0123456789abcdef"), "{text}");
+    // Nor the octets of the key as numbers: the state of an HMAC gives it away, too.
+    assert!(!text.contains("112, 108, 97"), "{text}");
+}
+
+mod page {
+    use super::*;
+
+    fn client() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    }
+
+    fn token(page: &str) -> String {
+        let (_, rest) = page.split_once(r#"name="token" value=""#).expect("a form");
+        rest.split_once('"').expect("closed").0.to_owned()
+    }
+
+    #[tokio::test]
+    async fn shows_the_prompt_and_takes_a_button() {
+        let rig = Rig::new(Behaviour::Manual).await;
+        let held = rig.hold(1);
+        until(|| rig.phone.pending() == 1).await;
+        let client = client();
+        let page = client.get(rig.phone.url()).send().await.unwrap().text().await.unwrap();
+        for part in ["VPN", "alice", "192.0.2.7", "Approve", "Deny", "fraud", "data-left"] {
+            assert!(page.contains(part), "{part}");
+        }
+        let press = |token: String, origin: String| {
+            let body = format!("token={token}&number=1&decision=fraud");
+            client
+                .post(format!("{}/decide", rig.phone.url()))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("origin", origin)
+                .body(body)
+                .send()
+        };
+        let own = rig.phone.url();
+        assert_eq!(press("x".repeat(32), own.clone()).await.unwrap().status(), 403);
+        assert_eq!(press(token(&page), "http://evil.test".into()).await.unwrap().status(), 403);
+        assert!(!held.is_finished());
+        assert_eq!(press(token(&page), own).await.unwrap().status(), 303);
+        assert_eq!(held.await.unwrap(), refused(Refusal::Fraud));
+    }
+
+    #[tokio::test]
+    async fn names_cannot_break_out_of_the_page() {
+        let rig = Rig::new(Behaviour::Manual).await;
+        let native = Arc::clone(&rig.native);
+        let name = r#"<script>alert(1)</script>"#;
+        tokio::spawn(async move { native.run(request(name, id(1), Duration::from_secs(5))).await });
+        until(|| rig.phone.pending() == 1).await;
+        let page = client().get(rig.phone.url()).send().await.unwrap().text().await.unwrap();
+        assert!(!page.contains("<script>alert") && page.contains("alert(1)"));
+    }
+
+    #[tokio::test]
+    async fn foreign_hosts_are_refused() {
+        let rig = Rig::new(Behaviour::Manual).await;
+        for path in ["/", "/prompts", "/simulator/prompts"] {
+            let answer = client().get(format!("{}{path}", rig.phone.url())).header("host", "evil.test").send().await;
+            assert_eq!(answer.unwrap().status(), 421, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn plain_endpoint_answers_after_the_delay() {
+        let rig = Rig::new(Behaviour::Manual).await;
+        let ask = |kind: &'static str, body: &'static str| {
+            client().post(format!("{}/simulator/ask", rig.phone.url())).header("content-type", kind).body(body).send()
+        };
+        let behave = async |text: &'static str| {
+            let answer = client()
+                .post(format!("{}/simulator/behaviour", rig.phone.url()))
+                .header("content-type", "application/json")
+                .body(text)
+                .send()
+                .await;
+            answer.unwrap().status().as_u16()
+        };
+        let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+        assert_eq!(behave(r#"{"behaviour":{"kind":"answer","decision":"approve","after_ms":20}}"#).await, 204);
+        assert_eq!(behave(r#"{"person":"bob","behaviour":{"kind":"answer","decision":"deny"}}"#).await, 204);
+        assert_eq!(behave(r#"{"behaviour":{"kind":"dance"}}"#).await, 422);
+        let begun = Instant::now();
+        assert_eq!(ask(form, "user=alice&extra=1").await.unwrap().status(), 200);
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+        assert_eq!(ask(json, r#"{"user":"bob"}"#).await.unwrap().status(), 403);
+        assert_eq!(ask(json, "{}").await.unwrap().status(), 422);
+        assert_eq!(rig.phone.counts().prompts, 2);
+        assert!(rig.phone.prompts().iter().all(|prompt| prompt.state == State::Approved));
+    }
+
+    #[tokio::test]
+    async fn only_loopback_is_served() {
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        assert!(Phone::start(anywhere, PhoneOptions::default()).await.is_err());
+    }
+}
+
+mod tls {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    struct Authority {
+        issuer: CertifiedIssuer<'static, KeyPair>,
+        folder: tempfile::TempDir,
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, "test authority");
+            let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+            Authority { issuer, folder }
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        /// Issues for a name; writes NAME.pem and NAME.key.
+        fn issue(&self, name: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
+            std::fs::write(self.file(&format!("{name}.pem")), certificate.pem()).unwrap();
+            std::fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).unwrap();
+            (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        }
+    }
+
+    /// A TLS front before the simulator. Asks for client certificates where `clients` is true.
+    async fn front(authority: &Authority, phone: SocketAddr, name: &str, clients: bool) -> SocketAddr {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (certificate, key) = authority.issue(name);
+        let builder = rustls::ServerConfig::builder();
+        let builder = if clients {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(authority.issuer.der().clone()).unwrap();
+            builder.with_client_cert_verifier(WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind(LOOPBACK).await.unwrap());
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut outside) = acceptor.accept(tcp).await else { return };
+                    let Ok(mut inside) = TcpStream::connect(phone).await else { return };
+                    let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+                });
+            }
+        });
+        address
+    }
+
+    fn start(address: SocketAddr, ca_file: Option<PathBuf>, client: Option<(PathBuf, PathBuf)>) -> Native {
+        let url = format!("https://localhost:{}", address.port());
+        let mut config = NativeProvider { ca_file, timeout: Duration::from_secs(2), ..config(url) };
+        if let Some((certificate, key)) = client {
+            config.authentication = NativeAuthentication::Certificate { certificate, key };
+        }
+        Native::start_with(&config, server(), QUICK).expect("starts")
+    }
+
+    async fn phone(signed: bool) -> Phone {
+        let options = PhoneOptions { key: signed.then(|| ("test".into(), key())), behaviour: APPROVE };
+        Phone::start(LOOPBACK, options).await.unwrap()
+    }
+
+    fn ask(native: &Native) -> impl Future<Output = Answer> {
+        native.run(request("alice", id(1), Duration::from_secs(5)))
+    }
+
+    const TLS: Answer = Answer::Refused(Refusal::Unreachable(UnreachableClass::Tls));
+
+    #[tokio::test]
+    async fn own_authority_is_trusted_and_expiry_is_told() {
+        let (authority, phone) = (Authority::new(), phone(true).await);
+        let front = front(&authority, phone.local_addr(), "localhost", false).await;
+        let native = start(front, Some(authority.file("ca.pem")), None);
+        assert_eq!(ask(&native).await, Answer::Approved);
+        until(|| native.status().stream_up).await;
+        let report = native.ping().await.expect("answers");
+        assert!(report.certificate_expires.is_some());
+    }
+
+    #[tokio::test]
+    async fn unknown_authority_and_wrong_name_are_refused() {
+        let (authority, stranger, phone) = (Authority::new(), Authority::new(), phone(true).await);
+        let good = front(&authority, phone.local_addr(), "localhost", false).await;
+        let misnamed = front(&authority, phone.local_addr(), "other.test", false).await;
+        let table = [(good, None), (good, Some(stranger.file("ca.pem"))), (misnamed, Some(authority.file("ca.pem")))];
+        for (front, ca_file) in table {
+            let native = start(front, ca_file, None);
+            assert_eq!(ask(&native).await, TLS);
+            assert_eq!(native.ping().await, Err(PingError::Tls));
+        }
+        assert_eq!(phone.counts().posts, 0);
+    }
+
+    #[tokio::test]
+    async fn client_certificate_is_shown_and_missing_one_is_refused() {
+        let (authority, stranger, phone) = (Authority::new(), Authority::new(), phone(false).await);
+        let front = front(&authority, phone.local_addr(), "localhost", true).await;
+        authority.issue("client");
+        stranger.issue("client");
+        let pair = |authority: &Authority| Some((authority.file("client.pem"), authority.file("client.key")));
+        let native = start(front, Some(authority.file("ca.pem")), pair(&authority));
+        assert_eq!(ask(&native).await, Answer::Approved);
+        for client in [None, pair(&stranger)] {
+            let native = start(front, Some(authority.file("ca.pem")), client);
+            let answer = ask(&native).await;
+            // The alert may be read or not before the connection is gone.
+            let possible = [refused(Refusal::Misconfigured), refused(Refusal::Lost), TLS];
+            assert!(possible.contains(&answer), "{answer:?}");
+        }
+        assert_eq!(phone.counts().posts, 1);
+    }
+
+    #[tokio::test]
+    async fn files_that_are_not_there_or_not_pem_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (missing, odd) = (folder.path().join("missing"), folder.path().join("odd"));
+        std::fs::write(&odd, "not PEM").unwrap();
+        let build = |path: &Path| {
+            let config = NativeProvider { ca_file: Some(path.to_owned()), ..config("https://localhost".into()) };
+            Native::start_with(&config, server(), QUICK).err()
+        };
+        assert!(matches!(build(&missing), Some(BuildError::File(..))));
+        assert!(matches!(build(&odd), Some(BuildError::Pem(_))));
+    }
+}
+
+/// What the documentation says is what the code does.
+mod documentation {
+    use anteroom::factor::native::wire::{self, Event, Expected, Message, Said};
+
+    use super::*;
+
+    const TEXT: &str = include_str!("../../docs/native-protocol.md");
+    const OPENAPI: &str = include_str!("../../docs/native-protocol.openapi.yaml");
+
+    fn blocks() -> Vec<&'static str> {
+        TEXT.split("```json\n").skip(1).map(|rest| rest.split_once("```").expect("closed").0.trim()).collect()
+    }
+
+    fn sign_in() -> SignInId {
+        SignInId::new([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+    }
+
+    fn said(message: &Message<'_>) -> Said {
+        let (asked_at, now) = (1_767_225_590, 1_767_225_601);
+        let method = Method::Push;
+        wire::judge(message, Expected { sign_in: sign_in(), server: "one", id: None, method, asked_at, now })
+    }
+
+    #[test]
+    fn example_request_is_what_is_sent() {
+        let person = Person {
+            unique_id: "3f2504e0".into(),
+            name: "alice".into(),
+            upn: None,
+            dn: None,
+            first_name: Some("Alice".into()),
+            last_name: Some("Liddell".into()),
+            email: Some("alice@example.test".into()),
+            phone: Some("+1 555 0100".into()),
+            phone_extension: Some("42".into()),
+            device_token: Some("token-1".into()),
+            method: Method::Push,
+            language: "en".into(),
+            enabled: true,
+            blocked_until: None,
+        };
+        let request = Request { person: Arc::new(person), ..request("alice", sign_in(), Duration::ZERO) };
+        let server = ServerIdentity { name: "one".into(), address: Some([10, 0, 0, 1].into()) };
+        let send = SendFields { names: true, email: true, phone: true, person_address: true };
+        let sent = wire::ask(&request, &server, send, Duration::from_secs(54)).expect("serialisable");
+        let sent: serde_json::Value = serde_json::from_slice(&sent).expect("JSON");
+        let told: serde_json::Value = serde_json::from_str(blocks()[0]).expect("JSON");
+        assert_eq!(sent, told);
+    }
+
+    #[test]
+    fn example_answers_mean_what_the_text_says() {
+        let answers = blocks();
+        assert_eq!(said(&serde_json::from_str(answers[1]).expect("JSON")), Said::Pending);
+        assert_eq!(said(&serde_json::from_str(answers[2]).expect("JSON")), Said::Approved);
+        let events: Vec<Event<'_>> = answers[3].lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(
+            events.iter().map(|event| &*event.event).collect::<Vec<_>>(),
+            ["hello", "verification", "heartbeat"]
+        );
+        assert!(events[0].resumed);
+        assert_eq!(said(events[1].verification.as_ref().expect("one")), Said::Approved);
+    }
+
+    #[test]
+    fn test_vector_is_ours() {
+        let key = Secret::from_text("0123456789abcdef0123456789abcdef".into());
+        let nonce = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
+        let body = br#"{"idempotency_key":"000102030405060708090a0b"}"#;
+        let signed = Signed { method: "POST", target: "/v1/verifications", time: 1_767_225_600, nonce, body };
+        let header = Signer::new("anteroom-1", &key).expect("fit").header(signed);
+        assert!(TEXT.contains(&format!("Authorization: {header}\n")));
+    }
+
+    #[test]
+    fn every_state_and_path_is_described_twice() {
+        let words = ["pending", "approved", "denied", "fraud", "expired", "undeliverable", "needs_code"];
+        for word in words {
+            assert!(TEXT.contains(&format!("| `{word}` |")), "{word}");
+        }
+        assert!(OPENAPI.contains(&format!("enum: [{}]", words.join(", "))));
+        for path in ["/v1/verifications", "/v1/verifications/{id}", "/v1/events", "/v1/ping"] {
+            assert!(TEXT.contains(path) && OPENAPI.contains(&format!("  {path}:\n")), "{path}");
+        }
+        for method in Method::ALL {
+            assert!(TEXT.contains(&format!("`{method}`")) && OPENAPI.contains(method.word()), "{method}");
+        }
+    }
+}
