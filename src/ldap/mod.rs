@@ -7,6 +7,7 @@
 //! search    the search operation
 //! filter    search filters
 //! result    result codes, AD's sub-codes, the small operations
+//! connection  one connection: TLS, one operation at a time
 //! pool      connections: TLS, health, one operation at a time
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 pub mod ber;
 pub mod bind;
+pub mod connection;
 pub mod filter;
 pub mod message;
 pub mod pool;

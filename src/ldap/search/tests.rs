@@ -30,7 +30,7 @@ fn an_entry_is_read_back_as_it_was_written() {
     let mut frame = Vec::new();
     let members = [b"a".to_vec(), b"b".to_vec()];
     let attributes: [(&str, &[Vec<u8>]); 3] =
-        [("objectGUID", &[guid.clone()]), ("member;range=0-1", &members), ("empty", &[])];
+        [("objectGUID", std::slice::from_ref(&guid)), ("member;range=0-1", &members), ("empty", &[])];
     write_entry(&mut frame, 3, "CN=x", attributes);
     let envelope = Envelope::read(&frame).unwrap();
     let entry = Entry::read(envelope.operation(&frame)).unwrap();
