@@ -32,7 +32,7 @@ use crate::primary::Fault;
 use crate::secret::Secret;
 
 /// How long one server is waited for while another is up.
-pub const PATIENCE: Duration = Duration::from_millis(1500);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// A connection that was idle for this long is closed. AD closes them after 900 s.
 const IDLE: Duration = Duration::from_secs(120);
 /// How often idle connections are looked through.

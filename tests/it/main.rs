@@ -1,0 +1,6 @@
+//! The integration tests: one binary, a module per promise.
+
+#[cfg(test)]
+mod ldap_client;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,3 @@
+//! Peers on loopback for the integration tests.
+
+pub(crate) mod fake_directory;
