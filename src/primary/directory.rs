@@ -1,1 +1,305 @@
-//! Not written yet.
+//! Active Directory or another LDAP directory as a primary: finds the person as the service account, then
+//! tries the password by a bind as that person.
+//!
+//! Only an LDAP success to a bind with a non-empty password becomes [`Finding::Right`]; every other answer,
+//! and every failure to get one, is something else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tracing::{debug, warn};
+
+use super::groups;
+use super::locate::Locator;
+use super::names::{self, BadName, NameRules, TypedName};
+use super::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::config::{DirectoryKind, DirectoryTarget, Servers};
+use crate::ldap::ber::Writer;
+use crate::ldap::connection::tls_connector;
+use crate::ldap::filter::{Filter, write_equality};
+use crate::ldap::pool::{Pool, Settings};
+use crate::ldap::result::code;
+use crate::ldap::search::{Entry, Scope, SearchRequest};
+use crate::secret::Secret;
+
+/// What every person of an Active Directory has, and no computer, contact or group: SAM_NORMAL_USER_ACCOUNT.
+const AD_PEOPLE: &str = "(sAMAccountType=805306368)";
+/// After a failed look into the DNS the next one waits this long.
+const LOCATE_AGAIN: Duration = Duration::from_secs(10);
+
+/// A directory target, ready to be asked.
+#[derive(Debug)]
+pub struct Directory {
+    pub(super) kind: DirectoryKind,
+    pub(super) base: String,
+    pub(super) pool: Arc<Pool>,
+    rules: NameRules,
+    domains: Vec<String>,
+    unique_id: String,
+    dn_from_store: bool,
+    timeout: Duration,
+    located: Option<Located>,
+}
+
+/// Servers that come from the DNS.
+#[derive(Debug)]
+struct Located {
+    locator: Locator,
+    believed_until: Mutex<Option<Instant>>,
+}
+
+impl Directory {
+    /// Makes ready what the configuration describes; connects to nothing yet. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// What is wrong with the certificate authorities, the filter or the system's DNS configuration, in words.
+    pub fn new(target: &DirectoryTarget) -> Result<Self, String> {
+        let (servers, locator) = match &target.servers {
+            Servers::Listed(servers) => (servers.clone(), None),
+            Servers::Dns { domain, security } => (Vec::new(), Some(Locator::system(domain, *security)?)),
+        };
+        Self::with(target, servers, locator)
+    }
+
+    /// As [`Directory::new`], with a locator of one's own.
+    ///
+    /// # Errors
+    /// As [`Directory::new`].
+    pub fn with_locator(target: &DirectoryTarget, locator: Locator) -> Result<Self, String> {
+        Self::with(target, Vec::new(), Some(locator))
+    }
+
+    fn with(
+        target: &DirectoryTarget,
+        servers: Vec<crate::config::ServerUrl>,
+        locator: Option<Locator>,
+    ) -> Result<Self, String> {
+        let mut own_domains = target.domains.clone();
+        let mut people = Vec::new();
+        if target.kind == DirectoryKind::Ad {
+            own_domains.extend(names::dns_domain(&target.base));
+            people.push(AD_PEOPLE);
+        }
+        people.extend(target.filter.as_deref());
+        let people = people.into_iter().map(|text| {
+            Filter::parse(text).map(|filter| filter.encode()).map_err(|error| format!("filter {text}: {error}"))
+        });
+        let settings = Settings {
+            target: target.name.clone(),
+            service_name: target.bind_name.clone(),
+            service_password: target.bind_password.duplicate(),
+            connect_timeout: target.connect_timeout,
+            timeout: target.timeout,
+            connections: target.connections,
+        };
+        Ok(Directory {
+            kind: target.kind,
+            base: target.base.clone(),
+            rules: NameRules {
+                name_attributes: target.name_attributes.clone(),
+                at_attributes: target.at_attributes.clone(),
+                own_domains,
+                people: people.collect::<Result<_, _>>()?,
+            },
+            domains: target.domains.clone(),
+            unique_id: target.unique_id.clone(),
+            dn_from_store: target.dn_from_store,
+            timeout: target.timeout,
+            pool: Pool::new(settings, tls_connector(target.ca_file.as_deref())?, servers),
+            located: locator.map(|locator| Located { locator, believed_until: Mutex::new(None) }),
+        })
+    }
+
+    /// Looks for the servers in the DNS if what we know of them is too old.
+    ///
+    /// # Errors
+    /// [`Fault`] when no server is known at all.
+    pub(super) async fn locate(&self, deadline: Instant) -> Result<(), Fault> {
+        let Some(located) = &self.located else { return Ok(()) };
+        let until = tokio::time::Instant::from_std(deadline);
+        let looked = tokio::time::timeout_at(until, async {
+            let mut believed_until = located.believed_until.lock().await;
+            let now = Instant::now();
+            if believed_until.is_some_and(|until| now < until) {
+                return;
+            }
+            match located.locator.find(now).await {
+                Ok((servers, until)) => {
+                    self.pool.set_servers(servers);
+                    *believed_until = Some(until);
+                }
+                Err(why) => {
+                    warn!(target_name = %self.pool.settings().target, why, "domain controllers cannot be located");
+                    *believed_until = Some(now + LOCATE_AGAIN);
+                }
+            }
+        });
+        looked.await.map_err(|_| Fault::Deadline)
+    }
+
+    /// Searches for people by a filter in BER; two are enough to know that it is not one.
+    async fn find(&self, filter: &[u8], deadline: Instant) -> Result<Vec<Option<Identity>>, Fault> {
+        self.locate(deadline).await?;
+        let mut wanted = vec![self.unique_id.as_str()];
+        wanted.extend(self.rules.name_attributes.first().map(String::as_str));
+        wanted.extend(self.rules.at_attributes.first().map(String::as_str));
+        let request = SearchRequest {
+            base: &self.base,
+            scope: Scope::Subtree,
+            size_limit: 2,
+            time_limit: self.timeout,
+            filter,
+            attributes: &wanted,
+        };
+        let (code, found) = self.pool.search(&request, deadline, |entry| self.identity(entry)).await?;
+        match code {
+            code::SUCCESS => Ok(found),
+            code::SIZE_LIMIT_EXCEEDED if found.len() == 2 => Ok(found),
+            code::NO_SUCH_OBJECT => {
+                warn!(base = %self.base, "the directory has no such base");
+                Err(Fault::Refused { code })
+            }
+            code => Err(Fault::Refused { code }),
+        }
+    }
+
+    /// An entry as an identity; `None` when what identifies it is missing.
+    fn identity(&self, entry: &Entry<'_>) -> Option<Identity> {
+        let unique = entry.first(&self.unique_id).filter(|value| !value.is_empty())?;
+        let name = self.rules.name_attributes.first().and_then(|attribute| entry.first_text(attribute))?;
+        let upn = self.rules.at_attributes.first().and_then(|attribute| entry.first_text(attribute));
+        Some(Identity {
+            unique_id: self.unique_id_text(unique),
+            name: name.to_owned(),
+            upn: upn.map(str::to_owned),
+            dn: entry.dn.to_owned(),
+        })
+    }
+
+    fn unique_id_text(&self, value: &[u8]) -> String {
+        if self.unique_id.eq_ignore_ascii_case("objectGUID")
+            && let Some(guid) = names::guid_text(value)
+        {
+            return guid;
+        }
+        std::str::from_utf8(value)
+            .map_or_else(|_| value.iter().map(|octet| format!("{octet:02x}")).collect(), str::to_lowercase)
+    }
+
+    /// The identity with this unique id as it is now.
+    pub(super) async fn refresh(&self, who: &Identity, deadline: Instant) -> Result<Option<Identity>, Fault> {
+        let guid =
+            if self.unique_id.eq_ignore_ascii_case("objectGUID") { names::guid_octets(&who.unique_id) } else { None };
+        let value = guid.as_ref().map_or(who.unique_id.as_bytes(), <[u8; 16]>::as_slice);
+        let mut filter = Vec::new();
+        Writer::new(&mut filter).constructed(0xa0, |and| {
+            self.rules.people.iter().for_each(|people| and.raw(people));
+            write_equality(and, &self.unique_id, value);
+        });
+        let mut found = self.find(&filter, deadline).await?;
+        Ok(if found.len() == 1 { found.pop().flatten() } else { None })
+    }
+
+    async fn identify_typed(&self, typed: &str, deadline: Instant) -> Result<Identity, IdentifyError> {
+        let name = TypedName::read(typed, &self.domains).map_err(|bad| match bad {
+            BadName::Empty | BadName::TooLong | BadName::Control | BadName::OtherDomain => IdentifyError::Unknown,
+        })?;
+        let mut filter = Vec::with_capacity(192);
+        self.rules.write_filter(&name, &mut filter);
+        let mut found = self.find(&filter, deadline).await.map_err(IdentifyError::Fault)?;
+        if found.iter().any(Option::is_none) {
+            warn!(
+                target_name = %self.pool.settings().target, unique_id = %self.unique_id,
+                "a person was found without the attributes that identify them; may the service account read them?"
+            );
+            return Err(IdentifyError::Fault(Fault::Garbled));
+        }
+        if found.len() > 1
+            && let TypedName::At { whole, .. } = name
+            && self.kind == DirectoryKind::Ad
+        {
+            // AD itself prefers the account whose UPN it is to the one whose name and domain spell the same.
+            found.retain(|one| {
+                one.as_ref().and_then(|who| who.upn.as_deref()).is_some_and(|upn| names::same(upn, whole))
+            });
+            if found.len() != 1 {
+                return Err(IdentifyError::Ambiguous);
+            }
+        }
+        match (found.pop().flatten(), found.is_empty()) {
+            (Some(identity), true) => Ok(identity),
+            (Some(_), false) => Err(IdentifyError::Ambiguous),
+            (None, _) => Err(IdentifyError::Unknown),
+        }
+    }
+
+    async fn bind_as(&self, dn: &str, password: &Secret, deadline: Instant) -> Finding {
+        // A bind without a name or without a password proves nothing and succeeds (RFC 4513 section 5.1.2).
+        if dn.is_empty() || password.is_empty() {
+            return Finding::Wrong(Refusal::WrongPassword);
+        }
+        if let Err(fault) = self.locate(deadline).await {
+            return Finding::Fault(fault);
+        }
+        match self.pool.bind(dn.as_bytes(), password, deadline).await {
+            Ok(answer) => match answer.code {
+                code::SUCCESS => Finding::Right,
+                code::INVALID_CREDENTIALS => Finding::Wrong(answer.refusal),
+                code => Finding::Fault(Fault::Refused { code }),
+            },
+            Err(fault) => Finding::Fault(fault),
+        }
+    }
+
+    async fn try_password_of(&self, who: &Identity, password: &Secret, deadline: Instant) -> Finding {
+        let finding = self.bind_as(&who.dn, password, deadline).await;
+        let stale = match &finding {
+            Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT | code::INVALID_DN_SYNTAX }) => true,
+            Finding::Wrong(Refusal::WrongPassword | Refusal::NoSuchUser) => self.dn_from_store,
+            _ => false,
+        };
+        if !stale {
+            return finding;
+        }
+        // The DN may be one of the past. Only a DN that really changed is worth another try: the same one
+        // again would count the same mistake twice.
+        match self.refresh(who, deadline).await {
+            Ok(Some(now)) if now.dn != who.dn => {
+                debug!(unique_id = %who.unique_id, "the person's DN has changed");
+                self.bind_as(&now.dn, password, deadline).await
+            }
+            Ok(_) => match finding {
+                Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT }) => Finding::Wrong(Refusal::NoSuchUser),
+                finding => finding,
+            },
+            // What the first bind came to still stands, and must be counted if it was a mistake.
+            Err(_) => finding,
+        }
+    }
+}
+
+impl Primary for Directory {
+    fn identify<'a>(&'a self, typed: &'a str, deadline: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
+        Box::pin(self.identify_typed(typed, deadline))
+    }
+
+    fn try_password<'a>(
+        &'a self,
+        who: &'a Identity,
+        password: &'a Secret,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Finding> {
+        Box::pin(self.try_password_of(who, password, deadline))
+    }
+
+    fn member_of_any<'a>(
+        &'a self,
+        who: &'a Identity,
+        groups: &'a [String],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(groups::member_of_any(self, who, groups, deadline))
+    }
+}

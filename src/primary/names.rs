@@ -1,1 +1,176 @@
-//! Not written yet.
+//! The names that people type, and what they may mean: `user`, `user@upn.suffix`, `DOMAIN\user`, in any case.
+//! Pure.
+//!
+//! A name becomes values in a search filter, as octets, so none of its characters can change the filter.
+
+use std::fmt::Write as _;
+
+use crate::ldap::ber::Writer;
+use crate::ldap::filter::write_equality;
+
+/// Longest name that is looked for, in octets. AD's longest UPN is 1024 characters, which nobody has; the
+/// RADIUS User-Name ends at 253.
+pub const MAX_NAME: usize = 256;
+
+/// Why a name cannot be anybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadName {
+    /// Nothing is left of it.
+    Empty,
+    /// More than [`MAX_NAME`] octets.
+    TooLong,
+    /// It holds control characters.
+    Control,
+    /// Its `DOMAIN\` is not one of the directory's.
+    OtherDomain,
+}
+
+/// A name as typed, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypedName<'a> {
+    /// Just the account.
+    Bare(&'a str),
+    /// An account of a named domain of ours.
+    InDomain(&'a str),
+    /// A name with an `@`.
+    At {
+        /// All of it.
+        whole: &'a str,
+        /// What stands before the last `@`.
+        left: &'a str,
+        /// What stands behind it.
+        right: &'a str,
+    },
+}
+
+impl<'a> TypedName<'a> {
+    /// Takes a name apart. `domains` are the NetBIOS names that may stand before a backslash; none: any.
+    ///
+    /// # Errors
+    /// [`BadName`].
+    pub fn read(typed: &'a str, domains: &[String]) -> Result<Self, BadName> {
+        if typed.len() > MAX_NAME {
+            return Err(BadName::TooLong);
+        }
+        if typed.chars().any(char::is_control) {
+            return Err(BadName::Control);
+        }
+        if let Some((domain, user)) = typed.split_once('\\') {
+            if !domains.is_empty() && !domains.iter().any(|ours| same(ours, domain)) {
+                return Err(BadName::OtherDomain);
+            }
+            return if user.trim().is_empty() { Err(BadName::Empty) } else { Ok(TypedName::InDomain(user)) };
+        }
+        if typed.trim().is_empty() {
+            return Err(BadName::Empty);
+        }
+        match typed.rsplit_once('@') {
+            Some((left, right)) if !left.is_empty() && !right.is_empty() => {
+                Ok(TypedName::At { whole: typed, left, right })
+            }
+            _ => Ok(TypedName::Bare(typed)),
+        }
+    }
+}
+
+/// How names are looked for in one directory.
+#[derive(Debug, Clone)]
+pub struct NameRules {
+    /// Attributes that hold the bare name.
+    pub name_attributes: Vec<String>,
+    /// Attributes that hold a name with an `@`.
+    pub at_attributes: Vec<String>,
+    /// What stands behind the `@` of a name that is made of the account's name and the directory's own:
+    /// its DNS name, and its NetBIOS names.
+    pub own_domains: Vec<String>,
+    /// Filters in BER that every person must match.
+    pub people: Vec<Vec<u8>>,
+}
+
+impl NameRules {
+    /// Appends the filter that finds the person of this name, in BER.
+    pub fn write_filter(&self, name: &TypedName<'_>, out: &mut Vec<u8>) {
+        Writer::new(out).constructed(0xa0, |and| {
+            self.people.iter().for_each(|filter| and.raw(filter));
+            and.constructed(0xa1, |or| {
+                let mut any_of = |attributes: &[String], value: &str| {
+                    attributes.iter().for_each(|attribute| write_equality(or, attribute, value.as_bytes()));
+                };
+                match name {
+                    TypedName::Bare(user) | TypedName::InDomain(user) => any_of(&self.name_attributes, user),
+                    TypedName::At { whole, left, right } => {
+                        any_of(&self.at_attributes, whole);
+                        if self.own_domains.iter().any(|own| same(own, right)) {
+                            any_of(&self.name_attributes, left);
+                        }
+                    }
+                }
+            });
+        });
+    }
+}
+
+/// Whether two names are the same but for case.
+pub fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
+}
+
+/// The DNS name that the `DC=` parts of a distinguished name spell, if it has any.
+pub fn dns_domain(base: &str) -> Option<String> {
+    let parts = base.split(',').filter_map(|part| {
+        let (attribute, value) = part.split_once('=')?;
+        attribute.trim().eq_ignore_ascii_case("dc").then(|| value.trim())
+    });
+    let labels: Vec<&str> = parts.collect();
+    if labels.is_empty() { None } else { Some(labels.join(".")) }
+}
+
+/// Escapes a value for use in a distinguished name (RFC 4514 section 2.4).
+pub fn escape_dn_value(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (index, character) in value.chars().enumerate() {
+        match character {
+            '\0' => escaped.push_str("\\00"),
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' | '=' => escaped.extend(['\\', character]),
+            '#' if index == 0 => escaped.push_str("\\#"),
+            ' ' if index == 0 || index == last => escaped.push_str("\\ "),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// The usual text form of an objectGUID, lower case. Its first three groups lie reversed in the octets.
+pub fn guid_text(octets: &[u8]) -> Option<String> {
+    let octets: &[u8; 16] = octets.try_into().ok()?;
+    let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    let mut text = String::with_capacity(36);
+    for (place, &from) in order.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let octet = octets.get(from).copied().unwrap_or_default();
+        write!(text, "{octet:02x}").ok()?;
+    }
+    Some(text)
+}
+
+/// The octets of an objectGUID in text form.
+pub fn guid_octets(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&character| character != '-').collect();
+    if digits.len() != 32 || text.len() != 36 {
+        return None;
+    }
+    let mut plain = [0; 16];
+    for (index, octet) in plain.iter_mut().enumerate() {
+        *octet = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    let [a, b, c, d, e, f, g, h, rest @ ..] = plain;
+    let mut octets = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];
+    octets.iter_mut().skip(8).zip(rest).for_each(|(to, from)| *to = from);
+    Some(octets)
+}
+
+#[cfg(test)]
+mod tests;

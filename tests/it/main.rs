@@ -13,6 +13,9 @@ mod support;
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
+/// The directory client against directories that misbehave.
+mod ldap_client;
+
 /// The native protocol, client against simulator.
 mod native_provider;
 

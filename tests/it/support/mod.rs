@@ -1,5 +1,6 @@
 //! What several promises share.
 
+pub(crate) mod fake_directory;
 pub(crate) mod fakes;
 pub(crate) mod memory_store;
 pub(crate) mod nas;
