@@ -5,7 +5,7 @@
 # rest is opened when needed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-export FR_IP=127.0.0.1 FR_PORT=${FR_PORT:-28122} FR_SECRET=${BENCH_SECRET:-testing123}
+export FR_IP=127.0.0.1 FR_PORT=${FR_PORT:-28122} FR_SECRET=${BENCH_SECRET:-bench-shared-secret}
 export FR_THREADS=${FR_THREADS:-32}
 export FR_CONNECTIONS=${FR_CONNECTIONS:-$FR_THREADS}
 export FR_LDAP=ldap://127.0.0.1:${BENCH_LDAP_PORT:-28389}
@@ -22,7 +22,7 @@ case ${1:-} in
     pid_of "$FR_DIR/freeradius.pid" >/dev/null && exit 0
     prepare
     $BENCH_PIN freeradius -d "$FR_CONF" -n radiusd >"$FR_DIR/start.log" 2>&1 ||
-      { tail -5 "$FR_DIR/start.log" "$FR_DIR/radius.log" >&2; die "freeradius does not start"; }
+      { tail -n 5 "$FR_DIR/start.log" >&2; tail -n 5 "$FR_DIR/radius.log" >&2; die "freeradius does not start"; }
     for _ in $(seq 600); do
       grep -q "Ready to process requests" "$FR_DIR/radius.log" && pid_of "$FR_DIR/freeradius.pid" >/dev/null && exit 0
       sleep 0.05

@@ -43,6 +43,8 @@ pub struct Plan {
     pub first_person: u32,
     /// How fast.
     pub pace: Pace,
+    /// Over how long a closed loop grows to its full size: a burst would only measure the socket's buffer.
+    pub ramp: Duration,
     /// Send no more than so many.
     pub count: u64,
     /// Send no longer than this.
@@ -236,7 +238,10 @@ impl Generator {
 
     fn send_due(&mut self, now: u64) {
         let wanted = match self.plan.pace {
-            Pace::Closed(most) => u64::from(most.saturating_sub(self.count)),
+            Pace::Closed(most) => {
+                let share = now.saturating_mul(u64::from(most)).checked_div(nanoseconds(self.plan.ramp));
+                share.unwrap_or(u64::MAX).clamp(1, u64::from(most)).saturating_sub(u64::from(self.count))
+            }
             Pace::Open(rate) => {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count")]
                 let due = (Duration::from_nanos(now).as_secs_f64() * rate) as u64;
@@ -305,7 +310,7 @@ impl Generator {
         let mut events = [EpollEvent::empty(); 64];
         let wait: u8 = match self.plan.pace {
             Pace::Open(_) => 1,
-            Pace::Closed(_) if now < nanoseconds(self.plan.warmup) => 1,
+            Pace::Closed(_) if now < nanoseconds(self.plan.ramp) => 1,
             Pace::Closed(_) => 20,
         };
         let ready = match self.epoll.wait(&mut events, EpollTimeout::from(wait)) {

@@ -42,7 +42,7 @@ enum Command {
     Responder {
         #[arg(long, default_value = "127.0.0.1:28120")]
         listen: SocketAddr,
-        #[arg(long, default_value = "testing123")]
+        #[arg(long, default_value = "bench-shared-secret")]
         secret: String,
     },
     /// A prompt service for one HTTP request each: POST /simulator/ask
@@ -60,7 +60,7 @@ struct Target {
     /// The RADIUS server
     #[arg(long)]
     server: SocketAddr,
-    #[arg(long, default_value = "testing123")]
+    #[arg(long, default_value = "bench-shared-secret")]
     secret: String,
     /// Everybody's password
     #[arg(long, default_value = "Us3r-Passw0rd!")]
@@ -89,6 +89,9 @@ struct RadiusArgs {
     /// Send so many each second, whatever comes back (open loop)
     #[arg(long)]
     rate: Option<f64>,
+    /// Grow to the number under way over so many seconds
+    #[arg(long, default_value_t = 0.5)]
+    ramp: f64,
     /// Sockets; default: as many as the requests under way need, at least 16
     #[arg(long)]
     ports: Option<u32>,
@@ -223,6 +226,7 @@ fn radius(args: RadiusArgs) -> Result<Value, String> {
         people: args.people,
         first_person: args.first_person,
         pace,
+        ramp: Duration::from_secs_f64(args.ramp),
         count: args.count.unwrap_or(u64::MAX),
         duration: args.seconds.map_or(Duration::MAX, Duration::from_secs_f64),
         warmup: Duration::from_secs_f64(args.warmup),
