@@ -8,10 +8,11 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
-LDAP_PORT, PROMPT_PORT, BARE_PORT = 28389, 28180, 28120
+LDAP_PORT, PROMPT_PORT, COUNT_PORT, BARE_PORT = 28389, 28180, 28181, 28120
 PORTS = {"anteroom": 28121, "freeradius": 28122}
 SECRET, PASSWORD, BASE = "bench-shared-secret", "Us3r-Passw0rd!", "dc=bench,dc=example,dc=test"
 KEY_ID, KEY = "bench", "a-key-of-more-than-thirty-two-octets-for-benchmarks"
@@ -69,7 +70,7 @@ class Peers:
         self.programs = Path(options.programs) if options.programs else ROOT / "target/release"
         self.load_program = HERE / "load/target/release/anteroom-load"
         self.cpus = options.cpus.split(",")
-        self.directory = None
+        self.count_port = PROMPT_PORT
 
     # --- CPUs
 
@@ -148,9 +149,11 @@ class Peers:
         """The prompt service, everybody approving after a delay; gives its pid."""
         program = self.programs / "examples/phone"
         if program.exists():
-            command = [str(program), "--key-id", KEY_ID, "--key", KEY]
+            command = [str(program), "--key-id", KEY_ID, "--key", KEY, "--count", f"127.0.0.1:{COUNT_PORT}"]
+            self.count_port = COUNT_PORT
         else:  # enough for FreeRADIUS alone
             command = [str(self.load_program), "prompts"]
+            self.count_port = PROMPT_PORT
         command += ["--listen", f"127.0.0.1:{PROMPT_PORT}", "--delay-ms", str(delay_ms)]
         with self.process(self.pin(layout, "rest") + command, "phone.log") as child:
             wait_for_port("tcp", PROMPT_PORT, child)
@@ -158,8 +161,7 @@ class Peers:
 
     def asked(self):
         """How many prompts the prompt service has been asked for."""
-        import urllib.request
-        with urllib.request.urlopen(f"http://127.0.0.1:{PROMPT_PORT}/count", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{self.count_port}/count", timeout=5) as answer:
             return int(answer.read())
 
     @contextmanager
