@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
-LDAP_PORT, PROMPT_PORT, COUNT_PORT, BARE_PORT = 28389, 28180, 28181, 28120
+LDAP_PORT, PROMPT_PORT, BARE_PORT = 28389, 28180, 28120
 PORTS = {"anteroom": 28121, "freeradius": 28122}
 SECRET, PASSWORD, BASE = "bench-shared-secret", "Us3r-Passw0rd!", "dc=bench,dc=example,dc=test"
 KEY_ID, KEY = "bench", "a-key-of-more-than-thirty-two-octets-for-benchmarks"
@@ -70,7 +70,6 @@ class Peers:
         self.programs = Path(options.programs) if options.programs else ROOT / "target/release"
         self.load_program = HERE / "load/target/release/anteroom-load"
         self.cpus = options.cpus.split(",")
-        self.count_port = PROMPT_PORT
 
     # --- CPUs
 
@@ -149,11 +148,9 @@ class Peers:
         """The prompt service, everybody approving after a delay; gives its pid."""
         program = self.programs / "examples/phone"
         if program.exists():
-            command = [str(program), "--key-id", KEY_ID, "--key", KEY, "--count", f"127.0.0.1:{COUNT_PORT}"]
-            self.count_port = COUNT_PORT
+            command = [str(program), "--key-id", KEY_ID, "--key", KEY]
         else:  # enough for FreeRADIUS alone
             command = [str(self.load_program), "prompts"]
-            self.count_port = PROMPT_PORT
         command += ["--listen", f"127.0.0.1:{PROMPT_PORT}", "--delay-ms", str(delay_ms)]
         with self.process(self.pin(layout, "rest") + command, "phone.log") as child:
             wait_for_port("tcp", PROMPT_PORT, child)
@@ -161,8 +158,8 @@ class Peers:
 
     def asked(self):
         """How many prompts the prompt service has been asked for."""
-        with urlopen(f"http://127.0.0.1:{self.count_port}/count", timeout=5) as answer:
-            return int(answer.read())
+        with urlopen(f"http://127.0.0.1:{PROMPT_PORT}/simulator/counts", timeout=5) as answer:
+            return json.load(answer)["prompts"]
 
     @contextmanager
     def bare(self, layout):

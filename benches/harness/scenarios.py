@@ -89,21 +89,25 @@ def rate(run):
 
 def held200ms(run):
     """A prompt of 200 ms, 12,800 under way."""
-    people, own, held, threads = 20_000, None, None, {}
+    people, own, held, theirs = 20_000, None, None, {}
     seconds = run.seconds(10, 4)
     if "freeradius" in run.kinds:
-        # More than its threads take would only wait in its queue; so it gets what it does best with.
-        for count, under_way, warmup in ((32, 64, 2), (1000, 1200, 8)):
-            report = run.measure("freeradius", "shared", people, *closed(under_way, seconds, warmup, 3),
+        # With 12,800 under way, 32 threads would answer each after 80 s, at the same rate: so it gets 64.
+        # For 1,000 threads both are measured: the same load, and the load that suits it best.
+        for name, count, under_way, warmup, ramp in (("32", 32, 64, 2, 1), ("1000", 1000, 12_800, 12, 8),
+                                                     ("1000 best", 1000, 1_200, 8, 4)):
+            report = run.measure("freeradius", "shared", people, *closed(under_way, seconds, warmup, ramp),
                                  delay_ms=200, threads=count)
-            threads[count] = report["per_second"]
+            theirs[name] = report["per_second"]
     if "anteroom" in run.kinds:
         own = run.measure("anteroom", "shared", people, *closed(UNDER_WAY, seconds, 2))["per_second"]
         report = run.measure("anteroom", "shared", people, *closed(12_800, seconds, 8, 5), delay_ms=200)
         held = report["per_second"]
     return [
-        Row("per second, FreeRADIUS with 32 threads", held, threads.get(32), (">=", 100), "ratio"),
-        Row("per second, FreeRADIUS with 1,000 threads", held, threads.get(1000), (">=", 4), "ratio"),
+        Row("per second, FreeRADIUS with 32 threads", held, theirs.get("32"), (">=", 100), "ratio"),
+        Row("per second, FreeRADIUS with 1,000 threads", held, theirs.get("1000"), (">=", 4), "ratio",
+            note="12,800 under way at both"),
+        Row("the same, FreeRADIUS given 1,200 at once", held, theirs.get("1000 best")),
         Row("share of our own rate at 0 ms", held / own if own else None, None, (">=", 0.85), "value"),
     ]
 

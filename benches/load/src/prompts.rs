@@ -1,5 +1,6 @@
 //! A prompt service for servers that ask by one HTTP request each and wait: `POST /simulator/ask` is
-//! answered with 200 after the delay. `GET /count` tells how many were asked.
+//! answered with 200 after the delay. `GET /simulator/counts` tells how many were asked. The answers are those of
+//! the phone simulator, which knows Anteroom's own protocol as well; this one needs nothing of Anteroom.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,16 +41,17 @@ async fn serve(mut stream: TcpStream, delay: Duration, count: &AtomicU64) -> std
         }
         let asks = received.starts_with(b"POST /simulator/ask ");
         received.drain(..whole(&received).unwrap_or(received.len()));
-        let reply = if asks {
+        let body = if asks {
             count.fetch_add(1, Ordering::Relaxed);
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}".to_owned()
+            r#"{"state":"approved"}"#.to_owned()
         } else {
-            let body = count.load(Ordering::Relaxed).to_string();
-            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            format!(r#"{{"prompts":{}}}"#, count.load(Ordering::Relaxed))
         };
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
+        let reply = format!("{head}{}\r\n\r\n{body}", body.len());
         stream.write_all(reply.as_bytes()).await?;
     }
 }
