@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# OpenLDAP slapd on a loopback port with N people: the directory that both servers ask.
+#   slapd.sh start [N]     load N people on first use (default 10000), then run
+#   slapd.sh stop [N] | pid [N] | operations [N]
+# Each N has a folder of its own, so that loading 200,000 is done once. One runs at a time.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+N=${2:-10000}
+HOST=127.0.0.1 PORT=${BENCH_LDAP_PORT:-28389}
+BASE=${BENCH_BASE:-dc=bench,dc=example,dc=test} PASSWORD=${BENCH_PASSWORD:-Us3r-Passw0rd!}
+D=$BENCH_STATE/slapd-$N
+
+load() {
+  local schema=/etc/ldap/schema
+  need slapadd "slapd ldap-utils"
+  rm -rf "$D"; mkdir -p "$D/db"
+  cat >"$D/slapd.conf" <<CONF
+include $schema/core.schema
+include $schema/cosine.schema
+include $schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload back_monitor
+moduleload memberof
+pidfile $D/slapd.pid
+argsfile $D/slapd.args
+loglevel 0
+threads 8
+# Like the page limit of Active Directory; nothing here needs more.
+sizelimit 1000
+database mdb
+maxsize 4294967296
+suffix "$BASE"
+rootdn "cn=admin,$BASE"
+rootpw "$PASSWORD"
+directory $D/db
+index objectClass eq
+index uid,mail eq
+index entryUUID,entryCSN eq
+index member eq
+dbnosync
+access to attrs=userPassword by anonymous auth by self write by * none
+access to * by users read by anonymous auth
+overlay memberof
+# Counts operations: what proves that a retransmission reaches no back end.
+database monitor
+access to * by * read
+CONF
+  python3 "$(dirname "${BASH_SOURCE[0]}")/people.py" "$N" "$BASE" "$PASSWORD" >"$D/people.ldif"
+  # -q checks nothing and syncs nothing: right for a throw-away directory from a trusted generator.
+  slapadd -q -f "$D/slapd.conf" -l "$D/people.ldif" >"$D/slapadd.log" 2>&1 || { tail -3 "$D/slapadd.log" >&2; die slapadd; }
+  rm -f "$D/people.ldif"; touch "$D/loaded"
+  log "loaded $N people, $(du -sm "$D/db" | cut -f1) MB"; }
+
+case ${1:-} in
+  start)
+    need slapd "slapd ldap-utils"
+    pid_of "$D/slapd.pid" >/dev/null && exit 0
+    [ -e "$D/loaded" ] || load
+    (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null && die "port $PORT is taken: another slapd of ours, perhaps"
+    $BENCH_PIN /usr/sbin/slapd -f "$D/slapd.conf" -h "ldap://$HOST:$PORT"
+    wait_tcp "$HOST" "$PORT" 20 || die "slapd does not listen"
+    # slapd writes its pid file shortly after it listens.
+    for _ in $(seq 50); do pid_of "$D/slapd.pid" >/dev/null && exit 0; sleep 0.05; done
+    die "slapd has no pid" ;;
+  stop) stop_pidfile "$D/slapd.pid" ;;
+  pid) pid_of "$D/slapd.pid" || die "not running" ;;
+  operations) # "binds searches": how many have been completed since the start
+    for op in Bind Search; do
+      ldapsearch -LLL -x -H "ldap://$HOST:$PORT" -b "cn=$op,cn=Operations,cn=Monitor" -s base monitorOpCompleted |
+        sed -n 's/^monitorOpCompleted: //p'
+    done | paste -sd' ' ;;
+  *) die "usage: $0 start|stop|pid|operations [N]" ;;
+esac
