@@ -1,0 +1,16 @@
+//! The integration tests, one binary, a module per promise.
+//!
+//! * `tidy`: the tree is as the documents say: pure files, sizes, the map, the README's commands.
+//! * `peers_ad`: sign-ins against a real Active Directory domain controller (Samba).
+//! * `peers_clients`: real RADIUS clients: radclient, pyrad, pam_radius.
+//! * `leaks`: planted secrets never come out anywhere.
+//! * `crash`: `kill -9` in the middle of holds lets nobody in and harms nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test a broken assumption is a failed test"
+)]
+
+mod tidy;
