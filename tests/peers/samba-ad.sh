@@ -4,6 +4,7 @@
 #
 #   samba-ad.sh DIR ADDRESS      e.g. samba-ad.sh /tmp/ad 127.66.0.1
 #
+# DIR must not exist; it is made, and removed at the end (KEEP=yes leaves it for a look at DIR/log).
 # Prints "ready" when LDAPS answers. Then it obeys one word a line, each answered by the same word:
 #   freeze   stop every process of the controller where it is (SIGSTOP); connections stay open
 #   thaw     let them go on
@@ -78,7 +79,8 @@ CONF
 
 provision() { # offline: nothing listens yet
   local conf=$D/etc/smb.conf sam=$D/private/sam.ldb
-  mkdir -p "$D"/{etc,lock,state/sysvol,cache,private,run,log,tls,winbindd}
+  mkdir "$D" || die "there is something at $D already"
+  chmod 755 "$D"; mkdir -p "$D"/{etc,lock,state/sysvol,cache,private,run,log,tls,winbindd}
   certificates; configuration
   samba-tool domain provision --configfile="$conf" --realm="$REALM" --domain="$DOMAIN" --server-role=dc \
     --dns-backend=NONE --adminpass="Adm1n-Passw0rd!" --host-name="$HOST" --host-ip="$IP" --backend-store=mdb \
@@ -91,7 +93,6 @@ provision() { # offline: nothing listens yet
   ldbmodify --configfile="$conf" -H "$sam" --relax --controls=local_oid:1.3.6.1.4.1.7165.4.3.12:0 \
     "$D/modify.ldif" >>"$D/log/fixture.log" 2>&1 || true
   ! grep -E '^ERR|failed' "$D/log/fixture.log" >&2 || die "the fixture was refused"
-  touch "$D/provisioned"
 }
 
 answers() { # whether LDAPS answers, within 30 s
@@ -111,11 +112,12 @@ end() {
   trap - EXIT INT TERM
   kill -CONT -- "-$controller" 2>/dev/null || true
   kill -TERM "$controller" 2>/dev/null || true
-  for _ in $(seq 50); do alive "$controller" || return 0; sleep 0.1; done
+  for _ in $(seq 50); do alive "$controller" || break; sleep 0.1; done
   kill -KILL -- "-$controller" 2>/dev/null || true
+  [ "${KEEP:-}" = yes ] || rm -rf "$D"
 }
 
-[ -e "$D/provisioned" ] || provision
+provision
 # a session of its own, so that its process group is exactly the controller
 setsid samba --configfile="$D/etc/smb.conf" --foreground --no-process-group </dev/null >"$D/log/stdout" 2>&1 &
 controller=$!
