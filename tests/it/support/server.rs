@@ -200,17 +200,26 @@ listen = "{address}:9464"
         fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap_or_default()
     }
 
-    /// The audit events of the name as typed, oldest first; at least `count` of them are waited for.
-    pub(crate) fn events(&self, name: &str, count: usize) -> Vec<Value> {
-        let what = format!("{count} audit events of {name}");
-        eventually(&what, || {
+    /// The audit events that are wanted, oldest first; at least `count` of them are waited for.
+    fn events_where(&self, what: &str, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        eventually(&format!("{count} audit events of {what}"), || {
             let text = self.audit();
             // the last line may be half written
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let events = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-            let events: Vec<Value> = events.filter(|event| event["name"] == name).collect();
+            let events: Vec<Value> = events.filter(&wanted).collect();
             (events.len() >= count).then_some(events)
         })
+    }
+
+    /// All audit events, of which there are at least `count`.
+    pub(crate) fn all_events(&self, count: usize) -> Vec<Value> {
+        self.events_where("anybody", count, |_| true)
+    }
+
+    /// The audit events of the name as typed, of which there are at least `count`.
+    pub(crate) fn events(&self, name: &str, count: usize) -> Vec<Value> {
+        self.events_where(name, count, |event| event["name"] == name)
     }
 
     /// The one audit event of the name as typed.
