@@ -54,8 +54,13 @@ fn rows_of_the_store(server: &Server) -> String {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
         let tables = "SELECT m.name, group_concat('quote(\"' || c.name || '\")', '||''|''||') FROM sqlite_master m, \
                       pragma_table_info(m.name) c WHERE m.type = 'table' GROUP BY m.name";
-        let tables: Vec<(String, String)> =
-            sqlx::query(tables).fetch_all(&mut connection).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
+        let tables: Vec<(String, String)> = sqlx::query(tables)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect();
         let mut text = String::new();
         let mut events = 0;
         for (table, columns) in tables {

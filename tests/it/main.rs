@@ -10,7 +10,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "in a test a broken assumption is a failed test"
 )]
 
+// WAIT mod crash;
+// WAIT mod leaks;
+// WAIT mod peers_ad;
+// WAIT mod peers_clients;
+// WAIT mod support;
 mod tidy;

@@ -122,7 +122,16 @@ fn names_that_mean_something_in_a_filter_find_nobody() {
     let world = World::new(&directory, "", "");
     world.enrol(&["alice"]);
     world.phone.approve_by_itself();
-    let names = ["*", "al*", "alice)(objectClass=*", "*)(|(sAMAccountName=alice", "alice\\2a", "ali,ce", "\"alice\"", "OTHER\\alice"];
+    let names = [
+        "*",
+        "al*",
+        "alice)(objectClass=*",
+        "*)(|(sAMAccountName=alice",
+        "alice\\2a",
+        "ali,ce",
+        "\"alice\"",
+        "OTHER\\alice",
+    ];
     for name in names {
         assert_eq!(world.sign_in(name, PASSWORD).code, ACCESS_REJECT, "{name}");
         let reason = world.server.event(name)["reason"].clone();

@@ -92,7 +92,8 @@ fn impatient_radclient_causes_one_prompt() {
     let world = world(&directory, "yes");
     let server = world.server.radius();
     // the same packet every half second, up to twenty times
-    let client = thread::spawn(move || radclient(server, "auth", &["-t", "0.5", "-r", "20"], &sign_in_as("alice", PASSWORD)));
+    let client =
+        thread::spawn(move || radclient(server, "auth", &["-t", "0.5", "-r", "20"], &sign_in_as("alice", PASSWORD)));
     let prompt = world.phone.prompt_of("alice");
     thread::sleep(std::time::Duration::from_millis(2200));
     world.phone.approve(&prompt);
@@ -153,10 +154,16 @@ fn pyrad_finds_every_reply_signed_first_and_right() {
     world.enrol(&["alice"]);
     world.phone.approve_by_itself();
     let accept = pyrad(world.server.radius(), "alice", PASSWORD);
-    assert_eq!((&accept["code"], &accept["authentic"], &accept["signed_first"]), (&2.into(), &true.into(), &true.into()));
+    assert_eq!(
+        (&accept["code"], &accept["authentic"], &accept["signed_first"]),
+        (&2.into(), &true.into(), &true.into())
+    );
     assert_eq!(accept["attributes"], serde_json::json!([80, 25]));
     let reject = pyrad(world.server.radius(), "alice", "wrong");
-    assert_eq!((&reject["code"], &reject["authentic"], &reject["signed_first"]), (&3.into(), &true.into(), &true.into()));
+    assert_eq!(
+        (&reject["code"], &reject["authentic"], &reject["signed_first"]),
+        (&3.into(), &true.into(), &true.into())
+    );
     assert_eq!(reject["attributes"], serde_json::json!([80, 18]));
 }
 

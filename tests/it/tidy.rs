@@ -118,7 +118,7 @@ fn is_pure(path: &Path) -> bool {
     let path = slashed(path);
     let within = |stem: &&str| path == format!("{stem}.rs") || path.starts_with(&format!("{stem}/"));
     let pure_folder = path.starts_with("src/radius/") || path.starts_with("src/ldap/");
-    (pure_folder && !IMPURE.iter().any(|stem| within(stem))) || PURE.iter().any(|stem| within(stem))
+    (pure_folder && !IMPURE.iter().any(&within)) || PURE.iter().any(within)
 }
 
 fn impurities(text: &str) -> Vec<String> {

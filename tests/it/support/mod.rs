@@ -1,10 +1,12 @@
 //! What the tests of this binary share: the server as a process, the controller, a RADIUS client written by
 //! hand, and what to do where a peer is missing.
 
+pub(crate) mod phone;
 pub(crate) mod relay;
 pub(crate) mod samba;
 pub(crate) mod server;
 pub(crate) mod wire;
+pub(crate) mod world;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -167,11 +167,6 @@ listen = "{address}:9464"
         self.folder.path().join("anteroom.db")
     }
 
-    /// Its folder: configuration, store, audit file, logs.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Where Access-Requests go.
     pub(crate) fn radius(&self) -> SocketAddr {
         format!("{}:1812", self.address).parse().unwrap()
@@ -180,11 +175,6 @@ listen = "{address}:9464"
     /// Where Accounting-Requests go.
     pub(crate) fn accounting(&self) -> SocketAddr {
         format!("{}:1813", self.address).parse().unwrap()
-    }
-
-    /// The process's number.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.as_ref().unwrap().id()
     }
 
     /// Everything it wrote to standard output and standard error.

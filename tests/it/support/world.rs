@@ -35,11 +35,7 @@ impl World {
 
     /// A world on a controller that the test has alone.
     pub(crate) fn alone(directory: &Alone) -> Self {
-        World::with(Settings {
-            directory: directory.address().to_owned(),
-            ca: directory.ca(),
-            ..Settings::default()
-        })
+        World::with(Settings { directory: directory.address().to_owned(), ca: directory.ca(), ..Settings::default() })
     }
 
     /// A world with these settings; provider and service password are filled in.
