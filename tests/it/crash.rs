@@ -2,10 +2,10 @@
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use crate::support::samba::{Directory, PASSWORD};
-use crate::support::server::Server;
-use crate::support::wire::ACCESS_ACCEPT;
-use crate::support::world::{SILENCE, SOON, World};
+use crate::peers::samba::{Directory, PASSWORD};
+use crate::peers::server::Server;
+use crate::peers::wire::ACCESS_ACCEPT;
+use crate::peers::world::{SILENCE, SOON, World};
 
 /// The first column of every row that `query` gives.
 fn ask_the_store(server: &Server, query: &'static str) -> Vec<String> {
@@ -82,7 +82,7 @@ fn killed_again_and_again_the_store_stays_sound() {
         world.server.start_again();
     }
     world.phone.approve_by_itself();
-    assert_eq!(world.sign_in("CORP\\heidi", "not enrolled").code, crate::support::wire::ACCESS_REJECT);
+    assert_eq!(world.sign_in("CORP\\heidi", "not enrolled").code, crate::peers::wire::ACCESS_REJECT);
     let people = String::from_utf8(world.server.run(&["user", "list"]).stdout).unwrap();
     for name in ["alice", "bob", "carol", "erin"] {
         assert!(people.contains(name), "{name} is gone:\n{people}");

@@ -6,10 +6,10 @@ use std::fs;
 use base64::Engine as _;
 use sqlx::{Connection, Row, SqliteConnection};
 
-use crate::support::samba::{Directory, PASSWORD, SERVICE_PASSWORD};
-use crate::support::server::{PROVIDER_KEY, SHARED_SECRET, Server, Settings};
-use crate::support::wire::{ACCESS_ACCEPT, ACCESS_REJECT};
-use crate::support::world::{World, device_token};
+use crate::peers::samba::{Directory, PASSWORD, SERVICE_PASSWORD};
+use crate::peers::server::{PROVIDER_KEY, SHARED_SECRET, Server, Settings};
+use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT};
+use crate::peers::world::{World, device_token};
 
 /// A wrong password that appears nowhere else.
 const WRONG_PASSWORD: &str = "Wr0ng-Passw0rd-planted";
@@ -103,7 +103,7 @@ fn broken_packets(world: &World) {
     for request in &spoiled {
         nas.send(request);
     }
-    let mut stranger = crate::support::wire::Nas::new(world.server.radius(), IN_BROKEN_PACKET);
+    let mut stranger = crate::peers::wire::Nas::new(world.server.radius(), IN_BROKEN_PACKET);
     let foreign = stranger.request("alice", PASSWORD.as_bytes(), &[]);
     stranger.send(&foreign);
 }
@@ -125,7 +125,7 @@ fn planted_secrets_appear_nowhere() {
         assert_clean("the audit file", &world.server.audit());
         assert_clean("the metrics", &world.server.http("/metrics").unwrap());
         assert_clean("the health page", &world.server.http("/health").unwrap());
-        crate::support::eventually("the audit rows", || {
+        crate::peers::eventually("the audit rows", || {
             let text = fs::read(world.server.store().with_extension("db-wal")).unwrap_or_default();
             let text = [text, fs::read(world.server.store()).unwrap()].concat();
             String::from_utf8_lossy(&text).contains("wrong_password").then_some(())

@@ -1,6 +1,7 @@
 //! The integration tests, one binary, a module per promise.
 //!
 //! * `tidy`: the tree is as the documents say: pure files, sizes, the map, the README's commands.
+//! * `peers`: what the tests with real peers share: controller, server, client, phone.
 //! * `peers_ad`: sign-ins against a real Active Directory domain controller (Samba).
 //! * `peers_clients`: real RADIUS clients: radclient, pyrad, pam_radius.
 //! * `leaks`: planted secrets never come out anywhere.
@@ -18,5 +19,5 @@
 // WAIT mod leaks;
 // WAIT mod peers_ad;
 // WAIT mod peers_clients;
-// WAIT mod support;
+// WAIT mod peers;
 mod tidy;

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::samba::{Alone, BASE, Directory, PASSWORD};
-use crate::support::wire::{ACCESS_ACCEPT, ACCESS_REJECT};
-use crate::support::world::{SILENCE, SOON, World};
+use crate::peers::samba::{Alone, BASE, Directory, PASSWORD};
+use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT};
+use crate::peers::world::{SILENCE, SOON, World};
 
 #[test]
 fn right_password_and_approval_let_a_person_in() {
@@ -207,7 +207,7 @@ fn guessing_does_not_lock_the_account_in_the_directory() {
     assert_eq!((count("wrong_password"), count("throttled_person")), (3, 6), "{reasons:?}");
     assert!(directory.takes("CORP\\heidi", PASSWORD), "guessers locked the account");
     // the throttle ends by itself, and the person comes in
-    let accepted = crate::support::eventually("the throttle's end", || {
+    let accepted = crate::peers::eventually("the throttle's end", || {
         let reply = world.sign_in("heidi", PASSWORD);
         std::thread::sleep(Duration::from_millis(200));
         (reply.code == ACCESS_ACCEPT).then_some(reply)
@@ -240,7 +240,7 @@ fn a_controller_that_stops_amid_holds_lets_nobody_in_unproven() {
 
     directory.thaw();
     world.phone.approve_by_itself();
-    crate::support::eventually("carol, once the controller is back", || {
+    crate::peers::eventually("carol, once the controller is back", || {
         (world.sign_in("carol", PASSWORD).code == ACCESS_ACCEPT).then_some(())
     });
 }

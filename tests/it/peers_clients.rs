@@ -7,10 +7,10 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::samba::{Directory, PASSWORD};
-use crate::support::server::SHARED_SECRET;
-use crate::support::world::World;
-use crate::support::{peer_file, program};
+use crate::peers::samba::{Directory, PASSWORD};
+use crate::peers::server::SHARED_SECRET;
+use crate::peers::world::World;
+use crate::peers::{peer_file, program};
 
 /// A world of approving people; `require` is the client's `require_message_authenticator`.
 fn world(directory: &Directory, require: &str) -> World {
@@ -142,7 +142,7 @@ fn pyrad_is_there() -> bool {
     let found = Command::new("/usr/bin/python3").args(["-c", "import pyrad"]).output();
     let there = found.is_ok_and(|output| output.status.success());
     if !there {
-        crate::support::missing("pyrad", "/usr/bin/python3 cannot import it");
+        crate::peers::missing("pyrad", "/usr/bin/python3 cannot import it");
     }
     there
 }

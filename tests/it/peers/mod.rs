@@ -1,4 +1,4 @@
-//! What the tests of this binary share: the server as a process, the controller, a RADIUS client written by
+//! What the tests with real peers share: the server as a process, the controller, a RADIUS client written by
 //! hand, and what to do where a peer is missing.
 
 pub(crate) mod phone;
