@@ -60,12 +60,12 @@ fn every_account_state_is_refused_alike_and_audited_apart() {
     let world = World::new(&directory, "reject_message = \"Sign-in refused.\"", "");
     let states: Vec<&str> = STATES.iter().map(|(account, _)| *account).collect();
     world.enrol(&states);
-    world.enrol(&["alice"]);
+    world.enrol(&["alice", "clumsy1"]);
     world.phone.approve_by_itself();
     assert_eq!(world.sign_in("alice", PASSWORD).code, ACCESS_ACCEPT);
     let asked = world.phone.asked();
 
-    let refused = world.sign_in("bob", "a wrong password").shape();
+    let refused = world.sign_in("clumsy1", "a wrong password").shape();
     assert_eq!(refused.0, ACCESS_REJECT);
     let mut others = STATES.map(|(account, reason)| (account, PASSWORD, reason)).to_vec();
     others.push(("nobody-of-that-name", PASSWORD, "unknown_user"));
@@ -78,7 +78,7 @@ fn every_account_state_is_refused_alike_and_audited_apart() {
         assert_eq!(event["reason"], reason, "{name}");
         assert_eq!(event["verdict"], "reject", "{name}");
     }
-    assert_eq!(world.server.event("bob")["reason"], "wrong_password");
+    assert_eq!(world.server.event("clumsy1")["reason"], "wrong_password");
     assert_eq!(world.phone.asked(), asked, "somebody was prompted without a right password");
 }
 

@@ -15,7 +15,7 @@ use crate::peers::{peer_file, program};
 /// A world of approving people; `require` is the client's `require_message_authenticator`.
 fn world(directory: &Directory, require: &str) -> World {
     let world = World::new(directory, &format!("require_message_authenticator = \"{require}\""), "");
-    world.enrol(&["alice"]);
+    world.enrol(&["alice", "clumsy2", "clumsy4"]);
     world
 }
 
@@ -58,7 +58,7 @@ fn radclient_is_refused_for_a_wrong_password() {
     let Some(directory) = Directory::get().filter(|_| program("radclient")) else { return };
     let world = world(&directory, "yes");
     world.phone.approve_by_itself();
-    let output = radclient(world.server.radius(), "auth", &["-t", "10", "-r", "1"], &sign_in_as("alice", "wrong"));
+    let output = radclient(world.server.radius(), "auth", &["-t", "10", "-r", "1"], &sign_in_as("clumsy2", "wrong"));
     assert!(received(&output, "Access-Reject"), "{output:?}");
     assert_eq!(world.phone.asked(), 0);
 }
@@ -159,7 +159,7 @@ fn pyrad_finds_every_reply_signed_first_and_right() {
         (&2.into(), &true.into(), &true.into())
     );
     assert_eq!(accept["attributes"], serde_json::json!([80, 25]));
-    let reject = pyrad(world.server.radius(), "alice", "wrong");
+    let reject = pyrad(world.server.radius(), "clumsy3", "wrong");
     assert_eq!(
         (&reject["code"], &reject["authentic"], &reject["signed_first"]),
         (&3.into(), &true.into(), &true.into())
@@ -167,10 +167,10 @@ fn pyrad_finds_every_reply_signed_first_and_right() {
     assert_eq!(reject["attributes"], serde_json::json!([80, 18]));
 }
 
-/// One PAM sign-in; whether it let alice in.
-fn pam_radius(server: SocketAddr, seconds: u32, password: &str) -> bool {
+/// One PAM sign-in; whether it let the person in.
+fn pam_radius(server: SocketAddr, seconds: u32, name: &str, password: &str) -> bool {
     let output = Command::new(peer_file("pam-radius.sh"))
-        .args([&server.to_string(), SHARED_SECRET, &seconds.to_string(), "alice", password])
+        .args([&server.to_string(), SHARED_SECRET, &seconds.to_string(), name, password])
         .output()
         .unwrap();
     assert!(output.status.code().is_some_and(|code| code < 2), "{output:?}");
@@ -184,8 +184,8 @@ fn pam_radius_signs_nothing_and_needs_no_or_auto() {
         let world = world(&directory, require);
         world.phone.approve_by_itself();
         let seconds = if let_in { 10 } else { 2 };
-        assert_eq!(pam_radius(world.server.radius(), seconds, PASSWORD), let_in, "{require}");
+        assert_eq!(pam_radius(world.server.radius(), seconds, "alice", PASSWORD), let_in, "{require}");
         assert_eq!(world.phone.asked(), usize::from(let_in), "{require}");
-        assert!(!pam_radius(world.server.radius(), seconds, "wrong"), "{require}");
+        assert!(!pam_radius(world.server.radius(), seconds, "clumsy4", "wrong"), "{require}");
     }
 }

@@ -115,6 +115,9 @@ if a.what == "add":
     user("smith", "Smith (Contractor) *", ENG, "S*", "Smith (x)")    # LDAP filter metacharacters
     user("o'brien", "O'Brien, Pat", SALES, "Pat", "O'Brien")
     user("abcdefghijklmnopqrst", "Twentychar Sam", SALES, upn=f"a.very.long.user.principal.name.indeed@{R}")
+    # --- people whose passwords tests mistype: each has few enough mistakes not to be locked out --
+    for n in range(1, 10):
+        user(f"clumsy{n}", f"Clumsy {n}", SALES)
     # --- identifiers that disagree -------------------------------------------------------
     user("noupn", "No Upn", SALES, upn=None)
     user("nomail", "No Mail", SALES, mail=None)
