@@ -16,7 +16,7 @@ fn right_password_and_approval_let_a_person_in() {
     let request = nas.request("alice", PASSWORD.as_bytes(), &[]);
     nas.send(&request);
     let prompt = world.phone.prompt_of("alice");
-    assert_eq!(prompt.application, "Test VPN");
+    assert_eq!(&*prompt.application, "Test VPN");
     assert!(nas.receive(&request, SILENCE).is_none(), "answered before the person did");
     world.phone.approve(&prompt);
     assert_eq!(nas.receive(&request, SOON).unwrap().code, ACCESS_ACCEPT);

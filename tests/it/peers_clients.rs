@@ -185,7 +185,7 @@ fn pam_radius_signs_nothing_and_needs_no_or_auto() {
         world.phone.approve_by_itself();
         let seconds = if let_in { 10 } else { 2 };
         assert_eq!(pam_radius(world.server.radius(), seconds, "alice", PASSWORD), let_in, "{require}");
-        assert_eq!(world.phone.asked(), usize::from(let_in), "{require}");
+        assert_eq!(world.phone.asked(), u64::from(let_in), "{require}");
         assert!(!pam_radius(world.server.radius(), seconds, "clumsy4", "wrong"), "{require}");
     }
 }
