@@ -58,7 +58,7 @@ const README_COMMANDS: [(&str, &str); 9] = [
     ("anteroom check --config", "check_reports_every_mistake_at_once"),
     ("anteroom serve --config", "right_password_and_approval_let_a_person_in"),
     ("anteroom user add", "right_password_and_approval_let_a_person_in"),
-    ("anteroom test radius", "built_in_client_is_answered"),
+    ("test radius", "built_in_client_is_answered"),
     ("radclient", "radclient_is_let_in_after_approval"),
     ("cargo build --release", "benches/run"),
 ];
