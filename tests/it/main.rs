@@ -10,20 +10,41 @@
 
 mod support;
 
+/// Every command that the README shows.
+mod commands;
+
+/// `kill -9` in the middle of holds lets nobody in and harms nothing.
+mod crash;
+
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// Planted secrets never come out anywhere.
+mod leaks;
+
 /// The native protocol, client against simulator.
 mod native_provider;
+
+/// What the tests with real peers share: controller, server, client, phone.
+mod peers;
+
+/// Sign-ins against a real Active Directory domain controller (Samba).
+mod peers_ad;
+
+/// Real RADIUS clients: radclient, pyrad, pam_radius.
+mod peers_clients;
 
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
 
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
+
+/// The tree is as the documents say.
+mod tidy;
 
 /// Every combination of what can happen: no Accept without its two proofs.
 mod verdict;

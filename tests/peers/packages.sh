@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The Debian packages of the real peers, one list for ./test, for the tests' own messages and for people:
+#   apt-get install --no-install-recommends $(tests/peers/packages.sh)
+#   packages.sh --missing    only those that are not installed
+set -euo pipefail
+packages="samba samba-dsdb-modules samba-vfs-modules samba-ad-provision ldb-tools ldap-utils openssl
+  freeradius-utils python3-pyrad pamtester libpam-radius-auth libpam-wrapper"
+# Debian 13 moved the controller's daemon into a package of its own.
+release=$(. /etc/os-release && echo "${VERSION_ID:-}")
+if [ "${release%%.*}" -ge 13 ] 2>/dev/null; then packages="$packages samba-ad-dc"; fi
+for package in $packages; do
+  if [ "${1:-}" = --missing ] && dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed; then continue; fi
+  printf '%s ' "$package"
+done
