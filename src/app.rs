@@ -1,8 +1,43 @@
-//! Builds everything from the configuration; starts, drains, stops. Not written yet.
+//! Builds everything from the configuration; starts, drains, stops.
+//!
+//! ```text
+//! Config ─▶ store, metrics, audit ─▶ targets, providers ─▶ SignIns ─▶ RADIUS listener
+//! stop:     listener takes nothing new ─ holds are finished (server.drain) ─ prompts cancelled
+//!           ─ audit flushed ─ store closed
+//! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::audit::Audit;
 use crate::config::Config;
+use crate::factor::Factor;
+use crate::factor::native::Native;
+use crate::factor::native::wire::ServerIdentity;
+use crate::factor::routing::Guarded;
+use crate::primary::directory::Directory;
+use crate::radius::clients::Clients;
+use crate::radius::door::Shared;
+use crate::radius::listener::{Listener, Settings};
+use crate::signin::reception::{Deps, SignIns, Target};
+use crate::telemetry::health::{self, Health};
+use crate::telemetry::metrics::Metrics;
+use crate::users::sqlite::SqliteStore;
+use crate::users::store::Store;
+
+mod monitor;
+
+/// RADIUS requests that one socket keeps in mind, at some 200 octets each.
+const REMEMBERED: usize = 262_144;
+
+/// How long cancellations and the audit may take once no sign-in is left.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why the service could not start or go on.
 #[derive(Debug)]
@@ -16,10 +51,219 @@ impl fmt::Display for AppError {
 
 impl std::error::Error for AppError {}
 
-/// Runs the service until it is told to stop.
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its sign-ins.
+    pub sign_ins: Arc<SignIns>,
+    /// Its numbers.
+    pub metrics: Arc<Metrics>,
+    listener: Listener,
+    audit: Arc<Audit>,
+    store: Arc<SqliteStore>,
+    providers: Vec<(String, Arc<Native>, Arc<Guarded>)>,
+    drain: Duration,
+    monitor: JoinHandle<()>,
+    pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Server {
+    /// Builds and starts everything. The store is created if there is none.
+    ///
+    /// # Errors
+    /// What could not be opened, bound or understood, and what to do.
+    pub async fn start(config: Config) -> Result<Server, AppError> {
+        let store = SqliteStore::open(&config.server.store, true).await;
+        let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
+        let metrics =
+            Arc::new(Metrics::new(config.radius.clients.iter().map(|client| client.client.name.as_str())));
+        let shared_store: Arc<dyn Store> = store.clone();
+        let audit = Audit::new(Arc::clone(&metrics), shared_store.clone(), config.audit.file.clone());
+        let audit = Arc::new(audit.map_err(|error| {
+            let file = config.audit.file.as_deref().unwrap_or("audit.file".as_ref());
+            AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
+        })?);
+        let directories = directories(&config)?;
+        let providers = providers(&config)?;
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+        let sign_ins = SignIns::new(Deps {
+            targets: directories
+                .iter()
+                .map(|(name, directory, dn_from_store)| {
+                    (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
+                })
+                .collect(),
+            providers: providers
+                .iter()
+                .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
+                .collect::<BTreeMap<_, _>>(),
+            store: shared_store,
+            ledger: audit.clone(),
+            limits: config.limits,
+            throttle: config.throttle,
+            server: config.server.name.clone(),
+            metrics: Arc::clone(&metrics),
+            random,
+        });
+        let start = Instant::now();
+        let clients =
+            Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
+        let shared = Arc::new(Shared::new(clients, start));
+        let listener = listen(&config, &shared, &sign_ins)?;
+        let health = Arc::new(Health::default());
+        let pages = match config.metrics {
+            Some(address) => Some(pages(address, &metrics, &health).await?),
+            None => None,
+        };
+        health.works("server");
+        let monitor = tokio::spawn(monitor::run(monitor::Watched {
+            metrics: Arc::clone(&metrics),
+            health,
+            radius: shared,
+            directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
+            providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
+        }));
+        let drain = config.server.drain;
+        Ok(Server { sign_ins, metrics, listener, audit, store, providers, drain, monitor, pages })
+    }
+
+    /// Where Access-Requests are received, with the ports that the kernel chose for 0.
+    pub fn radius(&self) -> &[SocketAddr] {
+        self.listener.access()
+    }
+
+    /// Where Accounting-Requests are received.
+    pub fn accounting(&self) -> &[SocketAddr] {
+        self.listener.accounting()
+    }
+
+    /// Opens the audit file anew, as after a rotation.
+    pub fn reopen_audit(&self) {
+        self.audit.reopen();
+    }
+
+    /// Waits until every sign-in that has ended so far is in the audit.
+    pub async fn flush_audit(&self) {
+        self.audit.flush().await;
+    }
+
+    /// Stops: nothing new is taken, holds are finished within `server.drain`, what is left is cancelled
+    /// without an answer, the audit is written.
+    pub async fn stop(self) {
+        self.listener.drain();
+        self.sign_ins.drain(self.drain).await;
+        let left = self.sign_ins.held();
+        drop(self.listener);
+        if left > 0 {
+            tracing::warn!(left, "sign-ins still held at the end of server.drain are given up");
+            self.sign_ins.give_up();
+            self.sign_ins.drain(LAST_WORDS).await;
+        }
+        for (_, native, _) in &self.providers {
+            native.drain(LAST_WORDS).await;
+        }
+        if tokio::time::timeout(LAST_WORDS, self.audit.flush()).await.is_err() {
+            tracing::error!("the audit could not be written in time");
+        }
+        self.monitor.abort();
+        if let Some((stop, served)) = self.pages {
+            let _ = stop.send(());
+            let _ = tokio::time::timeout(LAST_WORDS, served).await;
+        }
+        self.store.close().await;
+    }
+}
+
+type Directories = Vec<(String, Arc<Directory>, bool)>;
+
+fn directories(config: &Config) -> Result<Directories, AppError> {
+    let made = config.targets.iter().map(|(name, target)| {
+        let directory = Directory::new(target).map_err(|error| AppError(format!("target {name:?}: {error}")))?;
+        Ok((name.clone(), Arc::new(directory), target.dn_from_store))
+    });
+    made.collect()
+}
+
+fn providers(config: &Config) -> Result<Vec<(String, Arc<Native>, Arc<Guarded>)>, AppError> {
+    let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
+    let made = config.providers.iter().map(|(name, provider)| {
+        let server = ServerIdentity { name: config.server.name.clone(), address };
+        let native =
+            Native::start(provider, server).map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
+        let native = Arc::new(native);
+        let guarded = Arc::new(Guarded::new(native.clone()));
+        Ok((name.clone(), native, guarded))
+    });
+    made.collect()
+}
+
+fn listen(config: &Config, shared: &Arc<Shared>, sign_ins: &Arc<SignIns>) -> Result<Listener, AppError> {
+    let sockets = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let settings = Settings { sockets, remembered: REMEMBERED };
+    let (access, accounting) = (&config.radius.listen, &config.radius.accounting);
+    Listener::start(access, accounting, settings, shared, sign_ins, None).map_err(|error| {
+        AppError(format!(
+            "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
+        ))
+    })
+}
+
+async fn pages(
+    address: SocketAddr,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
+) -> Result<(oneshot::Sender<()>, JoinHandle<()>), AppError> {
+    let listener = tokio::net::TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| AppError(format!("metrics.listen: cannot listen on {address}: {error}")))?;
+    let (stop, stopped) = oneshot::channel();
+    let (metrics, health) = (Arc::clone(metrics), Arc::clone(health));
+    let served = tokio::spawn(async move {
+        let stopped = async {
+            // The sender is gone only when the server is: that is a stop, too.
+            let _ = stopped.await;
+        };
+        if let Err(error) = health::serve(listener, metrics, health, stopped).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
+    Ok((stop, served))
+}
+
+/// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew.
 ///
 /// # Errors
-/// Always: it is not part of this build.
-pub async fn serve(_config: Config) -> Result<(), AppError> {
-    Err(AppError("the service is not part of this build".to_owned()))
+/// Why it could not start.
+pub async fn serve(config: Config) -> Result<(), AppError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = |kind| signal(kind).map_err(|error| AppError(format!("signals cannot be received: {error}")));
+    let mut terminate = signals(SignalKind::terminate())?;
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut hang_up = signals(SignalKind::hangup())?;
+    let server = Server::start(config).await?;
+    tracing::info!(radius = ?server.radius(), accounting = ?server.accounting(), "ready");
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => server.reopen_audit(),
+        }
+    }
+    tracing::info!(held = server.sign_ins.held(), "stopping");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    // A second signal ends the patience.
+    tokio::select! {
+        () = server.stop() => tracing::info!("stopped"),
+        _ = terminate.recv() => tracing::warn!("stopped at once"),
+        _ = interrupt.recv() => tracing::warn!("stopped at once"),
+    }
+    Ok(())
+}
+
+/// Tells systemd, where it asked to be told.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager could not be told");
+    }
 }

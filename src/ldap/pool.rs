@@ -508,6 +508,11 @@ impl Pool {
         self.servers.load().iter().map(|server| server.url.clone()).collect()
     }
 
+    /// The servers as they are now, and whether each answered when it was last asked.
+    pub fn states(&self) -> Vec<(ServerUrl, bool)> {
+        self.servers.load().iter().map(|server| (server.url.clone(), server.is_up())).collect()
+    }
+
     /// A connection of its own to one server, outside the lanes, not bound yet: for `anteroom check`.
     ///
     /// # Errors

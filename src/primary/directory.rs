@@ -112,6 +112,11 @@ impl Directory {
         })
     }
 
+    /// Its servers as they are known now, as `host:port`, and whether each answered when it was last asked.
+    pub fn servers(&self) -> Vec<(String, bool)> {
+        self.pool.states().into_iter().map(|(url, up)| (format!("{}:{}", url.host, url.port), up)).collect()
+    }
+
     /// Looks for the servers in the DNS if what we know of them is too old.
     ///
     /// # Errors

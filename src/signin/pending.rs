@@ -49,6 +49,8 @@ pub(super) struct Hold {
     requests: AtomicU32,
     /// Whether the last one left because its time was up, rather than because it was dropped.
     timed_out: AtomicBool,
+    /// Whether the server gave this hold up, because it is stopping.
+    given_up: AtomicBool,
     /// When the client last asked: after that long without a packet it may have given up.
     last_asked: Mutex<Instant>,
 }
@@ -62,6 +64,7 @@ impl Hold {
             places: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             timed_out: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             last_asked: Mutex::new(now),
         }
     }
@@ -214,8 +217,12 @@ impl Lead {
             // Somebody may have joined since the last one left.
             if self.hold.places.load(Ordering::Acquire) == 0 {
                 self.forget(&mut table);
-                let timed_out = self.hold.timed_out.load(Ordering::Acquire);
-                return if timed_out { Reason::Deadline } else { Reason::ClientGone };
+                let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+                return match (is(&self.hold.given_up), is(&self.hold.timed_out)) {
+                    (true, _) => Reason::ShuttingDown,
+                    (false, true) => Reason::Deadline,
+                    (false, false) => Reason::ClientGone,
+                };
             }
         }
     }
@@ -356,6 +363,14 @@ impl Pending {
     /// Takes no new sign-in from now on. Those that are held go on.
     pub fn close(&self) {
         self.table().closed = true;
+    }
+
+    /// Gives up everything that is held: who waits gets no answer, and the prompts are cancelled.
+    pub fn give_up(&self) {
+        for hold in self.table().holds.values() {
+            hold.given_up.store(true, Ordering::Release);
+            hold.finish(Arc::new(Outcome::Discard(Reason::ShuttingDown)));
+        }
     }
 
     /// Resolves when nothing is held.

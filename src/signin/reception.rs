@@ -164,6 +164,12 @@ impl SignIns {
         self.pending.held()
     }
 
+    /// Gives up everything that is held: its clients get no answer, so that they ask their next server, and its
+    /// prompts are cancelled. For the end of a drain.
+    pub fn give_up(&self) {
+        self.pending.give_up();
+    }
+
     /// Stops: takes no new sign-in, waits at most `patience` for those that are held.
     pub async fn drain(&self, patience: Duration) {
         self.pending.close();

@@ -50,6 +50,7 @@ pub struct Metrics {
     clients: HashMap<Box<str>, Cells>,
     other: Cells,
     discards: Family<Labels<1>, Counter>,
+    requests: Family<Labels<2>, Counter>,
     lost: [Counter; 3],
     providers: Family<Labels<1>, Gauge>,
     servers: Family<Labels<2>, Gauge>,
@@ -101,6 +102,9 @@ impl Metrics {
         let total = histogram("sign_in_duration", "Time from request to verdict", PERSON_BUCKETS);
         let discards = Family::default();
         registry.register("radius_discards", "RADIUS packets dropped without an answer, by cause", discards.clone());
+        let requests = Family::default();
+        let help = "Access-Requests by client and whether they carried a Message-Authenticator";
+        registry.register("radius_requests", help, requests.clone());
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -123,6 +127,7 @@ impl Metrics {
             clients,
             other: Cells::new(OTHER),
             discards,
+            requests,
             lost,
             providers,
             servers,
@@ -171,6 +176,14 @@ impl Metrics {
             LostAt::File => file.inc_by(events),
             LostAt::Store => store.inc_by(events),
         };
+    }
+
+    /// Notes how many verified requests of a client carried a Message-Authenticator, and how many did not.
+    pub fn radius_requests(&self, client: &str, signed: u64, unsigned: u64) {
+        for (word, seen) in [("yes", signed), ("no", unsigned)] {
+            let counter = self.requests.get_or_create_owned(&[("client", client.into()), ("signed", word.into())]);
+            counter.inc_by(seen.saturating_sub(counter.get()));
+        }
     }
 
     /// Notes whether a provider answers.
