@@ -27,21 +27,20 @@ use crate::users::store::{Store, StoreError, StoreResult, folded, statement};
 
 mod events;
 mod fault;
+mod readers;
 mod rows;
 mod schema;
 
 use fault::store_error;
+use readers::Readers;
 
 /// How long one process waits for another that writes. Ours hold the lock for milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Connections that read. Each is a thread; reads take microseconds.
-const READERS: u32 = 3;
-
 /// The embedded user store. Dropping it closes the file; [`SqliteStore::close`] waits for that.
 #[derive(Debug)]
 pub struct SqliteStore {
-    readers: SqlitePool,
+    readers: Readers,
     writer: SqlitePool,
     cache: PeopleCache,
 }
@@ -87,16 +86,7 @@ impl SqliteStore {
         schema::migrate(&writer).await.map_err(named)?;
         let reading =
             options.read_only(true).pragma("cache_size", "-2048").thread_name(|number| format!("store-read-{number}"));
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(1)
-            .idle_timeout(Duration::from_secs(600))
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .acquire_timeout(BUSY)
-            .connect_with(reading)
-            .await
-            .map_err(|error| named(store_error(error)))?;
+        let readers = Readers::open(&reading).await.map_err(named)?;
         Ok(SqliteStore { readers, writer, cache: PeopleCache::default() })
     }
 
@@ -111,8 +101,10 @@ impl SqliteStore {
         let mut look = first;
         if look == Look::Check {
             let began = Instant::now();
-            let version: i64 =
-                sqlx::query_scalar(statement::PEOPLE_VERSION).fetch_one(&self.readers).await.map_err(store_error)?;
+            let version: i64 = sqlx::query_scalar(statement::PEOPLE_VERSION)
+                .fetch_one(self.readers.take().await.connection()?)
+                .await
+                .map_err(store_error)?;
             self.cache.checked(version, began);
             look = self.cache.look(unique_id, Instant::now(), true);
         }
@@ -122,7 +114,7 @@ impl SqliteStore {
             Look::Read { generation } => {
                 let row = sqlx::query(statement::PERSON)
                     .bind(unique_id)
-                    .fetch_optional(&self.readers)
+                    .fetch_optional(self.readers.take().await.connection()?)
                     .await
                     .map_err(store_error)?;
                 let person = row.as_ref().map(read_person).transpose()?;
@@ -157,7 +149,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let row = sqlx::query(statement::PERSON_NAMED)
                 .bind(folded(name))
-                .fetch_optional(&self.readers)
+                .fetch_optional(self.readers.take().await.connection()?)
                 .await
                 .map_err(store_error)?;
             row.as_ref().map(read_person).transpose()
@@ -169,7 +161,7 @@ impl Store for SqliteStore {
             let rows = sqlx::query(statement::PEOPLE)
                 .bind(folded(after))
                 .bind(i64::from(limit))
-                .fetch_all(&self.readers)
+                .fetch_all(self.readers.take().await.connection()?)
                 .await
                 .map_err(store_error)?;
             read_people(&rows)

@@ -53,7 +53,11 @@ async fn a_person_is_found_by_one_search_of_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let plan = format!("EXPLAIN QUERY PLAN {}", statement::PERSON);
-    let rows = sqlx::query(sqlx::AssertSqlSafe(plan)).bind("x").fetch_all(&store.readers).await.unwrap();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(plan))
+        .bind("x")
+        .fetch_all(store.readers.take().await.connection().unwrap())
+        .await
+        .unwrap();
     let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
     assert_eq!(steps, ["SEARCH p USING PRIMARY KEY (unique_id=?)"]);
 }
@@ -70,7 +74,7 @@ async fn the_settings_are_those_that_were_asked_for() {
         let found: i64 = sqlx::query_scalar(setting).fetch_one(&store.writer).await.unwrap();
         assert_eq!(found, value, "{setting}");
     }
-    let refused = sqlx::query("DELETE FROM people").execute(&store.readers).await;
+    let refused = sqlx::query("DELETE FROM people").execute(store.readers.take().await.connection().unwrap()).await;
     assert!(refused.is_err(), "a reader can write");
 }
 

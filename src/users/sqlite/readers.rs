@@ -1,0 +1,58 @@
+//! The connections that read. A pool of `sqlx` gives a connection back by spawning a task, which wakes
+//! another thread for each read; a handful of locks does not, and prefers the connection whose pages are
+//! warm.
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::users::sqlite::fault::store_error;
+use crate::users::store::{StoreError, StoreResult};
+
+/// How many. Each is a thread; reads take microseconds.
+const READERS: usize = 3;
+
+/// The connections, or nothing in their places once closed.
+#[derive(Debug)]
+pub(super) struct Readers {
+    connections: [Mutex<Option<SqliteConnection>>; READERS],
+}
+
+/// A connection while it is in use.
+pub(super) struct Reader<'a>(MutexGuard<'a, Option<SqliteConnection>>);
+
+impl Reader<'_> {
+    /// The connection itself.
+    pub(super) fn connection(&mut self) -> StoreResult<&mut SqliteConnection> {
+        self.0.as_mut().ok_or_else(|| StoreError::Unavailable("it has been closed".into()))
+    }
+}
+
+impl Readers {
+    pub(super) async fn open(options: &SqliteConnectOptions) -> StoreResult<Readers> {
+        let readers = Readers { connections: Default::default() };
+        for place in &readers.connections {
+            *place.lock().await = Some(options.connect().await.map_err(store_error)?);
+        }
+        Ok(readers)
+    }
+
+    /// The first free connection, or the last when none is: reads are too short to be worth a fair queue.
+    pub(super) async fn take(&self) -> Reader<'_> {
+        let [others @ .., last] = &self.connections;
+        match others.iter().find_map(|place| place.try_lock().ok()) {
+            Some(free) => Reader(free),
+            None => Reader(last.lock().await),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        for place in &self.connections {
+            if let Some(connection) = place.lock().await.take()
+                && let Err(error) = connection.close().await
+            {
+                tracing::warn!(%error, "a reading connection of the user store was not closed cleanly");
+            }
+        }
+    }
+}
