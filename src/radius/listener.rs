@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::accounting::{AccountingDoor, AccountingRecord, AccountingStep};
 use super::discard::LogGate;
 use super::door::{Begin, Door, Shared, Step, Ticket};
+use super::duplicates::Reply;
 use crate::signin::attempt::Attempt;
 use crate::signin::outcome::Outcome;
 use crate::signin::pending::Waiting;
@@ -242,12 +243,21 @@ async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt) -> Waiting {
 }
 
 /// One request from its attempt to its answer. A hundred thousand of these are held at once: keep it small.
-async fn hold(entering: impl Future<Output = Waiting> + Unpin, older: Option<AbortOnDrop>, answer: Answer) {
-    let waiting = entering.await;
-    // Only now: its hold must find this request among those who wait for it.
-    drop(older);
-    let outcome = waiting.outcome().await;
-    answer.give(&outcome).await;
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+fn hold<E>(entering: E, older: Option<AbortOnDrop>, mut answer: Answer) -> impl Future<Output = ()> + use<E>
+where
+    E: Future<Output = Waiting> + Unpin,
+{
+    async move {
+        let waiting = entering.await;
+        // Only now: its hold must find this request among those who wait for it.
+        drop(older);
+        let outcome = waiting.outcome().await;
+        if let Some(reply) = answer.give(&outcome) {
+            // Boxed, because it is rare and would make every held request larger.
+            Box::pin(answer.send_later(&reply)).await;
+        }
+    }
 }
 
 /// The task of a request that its client has given up. Ends when this is dropped, also when the superseding
@@ -270,23 +280,22 @@ struct Answer {
 }
 
 impl Answer {
-    async fn give(mut self, outcome: &Outcome) {
+    /// Gives the reply back where the kernel had no room for it.
+    fn give(&mut self, outcome: &Outcome) -> Option<Reply> {
         self.given = true;
-        let station = Arc::clone(&self.station);
-        let Some(reply) = station.door.finish(&self.ticket, outcome, Instant::now()) else { return };
-        let Err(error) = station.port.try_send(&reply, &self.route) else { return };
-        if error.kind() != io::ErrorKind::WouldBlock {
-            tracing::debug!(%error, peer = %self.route.peer, "reply not sent");
-            return;
+        let reply = self.station.door.finish(&self.ticket, outcome, Instant::now())?;
+        let error = self.station.port.try_send(&reply, &self.route).err()?;
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Some(reply);
         }
-        // Boxed, because it is rare and would make every held request larger.
-        let route = self.route;
-        Box::pin(async move {
-            if station.port.writable().await.is_ok() {
-                send_now(&station.port, &reply, &route);
-            }
-        })
-        .await;
+        tracing::debug!(%error, peer = %self.route.peer, "reply not sent");
+        None
+    }
+
+    async fn send_later(&self, reply: &[u8]) {
+        if self.station.port.writable().await.is_ok() {
+            send_now(&self.station.port, reply, &self.route);
+        }
     }
 }
 

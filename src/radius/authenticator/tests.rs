@@ -71,11 +71,7 @@ fn every_bit_of_a_signed_request_is_covered() {
             let mut spoiled = bytes.clone();
             spoiled[bit / 8] ^= 1 << (bit % 8);
             if let Ok(packet) = Packet::decode(&spoiled) {
-                assert!(
-                    Verified::request(packet, &key).is_ok_and(|request| !request.signed()) == (spoiled[20] != 80)
-                        || Verified::request(packet, &key).is_err(),
-                    "bit {bit}"
-                );
+                assert!(!Verified::request(packet, &key).is_ok_and(|request| request.signed()), "bit {bit}");
             }
         }
     }

@@ -1,1 +1,138 @@
 use super::*;
+use crate::config::RadiusClient;
+use crate::radius::attribute::{ACCT_SESSION_ID, ACCT_STATUS_TYPE};
+use crate::radius::client::{Patience, Request, exchange};
+use crate::radius::packet::Code;
+use crate::radius::testing::{client, key, range, shared};
+use crate::secret::Secret;
+
+const PATIENCE: Patience = Patience { timeout: Duration::from_millis(500), sends: 4, require_signature: true };
+
+fn loopback_only() -> RadiusClient {
+    let addresses = vec![range("127.0.0.0", "127.255.255.255"), range("::1", "::1")];
+    RadiusClient { addresses, ..client("vpn") }
+}
+
+fn settings() -> Settings {
+    Settings { sockets: 2, remembered: 1000 }
+}
+
+fn station() -> Arc<Station> {
+    let shared = shared(vec![loopback_only()], Instant::now());
+    let port = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Arc::new(Station { port, door: Door::new(shared, 10) })
+}
+
+/// A request that has arrived at a station from a socket that waits for its answer.
+async fn arrived(station: &Arc<Station>) -> (tokio::net::UdpSocket, Begin<AbortHandle>, Route, Vec<u8>) {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(station.port.address().unwrap()).await.unwrap();
+    let password = Secret::new(b"x".to_vec());
+    let bytes = Request::access("nemo", &password).encode(1, &[1; 16], &key()).unwrap();
+    socket.send(&bytes).await.unwrap();
+    let mut buffer = Buffer::new();
+    let (length, route) = loop {
+        station.port.readable().await.unwrap();
+        if let Ok(received) = station.port.try_receive(&mut buffer) {
+            break received;
+        }
+    };
+    let Step::Begin(begin) = station.door.receive(route.peer, buffer.get(length), Instant::now(), || [0; 12]) else {
+        panic!("not begun")
+    };
+    (socket, begin, route, bytes)
+}
+
+#[tokio::test]
+async fn a_held_request_is_small() {
+    let station = station();
+    let (_socket, begin, route, _) = arrived(&station).await;
+    let entering = Box::pin(std::future::pending::<Waiting>());
+    let answer = Answer { station, ticket: begin.ticket, route, given: false };
+    let task = hold(entering, None, answer);
+    // Of which what waits for the outcome belongs to signin::pending.
+    let octets = size_of_val(&task);
+    assert!(octets < 600, "{octets}");
+}
+
+#[tokio::test]
+async fn a_panic_ends_in_a_reject() {
+    let station = station();
+    let (socket, begin, route, bytes) = arrived(&station).await;
+    let entering = Box::pin(async { panic!("a mistake, on purpose") });
+    let answer = Answer { station: Arc::clone(&station), ticket: begin.ticket, route, given: false };
+    assert!(tokio::spawn(hold(entering, None, answer)).await.unwrap_err().is_panic());
+    let mut reply = [0; 100];
+    let length = socket.recv(&mut reply).await.unwrap();
+    assert_eq!(reply[0], Code::ACCESS_REJECT.0);
+    let again = station.door.receive(route.peer, &bytes, Instant::now(), || [0; 12]);
+    assert!(matches!(again, Step::Resend(kept) if *kept == reply[..length]));
+}
+
+#[tokio::test]
+async fn the_superseded_task_ends_only_when_the_newer_one_is_registered() {
+    let station = station();
+    let (_socket, begin, route, _) = arrived(&station).await;
+    let older = tokio::spawn(std::future::pending::<()>());
+    let (register, registered) = tokio::sync::oneshot::channel::<()>();
+    let entering = Box::pin(async move {
+        registered.await.unwrap();
+        std::future::pending::<Waiting>().await
+    });
+    let gate = Some(AbortOnDrop(older.abort_handle()));
+    let answer = Answer { station, ticket: begin.ticket, route, given: false };
+    let newer = tokio::spawn(hold(entering, gate, answer));
+    tokio::task::yield_now().await;
+    assert!(!older.is_finished());
+    register.send(()).unwrap();
+    tokio::task::yield_now().await;
+    assert!(!older.is_finished(), "not registered yet");
+    newer.abort();
+    assert!(older.await.unwrap_err().is_cancelled(), "the newer one is gone: so is the older");
+}
+
+async fn sign_in(server: SocketAddr) -> Code {
+    let password = Secret::new(b"x".to_vec());
+    exchange(server, &key(), &Request::access("nemo", &password), PATIENCE).await.unwrap().code
+}
+
+#[tokio::test]
+async fn it_answers_over_both_families_and_on_wildcard_addresses() {
+    let addresses: Vec<SocketAddr> =
+        ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"].iter().map(|address| address.parse().unwrap()).collect();
+    let shared = shared(vec![loopback_only()], Instant::now());
+    let sign_ins = Arc::new(SignIns {});
+    let listener = Listener::start(&addresses, &[], settings(), &shared, &sign_ins, None).unwrap();
+    let bound: Vec<SocketAddr> = listener.access().to_vec();
+    assert_eq!(bound.len(), 4);
+    let at = |address: &str, n: usize| SocketAddr::new(address.parse().unwrap(), bound[n].port());
+    // The client's socket is connected: it only hears an answer from the very address that it asked.
+    for server in [bound[0], bound[1], at("127.0.0.1", 2), at("127.0.0.77", 2), at("::1", 3)] {
+        assert_eq!(sign_in(server).await, Code::ACCESS_REJECT, "{server}");
+        assert_eq!(exchange(server, &key(), &Request::status(), PATIENCE).await.unwrap().code, Code::ACCESS_ACCEPT);
+    }
+    assert_eq!(listener.running(), 0);
+    listener.drain();
+    let patience = Patience { timeout: Duration::from_millis(50), sends: 2, ..PATIENCE };
+    assert!(exchange(bound[0], &key(), &Request::status(), patience).await.is_err());
+}
+
+#[tokio::test]
+async fn records_reach_the_sink_and_are_acknowledged_only_then() {
+    let shared = shared(vec![loopback_only()], Instant::now());
+    let (sink, mut records) = mpsc::channel(1);
+    let sign_ins = Arc::new(SignIns {});
+    let address = ["127.0.0.1:0".parse().unwrap()];
+    let listener = Listener::start(&[], &address, settings(), &shared, &sign_ins, Some(&sink)).unwrap();
+    let server = listener.accounting()[0];
+    let attributes = [(ACCT_STATUS_TYPE, vec![0, 0, 0, 1]), (ACCT_SESSION_ID, b"s".to_vec())];
+    let start =
+        Request { code: Code::ACCOUNTING_REQUEST, name: Some("nemo"), attributes: &attributes, ..Request::status() };
+    let patience = Patience { require_signature: false, ..PATIENCE };
+    assert_eq!(exchange(server, &key(), &start, patience).await.unwrap().code, Code::ACCOUNTING_RESPONSE);
+    // The channel is full: no acknowledgement until there is room.
+    let brief = Patience { timeout: Duration::from_millis(50), sends: 2, ..patience };
+    assert!(exchange(server, &key(), &start, brief).await.is_err());
+    assert_eq!(records.recv().await.unwrap().status_word(), "start");
+    assert_eq!(exchange(server, &key(), &start, patience).await.unwrap().code, Code::ACCOUNTING_RESPONSE);
+}
