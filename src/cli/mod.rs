@@ -22,9 +22,8 @@ pub const CONFIG: &str = "/etc/anteroom/anteroom.toml";
 
 const EXAMPLES: &str = "\
 Examples:
-  anteroom demo                                  try everything on this machine, nothing to install
-  anteroom check --config /etc/anteroom/anteroom.toml
-                                                 what is wrong with the configuration, and does it connect
+  anteroom demo                                  try everything on this machine
+  anteroom check                                 what is wrong with the configuration?
   anteroom serve                                 run the service
   anteroom user list                             who is enrolled
   anteroom test radius --user alice              sign in once, as an appliance would

@@ -81,8 +81,9 @@ pub fn read(
     environment: &Environment,
     now: SystemTime,
 ) -> Result<Checked, Mistakes> {
-    let (file, mistakes, spoiled, places) = Reading::new(path, text, overrides).into_parts();
-    let syntax = !mistakes.is_empty() && mistakes.iter().all(|mistake| mistake.found.starts_with("not TOML"));
+    let reading = Reading::new(path, text, overrides);
+    let is_toml = reading.is_toml;
+    let (file, mistakes, spoiled, places) = reading.into_parts();
     let folder = path.parent().unwrap_or(FilePath::new("")).to_owned();
     let checker = Checker {
         places,
@@ -95,7 +96,7 @@ pub fn read(
         warnings: RefCell::default(),
     };
     // A file that is not TOML says nothing about its keys.
-    let config = if syntax { None } else { Some(checker.config(file)) };
+    let config = is_toml.then(|| checker.config(file));
     let by_line = |mistake: &Mistake| mistake.line().unwrap_or_default();
     let mut warnings = checker.warnings.into_inner();
     warnings.sort_by_key(by_line);
@@ -301,7 +302,7 @@ impl Checker<'_> {
     fn readable(&self, at: &Path, written: Option<String>) -> Option<PathBuf> {
         let path = self.path(&self.required(at, written, "the path of a file")?);
         if let Err(error) = std::fs::File::open(&path) {
-            self.wrong(at, format!("cannot be read: {}", error.kind()), relative_note(&self.folder));
+            self.wrong(at, format!("cannot be read: {}", sources::why(&error)), relative_note(&self.folder));
         }
         Some(path)
     }

@@ -29,6 +29,8 @@ pub struct Reading<'a> {
     pub mistakes: Vec<Mistake>,
     /// Keys whose value was of the wrong kind: nothing more needs to be said about them.
     pub spoiled: Vec<Path>,
+    /// Whether the text is TOML at all. If not, nothing can be said about its keys.
+    pub is_toml: bool,
     places: Places<'a>,
 }
 
@@ -55,8 +57,15 @@ impl<'a> Reading<'a> {
     pub fn new(name: &'a FilePath, text: &'a str, environment: &Environment) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         let places = Places { name, text, table: table.into_inner(), variables: BTreeMap::new() };
-        let mut reading = Reading { file: written::File::default(), mistakes: Vec::new(), spoiled: Vec::new(), places };
-        if !errors.is_empty() {
+        let mut reading = Reading {
+            file: written::File::default(),
+            mistakes: Vec::new(),
+            spoiled: Vec::new(),
+            is_toml: true,
+            places,
+        };
+        reading.is_toml = errors.is_empty();
+        if !reading.is_toml {
             // The parser's own rendering would print the line, and with it perhaps a secret.
             reading.mistakes = errors.iter().map(|error| syntax_mistake(name, text, error)).collect();
             return reading;

@@ -118,7 +118,7 @@ pub fn credential_path(environment: &Environment, name: &str) -> Result<PathBuf,
 /// # Errors
 /// [`SourceError::Unreadable`], [`SourceError::TooLong`], [`SourceError::Empty`].
 pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
-    let unreadable = |error: std::io::Error| SourceError::Unreadable(error.kind().to_string());
+    let unreadable = |error: std::io::Error| SourceError::Unreadable(why(&error));
     let file = std::fs::File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(SourceError::Unreadable("it is a directory".to_owned()));
@@ -131,6 +131,15 @@ pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
     let bytes = content.strip_suffix(b"\n").unwrap_or(&content);
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     if bytes.is_empty() { Err(SourceError::Empty) } else { Ok(Secret::new(bytes.to_vec())) }
+}
+
+/// Why a file could not be used, in plain words.
+pub fn why(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Whether people other than the owner may read the file: its group, or everybody. `None` if it is no file.

@@ -83,7 +83,7 @@ fn store(file: &Path) -> Finding {
         Ok(()) => Finding::ok(what, "will be created"),
         Err(error) => {
             let advice = "create the folder and give it to the user that Anteroom runs as";
-            Finding::fail(what, format!("its folder: {}", error.kind()), advice)
+            Finding::fail(what, format!("its folder cannot be written to: {}", error.kind()), advice)
         }
     }
 }

@@ -12,9 +12,9 @@ const EXAMPLES: &str = "\
 Examples:
   anteroom test radius --user alice --secret-file /etc/anteroom/vpn.secret
                                                  asks for the password, then waits for the phone
-  anteroom test radius --server vpn-auth.example.com:1812 --user alice --secret-env SECRET --password-env PASSWORD
+  anteroom test radius --server 192.0.2.5:1812 --user alice --secret-env SECRET --password-env PASSWORD
   anteroom test radius --user alice --no-message-authenticator
-                                                 as an old appliance: does this client's setting let it in?
+                                                 as an old appliance would
 
 Exit codes: 0 Access-Accept; 1 Access-Reject or Access-Challenge; 3 no answer.";
 

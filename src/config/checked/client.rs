@@ -30,6 +30,7 @@ impl Checker<'_> {
         if written.is_empty() {
             self.wrong(&at, "missing", "at least one [[radius.client]], or nobody can ask anything");
         }
+        let total = written.len();
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         let mut ranges: Vec<(AddressRange, String)> = Vec::new();
         let mut clients = Vec::new();
@@ -51,6 +52,9 @@ impl Checker<'_> {
             }
             ranges.extend(client.addresses.iter().map(|range| (*range, client.client.name.clone())));
             clients.push(Arc::new(client));
+        }
+        if clients.len() < total {
+            return clients;
         }
         self.unused("target", &targets.written, clients.iter().map(|client| client.client.target.as_str()));
         self.unused("provider", &providers.written, clients.iter().map(|client| client.client.provider.as_str()));
