@@ -3,4 +3,5 @@
 #[cfg(test)]
 mod ldap_client;
 #[cfg(test)]
+#[cfg(test)]
 mod support;
