@@ -364,6 +364,7 @@ fn no_secret_is_shown_by_debug() {
 /// What one request costs: run by hand with `--release --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "the measurement's result")]
 fn cost_of_a_request() {
     let lab = Lab::new(client("vpn"));
     let rounds = 400_000u32;
