@@ -8,6 +8,8 @@ use crate::radius::client::Request;
 use crate::radius::packet::Builder;
 use crate::radius::testing::{accept, bad_packets, client, key, shared, vector};
 
+mod any_datagrams;
+
 const PEER: &str = "192.0.2.1:40000";
 
 struct Lab {
