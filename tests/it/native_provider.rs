@@ -1,6 +1,8 @@
 //! The native client against the phone simulator: every state, every kind of nonsense, lost streams,
 //! broken connections, cancellation, signatures, TLS.
 
+#![cfg(test)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
