@@ -12,6 +12,9 @@ use crate::radius::client::{self, ExchangeError, Patience, Request};
 use crate::radius::packet::Code;
 use crate::secret::Secret;
 
+/// The client's own end comes first, as it knows what was ignored.
+const MARGIN: Duration = Duration::from_millis(100);
+
 /// Time between two sendings of one packet.
 const RESEND: Duration = Duration::from_secs(5);
 
@@ -97,8 +100,8 @@ pub struct Reply {
 /// Why nothing came back.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The time was over.
-    NoAnswer,
+    /// The time was over. Says what came instead of an authentic answer, if anything did.
+    NoAnswer(Option<String>),
     /// It could not even be asked.
     Failed(String),
 }
@@ -129,10 +132,13 @@ pub fn run(args: &Args) -> Ended {
                 refused |= reply.verdict != Verdict::Accept;
                 show(&reply, took);
             }
-            Err(Trouble::NoAnswer) => {
+            Err(Trouble::NoAnswer(instead)) => {
                 silent = true;
                 output::line(format_args!("no answer  after {took:.3} s"));
-                output::error(silence_advice(question.signed));
+                match instead {
+                    Some(instead) => output::error(format_args!("anteroom: {instead}")),
+                    None => output::error(silence_advice(question.signed)),
+                }
             }
             Err(Trouble::Failed(why)) => return Err(Failure::refused(format!("{server}: {why}"))),
         }
@@ -145,17 +151,14 @@ pub fn run(args: &Args) -> Ended {
 }
 
 /// One question, one reply: the only place that knows the wire. The same packet is sent again every
-/// [`RESEND`], as appliances do it.
+/// [`RESEND`] or a little sooner, as appliances do it.
 async fn exchange(question: &Question) -> Result<Reply, Trouble> {
     let key = ClientKey::new(question.secret.duplicate());
     let request = Request { sign: question.signed, ..Request::access(&question.user, &question.password) };
-    let seconds = question.timeout.as_secs().max(1);
-    let patience = Patience {
-        timeout: RESEND.min(question.timeout),
-        sends: u32::try_from(seconds.div_ceil(RESEND.as_secs())).unwrap_or(u32::MAX),
-        require_signature: false,
-    };
-    match tokio::time::timeout(question.timeout, client::exchange(question.server, &key, &request, patience)).await {
+    let sends = u32::try_from(question.timeout.as_secs().div_ceil(RESEND.as_secs())).unwrap_or(u32::MAX).max(1);
+    let patience = Patience { timeout: question.timeout / sends, sends, require_signature: false };
+    let end = question.timeout + MARGIN;
+    match tokio::time::timeout(end, client::exchange(question.server, &key, &request, patience)).await {
         Ok(Ok(answer)) => {
             let verdict = match answer.code {
                 Code::ACCESS_ACCEPT => Verdict::Accept,
@@ -165,7 +168,8 @@ async fn exchange(question: &Question) -> Result<Reply, Trouble> {
             };
             Ok(Reply { verdict, signed: answer.signed, attributes: answer.attributes })
         }
-        Ok(Err(ExchangeError::NoAnswer { ignored: None, .. })) | Err(_) => Err(Trouble::NoAnswer),
+        Ok(Err(ExchangeError::NoAnswer { ignored: None, .. })) | Err(_) => Err(Trouble::NoAnswer(None)),
+        Ok(Err(error @ ExchangeError::NoAnswer { .. })) => Err(Trouble::NoAnswer(Some(error.to_string()))),
         Ok(Err(error)) => Err(Trouble::Failed(error.to_string())),
     }
 }
