@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::peers::samba::{Directory, PASSWORD};
+use crate::peers::samba::{Directory, PASSWORD, SERVICE_PASSWORD};
 use crate::peers::server::SHARED_SECRET;
 use crate::peers::world::World;
 
@@ -68,15 +69,28 @@ fn check_reports_every_mistake_at_once() {
 fn check_tries_the_connections_that_a_configuration_names() {
     let Some(directory) = Directory::get() else { return };
     let world = World::new(&directory, "", "");
-    // the ports are taken by the server itself, so this cannot end well; the directory and the provider are fine
-    let output = world.server.command(&["check"]).output().unwrap();
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let check = |file: &Path| {
+        let output = anteroom().args(["check", "--config"]).arg(file).output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let failed: Vec<String> = said.lines().filter(|line| line.starts_with("FAIL")).map(str::to_owned).collect();
+        assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{said}");
+        (said, failed)
+    };
+    let good = world.server.configuration();
+    let (said, failed) = check(&good);
+    assert!(failed.is_empty(), "{said}");
     for what in [directory.address(), "cloud", "1812"] {
         assert!(said.contains(what), "nothing about {what}:\n{said}");
     }
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("FAIL")).collect();
-    assert!(!failed.is_empty() && failed.iter().all(|line| line.contains("port")), "{said}");
+    // the service account's password is wrong
+    let bad = good.with_file_name("bad.toml");
+    fs::write(&bad, fs::read_to_string(&good).unwrap().replace(SERVICE_PASSWORD, "not the password of it")).unwrap();
+    let (said, failed) = check(&bad);
+    assert!(failed.iter().any(|line| line.contains("corp")), "{said}");
+    assert!(failed.iter().all(|line| !line.contains("cloud")), "{said}");
+    world.relay.cut();
+    let (said, failed) = check(&good);
+    assert!(failed.iter().any(|line| line.contains("cloud")), "{said}");
 }
 
 #[test]

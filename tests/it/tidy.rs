@@ -197,11 +197,13 @@ fn every_module_is_on_the_map() {
         let (file, folder) = (format!("`src/{module}.rs`"), format!("`src/{module}/`"));
         assert!(map.contains(&file) || map.contains(&folder), "ARCHITECTURE.md names neither {file} nor {folder}");
     }
+    let quotes = quoted(&map);
+    let named: BTreeSet<&str> = quotes.iter().flat_map(|quote| quote.split(['/', '.'])).collect();
     for path in production_files() {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         let folder = path.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
         let name = if stem == "mod" { folder } else { stem };
-        assert!(map.contains(&name), "ARCHITECTURE.md does not name {}", path.display());
+        assert!(named.contains(&*name), "ARCHITECTURE.md does not name {}", path.display());
     }
 }
 

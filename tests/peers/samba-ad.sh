@@ -25,12 +25,12 @@ done
 
 certificates() { # an authority and a certificate for this controller: DIR/tls/{ca,cert,key}.pem
   local t=$D/tls
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=Test Root CA" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -subj "/CN=Test Root CA" \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" \
     -keyout "$t/ca.key" -out "$t/ca.pem" 2>/dev/null
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$FQDN" \
     -keyout "$t/key.pem" -out "$t/req.pem" 2>/dev/null
-  openssl x509 -req -in "$t/req.pem" -CA "$t/ca.pem" -CAkey "$t/ca.key" -CAcreateserial -days 30 -out "$t/cert.pem" \
+  openssl x509 -req -in "$t/req.pem" -CA "$t/ca.pem" -CAkey "$t/ca.key" -CAcreateserial -days 365 -out "$t/cert.pem" \
     -extfile <(printf '%s\n' "subjectAltName=DNS:$FQDN,IP:$IP" "extendedKeyUsage=serverAuth" "basicConstraints=CA:FALSE") 2>/dev/null
   chmod 600 "$t/key.pem"
 }

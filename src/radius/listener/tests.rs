@@ -136,3 +136,13 @@ async fn records_reach_the_sink_and_are_acknowledged_only_then() {
     assert_eq!(records.recv().await.unwrap().status_word(), "start");
     assert_eq!(exchange(server, &key(), &start, patience).await.unwrap().code, Code::ACCOUNTING_RESPONSE);
 }
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_although_ports_are_reused() {
+    let shared = shared(vec![loopback_only()], Instant::now());
+    let sign_ins = Arc::new(SignIns {});
+    let start = |addresses: &[SocketAddr]| Listener::start(addresses, &[], settings(), &shared, &sign_ins, None);
+    let first = start(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let error = start(first.access()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -123,7 +124,9 @@ file = "{folder}/audit.jsonl"
 listen = "{address}:9464"
 "#
         );
-        fs::write(self.configuration(), written).unwrap();
+        let mut file =
+            fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.configuration()).unwrap();
+        file.write_all(written.as_bytes()).unwrap();
     }
 
     /// Starts the process (again, after [`Server::kill`]) on the same configuration and store.
