@@ -61,7 +61,7 @@ pub struct Server {
     listener: Listener,
     audit: Arc<Audit>,
     store: Arc<SqliteStore>,
-    providers: Vec<(String, Arc<Native>, Arc<Guarded>)>,
+    providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -75,8 +75,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let store = SqliteStore::open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
-        let metrics =
-            Arc::new(Metrics::new(config.radius.clients.iter().map(|client| client.client.name.as_str())));
+        let metrics = Arc::new(Metrics::new(config.radius.clients.iter().map(|client| client.client.name.as_str())));
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = Audit::new(Arc::clone(&metrics), shared_store.clone(), config.audit.file.clone());
         let audit = Arc::new(audit.map_err(|error| {
@@ -107,8 +106,7 @@ impl Server {
             random,
         });
         let start = Instant::now();
-        let clients =
-            Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
+        let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let shared = Arc::new(Shared::new(clients, start));
         let listener = listen(&config, &shared, &sign_ins)?;
         let health = Arc::new(Health::default());
@@ -175,6 +173,10 @@ impl Server {
     }
 }
 
+/// Each provider by name, and the breaker before it.
+type Providers = Vec<(String, Arc<Native>, Arc<Guarded>)>;
+
+/// Each directory by name, and whether it takes DNs from the store.
 type Directories = Vec<(String, Arc<Directory>, bool)>;
 
 fn directories(config: &Config) -> Result<Directories, AppError> {
@@ -185,7 +187,7 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
-fn providers(config: &Config) -> Result<Vec<(String, Arc<Native>, Arc<Guarded>)>, AppError> {
+fn providers(config: &Config) -> Result<Providers, AppError> {
     let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let made = config.providers.iter().map(|(name, provider)| {
         let server = ServerIdentity { name: config.server.name.clone(), address };
@@ -215,7 +217,8 @@ async fn pages(
     health: &Arc<Health>,
 ) -> Result<(oneshot::Sender<()>, JoinHandle<()>), AppError> {
     let listener = tokio::net::TcpListener::bind(address).await;
-    let listener = listener.map_err(|error| AppError(format!("metrics.listen: cannot listen on {address}: {error}")))?;
+    let listener =
+        listener.map_err(|error| AppError(format!("metrics.listen: cannot listen on {address}: {error}")))?;
     let (stop, stopped) = oneshot::channel();
     let (metrics, health) = (Arc::clone(metrics), Arc::clone(health));
     let served = tokio::spawn(async move {

@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+use super::{Ended, Failure, output};
+use crate::config::{Log, LogFormat};
+use crate::demo::directory::{DEMO_DOMAIN, DEMO_PASSWORD};
+use crate::demo::trials::{self, Row};
+use crate::demo::{DEMO_SECRET, Demo, DemoError, Ports};
+use crate::telemetry::logs;
+
 const EXAMPLES: &str = "\
 Examples:
   anteroom demo                                  start it, and read what it prints
@@ -26,10 +33,72 @@ pub struct Args {
     pub ldap_port: u16,
 }
 
-/// Runs the demo.
+/// Runs the demo until it is interrupted, or its check.
 ///
 /// # Errors
-/// Always: it is not part of this build.
-pub fn run(_args: Args) -> Result<ExitCode, std::io::Error> {
-    Err(std::io::Error::other("the demo is not part of this build"))
+/// The demo could not start.
+pub fn run(args: Args) -> Ended {
+    let level = if args.check { "off" } else { "info" };
+    logs::start(&Log { format: LogFormat::Text, level: level.into() });
+    let runtime = super::runtime()?;
+    if args.check { runtime.block_on(check()) } else { runtime.block_on(play(args)) }
+}
+
+async fn check() -> Ended {
+    output::line(format_args!("{:<40} {:<9} {:<9} {:<28}", "sign-in", "expected", "heard", "reason in the audit"));
+    let rows = trials::run(print_row).await.map_err(refused)?;
+    let wrong = rows.iter().filter(|row| !row.is_right()).count();
+    output::line(format_args!("{} sign-ins, {wrong} wrong", rows.len()));
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print_row(row: &Row) {
+    let reason = row.reason.as_deref().unwrap_or("-");
+    let note = if row.is_right() {
+        String::new()
+    } else {
+        format!("  WRONG, expected reason: {}", row.expected_reason.unwrap_or("-"))
+    };
+    output::line(format_args!("{:<40} {:<9} {:<9} {:<28}{note}", row.what, row.expected, row.heard, reason));
+}
+
+async fn play(args: Args) -> Ended {
+    let ports = Ports { radius: args.radius_port, web: args.web_port, ldap: args.ldap_port };
+    let demo = Demo::start(ports).await.map_err(refused)?;
+    let radius = demo.server.radius().first().copied().ok_or_else(|| Failure::refused("no RADIUS listener"))?;
+    let ldap = demo.directory.local_addr();
+    output::line(format_args!(
+        "\
+Anteroom is running on this machine, with everything it needs.
+
+  phones      {url}      open this page: prompts appear there
+  RADIUS      {radius}       secret {DEMO_SECRET}
+  directory   ldap://{ldap}  people: alice bob carol erin ada, dave is not enrolled;
+                                     locked disabled mustchange expired ... are what they say
+  password    {DEMO_PASSWORD}           the same for everybody
+
+Sign in as an appliance would, then approve on the page:
+  anteroom test radius --server {radius} --secret {DEMO_SECRET} --user alice --password '{DEMO_PASSWORD}'
+
+The same with FreeRADIUS's client:
+  echo \"User-Name=alice,User-Password='{DEMO_PASSWORD}',Message-Authenticator=0x00\" | radclient -t 60 -r 1 {radius} auth {DEMO_SECRET}
+
+What the directory itself says of a password:
+  ldapwhoami -x -H ldap://{ldap} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD}'
+
+`anteroom demo --check` runs one sign-in of every outcome. Ctrl-C ends this.
+",
+        url = demo.phone.url(),
+    ));
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    demo.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(error: DemoError) -> Failure {
+    Failure::refused(error.to_string())
 }

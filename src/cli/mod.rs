@@ -121,7 +121,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         Command::Serve(args) => serve::run(&args),
-        Command::Demo(args) => demo::run(args).map_err(Failure::from),
+        Command::Demo(args) => demo::run(args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),

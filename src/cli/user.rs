@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::config::{Config, DirectoryTarget};
-use crate::primary::Identity;
+use crate::primary::directory::Directory;
+use crate::primary::{IdentifyError, Identity, Primary};
 use crate::users::model::{Method, Person};
 use crate::users::sqlite::SqliteStore;
 use crate::users::store::{Store, StoreError};
@@ -344,15 +345,22 @@ fn choose_target<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Direc
     }
 }
 
-/// Reads the configuration. The loader comes with another branch: until it is wired here, `--store` works.
+/// Reads the configuration. Its mistakes come as the text that `anteroom check` prints.
 fn load_config(path: &std::path::Path) -> Result<Config, String> {
-    Err(format!("{}: this build cannot read a configuration yet; give --store FILE", path.display()))
+    crate::config::checked::load(path).map_err(|mistakes| mistakes.to_string())
 }
 
-/// Asks the directory who `name` is. The search comes with another branch: until it is wired here,
-/// `--unique-id` works.
+/// Asks the directory who `name` is.
 async fn resolve_in_directory(target: &DirectoryTarget, name: &str) -> Result<Identity, String> {
-    Err(format!("target {:?} cannot be asked about {name:?} by this build yet; give --unique-id", target.name))
+    let directory = Directory::new(target).map_err(|error| format!("target {:?}: {error}", target.name))?;
+    let deadline = std::time::Instant::now() + target.connect_timeout + target.timeout;
+    let advice = match directory.identify(name, deadline).await {
+        Ok(identity) => return Ok(identity),
+        Err(IdentifyError::Unknown) => "knows nobody of that name; see its base, filter and name_attributes",
+        Err(IdentifyError::Ambiguous) => "knows several of that name; give the UPN or DOMAIN\\name",
+        Err(IdentifyError::Fault(_)) => "cannot be asked now; run `anteroom check`, or give --unique-id",
+    };
+    Err(format!("the directory of target {:?} {advice} ({:?})", target.name, name))
 }
 
 /// A store's error with what to do next.

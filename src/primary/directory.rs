@@ -24,6 +24,10 @@ use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
 
+mod probe;
+
+pub use probe::{ClockSkew, Lockout, ProbeReport};
+
 /// What every person of an Active Directory has, and no computer, contact or group: SAM_NORMAL_USER_ACCOUNT.
 const AD_PEOPLE: &str = "(sAMAccountType=805306368)";
 /// After a failed look into the DNS the next one waits this long.
@@ -271,7 +275,7 @@ impl Directory {
         // The DN may be one of the past. Only a DN that really changed is worth another try: the same one
         // again would count the same mistake twice.
         match self.refresh(who, deadline).await {
-            Ok(Some(now)) if now.dn != who.dn => {
+            Ok(Some(now)) if !names::same(&now.dn, &who.dn) => {
                 debug!(unique_id = %who.unique_id, "the person's DN has changed");
                 self.bind_as(&now.dn, password, deadline).await
             }

@@ -48,7 +48,9 @@ pub(super) async fn member_of_any(
     }
     // The entry has moved since its DN was learned.
     match directory.refresh(who, deadline).await? {
-        Some(now) if now.dn != who.dn => Ok(member_at(directory, &now.dn, groups, deadline).await?.unwrap_or(false)),
+        Some(now) if !names::same(&now.dn, &who.dn) => {
+            Ok(member_at(directory, &now.dn, groups, deadline).await?.unwrap_or(false))
+        }
         _ => Ok(false),
     }
 }

@@ -61,6 +61,10 @@ impl Listener {
         sign_ins: &Arc<SignIns>,
         sink: Option<&mpsc::Sender<AccountingRecord>>,
     ) -> io::Result<Listener> {
+        // SO_REUSEPORT lets a second process share our addresses, and take half of the packets, without an
+        // error. So each address is bound alone first.
+        let alone = access.iter().chain(accounting).map(|address| Port::bind_alone(*address));
+        drop(alone.collect::<io::Result<Vec<_>>>()?);
         let access_ports = bind_all(access, settings.sockets)?;
         let accounting_ports = bind_all(accounting, settings.sockets)?;
         let mut listener = Listener {

@@ -36,6 +36,7 @@ pub(super) fn client(name: &str) -> RadiusClient {
         answer_within: Duration::from_secs(55),
         on_deadline: OnDeadline::Reject,
         carry_over: Duration::from_secs(30),
+        gives_up_after: Duration::from_secs(2),
         held: 1000,
         policy: ClientPolicy::default(),
     };

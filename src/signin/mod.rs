@@ -18,3 +18,6 @@ pub mod policy;
 pub mod proof;
 pub mod reception;
 pub mod throttle;
+
+#[cfg(test)]
+pub(crate) mod testing;

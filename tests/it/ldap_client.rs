@@ -12,6 +12,7 @@ use anteroom::demo::directory::{
     DemoTls, demo_people, group_dn,
 };
 use anteroom::primary::directory::Directory;
+use anteroom::primary::locate::Locator;
 use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use anteroom::secret::Secret;
 
@@ -713,4 +714,101 @@ async fn a_state_that_changes_is_seen_at_once() {
     server.set_people(people);
     let finding = directory.try_password(&who, &secret(DEMO_PASSWORD), soon()).await;
     assert_eq!(finding, Finding::Wrong(Refusal::Disabled));
+}
+
+#[tokio::test]
+async fn a_probe_tells_what_a_server_told() {
+    let server = DemoDirectory::start("127.0.0.1:0".parse().unwrap(), demo_people()).await.unwrap();
+    let directory = Directory::new(&demo(&server)).unwrap();
+    let reports = directory.probe().await;
+    assert_eq!(reports[0].0, format!("ldap://{}", server.local_addr()));
+    let report = reports[0].1.as_ref().unwrap();
+    assert!(report.clock.is_some_and(|clock| clock.apart < Duration::from_secs(5)));
+    assert_eq!(report.lockout.map(|lockout| (lockout.threshold, lockout.window.as_secs())), Some((10, 1800)));
+    assert_eq!(report.certificate_expires, None);
+}
+
+#[tokio::test]
+async fn a_probe_says_what_to_do_about_each_mistake() {
+    let demo_server = DemoDirectory::start("127.0.0.1:0".parse().unwrap(), demo_people()).await.unwrap();
+    let probe = async |target: &DirectoryTarget| {
+        let reports = Directory::new(target).unwrap().probe().await;
+        reports.into_iter().map(|(_, report)| report.unwrap_err()).collect::<Vec<_>>()
+    };
+    let wrong = DirectoryTarget { bind_password: secret("planted-wrong"), ..demo(&demo_server) };
+    let url = server(demo_server.local_addr(), Security::Plaintext);
+    let twice = Servers::Listed(vec![url.clone(), url]);
+    let said = probe(&DirectoryTarget { servers: twice, ..wrong }).await;
+    assert!(said[0].contains("bind_name or bind_password is wrong"), "{said:?}");
+    assert!(said[1].contains("was not tried here"), "{said:?}");
+    assert!(!format!("{said:?}").contains("planted"));
+    assert_eq!(demo_server.binds(), 1);
+    let said = probe(&DirectoryTarget { base: "DC=nowhere".into(), ..demo(&demo_server) }).await;
+    assert!(said[0].contains("check base"), "{said:?}");
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said = probe(&target(vec![server(unused, Security::Ldaps)])).await;
+    assert!(said[0].contains("check address, port and firewall"), "{said:?}");
+    let plain = server(demo_server.local_addr(), Security::Ldaps);
+    let said = probe(&DirectoryTarget { servers: Servers::Listed(vec![plain]), ..demo(&demo_server) }).await;
+    assert!(said[0].contains("TLS failed"), "{said:?}");
+}
+
+/// A name server that answers every question with these SRV records.
+async fn name_server(records: Vec<(u16, u16, &'static str)>) -> SocketAddr {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut packet = [0; 1500];
+        while let Ok((length, peer)) = socket.recv_from(&mut packet).await {
+            // The question: a name of labels, then type and class.
+            let name: usize = packet[12..length].iter().position(|&octet| octet == 0).unwrap() + 1;
+            let question = &packet[12..12 + name + 4];
+            let mut answer = packet[..2].to_vec();
+            answer.extend([0x85, 0x80, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
+            answer.extend(question);
+            for (priority, port, host) in &records {
+                let mut target = Vec::new();
+                for label in host.split('.') {
+                    target.push(u8::try_from(label.len()).unwrap());
+                    target.extend(label.as_bytes());
+                }
+                target.push(0);
+                answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60]);
+                answer.extend(u16::try_from(6 + target.len()).unwrap().to_be_bytes());
+                answer.extend([priority.to_be_bytes(), [0, 0], port.to_be_bytes()].concat());
+                answer.extend(target);
+            }
+            socket.send_to(&answer, peer).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn controllers_are_found_by_srv_records() {
+    let demo_server = DemoDirectory::start("127.0.0.1:0".parse().unwrap(), demo_people()).await.unwrap();
+    let port = demo_server.local_addr().port();
+    let dns = name_server(vec![(10, port, "localhost"), (0, 1, "localhost")]).await;
+    let domain = "demo.anteroom.test".to_owned();
+    let locator = Locator::with_name_server(dns, &domain, Security::Plaintext).unwrap();
+    let (found, until) = locator.find(Instant::now()).await.unwrap();
+    assert_eq!(found.iter().map(|url| url.port).collect::<Vec<_>>(), [1, port]);
+    let believed = until.saturating_duration_since(Instant::now());
+    assert!((Duration::from_secs(29)..=Duration::from_secs(60)).contains(&believed), "{believed:?}");
+    let servers = Servers::Dns { domain, security: Security::Plaintext };
+    let directory = Directory::with_locator(&DirectoryTarget { servers, ..demo(&demo_server) }, locator).unwrap();
+    // The first of them does not answer; the second does.
+    let who = directory.identify("alice", soon()).await.unwrap();
+    assert_eq!(directory.try_password(&who, &secret(DEMO_PASSWORD), soon()).await, Finding::Right);
+}
+
+#[tokio::test]
+async fn without_an_answer_from_the_dns_the_directory_is_unreachable() {
+    let demo_server = DemoDirectory::start("127.0.0.1:0".parse().unwrap(), demo_people()).await.unwrap();
+    let dns = name_server(Vec::new()).await;
+    let locator = Locator::with_name_server(dns, "demo.anteroom.test", Security::Plaintext).unwrap();
+    let servers = Servers::Dns { domain: "demo.anteroom.test".into(), security: Security::Plaintext };
+    let directory = Directory::with_locator(&DirectoryTarget { servers, ..demo(&demo_server) }, locator).unwrap();
+    assert_eq!(directory.identify("alice", soon()).await, Err(fault(Fault::Unreachable)));
+    assert!(directory.probe().await[0].1.as_ref().unwrap_err().contains("DNS"));
 }

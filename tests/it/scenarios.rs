@@ -32,6 +32,9 @@ struct Journal {
     binds: Vec<String>,
 }
 
+/// Whose prompts are open, and how to answer them.
+type PromptTable = Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Answer>>>>>;
+
 /// A directory in which everybody's password is `right-password`, except for those who do not exist.
 struct Directory {
     journal: Arc<Mutex<Journal>>,
@@ -75,7 +78,7 @@ impl Primary for Directory {
 /// A provider whose people answer when the script says so.
 struct Phones {
     journal: Arc<Mutex<Journal>>,
-    waiting: Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Answer>>>>>,
+    waiting: PromptTable,
 }
 
 struct Prompt<'a> {
@@ -141,7 +144,7 @@ struct Stage {
     start: tokio::time::Instant,
     journal: Arc<Mutex<Journal>>,
     away: Arc<Mutex<bool>>,
-    waiting: Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Answer>>>>>,
+    waiting: PromptTable,
     door: Arc<Door<AbortHandle>>,
     sign_ins: Arc<SignIns>,
     client: RadiusClientSettings,
@@ -188,7 +191,7 @@ fn build(
     settings: &RadiusClientSettings,
     journal: &Arc<Mutex<Journal>>,
     away: &Arc<Mutex<bool>>,
-    waiting: &Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Answer>>>>>,
+    waiting: &PromptTable,
 ) -> (Arc<Door<AbortHandle>>, Arc<SignIns>) {
     let now = tokio::time::Instant::now().into_std();
     let clients = Clients::new(&[Arc::new(radius_client(settings))], now).unwrap();

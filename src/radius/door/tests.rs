@@ -8,6 +8,8 @@ use crate::radius::client::Request;
 use crate::radius::packet::Builder;
 use crate::radius::testing::{accept, bad_packets, client, key, shared, vector};
 
+mod any_datagrams;
+
 const PEER: &str = "192.0.2.1:40000";
 
 struct Lab {
@@ -364,6 +366,7 @@ fn no_secret_is_shown_by_debug() {
 /// What one request costs: run by hand with `--release --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "the measurement's result")]
 fn cost_of_a_request() {
     let lab = Lab::new(client("vpn"));
     let rounds = 400_000u32;

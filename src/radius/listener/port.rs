@@ -69,12 +69,9 @@ impl Port {
     /// Binds one of several sockets to an address. IPv6 sockets take IPv6 only, so that an address of each
     /// family can be bound side by side.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Port> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = socket(address)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         // The kernel counts its own overhead in, and reports twice what it grants.
         let granted = socket.recv_buffer_size()? / 2;
@@ -93,6 +90,13 @@ impl Port {
         }
         socket.bind(&address.into())?;
         Ok(Port { socket: UdpSocket::from_std(socket.into())?, wildcard })
+    }
+
+    /// Binds an address that nobody else has: an error tells that somebody does.
+    pub(super) fn bind_alone(address: SocketAddr) -> io::Result<Socket> {
+        let socket = socket(address)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
     }
 
     /// The address that it is bound to.
@@ -150,6 +154,14 @@ impl Port {
     pub(super) async fn writable(&self) -> io::Result<()> {
         self.socket.writable().await
     }
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
 }
 
 fn peer(address: &SockaddrStorage) -> Option<SocketAddr> {

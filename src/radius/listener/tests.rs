@@ -101,7 +101,7 @@ async fn it_answers_over_both_families_and_on_wildcard_addresses() {
     let addresses: Vec<SocketAddr> =
         ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"].iter().map(|address| address.parse().unwrap()).collect();
     let shared = shared(vec![loopback_only()], Instant::now());
-    let sign_ins = Arc::new(SignIns {});
+    let sign_ins = crate::signin::testing::rejecting();
     let listener = Listener::start(&addresses, &[], settings(), &shared, &sign_ins, None).unwrap();
     let bound: Vec<SocketAddr> = listener.access().to_vec();
     assert_eq!(bound.len(), 4);
@@ -121,7 +121,7 @@ async fn it_answers_over_both_families_and_on_wildcard_addresses() {
 async fn records_reach_the_sink_and_are_acknowledged_only_then() {
     let shared = shared(vec![loopback_only()], Instant::now());
     let (sink, mut records) = mpsc::channel(1);
-    let sign_ins = Arc::new(SignIns {});
+    let sign_ins = crate::signin::testing::rejecting();
     let address = ["127.0.0.1:0".parse().unwrap()];
     let listener = Listener::start(&[], &address, settings(), &shared, &sign_ins, Some(&sink)).unwrap();
     let server = listener.accounting()[0];
@@ -135,4 +135,14 @@ async fn records_reach_the_sink_and_are_acknowledged_only_then() {
     assert!(exchange(server, &key(), &start, brief).await.is_err());
     assert_eq!(records.recv().await.unwrap().status_word(), "start");
     assert_eq!(exchange(server, &key(), &start, patience).await.unwrap().code, Code::ACCOUNTING_RESPONSE);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_although_ports_are_reused() {
+    let shared = shared(vec![loopback_only()], Instant::now());
+    let sign_ins = Arc::new(SignIns {});
+    let start = |addresses: &[SocketAddr]| Listener::start(addresses, &[], settings(), &shared, &sign_ins, None);
+    let first = start(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let error = start(first.access()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }

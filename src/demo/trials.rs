@@ -1,0 +1,328 @@
+//! `anteroom demo --check`: one sign-in of every outcome, over real sockets, each judged by what the client heard
+//! and by the reason that the audit gives.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+
+use super::directory::{AccountState, DEMO_DOMAIN, DEMO_NETBIOS, DEMO_PASSWORD, DemoPerson};
+use super::phone::{Behaviour, Decision, Garbage};
+use super::{DEMO_SECRET, Demo, DemoError, Ports, enrolled};
+use crate::radius::attribute::CALLING_STATION_ID;
+use crate::radius::authenticator::ClientKey;
+use crate::radius::client::{ExchangeError, Patience, Request, exchange_over};
+use crate::radius::packet::Code;
+use crate::secret::Secret;
+use crate::signin::outcome::Reason;
+use crate::users::model::Person;
+
+mod wire;
+
+/// What the client hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Access-Accept.
+    Accept,
+    /// Access-Reject.
+    Reject,
+    /// Nothing.
+    Silence,
+    /// Something else.
+    Other,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Heard::Accept => "Accept",
+            Heard::Reject => "Reject",
+            Heard::Silence => "silence",
+            Heard::Other => "other",
+        })
+    }
+}
+
+/// Which client asks.
+#[derive(Debug, Clone, Copy)]
+enum From {
+    Vpn,
+    Lenient,
+    Hasty,
+}
+
+/// How the person stands in the user store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stands {
+    Enrolled,
+    Missing,
+    Disabled,
+    WithoutDevice,
+}
+
+/// One sign-in to be tried.
+struct Trial {
+    what: &'static str,
+    person: &'static str,
+    /// The name as typed, where it is not the person's own.
+    typed: Option<String>,
+    password: &'static str,
+    from: From,
+    person_address: Option<&'static str>,
+    state: AccountState,
+    stands: Stands,
+    groups: &'static [&'static str],
+    behaviour: Behaviour,
+    expected: (Heard, Option<Reason>),
+}
+
+fn answers(decision: Decision) -> Behaviour {
+    Behaviour::Answer { decision, after_ms: 50 }
+}
+
+impl Trial {
+    /// Somebody enrolled, with the right password, who would approve.
+    fn new(what: &'static str, person: &'static str, heard: Heard, reason: Reason) -> Self {
+        Trial {
+            what,
+            person,
+            typed: None,
+            password: DEMO_PASSWORD,
+            from: From::Vpn,
+            person_address: None,
+            state: AccountState::Good,
+            stands: Stands::Enrolled,
+            groups: &["VPN-Users"],
+            behaviour: answers(Decision::Approve),
+            expected: (heard, Some(reason)),
+        }
+    }
+
+    fn phone(mut self, behaviour: Behaviour) -> Self {
+        self.behaviour = behaviour;
+        self
+    }
+
+    fn state(mut self, state: AccountState) -> Self {
+        self.state = state;
+        self
+    }
+
+    fn stands(mut self, stands: Stands) -> Self {
+        self.stands = stands;
+        self
+    }
+
+    fn from(mut self, from: From) -> Self {
+        self.from = from;
+        self
+    }
+
+    fn typed(mut self, typed: impl Into<String>) -> Self {
+        self.typed = Some(typed.into());
+        self
+    }
+
+    fn password(mut self, password: &'static str) -> Self {
+        self.password = password;
+        self
+    }
+}
+
+/// Every outcome. Each trial has a person of its own, so that no bound of one is felt by another.
+fn trials() -> Vec<Trial> {
+    use AccountState as State;
+    use Heard::{Accept, Reject};
+    let fail = |prompt_sent| Behaviour::Fail { status: 503, prompt_sent };
+    let mut trials = vec![
+        Trial::new("right password, prompt approved", "approves", Accept, Reason::Approved),
+        Trial::new("the same as user@domain", "upn", Accept, Reason::Approved).typed(format!("UPN@{DEMO_DOMAIN}")),
+        Trial::new("the same as DOMAIN\\user", "domain", Accept, Reason::Approved)
+            .typed(format!("{DEMO_NETBIOS}\\Domain")),
+        Trial::new("prompt denied", "denies", Reject, Reason::Denied).phone(answers(Decision::Deny)),
+        Trial::new("asked again right after a denial", "denies", Reject, Reason::PromptLimited),
+        Trial::new("fraud reported", "fraud", Reject, Reason::Fraud).phone(answers(Decision::Fraud)),
+        Trial::new("blocked since the fraud report", "fraud", Reject, Reason::Blocked),
+        Trial::new("nobody answers the prompt", "absent", Reject, Reason::Expired)
+            .from(From::Hasty)
+            .phone(Behaviour::Manual),
+        Trial::new("prompt undeliverable", "nophone", Reject, Reason::Undeliverable)
+            .phone(answers(Decision::Undeliverable)),
+        Trial::new("provider wants a code", "code", Reject, Reason::NeedsCode).phone(answers(Decision::NeedsCode)),
+        Trial::new("wrong password", "typo", Reject, Reason::WrongPassword).password("not-it"),
+        Trial::new("unknown name", "typo", Reject, Reason::UnknownUser).typed("no-such-person"),
+        Trial::new("empty password", "typo", Reject, Reason::EmptyPassword).password(""),
+        Trial::new("not in the user store", "guest", Reject, Reason::NotEnrolled).stands(Stands::Missing),
+        Trial::new("disabled in the user store", "left", Reject, Reason::UserDisabled).stands(Stands::Disabled),
+        Trial::new("no device in the user store", "nodevice", Reject, Reason::NoMethod).stands(Stands::WithoutDevice),
+        Trial::new("exempt user", "svc-monitor", Accept, Reason::ExemptUser).stands(Stands::Missing),
+        Trial::new("not in the store, client allows it", "guest2", Accept, Reason::NotEnrolledExempt)
+            .stands(Stands::Missing)
+            .from(From::Lenient),
+        Trial::new("disabled, client allows it", "left2", Accept, Reason::UserDisabledExempt)
+            .stands(Stands::Disabled)
+            .from(From::Lenient),
+        Trial::new("provider down", "down", Reject, Reason::ProviderUnreachable).phone(fail(false)),
+        Trial::new("provider down, client allows it", "down2", Accept, Reason::ProviderUnreachableExempt)
+            .from(From::Lenient)
+            .phone(fail(false)),
+        Trial::new("provider lost after the prompt", "lost", Reject, Reason::ProviderLost)
+            .from(From::Lenient)
+            .phone(fail(true)),
+        Trial::new("provider answers garbage", "garbled", Reject, Reason::ProviderGarbled)
+            .phone(Behaviour::Garbage { garbage: Garbage::NotJson, by_event: false }),
+    ];
+    let states = [
+        ("account disabled", "disabled", State::Disabled, Reason::AccountDisabled),
+        ("account locked out", "locked", State::Locked, Reason::AccountLocked),
+        ("must change the password", "mustchange", State::MustChange, Reason::MustChangePassword),
+        ("password expired", "pwexpired", State::PasswordExpired, Reason::PasswordExpired),
+        ("account expired", "expired", State::Expired, Reason::AccountExpired),
+        ("outside logon hours", "nohours", State::LogonHours, Reason::LogonHours),
+        ("other workstations only", "workstation", State::Workstation, Reason::Workstation),
+        ("account restricted", "restricted", State::Restricted, Reason::AccountRestricted),
+    ];
+    trials.extend(states.map(|(what, person, state, reason)| Trial::new(what, person, Reject, reason).state(state)));
+    let mut group = Trial::new("member of an exempt group", "member", Accept, Reason::ExemptGroup);
+    group.groups = &["MFA-Exempt"];
+    let mut network = Trial::new("from an exempt network", "office", Accept, Reason::ExemptNetwork);
+    network.person_address = Some("198.51.100.7");
+    trials.extend([group, network]);
+    trials.extend((1..=4).map(|_| Trial::new("guessing", "victim", Reject, Reason::WrongPassword).password("guess")));
+    trials.push(Trial::new("after four guesses, directory spared", "victim", Reject, Reason::ThrottledPerson));
+    trials
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// What was tried.
+    pub what: String,
+    /// What the client should hear.
+    pub expected: Heard,
+    /// What it heard.
+    pub heard: Heard,
+    /// What the audit should say.
+    pub expected_reason: Option<&'static str>,
+    /// What it says.
+    pub reason: Option<String>,
+}
+
+impl Row {
+    /// Whether both are right.
+    pub fn is_right(&self) -> bool {
+        self.heard == self.expected && self.reason.as_deref() == self.expected_reason
+    }
+}
+
+/// Starts a demo of its own on free ports, runs every trial, and stops it.
+///
+/// # Errors
+/// The demo could not start. A verdict that is not right is a row, not an error.
+pub async fn run(mut each: impl FnMut(&Row)) -> Result<Vec<Row>, DemoError> {
+    let trials = trials();
+    let demo = Demo::start_with(Ports::default(), people(&trials), |person| stored(&trials, person)).await?;
+    let mut rows = Vec::new();
+    let mut done = |row: Row| {
+        each(&row);
+        rows.push(row);
+    };
+    for trial in &trials {
+        done(try_one(&demo, trial).await);
+    }
+    for row in wire::run(&demo).await {
+        done(row);
+    }
+    demo.stop().await;
+    Ok(rows)
+}
+
+fn people(trials: &[Trial]) -> Vec<DemoPerson> {
+    let mut people: HashMap<&str, DemoPerson> = HashMap::new();
+    for trial in trials {
+        people.entry(trial.person).or_insert_with(|| {
+            let mut person = DemoPerson::new(trial.person, "Trial", trial.person);
+            person.state = trial.state;
+            person.groups = trial.groups.iter().map(|group| (*group).to_owned()).collect();
+            person
+        });
+    }
+    people.extend(wire::PEOPLE.map(|name| (name, DemoPerson::new(name, "Trial", name))));
+    people.into_values().collect()
+}
+
+fn stored(trials: &[Trial], person: &DemoPerson) -> Option<Person> {
+    let stands = trials.iter().find(|trial| trial.person == person.name).map_or(Stands::Enrolled, |trial| trial.stands);
+    let mut entry = enrolled(person);
+    match stands {
+        Stands::Enrolled => {}
+        Stands::Missing => return None,
+        Stands::Disabled => entry.enabled = false,
+        Stands::WithoutDevice => entry.device_token = None,
+    }
+    Some(entry)
+}
+
+async fn try_one(demo: &Demo, trial: &Trial) -> Row {
+    demo.phone.set_behaviour(Some(trial.person), trial.behaviour);
+    let source = match trial.from {
+        From::Vpn => "127.0.0.1:0",
+        From::Lenient => "127.0.0.2:0",
+        From::Hasty => "127.0.0.3:0",
+    };
+    let name = trial.typed.as_deref().unwrap_or(trial.person);
+    let password = Secret::from_text(trial.password.into());
+    let attributes: Vec<_> =
+        trial.person_address.iter().map(|address| (CALLING_STATION_ID, address.as_bytes().to_vec())).collect();
+    let request = Request { attributes: &attributes, ..Request::access(name, &password) };
+    let heard = ask(demo, source, &request).await;
+    let (expected, reason) = trial.expected;
+    Row {
+        what: trial.what.into(),
+        expected,
+        heard,
+        expected_reason: reason.map(Reason::code),
+        reason: last_reason(demo, name).await,
+    }
+}
+
+fn key() -> ClientKey {
+    ClientKey::new(Secret::from_text(DEMO_SECRET.into()))
+}
+
+/// Sends from `source` and says what came back.
+async fn ask(demo: &Demo, source: &str, request: &Request<'_>) -> Heard {
+    let patience = Patience { timeout: Duration::from_secs(5), sends: 1, require_signature: true };
+    let asked = async {
+        let socket = connect(demo, source).await?;
+        let mut random = [0; 17];
+        getrandom::fill(&mut random).map_err(std::io::Error::from)?;
+        let [identifier, authenticator @ ..] = random;
+        let bytes = request.encode(identifier, &authenticator, &key()).map_err(ExchangeError::Request)?;
+        exchange_over(&socket, &bytes, &key(), patience).await
+    };
+    match asked.await {
+        Ok(answer) if answer.code == Code::ACCESS_ACCEPT => Heard::Accept,
+        Ok(answer) if answer.code == Code::ACCESS_REJECT => Heard::Reject,
+        Err(ExchangeError::NoAnswer { .. }) => Heard::Silence,
+        Ok(_) | Err(_) => Heard::Other,
+    }
+}
+
+async fn connect(demo: &Demo, source: &str) -> std::io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(source).await?;
+    let server: Option<&SocketAddr> = demo.server.radius().first();
+    socket.connect(server.ok_or(std::io::ErrorKind::NotFound)?).await?;
+    Ok(socket)
+}
+
+/// The reason in the last line that the audit has on this name.
+async fn last_reason(demo: &Demo, name: &str) -> Option<String> {
+    demo.server.flush_audit().await;
+    let text = std::fs::read_to_string(demo.folder.join("audit.jsonl")).ok()?;
+    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut named = lines.filter(|event| event.get("name").and_then(|value| value.as_str()) == Some(name));
+    Some(named.next()?.get("reason")?.as_str()?.to_owned())
+}

@@ -1,0 +1,82 @@
+//! A reception for the tests of the doors: it knows no target, so that every sign-in ends in a rejection.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+
+use crate::audit::{Event, Ledger};
+use crate::config::{Limits, Throttle};
+use crate::signin::reception::{Deps, SignIns};
+use crate::telemetry::metrics::Metrics;
+use crate::users::model::Person;
+use crate::users::store::{Store, StoreError, StoreResult};
+
+struct Away;
+
+fn away<T: Send + 'static>() -> BoxFuture<'static, StoreResult<T>> {
+    Box::pin(async { Err(StoreError::Unavailable("there is none".into())) })
+}
+
+impl Ledger for Away {
+    fn finish(&self, _: Event) {}
+}
+
+impl Store for Away {
+    fn person<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
+        away()
+    }
+
+    fn person_named<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
+        away()
+    }
+
+    fn people<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>> {
+        away()
+    }
+
+    fn add<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<()>> {
+        away()
+    }
+
+    fn replace<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<bool>> {
+        away()
+    }
+
+    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
+        away()
+    }
+
+    fn block<'a>(&'a self, _: &'a str, _: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>> {
+        away()
+    }
+
+    fn record<'a>(&'a self, _: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
+        away()
+    }
+}
+
+/// Rejects everybody.
+pub(crate) fn rejecting() -> Arc<SignIns> {
+    let minute = Duration::from_secs(60);
+    SignIns::new(Deps {
+        targets: BTreeMap::new(),
+        providers: BTreeMap::new(),
+        store: Arc::new(Away),
+        ledger: Arc::new(Away),
+        limits: Limits { held: 10, held_per_person: 10, at_directory: 10 },
+        throttle: Throttle {
+            failures_per_person: 10,
+            failures_per_source: 10,
+            window: minute,
+            prompts_per_person: 10,
+            prompt_window: minute,
+            denial_backoff: minute,
+            fraud_block: minute,
+        },
+        server: "test".into(),
+        metrics: Arc::new(Metrics::new([])),
+        random: [0; 32],
+    })
+}
