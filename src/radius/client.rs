@@ -190,7 +190,7 @@ pub async fn exchange(
     patience: Patience,
 ) -> Result<Answer, ExchangeError> {
     let mut random = [0; 17];
-    getrandom::fill(&mut random).map_err(io::Error::from)?;
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     let [identifier, authenticator @ ..] = random;
     let bytes = request.encode(identifier, &authenticator, key).map_err(ExchangeError::Request)?;
     let any: SocketAddr = match server {

@@ -28,6 +28,7 @@ pub mod prompts;
 
 mod admission;
 mod answers;
+mod events;
 mod listener;
 mod page;
 mod protocol;
@@ -199,7 +200,7 @@ impl Phone {
 
     /// Forgets all events, as a service does that was restarted: no cursor is known any more.
     pub fn forget_events(&self) {
-        self.simulator.prompts().forget_events();
+        self.simulator.prompts().events.forget();
     }
 
     /// Stops at once: the port is closed and every connection is cut.

@@ -1,26 +1,18 @@
-//! The simulator's table of prompts: begin, decide, expire, cancel, and the event log of each server.
+//! The simulator's table of prompts: begin, decide, expire, cancel.
 //! Pure: time comes in as an argument.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::demo::phone::answers;
 use crate::demo::phone::behaviour::{Behaviour, Behaviours, Decision, Garbage};
+use crate::demo::phone::events::Events;
 
 /// How long a finished prompt and a cancelled key are remembered.
 const REMEMBERED: Duration = Duration::from_secs(120);
-
-/// Events kept for streams that come back, per server.
-const EVENTS: usize = 131_072;
-
-/// Servers with an event log of their own.
-const SERVERS: usize = 64;
-
-/// Octets of events handed out in one piece.
-const PIECE: usize = 64 * 1024;
 
 /// The state of a prompt, as in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,17 +144,8 @@ enum Act {
 const DECISIONS: [Decision; 5] =
     [Decision::Approve, Decision::Deny, Decision::Fraud, Decision::Undeliverable, Decision::NeedsCode];
 
-struct Log {
-    /// Number of the first event kept.
-    first: u64,
-    events: VecDeque<Box<str>>,
-    latest: watch::Sender<u64>,
-}
-
 /// The table.
 pub(super) struct Prompts {
-    /// Start of every cursor; another process's cursors are not ours.
-    epoch: u64,
     next: u64,
     prompts: HashMap<u64, Prompt>,
     by_key: HashMap<Box<str>, u64>,
@@ -172,7 +155,7 @@ pub(super) struct Prompts {
     early: HashMap<Box<str>, Early>,
     schedule: BinaryHeap<Reverse<(Instant, u64, Act)>>,
     finished: VecDeque<(Instant, Finished)>,
-    logs: HashMap<Box<str>, Log>,
+    pub(super) events: Events,
     pub(super) behaviours: Behaviours,
     pub(super) counts: Counts,
 }
@@ -191,7 +174,6 @@ enum Finished {
 impl Prompts {
     pub(super) fn new(epoch: u64) -> Self {
         Prompts {
-            epoch,
             next: 1,
             prompts: HashMap::new(),
             by_key: HashMap::new(),
@@ -200,7 +182,7 @@ impl Prompts {
             early: HashMap::new(),
             schedule: BinaryHeap::new(),
             finished: VecDeque::new(),
-            logs: HashMap::new(),
+            events: Events::new(epoch),
             behaviours: Behaviours::default(),
             counts: Counts::default(),
         }
@@ -424,7 +406,7 @@ impl Prompts {
                 let Some(garbage) = self.garbage.remove(&number) else { return };
                 let Some(prompt) = self.prompts.get(&number) else { return };
                 let (server, text) = (prompt.server.clone(), answers::garbage(prompt, garbage, wall));
-                self.log(&server, |cursor| match garbage {
+                self.events.log(&server, |cursor| match garbage {
                     Garbage::NotJson | Garbage::Empty | Garbage::Html => format!("{text}\n"),
                     _ => answers::event(cursor, &text),
                 });
@@ -439,70 +421,7 @@ impl Prompts {
             return;
         }
         let (server, message) = (prompt.server.clone(), answers::message(prompt, state, wall));
-        self.log(&server, |cursor| answers::event(cursor, &message));
-    }
-
-    fn log(&mut self, server: &str, line: impl FnOnce(&str) -> String) {
-        let epoch = self.epoch;
-        let Some(log) = self.logs.get_mut(server) else { return };
-        let number = log.latest.borrow().saturating_add(1);
-        log.events.push_back(line(&cursor(epoch, number)).into());
-        if log.events.len() > EVENTS {
-            log.events.pop_front();
-            log.first = log.first.saturating_add(1);
-        }
-        log.latest.send_replace(number);
-    }
-
-    /// Opens a server's event stream after a cursor: where it begins, whether nothing is missing, and
-    /// what rings for news. `None` when there are too many servers.
-    pub(super) fn follow(&mut self, server: &str, after: &str) -> Option<(u64, bool, watch::Receiver<u64>)> {
-        if !self.logs.contains_key(server) {
-            if self.logs.len() >= SERVERS {
-                return None;
-            }
-            let log = Log { first: 1, events: VecDeque::new(), latest: watch::Sender::new(0) };
-            self.logs.insert(server.into(), log);
-        }
-        self.counts.streams = self.counts.streams.saturating_add(1);
-        let log = self.logs.get(server)?;
-        let latest = *log.latest.borrow();
-        let after = after.split_once('-').and_then(|(epoch, number)| {
-            let number: u64 = number.parse().ok()?;
-            (epoch.parse() == Ok(self.epoch) && number <= latest && number.saturating_add(1) >= log.first)
-                .then_some(number)
-        });
-        Some((after.unwrap_or(latest), after.is_some(), log.latest.subscribe()))
-    }
-
-    /// The events after a number: the text and the number of its last one. `None` when some of them are
-    /// no longer kept.
-    pub(super) fn events(&self, server: &str, after: u64) -> Option<(String, u64)> {
-        let log = self.logs.get(server)?;
-        let skip = usize::try_from(after.saturating_add(1).checked_sub(log.first)?).ok()?;
-        let (mut text, mut last) = (String::new(), after);
-        for event in log.events.iter().skip(skip) {
-            text.push_str(event);
-            last = last.saturating_add(1);
-            if text.len() >= PIECE {
-                break;
-            }
-        }
-        Some((text, last))
-    }
-
-    /// The text of a cursor.
-    pub(super) fn cursor(&self, number: u64) -> String {
-        cursor(self.epoch, number)
-    }
-
-    /// Forgets all events, so that no cursor is known any more.
-    pub(super) fn forget_events(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
-        for log in self.logs.values_mut() {
-            log.events.clear();
-            log.first = log.latest.borrow().saturating_add(1);
-        }
+        self.events.log(&server, |cursor| answers::event(cursor, &message));
     }
 
     fn forget(&mut self, now: Instant) {
@@ -528,6 +447,5 @@ impl Prompts {
     }
 }
 
-fn cursor(epoch: u64, number: u64) -> String {
-    format!("{epoch}-{number}")
-}
+#[cfg(test)]
+mod tests;

@@ -262,11 +262,15 @@ async fn events(Shared(phone): Shared<Arc<Simulator>>, Query(follow): Query<Foll
     if !phone.streams_open.load(Ordering::Relaxed) {
         return error(StatusCode::SERVICE_UNAVAILABLE, "told_to");
     }
-    let opened = phone.prompts().follow(&follow.server, &follow.after);
+    let opened = {
+        let mut prompts = phone.prompts();
+        prompts.counts.streams = prompts.counts.streams.saturating_add(1);
+        prompts.events.follow(&follow.server, &follow.after)
+    };
     let Some((after, resumed, news)) = opened else {
         return error(StatusCode::TOO_MANY_REQUESTS, "too_many_servers");
     };
-    let hello = answers::hello(&phone.prompts().cursor(after), resumed);
+    let hello = answers::hello(&phone.prompts().events.cursor(after), resumed);
     let stream =
         Stream { phone: Arc::clone(&phone), ends: phone.streams_end.subscribe(), server: follow.server, after, news };
     let lines = stream::unfold((Some(hello), stream), async |(hello, mut stream)| {
@@ -294,7 +298,7 @@ impl Stream {
         loop {
             self.news.mark_unchanged();
             // Without the events that are no longer kept the stream would have a hole: end it.
-            let (text, last) = self.phone.prompts().events(&self.server, self.after)?;
+            let (text, last) = self.phone.prompts().events.after(&self.server, self.after)?;
             if !text.is_empty() {
                 self.after = last;
                 return Some(text);
@@ -303,7 +307,7 @@ impl Stream {
                 changed = self.news.changed() => changed.ok()?,
                 _ = self.ends.changed() => return None,
                 () = tokio::time::sleep(HEARTBEAT) => {
-                    return Some(answers::heartbeat(&self.phone.prompts().cursor(self.after)));
+                    return Some(answers::heartbeat(&self.phone.prompts().events.cursor(self.after)));
                 }
             }
         }

@@ -181,9 +181,9 @@ impl Native {
     /// Asks for one prompt and waits for its answer.
     async fn hold(&self, key: SignInId, body: Bytes, deadline: Instant) -> Answer {
         let shared = &*self.shared;
-        let held = Held { shared, key, cancel: true };
+        let held = Held { shared, key, cancel: true, sent: AtomicBool::new(false) };
         // The large future of the request is gone before the wait begins.
-        let asked = Box::pin(shared.ask(key, body, deadline)).await;
+        let asked = Box::pin(shared.ask(key, body, deadline, &held.sent)).await;
         let answer = match asked {
             Ok(()) => shared.waiting.answered(key).await,
             // The answer of the request is lost, but the stream may have brought it.
@@ -231,10 +231,12 @@ impl Probe for Native {
 }
 
 impl Shared {
-    /// `POST`, again with the same key where a connection broke. What the service says goes to `waiting`.
-    async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant) -> Result<(), Refusal> {
+    /// `POST`, again with the same key where a connection broke. What the service says goes to `waiting`;
+    /// `sent` is set before anything can leave.
+    async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant, sent: &AtomicBool) -> Result<(), Refusal> {
         // Closed only when the semaphore is, which never happens.
         let Ok(_permit) = self.requests.acquire().await else { return Err(Refusal::Lost) };
+        sent.store(true, Ordering::Relaxed);
         let mut maybe_sent = false;
         for attempt in 1..=ATTEMPTS {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -318,6 +320,8 @@ struct Held<'a> {
     shared: &'a Shared,
     key: SignInId,
     cancel: bool,
+    /// Whether anything can have left: one that waited for its turn needs no cancelling.
+    sent: AtomicBool,
 }
 
 impl Held<'_> {
@@ -342,7 +346,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let id = self.shared.waiting.remove(self.key);
-        if self.cancel {
+        if self.cancel && *self.sent.get_mut() {
             self.shared.cancels.push(Cancel { key: self.key, id });
         }
     }

@@ -242,9 +242,4 @@ mod tests {
     fn sign_in_is_registered_once() {
         assert!(!waiting().register(sign_in(), Method::Push, NOW));
     }
-
-    #[test]
-    fn entry_stays_small() {
-        assert!(ENTRY <= 72, "{ENTRY}");
-    }
 }
