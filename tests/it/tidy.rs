@@ -101,7 +101,8 @@ fn slashed(path: &Path) -> String {
 fn production_files() -> Vec<PathBuf> {
     let is_test = |path: &Path| {
         let path = slashed(path);
-        path.ends_with("/tests.rs") || path.contains("/tests/")
+        // `testing.rs` holds what the tests of a folder share, and is built for them only
+        path.ends_with("/tests.rs") || path.ends_with("/testing.rs") || path.contains("/tests/")
     };
     files_below("src").into_iter().filter(|path| slashed(path).ends_with(".rs") && !is_test(path)).collect()
 }
