@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::config::checked::is_loopback;
 use crate::config::{Security, ServerUrl};
-use crate::ldap::connection::{self, Connection};
+use crate::ldap::pool::{Connection, tls_connector};
 use crate::ldap::filter::Filter;
 use crate::ldap::result::{code, code_name};
 use crate::ldap::search::{Entry, Scope, SearchRequest};
@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Ended {
 async fn exchange(question: &Question) -> Result<Reply, Trouble> {
     let failed = |why: String| Trouble::Failed(why);
     let server = server(&question.url, question.plaintext).map_err(failed)?;
-    let tls = connection::tls_connector(question.ca_file.as_deref()).map_err(failed)?;
+    let tls = tls_connector(question.ca_file.as_deref()).map_err(failed)?;
     let mut connection = within(question.timeout, Connection::open(&server, &tls)).await?;
     if question.password.is_empty() {
         return Err(failed("an empty password is no proof: a directory may take it for an anonymous bind".to_owned()));
