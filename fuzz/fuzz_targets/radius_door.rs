@@ -80,7 +80,7 @@ fuzz_target!(|input: &[u8]| {
             }
             Step::Resend(reply) => check(&reply, Code::ACCESS_REJECT),
             Step::Reply(reply) => check(&reply, Code::ACCESS_ACCEPT),
-            Step::Discard(_) | Step::Running => {}
+            Step::Discard(_) | Step::Running(_) => {}
         }
         assert!(door.running() <= CAPACITY);
     }

@@ -30,6 +30,8 @@ pub(super) async fn run(watched: Watched) {
         for (cause, counter) in &discards {
             counter.inc_by(watched.radius.discards.count(*cause).saturating_sub(counter.get()));
         }
+        let again = &watched.metrics.retransmissions;
+        again.inc_by(watched.radius.retransmissions().saturating_sub(again.get()));
         for client in watched.radius.clients.iter() {
             watched.metrics.radius_requests(client.name(), client.signed(), client.unsigned());
         }

@@ -137,8 +137,14 @@ impl AccountingDoor {
     ) -> Result<AccountingStep, Discarded> {
         let key = RequestKey::new(peer, packet.identifier());
         match self.table().seen(&key, packet.authenticator(), now) {
-            Seen::Running => return Ok(AccountingStep::Running),
-            Seen::Answered(reply) => return Ok(AccountingStep::Reply(reply)),
+            Seen::Running(_) => {
+                self.shared.count_retransmission();
+                return Ok(AccountingStep::Running);
+            }
+            Seen::Answered(reply) => {
+                self.shared.count_retransmission();
+                return Ok(AccountingStep::Reply(reply));
+            }
             Seen::New => {}
         }
         // The last records of ending sessions are taken while the server drains, too.

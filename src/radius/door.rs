@@ -13,7 +13,7 @@
 //! is held for table operations only, never for a digest.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -38,6 +38,7 @@ pub struct Shared {
     pub rates: Rates,
     /// What was discarded, by cause.
     pub discards: Discards,
+    retransmissions: AtomicU64,
     draining: AtomicBool,
     start: Instant,
 }
@@ -49,6 +50,7 @@ impl Shared {
             clients,
             rates: Rates::new(start),
             discards: Discards::new(start),
+            retransmissions: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             start,
         }
@@ -62,6 +64,15 @@ impl Shared {
     /// Whether [`Shared::drain`] was called.
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were received again since the start (RFC 5080 section 2.2.2).
+    pub fn retransmissions(&self) -> u64 {
+        self.retransmissions.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_retransmission(&self) {
+        self.retransmissions.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Any moment not later than all others.
@@ -109,8 +120,9 @@ pub enum Step<H> {
     Discard(Discarded),
     /// Send these bytes again. Empty: the answer was silence.
     Resend(Reply),
-    /// Nothing: this very request is being worked on.
-    Running,
+    /// Nothing is to be sent: this very request is being worked on, and its client still listens. Whoever
+    /// does the work may want to know.
+    Running(Option<H>),
     /// Start a sign-in, and [`Door::finish`] the ticket whatever becomes of it.
     Begin(Begin<H>),
     /// Send these bytes: the answer to Status-Server.
@@ -171,7 +183,10 @@ impl<H> Door<H> {
     }
 
     /// Judges a datagram. `random` is asked only when a sign-in begins.
-    pub fn receive(&self, peer: SocketAddr, bytes: &[u8], now: Instant, random: impl FnOnce() -> [u8; 12]) -> Step<H> {
+    pub fn receive(&self, peer: SocketAddr, bytes: &[u8], now: Instant, random: impl FnOnce() -> [u8; 12]) -> Step<H>
+    where
+        H: Clone,
+    {
         let (client, packet) = match self.shared.admit(peer, bytes, now) {
             Ok(admitted) => admitted,
             Err(cause) => return Step::Discard(cause),
@@ -191,11 +206,20 @@ impl<H> Door<H> {
         peer: SocketAddr,
         now: Instant,
         random: impl FnOnce() -> [u8; 12],
-    ) -> Result<Step<H>, Discarded> {
+    ) -> Result<Step<H>, Discarded>
+    where
+        H: Clone,
+    {
         let key = RequestKey::new(peer, packet.identifier());
         match self.table().seen(&key, packet.authenticator(), now) {
-            Seen::Running => return Ok(Step::Running),
-            Seen::Answered(reply) => return Ok(Step::Resend(reply)),
+            Seen::Running(handle) => {
+                self.shared.count_retransmission();
+                return Ok(Step::Running(handle));
+            }
+            Seen::Answered(reply) => {
+                self.shared.count_retransmission();
+                return Ok(Step::Resend(reply));
+            }
             Seen::New => {}
         }
         if self.shared.draining() {
@@ -227,8 +251,13 @@ impl<H> Door<H> {
     }
 
     /// Ends a request: encodes and signs the answer and keeps it for retransmissions. Nothing is to be sent
-    /// where the client shall hear nothing, or has given this request up for another.
+    /// where the client shall hear nothing, or has given this request up for another. A request that nobody
+    /// looked at is forgotten, so that its retransmission gets another chance.
     pub fn finish(&self, ticket: &Ticket, outcome: &Outcome, now: Instant) -> Option<Reply> {
+        if outcome.is_undecided() {
+            self.forget(ticket);
+            return None;
+        }
         let client = &ticket.client;
         // Room for the Proxy-States was checked before the ticket was made; should it fail all the same,
         // silence is the safe side.
@@ -237,6 +266,11 @@ impl<H> Door<H> {
         let window = client.config.duplicate_window;
         let current = self.table().finish(&ticket.key, ticket.generation, kept, window, now);
         reply.filter(|_| current)
+    }
+
+    /// Forgets a request as if it had never come: its retransmission starts anew.
+    pub fn forget(&self, ticket: &Ticket) {
+        self.table().forget(&ticket.key, ticket.generation);
     }
 
     /// The ending of a request whose work was lost by a mistake of ours: a reject.

@@ -44,11 +44,11 @@ impl RequestKey {
 
 /// What the table knows of a request.
 #[derive(Debug)]
-pub enum Seen {
+pub enum Seen<H> {
     /// Nothing.
     New,
-    /// It is being worked on.
-    Running,
+    /// It is being worked on, by this work if it was attached.
+    Running(Option<H>),
     /// It was answered with these bytes.
     Answered(Reply),
 }
@@ -104,11 +104,14 @@ impl<H> Duplicates<H> {
     }
 
     /// What is known of a request. Changes nothing but what has ended.
-    pub fn seen(&mut self, key: &RequestKey, authenticator: &Authenticator, now: Instant) -> Seen {
+    pub fn seen(&mut self, key: &RequestKey, authenticator: &Authenticator, now: Instant) -> Seen<H>
+    where
+        H: Clone,
+    {
         self.expire(now);
         match self.entries.get(key) {
             Some(entry) if entry.authenticator == *authenticator => match &entry.state {
-                State::Running(_) => Seen::Running,
+                State::Running(handle) => Seen::Running(handle.clone()),
                 State::Answered(_) if entry.due <= self.second(now) => Seen::New,
                 State::Answered(reply) => Seen::Answered(Arc::clone(reply)),
             },

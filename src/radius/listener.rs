@@ -4,12 +4,13 @@
 //! the kernel leads a retransmission, which keeps its source port, to the same socket. Retransmissions are
 //! answered in the loop. A new request gets one small task, which signs, keeps and sends its own answer.
 //!
-//! No error of a socket ends its loop. A sign-in whose task is lost to a panic is answered with a reject.
+//! No error of a socket ends its loop. A sign-in whose task is lost to a panic is answered with a reject; one
+//! that the end of the process cuts off is not answered, so that its client asks the next server.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use super::door::{Begin, Door, Shared, Step, Ticket};
 use super::duplicates::Reply;
 use crate::signin::attempt::Attempt;
 use crate::signin::outcome::Outcome;
-use crate::signin::pending::Waiting;
+use crate::signin::pending::{Pulse, Waiting};
 use crate::signin::reception::SignIns;
 
 use port::{Buffer, Port, Route};
@@ -136,7 +137,15 @@ fn addresses(ports: &[Port], sockets: usize) -> io::Result<Vec<SocketAddr>> {
 #[derive(Debug)]
 struct Station {
     port: Port,
-    door: Door<AbortHandle>,
+    door: Door<Work>,
+}
+
+/// The work that a running request is.
+#[derive(Debug, Clone)]
+struct Work {
+    task: AbortHandle,
+    /// There once the request is part of a hold.
+    pulse: Arc<OnceLock<Pulse>>,
 }
 
 /// Datagrams taken in one go before other tasks of the same thread get their turn.
@@ -151,8 +160,14 @@ async fn serve(station: Arc<Station>, sign_ins: Arc<SignIns>) {
     let mut troubles = Troubles::default();
     loop {
         let turn = take_turn(&station.port, &mut buffer, |bytes, route| {
-            match station.door.receive(route.peer, bytes, Instant::now(), || dice.throw()) {
-                Step::Discard(_) | Step::Running => {}
+            let now = Instant::now();
+            match station.door.receive(route.peer, bytes, now, || dice.throw()) {
+                Step::Discard(_) => {}
+                Step::Running(work) => {
+                    if let Some(pulse) = work.as_ref().and_then(|work| work.pulse.get()) {
+                        pulse.heard_again(now);
+                    }
+                }
                 Step::Resend(reply) | Step::Reply(reply) => send_now(&station.port, &reply, &route),
                 Step::Begin(begin) => start(&station, &sign_ins, begin, route),
             }
@@ -231,19 +246,25 @@ fn send_now(port: &Port, reply: &[u8], route: &Route) {
 }
 
 /// Starts the task of a new request.
-fn start(station: &Arc<Station>, sign_ins: &Arc<SignIns>, begin: Begin<AbortHandle>, route: Route) {
+fn start(station: &Arc<Station>, sign_ins: &Arc<SignIns>, begin: Begin<Work>, route: Route) {
     let key = begin.ticket.key();
-    let older = begin.superseded.map(AbortOnDrop);
-    let entering = Box::pin(enter(Arc::clone(sign_ins), begin.attempt));
+    let older = begin.superseded.map(|work| AbortOnDrop(work.task));
+    let pulse = Arc::new(OnceLock::new());
+    let entering = Box::pin(enter(Arc::clone(sign_ins), begin.attempt, Arc::clone(&pulse)));
     let answer = Answer { station: Arc::clone(station), ticket: begin.ticket, route, given: false };
     let task = tokio::spawn(hold(entering, older, answer));
     // Comes back when the task is done already: then nobody needs it.
-    let _done = station.door.attach(&key, task.abort_handle());
+    let _done = station.door.attach(&key, Work { task: task.abort_handle(), pulse });
 }
 
 /// Boxed by its caller, so that a held request does not carry the attempt with it.
-async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt) -> Waiting {
-    sign_ins.enter(attempt).await
+async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt, place: Arc<OnceLock<Pulse>>) -> Waiting {
+    let waiting = sign_ins.enter(attempt).await;
+    if let Some(pulse) = waiting.pulse() {
+        // This task alone sets it, once.
+        let _ = place.set(pulse);
+    }
+    waiting
 }
 
 /// One request from its attempt to its answer. A hundred thousand of these are held at once: keep it small.
@@ -274,8 +295,8 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The duty to answer a request. Dropped without an answer, after a panic or at the end of the runtime, it
-/// gives a reject, unless the request was superseded.
+/// The duty to answer a request, once. Dropped without an answer by a panic it gives a reject, unless the
+/// request was superseded; dropped in any other way (aborted, the end of the runtime) it stays silent.
 struct Answer {
     station: Arc<Station>,
     ticket: Ticket,
@@ -305,9 +326,13 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if !self.given
-            && let Some(reply) = self.station.door.abandon(&self.ticket, Instant::now())
-        {
+        if self.given {
+            return;
+        }
+        // The runtime drops a task's future while the panic unwinds.
+        if !std::thread::panicking() {
+            self.station.door.forget(&self.ticket);
+        } else if let Some(reply) = self.station.door.abandon(&self.ticket, Instant::now()) {
             send_now(&self.station.port, &reply, &self.route);
         }
     }

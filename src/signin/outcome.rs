@@ -86,6 +86,12 @@ impl Outcome {
         }
     }
 
+    /// Whether nothing was decided, as the server had no room or was stopping: the very same request may be
+    /// tried again. Any other silence is an answer, and stays one for its retransmissions.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self, Outcome::Discard(Reason::Overloaded | Reason::ShuttingDown))
+    }
+
     /// What the admin hears.
     pub fn reason(&self) -> Reason {
         match self {

@@ -153,11 +153,23 @@ impl Waiting {
         }
     }
 
-    /// Tells the hold that its client has just asked again (a retransmission), and so still listens.
-    pub fn heard_again(&self, now: Instant) {
-        if let Kind::Held { place, .. } = &self.kind {
-            *lock(&place.0.last_asked) = now;
+    /// A handle by which the door tells that the client still listens; none where nothing is held.
+    pub fn pulse(&self) -> Option<Pulse> {
+        match &self.kind {
+            Kind::Known(_) => None,
+            Kind::Held { place, .. } => Some(Pulse(Arc::clone(&place.0))),
         }
+    }
+}
+
+/// Tells a hold that its client still listens. It takes no place: the hold ends without it.
+#[derive(Debug, Clone)]
+pub struct Pulse(Arc<Hold>);
+
+impl Pulse {
+    /// The client has just asked again (a retransmission).
+    pub fn heard_again(&self, now: Instant) {
+        *lock(&self.0.last_asked) = now;
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use anteroom::config::{
@@ -15,6 +15,7 @@ use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
 use anteroom::radius::clients::Clients;
 use anteroom::radius::door::{Door, Shared, Step};
 use anteroom::secret::Secret;
+use anteroom::signin::pending::Pulse;
 use anteroom::signin::reception::{Deps, SignIns, Target};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -139,13 +140,16 @@ impl anteroom::users::store::Store for People {
     crate::support::fakes::store_does_nothing_else!();
 }
 
+/// The task of a running request, and the pulse of its hold.
+type Work = (AbortHandle, Arc<OnceLock<Pulse>>);
+
 /// The server, its surroundings and the script's view of them.
 struct Stage {
     start: tokio::time::Instant,
     journal: Arc<Mutex<Journal>>,
     away: Arc<Mutex<bool>>,
     waiting: PromptTable,
-    door: Arc<Door<AbortHandle>>,
+    door: Arc<Door<Work>>,
     sign_ins: Arc<SignIns>,
     client: RadiusClientSettings,
     sent: HashMap<u8, (SocketAddr, Sent)>,
@@ -192,7 +196,7 @@ fn build(
     journal: &Arc<Mutex<Journal>>,
     away: &Arc<Mutex<bool>>,
     waiting: &PromptTable,
-) -> (Arc<Door<AbortHandle>>, Arc<SignIns>) {
+) -> (Arc<Door<Work>>, Arc<SignIns>) {
     let now = tokio::time::Instant::now().into_std();
     let clients = Clients::new(&[Arc::new(radius_client(settings))], now).unwrap();
     let door = Arc::new(Door::new(Arc::new(Shared::new(clients, now)), 1000));
@@ -246,15 +250,23 @@ impl Stage {
         random[..8].copy_from_slice(&self.seed.to_be_bytes());
         let send = |bytes: &[u8]| self.journal.lock().unwrap().replies.push((peer, bytes.to_vec()));
         match self.door.receive(peer, bytes, now, || random) {
-            Step::Discard(_) | Step::Running => {}
+            Step::Discard(_) | Step::Running(None) => {}
+            Step::Running(Some((_, pulse))) => {
+                if let Some(pulse) = pulse.get() {
+                    pulse.heard_again(now);
+                }
+            }
             Step::Resend(reply) if reply.is_empty() => {}
             Step::Resend(reply) | Step::Reply(reply) => send(&reply),
             Step::Begin(begin) => {
                 let (door, sign_ins, journal) = (self.door.clone(), self.sign_ins.clone(), self.journal.clone());
                 let key = begin.ticket.key();
+                let pulse = Arc::new(OnceLock::new());
+                let place = pulse.clone();
                 let task = tokio::spawn(async move {
                     let waiting = sign_ins.enter(begin.attempt).await;
-                    if let Some(older) = begin.superseded {
+                    waiting.pulse().into_iter().for_each(|pulse| place.set(pulse).expect("set once"));
+                    if let Some((older, _)) = begin.superseded {
                         older.abort();
                     }
                     let outcome = waiting.outcome().await;
@@ -264,7 +276,7 @@ impl Stage {
                     }
                 });
                 self.tasks.lock().unwrap().push(task.abort_handle());
-                let _ = self.door.attach(&key, task.abort_handle());
+                let _ = self.door.attach(&key, (task.abort_handle(), pulse));
             }
         }
     }

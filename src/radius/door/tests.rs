@@ -114,9 +114,9 @@ fn a_retransmission_gets_silence_and_then_the_identical_bytes() {
     let mut lab = Lab::new(client("vpn"));
     let bytes = request(1, true, &[]);
     let begin = lab.begin(&bytes);
-    assert!(matches!(lab.receive(&bytes), Step::Running));
+    assert!(matches!(lab.receive(&bytes), Step::Running(_)));
     lab.now += Duration::from_secs(50);
-    assert!(matches!(lab.receive(&bytes), Step::Running));
+    assert!(matches!(lab.receive(&bytes), Step::Running(_)));
     let reply = lab.finish(&begin.ticket, &accept()).unwrap();
     lab.now += Duration::from_secs(29);
     let Step::Resend(again) = lab.receive(&bytes) else { panic!() };
@@ -135,6 +135,34 @@ fn silence_is_repeated_as_silence() {
 }
 
 #[test]
+fn a_request_that_nobody_looked_at_starts_anew() {
+    for reason in [Reason::Overloaded, Reason::ShuttingDown] {
+        let lab = Lab::new(client("vpn"));
+        let bytes = request(1, true, &[]);
+        let begin = lab.begin(&bytes);
+        assert_eq!(lab.finish(&begin.ticket, &Outcome::Discard(reason)), None);
+        assert_eq!(lab.door.running(), 0);
+        let again = lab.begin(&bytes);
+        assert_eq!(lab.finish(&begin.ticket, &accept()), None, "the first one is over");
+        assert!(lab.finish(&again.ticket, &accept()).is_some());
+        assert!(matches!(lab.receive(&bytes), Step::Resend(_)));
+    }
+}
+
+#[test]
+fn retransmissions_are_counted_and_lead_to_the_work() {
+    let lab = Lab::new(client("vpn"));
+    let bytes = request(1, true, &[]);
+    let begin = lab.begin(&bytes);
+    assert!(matches!(lab.receive(&bytes), Step::Running(None)));
+    assert!(lab.door.attach(&begin.ticket.key(), 71).is_none());
+    assert!(matches!(lab.receive(&bytes), Step::Running(Some(71))));
+    lab.finish(&begin.ticket, &accept());
+    assert!(matches!(lab.receive(&bytes), Step::Resend(_)));
+    assert_eq!(lab.door.shared().retransmissions(), 3);
+}
+
+#[test]
 fn a_superseded_request_is_never_answered() {
     let lab = Lab::new(client("vpn"));
     let older = lab.begin(&request(1, true, &[]));
@@ -144,7 +172,7 @@ fn a_superseded_request_is_never_answered() {
     let newer = lab.begin(&bytes);
     assert_eq!(newer.superseded, Some(71));
     assert_eq!(lab.finish(&older.ticket, &accept()), None);
-    assert!(matches!(lab.receive(&bytes), Step::Running));
+    assert!(matches!(lab.receive(&bytes), Step::Running(_)));
     assert!(lab.finish(&newer.ticket, &accept()).is_some());
 }
 
@@ -323,7 +351,7 @@ fn a_draining_door_begins_nothing_and_still_answers_what_it_knows() {
     assert_eq!(lab.discarded(&request(3, true, &[])), "draining");
     assert_eq!(lab.discarded(&vector("rfc5997_6_1_status_request")), "draining");
     assert!(matches!(lab.receive(&answered), Step::Resend(_)));
-    assert!(matches!(lab.receive(&running), Step::Running));
+    assert!(matches!(lab.receive(&running), Step::Running(_)));
     assert!(lab.finish(&begin.ticket, &accept()).is_some());
     assert!(matches!(lab.receive(&running), Step::Resend(_)));
 }

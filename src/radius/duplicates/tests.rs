@@ -11,7 +11,7 @@ fn key(n: u32) -> RequestKey {
 fn seen(table: &mut Duplicates<u32>, key: RequestKey, authenticator: u8, now: Instant) -> &'static str {
     match table.seen(&key, &[authenticator; 16], now) {
         Seen::New => "new",
-        Seen::Running => "running",
+        Seen::Running(_) => "running",
         Seen::Answered(_) => "answered",
     }
 }
@@ -109,7 +109,7 @@ proptest! {
                 0..=2 => {
                     let seen = table.seen(&key(n), &[authenticator; 16], now);
                     match (&known, &seen) {
-                        (Some((same, _, None)), Seen::Running) => prop_assert_eq!(*same, authenticator),
+                        (Some((same, _, None)), Seen::Running(_)) => prop_assert_eq!(*same, authenticator),
                         (Some((same, _, Some((at, reply)))), Seen::Answered(bytes)) => {
                             prop_assert_eq!(*same, authenticator);
                             prop_assert_eq!(reply, bytes);

@@ -24,7 +24,7 @@ fn station() -> Arc<Station> {
 }
 
 /// A request that has arrived at a station from a socket that waits for its answer.
-async fn arrived(station: &Arc<Station>) -> (tokio::net::UdpSocket, Begin<AbortHandle>, Route, Vec<u8>) {
+async fn arrived(station: &Arc<Station>) -> (tokio::net::UdpSocket, Begin<Work>, Route, Vec<u8>) {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(station.port.address().unwrap()).await.unwrap();
     let password = Secret::new(b"x".to_vec());
@@ -67,6 +67,51 @@ async fn a_panic_ends_in_a_reject() {
     assert_eq!(reply[0], Code::ACCESS_REJECT.0);
     let again = station.door.receive(route.peer, &bytes, Instant::now(), || [0; 12]);
     assert!(matches!(again, Step::Resend(kept) if *kept == reply[..length]));
+}
+
+/// Nothing comes within a moment.
+async fn is_silent(socket: &tokio::net::UdpSocket) -> bool {
+    tokio::time::timeout(Duration::from_millis(50), socket.recv(&mut [0; 100])).await.is_err()
+}
+
+#[tokio::test]
+async fn a_task_that_is_cut_off_answers_nothing_and_its_request_starts_anew() {
+    let station = station();
+    let (socket, begin, route, bytes) = arrived(&station).await;
+    let answer = Answer { station: Arc::clone(&station), ticket: begin.ticket, route, given: false };
+    let task = tokio::spawn(hold(Box::pin(std::future::pending()), None, answer));
+    tokio::task::yield_now().await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(is_silent(&socket).await);
+    assert!(matches!(station.door.receive(route.peer, &bytes, Instant::now(), || [0; 12]), Step::Begin(_)));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_given_is_not_given_again_by_a_panic_behind_it() {
+    let station = station();
+    let (socket, begin, route, _) = arrived(&station).await;
+    let mut answer = Answer { station: Arc::clone(&station), ticket: begin.ticket, route, given: false };
+    let task = tokio::spawn(async move {
+        assert!(answer.give(&Outcome::Reject(crate::signin::outcome::Reason::Denied)).is_none());
+        tokio::task::yield_now().await;
+        panic!("a mistake, on purpose, {}", answer.given)
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    assert_eq!(socket.recv(&mut [0; 100]).await.unwrap(), 38, "one reject: header and Message-Authenticator");
+    assert!(is_silent(&socket).await);
+}
+
+#[tokio::test]
+async fn a_superseded_task_that_panics_answers_nothing() {
+    let station = station();
+    let (socket, begin, route, _) = arrived(&station).await;
+    let newer = Request::access("nemo", &Secret::new(b"x".to_vec())).encode(1, &[2; 16], &key()).unwrap();
+    assert!(matches!(station.door.receive(route.peer, &newer, Instant::now(), || [1; 12]), Step::Begin(_)));
+    let answer = Answer { station, ticket: begin.ticket, route, given: false };
+    let entering = Box::pin(async { panic!("a mistake, on purpose") });
+    assert!(tokio::spawn(hold(entering, None, answer)).await.unwrap_err().is_panic());
+    assert!(is_silent(&socket).await);
 }
 
 #[tokio::test]

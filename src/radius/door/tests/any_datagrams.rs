@@ -71,7 +71,7 @@ proptest! {
                 Step::Begin(begin) => held.push(begin.ticket),
                 Step::Resend(reply) => check(&reply, Code::ACCESS_REJECT),
                 Step::Reply(reply) => check(&reply, Code::ACCESS_ACCEPT),
-                Step::Discard(_) | Step::Running => {}
+                Step::Discard(_) | Step::Running(_) => {}
             }
             prop_assert!(lab.door.running() <= 4);
         }
