@@ -16,6 +16,7 @@ use crate::config::{Config, Requirement, Throttle, checked};
 use crate::primary::directory::Lockout;
 
 pub mod certificates;
+pub mod habits;
 pub mod network;
 
 const EXAMPLES: &str = "\
@@ -114,7 +115,9 @@ pub fn run(args: &Args) -> Ended {
     signing(&checked.config).into_iter().for_each(&mut report);
     certificates::check(&checked.config, jiff::Timestamp::now()).into_iter().for_each(&mut report);
     if !args.offline {
-        super::runtime()?.block_on(network::check(&checked.config, &mut report));
+        let runtime = super::runtime()?;
+        runtime.block_on(habits::check(&checked.config)).into_iter().for_each(&mut report);
+        runtime.block_on(network::check(&checked.config, &mut report));
     }
     if failed > 0 {
         return Err(Failure::refused(format!("{} failed", count(failed, "check"))));
