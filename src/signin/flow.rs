@@ -115,16 +115,18 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, it counts as a wrong password: the
-/// directory may have counted it.
+/// directory may have counted it. Not so when the sign-in's time is over: then the directory was away, and an
+/// outage must not throttle everybody who tried in the meantime.
 struct Admission<'a> {
     sign_ins: &'a SignIns,
     permit: Option<Permit>,
+    deadline: Instant,
 }
 
 impl<'a> Admission<'a> {
     fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, now: Instant) -> Result<Self, Reason> {
         let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now)?;
-        Ok(Admission { sign_ins, permit: Some(permit) })
+        Ok(Admission { sign_ins, permit: Some(permit), deadline: attempt.deadline() })
     }
 
     fn settle(mut self, finding: Option<&Finding>) {
@@ -149,7 +151,7 @@ impl<'a> Admission<'a> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        self.end(Guess::Wrong);
+        self.end(if now() < self.deadline { Guess::Wrong } else { Guess::Uncounted });
     }
 }
 
@@ -218,6 +220,7 @@ async fn hold(
     let unique_id = known.who.unique_id.as_str();
     lock(&sign_ins.throttle).prompt(unique_id, now())?;
 
+    let began = attempt.received;
     let provider = sign_ins.deps.providers.get(&attempt.client.provider).ok_or(Reason::Internal)?;
     let deadline = attempt.deadline();
     let request = factor::Request {
@@ -230,8 +233,12 @@ async fn hold(
     };
     ending.trail.method = Some(method);
     let answer = factor::ask(provider.as_ref(), request).await;
-    settle_prompt(sign_ins, unique_id, &answer).await;
+    let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, &answer)).await;
     match answer {
+        Ok(_) if !counts => {
+            ending.trail.factor = Some(Reason::Blocked.code());
+            Err(Reason::Blocked)
+        }
         Ok(approval) => {
             ending.trail.factor = Some("approved");
             let approval = Arc::new(approval);
@@ -246,19 +253,39 @@ async fn hold(
     }
 }
 
-/// Tells the throttle, and after a fraud report blocks the person in the store.
-async fn settle_prompt(sign_ins: &SignIns, unique_id: &str, answer: &Result<FactorApproved, factor::Refusal>) {
+/// Tells the throttle, and after a fraud report blocks the person. False when an approval does not count,
+/// because the person reported fraud while the prompt was open.
+async fn settle_prompt(
+    sign_ins: &Arc<SignIns>,
+    unique_id: &str,
+    began: Instant,
+    answer: &Result<FactorApproved, factor::Refusal>,
+) -> bool {
     match answer {
-        Ok(_) => lock(&sign_ins.throttle).approved(unique_id),
+        Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
         Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
         Err(factor::Refusal::Fraud) => {
-            lock(&sign_ins.throttle).denied(unique_id, now());
-            let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
-            if let Err(error) = sign_ins.deps.store.block(unique_id, until).await {
-                tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
-            }
+            lock(&sign_ins.throttle).fraud(unique_id, now());
+            sign_ins.pending.forget_carried(unique_id);
+            block(sign_ins, unique_id).await;
         }
         Err(_) => {}
+    }
+    true
+}
+
+/// Blocks a person in the store, in a task of its own: it is to be done even where nobody waits for this
+/// sign-in any more.
+async fn block(sign_ins: &Arc<SignIns>, unique_id: &str) {
+    let (sign_ins, unique_id) = (Arc::clone(sign_ins), unique_id.to_owned());
+    let blocked = tokio::spawn(async move {
+        let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
+        if let Err(error) = sign_ins.deps.store.block(&unique_id, until).await {
+            tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
+        }
+    });
+    if blocked.await.is_err() {
+        tracing::error!("blocking a person who reported fraud ended in a panic");
     }
 }
 

@@ -11,6 +11,7 @@
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
 pub mod attempt;
+mod carried;
 pub mod flow;
 pub mod outcome;
 pub mod pending;

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Client, Limits, OnDeadline};
 use crate::secret::Secret;
+use crate::signin::carried::Carried;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::proof::FactorApproved;
 use crate::telemetry::metrics::Metrics;
@@ -173,20 +174,28 @@ impl Pulse {
     }
 }
 
-/// An approval that came when its client may already have given up, for one retry.
 #[derive(Debug)]
-struct Carried {
-    approval: Arc<FactorApproved>,
-    until: Instant,
-}
-
-#[derive(Debug, Default)]
 struct Table {
     holds: HashMap<HoldKey, Arc<Hold>>,
+    /// Flows that have not ended. A hold that everybody has left is out of `holds` a little sooner.
+    leads: usize,
     per_client: HashMap<usize, usize>,
     per_person: HashMap<u64, usize>,
-    carried: HashMap<HoldKey, Carried>,
+    carried: Carried,
     closed: bool,
+}
+
+impl Table {
+    fn new(limits: &Limits) -> Self {
+        Table {
+            holds: HashMap::new(),
+            leads: 0,
+            per_client: HashMap::new(),
+            per_person: HashMap::new(),
+            carried: Carried::new(limits.held),
+            closed: false,
+        }
+    }
 }
 
 /// The table of held sign-ins.
@@ -254,7 +263,8 @@ impl Drop for Lead {
         self.forget(&mut table);
         give_back(&mut table.per_client, &self.client);
         give_back(&mut table.per_person, &self.person);
-        if table.holds.is_empty() {
+        table.leads -= 1;
+        if table.leads == 0 {
             table.holds.shrink_to(1024);
             self.pending.emptied.notify_waiters();
         }
@@ -277,7 +287,8 @@ impl Pending {
         let mut block = [0; 64];
         block.iter_mut().zip(random).for_each(|(to, from)| *to = *from);
         let digest = <Hmac<Sha256> as KeyInit>::new(&block.into());
-        Pending { limits, metrics, digest, table: Mutex::default(), emptied: Notify::new() }
+        let table = Mutex::new(Table::new(&limits));
+        Pending { limits, metrics, digest, table, emptied: Notify::new() }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -343,6 +354,7 @@ impl Pending {
         let hold = Arc::new(Hold::new(received));
         hold.take_place(received);
         table.holds.insert(key, Arc::clone(&hold));
+        table.leads += 1;
         self.metrics.held.inc();
         let lead = Lead { pending: Arc::clone(self), hold: Arc::clone(&hold), key, client: client_key, person };
         Entered::Leads(waiting(&hold), lead)
@@ -350,19 +362,17 @@ impl Pending {
 
     /// Keeps an approval for one retry.
     pub(super) fn carry(&self, key: HoldKey, approval: Arc<FactorApproved>, until: Instant, now: Instant) {
-        let table = &mut *self.table();
-        if table.carried.len() >= self.limits.held {
-            table.carried.retain(|_, carried| now < carried.until);
-        }
-        if table.carried.len() < self.limits.held {
-            table.carried.insert(key, Carried { approval, until });
-        }
+        self.table().carried.keep(key, approval, until, now);
+    }
+
+    /// Forgets every approval of this person that was kept for a retry.
+    pub(super) fn forget_carried(&self, unique_id: &str) {
+        self.table().carried.forget(unique_id);
     }
 
     /// Takes an approval that carries over to this retry. It is gone afterwards.
     pub(super) fn take_carried(&self, key: HoldKey, now: Instant) -> Option<Arc<FactorApproved>> {
-        let carried = self.table().carried.remove(&key)?;
-        let approval = (now < carried.until).then_some(carried.approval)?;
+        let approval = self.table().carried.take(key, now)?;
         self.metrics.carry_overs.inc();
         Some(approval)
     }
@@ -385,13 +395,13 @@ impl Pending {
         }
     }
 
-    /// Resolves when nothing is held.
+    /// Resolves when nothing is held, and every sign-in has left its event.
     pub async fn emptied(&self) {
         loop {
             let emptied = self.emptied.notified();
             tokio::pin!(emptied);
             emptied.as_mut().enable();
-            if self.held() == 0 {
+            if self.table().leads == 0 {
                 return;
             }
             emptied.await;

@@ -5,12 +5,16 @@
 //! again when the last failure is longer ago than the window, or when a password was right. Guesses that
 //! are under way count as failures until they are settled, so that many at once cannot slip through.
 //!
-//! Prompts are bounded by a rate and by a back-off that doubles with each denial.
+//! Failures from one address are forgiven one by one, so that a busy address with a few mistypings an hour is
+//! never shut out, and one that was guessed from is not shut out for longer than it takes to earn the next try.
+//!
+//! Prompts are bounded by a rate and by a back-off that doubles with each denial. After a fraud report no
+//! approval of a prompt that was open then counts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use crate::config;
@@ -57,6 +61,21 @@ impl Failures {
         }
     }
 
+    /// Forgives one failure for each `step` since the last was counted or forgiven.
+    fn forgive(&mut self, now: Instant, step: Duration) {
+        let passed = now.saturating_duration_since(self.last).as_nanos() / step.as_nanos().max(1);
+        match u32::try_from(passed) {
+            Ok(steps) if steps < self.failed => {
+                self.failed -= steps;
+                self.last += step * steps;
+            }
+            _ => {
+                self.failed = 0;
+                self.last = now;
+            }
+        }
+    }
+
     fn settle(&mut self, guess: Guess, now: Instant) {
         self.under_way = self.under_way.saturating_sub(1);
         match guess {
@@ -76,6 +95,18 @@ struct Prompts {
     since: Instant,
     denials: u32,
     quiet_until: Option<Instant>,
+    /// When they last reported fraud.
+    fraud: Option<Instant>,
+}
+
+impl Prompts {
+    fn none(now: Instant) -> Self {
+        Prompts { sent: 0, since: now, denials: 0, quiet_until: None, fraud: None }
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        self.quiet_until.is_some_and(|until| now < until)
+    }
 }
 
 /// Leave to ask the directory once. To be settled with what it said.
@@ -105,9 +136,11 @@ impl Throttle {
         make_room(&mut self.people, &old, |entry| entry.last);
         make_room(&mut self.sources, &old, |entry| entry.last);
 
+        let source = source.map(line);
+        let step = self.step();
         if let Some(address) = source {
             let entry = self.sources.entry(address).or_insert(fresh);
-            entry.forget_old(now, window);
+            entry.forgive(now, step);
             if entry.failed.saturating_add(entry.under_way) >= self.bounds.failures_per_source {
                 return Err(Reason::ThrottledSource);
             }
@@ -124,8 +157,14 @@ impl Throttle {
         Ok(Permit { person: key, source })
     }
 
+    /// The time in which an address earns one more try.
+    fn step(&self) -> Duration {
+        self.bounds.window / self.bounds.failures_per_source.max(1)
+    }
+
     /// Says what became of a permitted guess.
     pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) {
+        let step = self.step();
         if let Some(entry) = self.people.get_mut(&permit.person) {
             entry.settle(guess, now);
             if entry.failed == 0 && entry.under_way == 0 {
@@ -135,8 +174,11 @@ impl Throttle {
         if let Some(address) = permit.source
             && let Some(entry) = self.sources.get_mut(&address)
         {
+            entry.forgive(now, step);
+            let last = entry.last;
             // A right password of one person says nothing of the guesses at others.
             entry.settle(if guess == Guess::Right { Guess::Uncounted } else { guess }, now);
+            entry.last = last;
             if entry.failed == 0 && entry.under_way == 0 {
                 self.sources.remove(&address);
             }
@@ -151,15 +193,14 @@ impl Throttle {
         let bounds = self.bounds;
         let key = self.hasher.hash_one(person);
         let over = |entry: &Prompts| now.saturating_duration_since(entry.since) >= bounds.prompt_window;
-        let quiet = |entry: &Prompts| entry.quiet_until.is_some_and(|until| now < until);
-        make_room(&mut self.prompts, &|entry| over(entry) && !quiet(entry), |entry| entry.since);
+        make_room(&mut self.prompts, &|entry| over(entry) && !entry.is_quiet(now), |entry| entry.since);
 
-        let entry = self.prompts.entry(key).or_insert(Prompts { sent: 0, since: now, denials: 0, quiet_until: None });
-        if quiet(entry) {
+        let entry = self.prompts.entry(key).or_insert(Prompts::none(now));
+        if entry.is_quiet(now) {
             return Err(Reason::PromptLimited);
         }
         if over(entry) {
-            *entry = Prompts { sent: 0, since: now, denials: 0, quiet_until: None };
+            *entry = Prompts { fraud: entry.fraud, ..Prompts::none(now) };
         }
         if entry.sent >= bounds.prompts_per_person {
             return Err(Reason::PromptLimited);
@@ -171,16 +212,45 @@ impl Throttle {
     /// The person said no: do not ask again at once. (Unanswered prompts are bounded by the rate alone.)
     pub fn denied(&mut self, person: &str, now: Instant) {
         let first = self.bounds.denial_backoff;
+        // There may be no entry: the person may have approved another prompt in the meantime.
+        let entry = self.prompts.entry(self.hasher.hash_one(person)).or_insert(Prompts::none(now));
+        let pause = first.saturating_mul(1_u32 << entry.denials.min(DOUBLINGS));
+        entry.quiet_until = now.checked_add(pause);
+        entry.denials = entry.denials.saturating_add(1);
+    }
+
+    /// The person reported fraud: as [`Throttle::denied`], and whatever else is open is not theirs either.
+    pub fn fraud(&mut self, person: &str, now: Instant) {
+        self.denied(person, now);
         if let Some(entry) = self.prompts.get_mut(&self.hasher.hash_one(person)) {
-            let pause = first.saturating_mul(1_u32 << entry.denials.min(DOUBLINGS));
-            entry.quiet_until = now.checked_add(pause);
-            entry.denials = entry.denials.saturating_add(1);
+            entry.fraud = Some(now);
         }
     }
 
-    /// The person approved: what was counted against them is forgotten.
-    pub fn approved(&mut self, person: &str) {
-        self.prompts.remove(&self.hasher.hash_one(person));
+    /// The person approved the prompt of a sign-in that began at `began`: what was counted against them is
+    /// forgotten, but not a denial of another prompt just now. False when they have reported fraud since: the
+    /// approval does not count.
+    pub fn approved(&mut self, person: &str, began: Instant, now: Instant) -> bool {
+        let key = self.hasher.hash_one(person);
+        let Some(entry) = self.prompts.get_mut(&key) else { return true };
+        if entry.fraud.is_some_and(|fraud| began <= fraud) {
+            return false;
+        }
+        if entry.fraud.is_none() && !entry.is_quiet(now) {
+            self.prompts.remove(&key);
+        } else {
+            entry.sent = 0;
+        }
+        true
+    }
+}
+
+/// What failures from an address are counted under: an IPv4 address, or the 64 bits of network that one
+/// IPv6 line has, as whoever has one can take any address of it.
+fn line(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 
@@ -194,11 +264,12 @@ fn make_room<K: Copy + Eq + std::hash::Hash, V>(
         return;
     }
     table.retain(|_, entry| !expired(entry));
-    if table.len() >= ENTRIES {
-        // Freed in one go, so that a full table costs one scan in every thousand entries, not one each.
+    // Freed in one go, so that a full table costs one scan in every thousand entries, not one each.
+    let over = table.len().saturating_sub(ENTRIES - ENTRIES / 64);
+    if over > 0 {
         let mut ages: Vec<(Instant, K)> = table.iter().map(|(key, entry)| (age(entry), *key)).collect();
         ages.sort_unstable_by_key(|(age, _)| *age);
-        for (_, key) in ages.into_iter().take(ENTRIES / 64) {
+        for (_, key) in ages.into_iter().take(over) {
             table.remove(&key);
         }
     }
@@ -287,8 +358,68 @@ mod tests {
         let third = second + Duration::from_secs(60);
         assert_eq!(throttle.prompt("alice", third), Ok(()));
         assert_eq!(throttle.prompt("alice", third), Err(Reason::PromptLimited), "three in the window");
-        throttle.approved("alice");
+        assert!(throttle.approved("alice", third, third));
         assert_eq!(throttle.prompt("alice", third), Ok(()));
+    }
+
+    #[test]
+    fn a_denial_counts_although_another_prompt_was_approved_at_the_same_time() {
+        for approved_first in [true, false] {
+            let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+            assert_eq!([throttle.prompt("alice", now), throttle.prompt("alice", now)], [Ok(()), Ok(())]);
+            if approved_first {
+                assert!(throttle.approved("alice", now, now));
+                throttle.denied("alice", now);
+            } else {
+                throttle.denied("alice", now);
+                assert!(throttle.approved("alice", now, now));
+            }
+            let soon = now + Duration::from_secs(29);
+            assert_eq!(throttle.prompt("alice", soon), Err(Reason::PromptLimited), "{approved_first}");
+        }
+    }
+
+    #[test]
+    fn no_approval_of_what_was_open_counts_after_a_fraud_report() {
+        let (mut throttle, began) = (Throttle::new(bounds()), Instant::now());
+        assert_eq!([throttle.prompt("alice", began), throttle.prompt("alice", began)], [Ok(()), Ok(())]);
+        throttle.fraud("alice", began + Duration::from_secs(5));
+        assert!(!throttle.approved("alice", began, began + Duration::from_secs(6)));
+        let later = began + Duration::from_secs(700);
+        assert_eq!(throttle.prompt("alice", later), Ok(()), "an admin has unblocked her");
+        assert!(!throttle.approved("alice", began, later), "not even now");
+        assert!(throttle.approved("alice", later, later));
+    }
+
+    #[test]
+    fn an_ipv6_line_is_one_source_and_a_mapped_address_is_the_ipv4_one() {
+        for addresses in [["2001:db8:0:1::1", "2001:db8:0:1:ffff::2"], ["192.0.2.1", "::ffff:192.0.2.1"]] {
+            let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+            let [one, other] = addresses.map(|address| Some(address.parse().unwrap()));
+            for person in ["a", "b", "c", "d", "e"] {
+                assert_eq!(fail(&mut throttle, person, one, now), Ok(()));
+            }
+            assert_eq!(fail(&mut throttle, "f", other, now), Err(Reason::ThrottledSource));
+            let elsewhere = Some("2001:db8:0:2::1".parse().unwrap());
+            assert_eq!(fail(&mut throttle, "f", elsewhere, now), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_few_failures_an_hour_is_never_shut_out_and_a_guesser_earns_try_by_try() {
+        let (mut throttle, start) = (Throttle::new(bounds()), Instant::now());
+        let source = Some("192.0.2.1".parse().unwrap());
+        for number in 0..100_u32 {
+            let now = start + Duration::from_secs(13) * number;
+            assert_eq!(fail(&mut throttle, &number.to_string(), source, now), Ok(()), "{number}");
+        }
+        let now = start + Duration::from_secs(2000);
+        let tries = |throttle: &mut Throttle, now| {
+            (0..20).filter(|number: &u32| fail(throttle, &format!("{number}"), source, now).is_ok()).count()
+        };
+        assert_eq!(tries(&mut throttle, now), 5);
+        assert_eq!(tries(&mut throttle, now + Duration::from_secs(11)), 0);
+        assert_eq!(tries(&mut throttle, now + Duration::from_secs(12)), 1);
     }
 
     #[test]

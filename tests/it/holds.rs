@@ -151,6 +151,17 @@ async fn a_directory_that_hangs_ends_in_a_rejection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_of_the_directory_throttles_nobody() {
+    let primary = FakePrimary { finding: Told::Hangs, ..fakes::right() };
+    let house =
+        House::bounded(primary, fakes::approves(), fakes::enrolled(), |_, throttle| throttle.failures_per_person = 2);
+    for _ in 0..4 {
+        assert_eq!(sign_in(&house, &client()).await, (Verdict::Reject, Reason::Deadline));
+        settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_approval_after_the_client_gave_up_carries_over_to_one_retry() {
     let (house, client) = (approves_after(seconds(10)), client());
     assert_eq!(sign_in(&house, &client).await, (Verdict::Accept, Reason::Approved));
