@@ -39,6 +39,9 @@ const REMEMBERED: usize = 262_144;
 /// How long cancellations and the audit may take once no sign-in is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How long the answers to the last verdicts may take to leave.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// Why the service could not start or go on.
 #[derive(Debug)]
 pub struct AppError(String);
@@ -152,12 +155,16 @@ impl Server {
         self.listener.drain();
         self.sign_ins.drain(self.drain).await;
         let left = self.sign_ins.held();
-        drop(self.listener);
         if left > 0 {
             tracing::warn!(left, "sign-ins still held at the end of server.drain are given up");
             self.sign_ins.give_up();
             self.sign_ins.drain(LAST_WORDS).await;
         }
+        // The last verdicts are there; their answers have yet to leave.
+        if tokio::time::timeout(LAST_ANSWERS, self.listener.answered()).await.is_err() {
+            tracing::warn!(left = self.listener.running(), "requests are left without an answer");
+        }
+        drop(self.listener);
         for (_, native, _) in &self.providers {
             native.drain(LAST_WORDS).await;
         }
