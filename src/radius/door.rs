@@ -8,10 +8,12 @@
 //!                      ─ Access-Request             ─▶ Begin(ticket, attempt) … finish(ticket, outcome)
 //! ```
 //!
-//! A retransmission is recognised before its signature is checked: it can only get what the original got,
-//! and it costs no digest. There is one door for each socket, with its table of requests behind a lock that
+//! A retransmission is the very same packet from the same place: not only its authenticator, which some
+//! clients repeat, but all of its octets. It is recognised before its signature is checked: it can only get what
+//! the original got, and it costs no digest. There is one door for each socket, with its table of requests behind a lock that
 //! is held for table operations only, never for a digest.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -163,13 +165,14 @@ impl Ticket {
 pub struct Door<H> {
     shared: Arc<Shared>,
     table: Mutex<Duplicates<H>>,
+    prints: RandomState,
 }
 
 impl<H> Door<H> {
     /// A door whose table keeps at most `capacity` requests, running and answered.
     pub fn new(shared: Arc<Shared>, capacity: usize) -> Self {
         let table = Mutex::new(Duplicates::new(capacity, shared.start));
-        Door { shared, table }
+        Door { shared, table, prints: RandomState::new() }
     }
 
     /// What all doors share.
@@ -211,7 +214,8 @@ impl<H> Door<H> {
         H: Clone,
     {
         let key = RequestKey::new(peer, packet.identifier());
-        match self.table().seen(&key, packet.authenticator(), now) {
+        let print = self.print(&packet);
+        match self.table().seen(&key, &print, now) {
             Seen::Running(handle) => {
                 self.shared.count_retransmission();
                 return Ok(Step::Running(handle));
@@ -231,7 +235,7 @@ impl<H> Door<H> {
         if proxy_states.len() > client.replies.room() {
             return Err(Discarded::ProxyStateTooLong);
         }
-        let begun = self.table().begin(key, packet.authenticator(), now).map_err(|Full| Discarded::TableFull)?;
+        let begun = self.table().begin(key, &print, now).map_err(|Full| Discarded::TableFull)?;
         let ticket = Ticket {
             client: Arc::clone(client),
             proxy_states,
@@ -242,6 +246,15 @@ impl<H> Door<H> {
         };
         let attempt = attempt(client, &request, peer, now, random());
         Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
+    }
+
+    /// What tells a packet from others under the same key: its authenticator, and a keyed digest of all of it.
+    /// A client whose authenticators repeat must not get the answer that was given to somebody else.
+    fn print(&self, packet: &Packet<'_>) -> Authenticator {
+        let mut print = *packet.authenticator();
+        let digest = self.prints.hash_one(packet.bytes()).to_be_bytes();
+        print.iter_mut().zip(digest).for_each(|(octet, other)| *octet ^= other);
+        print
     }
 
     /// Keeps a handle on the running request, to be given out when it is superseded. Gives the handle back

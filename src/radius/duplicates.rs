@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The key is the peer's address, its port and the identifier; the table belongs to one socket. The request
-//! authenticator is in the entry: the same key with another authenticator is a new request, which
-//! supersedes the older one. An entry that runs is never evicted: when the table is full, new requests are
+//! authenticator, or more that tells one packet from another in its length, is in the entry: the same key with
+//! another authenticator is a new request, which supersedes the older one. An entry that runs is never evicted: when the table is full, new requests are
 //! refused. No call scans: each answered entry stands once in a queue by the second of its end, and each
 //! call takes a bounded number from it.
 

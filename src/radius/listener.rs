@@ -8,6 +8,7 @@
 //! that the end of the process cuts off is not answered, so that its client asks the next server.
 
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -106,6 +107,13 @@ impl Listener {
     /// Requests that are being worked on.
     pub fn running(&self) -> usize {
         self.stations.iter().map(|station| station.door.running()).sum()
+    }
+
+    /// Resolves when every request that was begun has been answered, or was given up.
+    pub async fn answered(&self) {
+        while self.running() > 0 {
+            tokio::time::sleep(REST).await;
+        }
     }
 }
 
@@ -354,14 +362,24 @@ impl Dice {
     fn throw(&mut self) -> [u8; 12] {
         if self.used >= self.octets.len() {
             if let Err(error) = getrandom::fill(&mut self.octets) {
-                // Identifiers name a sign-in, they protect nothing: a clash would only blur the log.
                 tracing::error!(%error, "no random octets from the kernel");
+                self.never_the_same();
             }
             self.used = 0;
         }
         let thrown = self.octets.get(self.used..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
         self.used += 12;
         thrown
+    }
+
+    /// Identifiers need not be secret, but no two sign-ins may have the same: a provider would give the second
+    /// one the answer of the first. Every hasher of the standard library has keys of its own.
+    fn never_the_same(&mut self) {
+        let now = std::time::SystemTime::now();
+        for octets in self.octets.as_chunks_mut::<12>().0 {
+            let keys = [RandomState::new(), RandomState::new()].map(|keys| keys.hash_one(now).to_be_bytes());
+            octets.iter_mut().zip(keys.as_flattened()).for_each(|(to, from)| *to = *from);
+        }
     }
 }
 

@@ -150,6 +150,19 @@ fn a_request_that_nobody_looked_at_starts_anew() {
 }
 
 #[test]
+fn a_client_whose_authenticators_repeat_does_not_get_the_answer_of_another_person() {
+    let lab = Lab::new(client("vpn"));
+    let password = Secret::new(b"arctangent".to_vec());
+    let packet = |name: &str| Request::access(name, &password).encode(1, &[7; 16], &key()).unwrap();
+    let first = lab.begin(&packet("nemo"));
+    assert!(lab.finish(&first.ticket, &accept()).is_some());
+    assert!(matches!(lab.receive(&packet("nemo")), Step::Resend(_)));
+    let second = lab.begin(&packet("somebody-else"));
+    assert!(matches!(lab.receive(&packet("somebody-else")), Step::Running(_)));
+    assert!(lab.finish(&second.ticket, &Outcome::Reject(Reason::Denied)).is_some());
+}
+
+#[test]
 fn retransmissions_are_counted_and_lead_to_the_work() {
     let lab = Lab::new(client("vpn"));
     let bytes = request(1, true, &[]);

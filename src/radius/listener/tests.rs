@@ -191,3 +191,14 @@ async fn an_address_in_use_is_an_error_although_ports_are_reused() {
     let error = start(first.access()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
+
+#[test]
+fn without_the_kernels_octets_no_identifier_comes_twice() {
+    let mut dice = Dice::default();
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..10 {
+        dice.never_the_same();
+        dice.used = 0;
+        assert!((0..64).all(|_| seen.insert(dice.throw())));
+    }
+}
