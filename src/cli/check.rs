@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 use super::serve::count;
 use super::{ConfigFile, Ended, Failure, output};
-use crate::config::{Config, Requirement, checked};
+use crate::config::{Config, Requirement, Throttle, checked};
+use crate::primary::directory::Lockout;
 
 pub mod certificates;
 pub mod network;
@@ -151,41 +152,76 @@ pub fn signing(config: &Config) -> Vec<Finding> {
     config.radius.clients.iter().map(|client| finding(client)).collect()
 }
 
-/// Whether guessing stops here before the directory locks the account. `threshold` is AD's
-/// `lockoutThreshold`: wrong passwords before a lock-out, 0 for never.
-pub fn lockout(target: &str, threshold: u32, failures_per_person: u32) -> Finding {
-    let what = format!("throttle for {target}");
-    match threshold {
-        0 => Finding::ok(what, "the directory locks nobody out (lockoutThreshold 0)"),
-        _ if failures_per_person < threshold => Finding::ok(
-            what,
-            format!("failures_per_person {failures_per_person} is below the directory's lockoutThreshold {threshold}"),
-        ),
-        _ => Finding::fail(
-            what,
-            format!(
-                "failures_per_person {failures_per_person} is not below the directory's lockoutThreshold {threshold}"
-            ),
-            format!("a guesser could lock people out: set throttle.failures_per_person to {} or less", threshold - 1),
-        ),
+/// Whether guessing stops here before the directory locks the account: fewer failures, counted over at
+/// least as long a time.
+pub fn lockout(what: &str, policy: Lockout, throttle: &Throttle) -> Finding {
+    let Lockout { threshold, window } = policy;
+    let shown = |time| humantime::format_duration(time);
+    if threshold == 0 {
+        return Finding::ok(what, "locks nobody out (lockoutThreshold 0)");
     }
+    if throttle.failures_per_person >= threshold {
+        let detail = format!(
+            "failures_per_person {} is not below its lockoutThreshold {threshold}: a guesser could lock people out",
+            throttle.failures_per_person
+        );
+        let advice = match threshold {
+            1 => "raise lockoutThreshold in the domain".to_owned(),
+            _ => format!("set throttle.failures_per_person to {} or less", threshold - 1),
+        };
+        return Finding::fail(what, detail, advice);
+    }
+    if throttle.window < window {
+        let detail = format!(
+            "counts wrong passwords for {}, the throttle only for {}: a patient guesser could lock people out",
+            shown(window),
+            shown(throttle.window)
+        );
+        return Finding::fail(what, detail, format!("set throttle.window to \"{}\" or more", shown(window)));
+    }
+    let detail =
+        format!("locks after {threshold} wrong passwords, the throttle stops at {}", throttle.failures_per_person);
+    Finding::ok(what, detail)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn against(threshold: u32, minutes: u64) -> Finding {
+        let throttle = Throttle {
+            failures_per_person: 4,
+            failures_per_source: 50,
+            window: Duration::from_secs(1800),
+            prompts_per_person: 5,
+            prompt_window: Duration::from_secs(600),
+            denial_backoff: Duration::from_secs(60),
+            fraud_block: Duration::from_secs(60),
+        };
+        lockout("corp", Lockout { threshold, window: Duration::from_secs(minutes * 60) }, &throttle)
+    }
 
     #[test]
     fn throttle_below_the_lockout_threshold_is_fine() {
-        assert_eq!(lockout("corp", 5, 4).level, Level::Ok);
-        assert_eq!(lockout("corp", 0, 4).level, Level::Ok);
+        assert_eq!(against(5, 30).level, Level::Ok);
+        assert_eq!(against(0, 60).level, Level::Ok);
     }
 
     #[test]
     fn throttle_at_the_lockout_threshold_fails() {
-        let finding = lockout("corp", 4, 4);
+        let finding = against(4, 30);
         assert_eq!(finding.level, Level::Fail);
-        assert!(finding.advice.contains("to 3 or less"));
+        assert!(finding.advice.contains("to 3 or less"), "{finding}");
+        assert!(against(1, 30).advice.contains("in the domain"));
+    }
+
+    #[test]
+    fn throttle_that_forgets_sooner_than_the_directory_fails() {
+        let finding = against(5, 31);
+        assert_eq!(finding.level, Level::Fail);
+        assert!(finding.advice.contains("31m"), "{finding}");
     }
 
     #[test]

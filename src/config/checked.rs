@@ -22,6 +22,8 @@ mod provider;
 mod secrets;
 mod target;
 
+pub use address::is_loopback;
+
 /// A configuration that may be used, and what its owner should look at.
 #[derive(Debug)]
 pub struct Checked {

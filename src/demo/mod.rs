@@ -92,7 +92,8 @@ impl Demo {
         let phone = Phone::start(loopback(ports.web), options)
             .await
             .map_err(|error| taken("the phone simulator", ports.web, "--web-port", &error))?;
-        let text = configuration(ports.radius, &directory, &phone, &hex);
+        let radius = if ports.radius == 0 { free_port()? } else { ports.radius };
+        let text = configuration(radius, &directory, &phone, &hex);
         let config = checked::load_text(&text, &folder.join("demo.toml"))
             .map_err(|mistakes| DemoError(format!("the demo's own configuration: {mistakes}")))?;
         enrol_all(&config.server.store, &enrol).await?;
@@ -114,6 +115,12 @@ impl Demo {
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// A UDP port that is free now: a configuration names its ports.
+fn free_port() -> Result<u16, DemoError> {
+    let port = std::net::UdpSocket::bind(loopback(0)).and_then(|socket| socket.local_addr());
+    port.map(|address| address.port()).map_err(|error| DemoError(format!("no free UDP port: {error}")))
 }
 
 fn taken(what: &str, port: u16, option: &str, error: &std::io::Error) -> DemoError {
@@ -145,7 +152,7 @@ fn is_enrolled(person: &DemoPerson) -> Option<Person> {
 /// An entry of the user store for a person of the demo directory.
 pub fn enrolled(person: &DemoPerson) -> Person {
     Person {
-        unique_id: crate::primary::names::guid_text(&person.guid()),
+        unique_id: crate::primary::names::guid_text(&person.guid()).unwrap_or_default(),
         name: person.name.clone(),
         upn: person.upn.clone(),
         dn: Some(person.dn()),

@@ -7,16 +7,14 @@
 //! search    the search operation
 //! filter    search filters
 //! result    result codes, AD's sub-codes, the small operations
-//! connection  one connection: TLS, one operation at a time
 //! pool      connections: TLS, health, one operation at a time
 //! ```
 //!
-//! All but `pool` and `connection` is pure: octets in, values out. What comes from a peer is framed and
+//! All but `pool` is pure: octets in, values out. What comes from a peer is framed and
 //! validated in `message` before anything else looks at it.
 
 pub mod ber;
 pub mod bind;
-pub mod connection;
 pub mod filter;
 pub mod message;
 pub mod pool;

@@ -12,39 +12,39 @@
 //!
 //! A search is asked again elsewhere as often as there are servers. A bind is not: once its request has left
 //! as a whole it may have been counted as a bad password.
+//!
+//! `connection` is one connection, `server` its place, `making` where it comes from, `health` what becomes of
+//! servers that are away, `trouble` what goes wrong.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
-use super::connection::{BindAnswer, Connection, Trouble};
-use super::result::{code, code_name};
-use super::search::{Entry, Scope, SearchRequest};
+pub use connection::{BindAnswer, Connection, tls_connector};
+use server::{Role, Server};
+pub use trouble::{ConnectError, Trouble};
+
+use super::result::code;
+use super::search::{Entry, SearchRequest};
 use crate::config::ServerUrl;
 use crate::primary::Fault;
 use crate::secret::Secret;
 
+mod connection;
+mod health;
+mod making;
+mod server;
+mod trouble;
+
 /// How long one server is waited for while another is up.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-/// A connection that was idle for this long is closed. AD closes them after 900 s.
-const IDLE: Duration = Duration::from_secs(120);
-/// How often idle connections are looked through.
-const SWEEP: Duration = Duration::from_secs(15);
-/// Connections to one server that are being made at once.
-const CONNECTING: usize = 4;
-/// Time between two probes of a server that is down: first, and at most.
-const PROBE_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-/// Time between two probes of a server that is down while somebody waits for it.
-const PROBE_AT_LEAST: Duration = Duration::from_millis(100);
-/// The service account is not tried again for this long after its password was refused: each try counts.
-const SERVICE_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a pool must know of its directory.
 #[derive(Debug)]
@@ -61,94 +61,6 @@ pub struct Settings {
     pub timeout: Duration,
     /// Connections of one lane of one server, at most.
     pub connections: usize,
-}
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Bind,
-    Lookup,
-}
-
-#[derive(Debug)]
-struct Lane {
-    idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
-}
-
-impl Lane {
-    fn new(connections: usize) -> Self {
-        Lane { idle: Mutex::new(Vec::new()), permits: Semaphore::new(connections.max(1)) }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn clear(&self) {
-        let connections = std::mem::take(&mut *self.idle());
-        drop(connections);
-    }
-}
-
-/// One server of a directory.
-#[derive(Debug)]
-struct Server {
-    url: ServerUrl,
-    bind: Lane,
-    lookup: Lane,
-    connecting: Semaphore,
-    down: AtomicBool,
-    went_down: Notify,
-    probe_now: Notify,
-    failed_probes: AtomicU64,
-}
-
-impl Server {
-    fn new(url: ServerUrl, connections: usize) -> Self {
-        Server {
-            url,
-            bind: Lane::new(connections),
-            lookup: Lane::new(connections),
-            connecting: Semaphore::new(CONNECTING),
-            down: AtomicBool::new(false),
-            went_down: Notify::new(),
-            probe_now: Notify::new(),
-            failed_probes: AtomicU64::new(0),
-        }
-    }
-
-    fn lane(&self, role: Role) -> &Lane {
-        match role {
-            Role::Bind => &self.bind,
-            Role::Lookup => &self.lookup,
-        }
-    }
-
-    fn is_up(&self) -> bool {
-        !self.down.load(Ordering::Acquire)
-    }
-}
-
-/// A connection in use. Goes back to its lane when dropped, unless its operation did not end well.
-struct Checkout<'a> {
-    connection: Option<Connection>,
-    reused: bool,
-    server: &'a Server,
-    role: Role,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Drop for Checkout<'_> {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && !connection.is_busy()
-            && self.server.is_up()
-        {
-            connection.rest(Instant::now());
-            self.server.lane(self.role).idle().push(connection);
-        }
-    }
 }
 
 /// Why one server did not do it.
@@ -178,7 +90,12 @@ pub struct Pool {
     tls: TlsConnector,
     servers: ArcSwap<Vec<Arc<Server>>>,
     probed: Notify,
+    /// Until when the service account is not tried, and the code it was refused with.
     service_pause: Mutex<Option<(Instant, u32)>>,
+    /// Held by who tries the service account while it is not known to be right: one wrong try, not one a
+    /// connection.
+    service_trial: tokio::sync::Mutex<()>,
+    service_proven: AtomicBool,
     swept: AtomicBool,
     this: Weak<Pool>,
 }
@@ -198,6 +115,8 @@ impl Pool {
             servers: ArcSwap::default(),
             probed: Notify::new(),
             service_pause: Mutex::new(None),
+            service_trial: tokio::sync::Mutex::new(()),
+            service_proven: AtomicBool::new(false),
             swept: AtomicBool::new(false),
             this: Weak::clone(this),
         });
@@ -340,167 +259,14 @@ impl Pool {
         }
     }
 
-    /// Takes an idle connection, or makes one.
-    async fn checkout<'a>(
-        &self,
-        server: &'a Arc<Server>,
-        role: Role,
-        fresh: bool,
-        limits: Limits,
-    ) -> Result<Checkout<'a>, Miss> {
-        let lane = server.lane(role);
-        let permit = match lane.permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => tokio::select! {
-                permit = lane.permits.acquire() => permit.map_err(|_| Miss::Away)?,
-                () = gone(server) => return Err(Miss::Away),
-                () = tokio::time::sleep_until(limits.deadline) => return Err(Miss::Deadline),
-            },
-        };
-        let now = Instant::now();
-        loop {
-            let idle = if fresh { None } else { lane.idle().pop() };
-            let Some(mut connection) = idle else { break };
-            if connection.usable(now, IDLE) {
-                return Ok(Checkout { connection: Some(connection), reused: true, server, role, _permit: permit });
-            }
-        }
-        let connection = self.connect_for(server, role, limits).await?;
-        Ok(Checkout { connection: Some(connection), reused: false, server, role, _permit: permit })
-    }
-
-    /// Makes a connection within the limits, and marks the server down where that is its fault.
-    async fn connect_for(&self, server: &Arc<Server>, role: Role, limits: Limits) -> Result<Connection, Miss> {
-        self.sweep_from_now_on();
-        let whole = self.settings.connect_timeout;
-        let most = if limits.patient { whole } else { whole.min(PATIENCE) };
-        let until = (Instant::now() + most).min(limits.deadline);
-        let made = async {
-            let _gate = server.connecting.acquire().await.map_err(|_| Miss::Away)?;
-            self.connect(server, role).await
-        };
-        tokio::select! {
-            made = timeout_at(until, made) => match made {
-                Ok(made) => made,
-                Err(_) => Err(self.late(server, until, limits, most)),
-            },
-            () = gone(server) => Err(Miss::Away),
-        }
-    }
-
-    async fn connect(&self, server: &Arc<Server>, role: Role) -> Result<Connection, Miss> {
-        let mut connection = match Connection::open(&server.url, &self.tls).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                self.mark_down(server, &error.to_string());
-                return Err(Miss::Away);
-            }
-        };
-        if role == Role::Lookup {
-            self.bind_service(server, &mut connection).await?;
-        }
-        Ok(connection)
-    }
-
-    async fn bind_service(&self, server: &Arc<Server>, connection: &mut Connection) -> Result<(), Miss> {
-        let now = Instant::now();
-        let pause = *self.service_pause();
-        if let Some((until, code)) = pause
-            && now < until
-        {
-            return Err(Miss::Refused(code));
-        }
-        let (name, password) = (&self.settings.service_name, &self.settings.service_password);
-        let answer = match connection.bind(name.as_bytes(), password.open()).await {
-            Ok(answer) => answer,
-            Err(trouble) => {
-                self.complain(server, &trouble);
-                return Err(Miss::Trouble(trouble));
-            }
-        };
-        if answer.code == code::SUCCESS {
-            return Ok(());
-        }
-        if answer.code == code::INVALID_CREDENTIALS {
-            *self.service_pause() = Some((now + SERVICE_PAUSE, answer.code));
-        }
-        warn!(
-            target_name = %self.settings.target, server = %server.url.host, code = answer.code,
-            meaning = code_name(answer.code), refusal = ?answer.refusal,
-            "the directory refuses the service account; check bind_name and bind_password"
-        );
-        Err(Miss::Refused(answer.code))
-    }
-
-    fn service_pause(&self) -> MutexGuard<'_, Option<(Instant, u32)>> {
-        self.service_pause.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What it means that nothing had happened at `until`.
-    fn late(&self, server: &Arc<Server>, until: Instant, limits: Limits, most: Duration) -> Miss {
-        if until >= limits.deadline {
-            return Miss::Deadline;
-        }
-        self.mark_down(server, &format!("no answer within {most:?}"));
-        if limits.patient { Miss::Away } else { Miss::Impatience }
-    }
-
     fn complain(&self, server: &Server, trouble: &Trouble) {
         warn!(target_name = %self.settings.target, server = %server.url.host, port = server.url.port, %trouble,
             "a directory operation failed");
     }
 
-    /// From now on nobody waits for this server, and one task probes it.
-    fn mark_down(&self, server: &Arc<Server>, why: &str) {
-        if server.down.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        warn!(target_name = %self.settings.target, server = %server.url.host, port = server.url.port, why,
-            "a directory server is down");
-        server.went_down.notify_waiters();
-        server.bind.clear();
-        server.lookup.clear();
-        tokio::spawn(probe_until_up(Weak::clone(&self.this), Arc::clone(server)));
-    }
-
-    /// Waits until a server is up again, or each of them has failed one more probe, or time is up.
-    async fn some_server_is_back(&self, servers: &[Arc<Server>], deadline: Instant) -> bool {
-        let failed = |server: &Arc<Server>| server.failed_probes.load(Ordering::Acquire);
-        let before: Vec<u64> = servers.iter().map(failed).collect();
-        servers.iter().for_each(|server| server.probe_now.notify_one());
-        let until = (Instant::now() + self.settings.connect_timeout).min(deadline);
-        loop {
-            let probed = self.probed.notified();
-            tokio::pin!(probed);
-            probed.as_mut().enable();
-            if servers.iter().any(|server| server.is_up()) {
-                return true;
-            }
-            if servers.iter().zip(&before).all(|(server, &before)| failed(server) > before) {
-                return false;
-            }
-            if timeout_at(until, probed).await.is_err() {
-                return false;
-            }
-        }
-    }
-
-    /// Closes connections that are idle for too long, now and then, as long as the pool lives.
-    fn sweep_from_now_on(&self) {
-        if self.swept.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let this = Weak::clone(&self.this);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(SWEEP).await;
-                let Some(pool) = this.upgrade() else { return };
-                let now = Instant::now();
-                for lane in pool.servers.load().iter().flat_map(|server| [&server.bind, &server.lookup]) {
-                    lane.idle().retain(|connection| now.saturating_duration_since(connection.used()) < IDLE);
-                }
-            }
-        });
+    /// Whether any server is known.
+    pub fn has_servers(&self) -> bool {
+        !self.servers.load().is_empty()
     }
 
     /// The servers as they are now.
@@ -533,16 +299,6 @@ impl Pool {
     }
 }
 
-/// Completes when the server is, or goes, down.
-async fn gone(server: &Server) {
-    let went_down = server.went_down.notified();
-    tokio::pin!(went_down);
-    went_down.as_mut().enable();
-    if server.is_up() {
-        went_down.await;
-    }
-}
-
 fn another_is_up(servers: &[Arc<Server>], server: &Arc<Server>) -> bool {
     servers.iter().any(|other| !Arc::ptr_eq(other, server) && other.is_up())
 }
@@ -560,54 +316,4 @@ fn fault(miss: &Miss, last: Fault) -> Fault {
         Miss::Refused(code) => Fault::Refused { code: *code },
         Miss::Trouble(_) => Fault::Garbled,
     }
-}
-
-/// Probes a server until it answers, or nobody needs it any more.
-async fn probe_until_up(pool: Weak<Pool>, server: Arc<Server>) {
-    let mut pause = PROBE_EVERY.0;
-    loop {
-        tokio::time::sleep(PROBE_AT_LEAST).await;
-        {
-            let Some(pool) = pool.upgrade() else { return };
-            if !pool.servers.load().iter().any(|known| Arc::ptr_eq(known, &server)) {
-                return;
-            }
-            let limit = pool.settings.connect_timeout + pool.settings.timeout;
-            let outcome = tokio::time::timeout(limit, probe(&pool, &server.url)).await;
-            match outcome.unwrap_or_else(|_| Err("no answer".to_owned())) {
-                Ok(connection) => {
-                    server.bind.idle().push(connection);
-                    server.down.store(false, Ordering::Release);
-                    pool.probed.notify_waiters();
-                    info!(target_name = %pool.settings.target, server = %server.url.host, port = server.url.port,
-                        "a directory server is up again");
-                    return;
-                }
-                Err(why) => {
-                    server.failed_probes.fetch_add(1, Ordering::AcqRel);
-                    pool.probed.notify_waiters();
-                    debug!(server = %server.url.host, why, "a directory server is still down");
-                }
-            }
-        }
-        let _ = tokio::time::timeout(pause, server.probe_now.notified()).await;
-        pause = (pause * 2).min(PROBE_EVERY.1);
-    }
-}
-
-/// Connects, and asks for something that everybody may read; any answer to it will do.
-async fn probe(pool: &Pool, url: &ServerUrl) -> Result<Connection, String> {
-    let mut connection = Connection::open(url, &pool.tls).await.map_err(|error| error.to_string())?;
-    let filter = super::filter::Filter::Present("objectClass".into()).encode();
-    let root = SearchRequest {
-        base: "",
-        scope: Scope::Base,
-        size_limit: 1,
-        time_limit: pool.settings.timeout,
-        filter: &filter,
-        attributes: &["1.1"],
-    };
-    connection.search(&root, |_| ()).await.map_err(|trouble| trouble.to_string())?;
-    connection.rest(Instant::now());
-    Ok(connection)
 }

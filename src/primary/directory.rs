@@ -4,11 +4,10 @@
 //! Only an LDAP success to a bind with a non-empty password becomes [`Finding::Right`]; every other answer,
 //! and every failure to get one, is something else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
 use super::groups;
@@ -17,8 +16,8 @@ use super::names::{self, BadName, NameRules, TypedName};
 use super::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::config::{DirectoryKind, DirectoryTarget, Servers};
 use crate::ldap::ber::Writer;
-use crate::ldap::connection::tls_connector;
 use crate::ldap::filter::{Filter, write_equality};
+use crate::ldap::pool::tls_connector;
 use crate::ldap::pool::{Pool, Settings};
 use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
@@ -44,7 +43,7 @@ pub struct Directory {
     unique_id: String,
     dn_from_store: bool,
     timeout: Duration,
-    located: Option<Located>,
+    located: Option<Arc<Located>>,
 }
 
 /// Servers that come from the DNS.
@@ -52,6 +51,30 @@ pub struct Directory {
 struct Located {
     locator: Locator,
     believed_until: Mutex<Option<Instant>>,
+    /// Held by who asks the DNS.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Located {
+    fn is_believed(&self) -> bool {
+        let until = *self.believed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    async fn look(&self, pool: &Pool) {
+        let now = Instant::now();
+        let until = match self.locator.find(now).await {
+            Ok((servers, until)) => {
+                pool.set_servers(servers);
+                until
+            }
+            Err(why) => {
+                warn!(target_name = %pool.settings().target, why, "domain controllers cannot be located");
+                now + LOCATE_AGAIN
+            }
+        };
+        *self.believed_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
 }
 
 impl Directory {
@@ -112,7 +135,10 @@ impl Directory {
             dn_from_store: target.dn_from_store,
             timeout: target.timeout,
             pool: Pool::new(settings, tls_connector(target.ca_file.as_deref())?, servers),
-            located: locator.map(|locator| Located { locator, believed_until: Mutex::new(None) }),
+            located: locator.map(|locator| {
+                let turn = Arc::default();
+                Arc::new(Located { locator, believed_until: Mutex::new(None), turn })
+            }),
         })
     }
 
@@ -121,31 +147,33 @@ impl Directory {
         self.pool.states().into_iter().map(|(url, up)| (format!("{}:{}", url.host, url.port), up)).collect()
     }
 
-    /// Looks for the servers in the DNS if what we know of them is too old.
+    /// Looks for the servers in the DNS if what we know of them is too old: in the background where some are
+    /// known, so that no sign-in waits for the DNS twice.
     ///
     /// # Errors
-    /// [`Fault`] when no server is known at all.
+    /// [`Fault::Deadline`] when none are known and the DNS takes too long.
     pub(super) async fn locate(&self, deadline: Instant) -> Result<(), Fault> {
         let Some(located) = &self.located else { return Ok(()) };
-        let until = tokio::time::Instant::from_std(deadline);
-        let looked = tokio::time::timeout_at(until, async {
-            let mut believed_until = located.believed_until.lock().await;
-            let now = Instant::now();
-            if believed_until.is_some_and(|until| now < until) {
-                return;
+        if located.is_believed() {
+            return Ok(());
+        }
+        if self.pool.has_servers() {
+            if let Ok(turn) = Arc::clone(&located.turn).try_lock_owned() {
+                let (located, pool) = (Arc::clone(located), Arc::clone(&self.pool));
+                tokio::spawn(async move {
+                    located.look(&pool).await;
+                    drop(turn);
+                });
             }
-            match located.locator.find(now).await {
-                Ok((servers, until)) => {
-                    self.pool.set_servers(servers);
-                    *believed_until = Some(until);
-                }
-                Err(why) => {
-                    warn!(target_name = %self.pool.settings().target, why, "domain controllers cannot be located");
-                    *believed_until = Some(now + LOCATE_AGAIN);
-                }
+            return Ok(());
+        }
+        let looked = async {
+            let _turn = located.turn.lock().await;
+            if !located.is_believed() {
+                located.look(&self.pool).await;
             }
-        });
-        looked.await.map_err(|_| Fault::Deadline)
+        };
+        tokio::time::timeout_at(deadline.into(), looked).await.map_err(|_| Fault::Deadline)
     }
 
     /// Searches for people by a filter in BER; two are enough to know that it is not one.

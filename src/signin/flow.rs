@@ -133,8 +133,9 @@ impl<'a> Admission<'a> {
             Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
             // The directory answers these without counting, or only to a right password.
             Some(Finding::Wrong(_)) => Guess::Uncounted,
-            Some(Finding::Fault(primary::Fault::Unreachable | primary::Fault::Refused { .. })) => Guess::Uncounted,
-            Some(Finding::Fault(primary::Fault::Garbled | primary::Fault::Deadline)) => Guess::Wrong,
+            // Should a directory that is away have counted it nevertheless, the person is one guess nearer to its
+            // lockout; but an outage must not throttle everybody who tried in the meantime.
+            Some(Finding::Fault(_)) => Guess::Uncounted,
         };
         self.end(guess);
     }

@@ -6,16 +6,21 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use url::Url;
 
-use super::Finding;
-use crate::config::{Config, DirectoryTarget, NativeProvider, ServerUrl, Servers, Throttle};
+use super::{Finding, lockout};
+use crate::config::{Config, DirectoryTarget, NativeProvider, Throttle};
+use crate::factor::native::Native;
+use crate::factor::native::wire::ServerIdentity;
+use crate::primary::directory::{Directory, ProbeReport};
 
-/// Time for one try.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Clocks that differ by more are worth a warning. AD itself allows 5 minutes.
+const SKEW: Duration = Duration::from_secs(30);
+
+/// A certificate that ends sooner is worth a warning.
+const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is asked of the other side.
 pub trait Probes: Sync {
@@ -30,7 +35,7 @@ pub trait Probes: Sync {
 pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
     ports(config).into_iter().for_each(&mut *report);
     report(store(&config.server.store));
-    probe(config, &Network, report).await;
+    probe(config, &Network { name: config.server.name.clone() }, report).await;
 }
 
 /// Asks every directory and every provider.
@@ -88,49 +93,97 @@ fn store(file: &Path) -> Finding {
     }
 }
 
-/// The real other side.
-pub struct Network;
+/// The real other side. `name` is what this server calls itself.
+pub struct Network {
+    /// This server's name, which providers are told.
+    pub name: String,
+}
 
 impl Probes for Network {
-    fn directory<'a>(&'a self, target: &'a DirectoryTarget, _throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>> {
+    fn directory<'a>(&'a self, target: &'a DirectoryTarget, throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(async move {
-            match &target.servers {
-                Servers::Listed(servers) => {
-                    let mut findings = Vec::new();
-                    for server in servers {
-                        findings.push(server_reached(&target.name, server).await);
-                    }
-                    findings
-                }
-                Servers::Dns { .. } => Vec::new(),
-            }
+            let directory = match Directory::new(target) {
+                Ok(directory) => directory,
+                Err(why) => return vec![Finding::fail(format!("target {}", target.name), why, "")],
+            };
+            let now = SystemTime::now();
+            let reports = directory.probe().await;
+            reports
+                .into_iter()
+                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now))
+                .collect()
         })
     }
 
     fn provider<'a>(&'a self, provider: &'a NativeProvider) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(async move {
             let what = format!("provider {}", provider.name);
-            let url = Url::parse(&provider.url).ok();
-            let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned();
-            let port = url.as_ref().and_then(Url::port_or_known_default).unwrap_or(443);
-            vec![reached(what, host.trim_matches(['[', ']']), port).await]
+            let identity = ServerIdentity { name: self.name.clone(), address: None };
+            let native = match Native::start(provider, identity) {
+                Ok(native) => native,
+                Err(error) => return vec![Finding::fail(what, error.to_string(), "")],
+            };
+            match native.ping().await {
+                Ok(report) => {
+                    let mut findings = vec![Finding::ok(
+                        what.clone(),
+                        format!("answers in {:?}, takes our credentials", rounded(report.round_trip)),
+                    )];
+                    let apart = Duration::from_secs(report.clock_skew.unsigned_abs());
+                    findings.extend(clock(&what, apart, report.clock_skew > 0));
+                    findings.extend(report.certificate_expires.map(|end| expiry(&what, end, SystemTime::now())));
+                    findings
+                }
+                Err(error) => vec![Finding::fail(what, error.to_string(), "")],
+            }
         })
     }
 }
 
-async fn server_reached(target: &str, server: &ServerUrl) -> Finding {
-    reached(format!("target {target} {}:{}", server.host, server.port), &server.host, server.port).await
+/// What a server of a directory told, line by line.
+fn server_findings(
+    target: &DirectoryTarget,
+    server: &str,
+    report: Result<ProbeReport, String>,
+    throttle: &Throttle,
+    now: SystemTime,
+) -> Vec<Finding> {
+    let what = format!("target {} {server}", target.name);
+    let report = match report {
+        Ok(report) => report,
+        Err(why) => return vec![Finding::fail(what, why, "")],
+    };
+    let mut findings =
+        vec![Finding::ok(what.clone(), format!("service account bound in {:?}, base found", rounded(report.took)))];
+    findings.extend(report.clock.and_then(|skew| clock(&what, skew.apart, skew.server_ahead)));
+    findings.extend(report.certificate_expires.map(|end| expiry(&what, end, now)));
+    findings.extend(report.lockout.map(|policy| lockout(&what, policy, throttle)));
+    findings
 }
 
-/// Whether a TCP connection can be made.
-async fn reached(what: String, host: &str, port: u16) -> Finding {
-    match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => Finding::ok(what, "reachable"),
-        Ok(Err(error)) => {
-            let advice = "look at name, port, routing and firewall";
-            Finding::fail(what, error.to_string(), advice)
+fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A warning where two clocks differ by more than [`SKEW`].
+fn clock(what: &str, apart: Duration, ahead: bool) -> Option<Finding> {
+    (apart > SKEW).then(|| {
+        let direction = if ahead { "ahead of" } else { "behind" };
+        let detail = format!("its clock is {} s {direction} ours", apart.as_secs());
+        Finding::warn(what, detail, "set both by NTP; signatures, tickets and times of the audit depend on it")
+    })
+}
+
+/// How long a certificate of the other side is good.
+fn expiry(what: &str, end: SystemTime, now: SystemTime) -> Finding {
+    let day =
+        jiff::Timestamp::try_from(end).map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string());
+    match end.duration_since(now) {
+        Err(_) => Finding::fail(what, format!("its certificate has expired on {day}"), "renew it there"),
+        Ok(left) if left < SOON => {
+            Finding::warn(what, format!("its certificate expires on {day}"), "renew it there soon")
         }
-        Err(_) => Finding::fail(what, format!("no connection within {PATIENCE:?}"), "look at routing and firewall"),
+        Ok(_) => Finding::ok(what, format!("its certificate is good until {day}")),
     }
 }
 
@@ -138,6 +191,7 @@ async fn reached(what: String, host: &str, port: u16) -> Finding {
 mod tests {
     use super::super::Level;
     use super::*;
+    use crate::primary::directory::{ClockSkew, Lockout};
 
     #[test]
     fn port_in_use_is_told() {
@@ -163,12 +217,43 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the trial file is gone");
     }
 
-    #[tokio::test]
-    async fn closed_port_fails_and_open_port_is_fine() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert_eq!(reached("x".into(), "127.0.0.1", port).await.level, Level::Ok);
-        drop(listener);
-        assert_eq!(reached("x".into(), "127.0.0.1", port).await.level, Level::Fail);
+    fn probed(report: Result<ProbeReport, String>) -> Vec<Finding> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["vpn.secret", "bind.secret", "cloud.key"] {
+            std::fs::write(folder.path().join(name), "k".repeat(32)).unwrap();
+        }
+        let text = include_str!("../../../conf/minimal.toml");
+        let config = crate::config::load_text(text, &folder.path().join("anteroom.toml")).unwrap();
+        server_findings(&config.targets["corp"], "dc1:636", report, &config.throttle, SystemTime::UNIX_EPOCH)
+    }
+
+    fn fine() -> ProbeReport {
+        ProbeReport {
+            took: Duration::from_millis(3),
+            certificate_expires: Some(SystemTime::UNIX_EPOCH + SOON * 2),
+            clock: Some(ClockSkew { apart: Duration::from_secs(1), server_ahead: true }),
+            lockout: Some(Lockout { threshold: 5, window: Duration::from_secs(1800) }),
+        }
+    }
+
+    #[test]
+    fn directory_that_is_fine_has_only_ok_lines() {
+        let findings = probed(Ok(fine()));
+        assert_eq!(findings.len(), 3, "{findings:?}");
+        assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_directory_is_told() {
+        let levels = |report| probed(report).into_iter().map(|finding| finding.level).collect::<Vec<_>>();
+        assert_eq!(levels(Err("no connection".to_owned())), [Level::Fail]);
+        let skewed = ClockSkew { apart: Duration::from_secs(400), server_ahead: false };
+        assert_eq!(levels(Ok(ProbeReport { clock: Some(skewed), ..fine() }))[1], Level::Warn);
+        let soon = Some(SystemTime::UNIX_EPOCH + SOON / 2);
+        assert_eq!(levels(Ok(ProbeReport { certificate_expires: soon, ..fine() }))[1], Level::Warn);
+        let locks = Some(Lockout { threshold: 4, window: Duration::from_secs(1800) });
+        assert_eq!(levels(Ok(ProbeReport { lockout: locks, ..fine() }))[2], Level::Fail);
+        let longer = Some(Lockout { threshold: 5, window: Duration::from_secs(1801) });
+        assert_eq!(levels(Ok(ProbeReport { lockout: longer, ..fine() }))[2], Level::Fail);
     }
 }

@@ -5,7 +5,18 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{Ended, Failure, PasswordSource, no_answer, output};
+use url::Url;
+
+use crate::config::checked::is_loopback;
+use crate::config::{Security, ServerUrl};
+use crate::ldap::pool::{Connection, tls_connector};
+use crate::ldap::filter::Filter;
+use crate::ldap::result::{code, code_name};
+use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
+
+/// Entries that are shown at most.
+const MOST_ENTRIES: u32 = 100;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,6 +130,81 @@ pub fn run(args: &Args) -> Ended {
 }
 
 /// One bind, and a search where asked for: the only place that knows the wire.
-async fn exchange(_question: &Question) -> Result<Reply, Trouble> {
-    Err(Trouble::Failed("the LDAP client is not part of this build".to_owned()))
+async fn exchange(question: &Question) -> Result<Reply, Trouble> {
+    let failed = |why: String| Trouble::Failed(why);
+    let server = server(&question.url, question.plaintext).map_err(failed)?;
+    let tls = tls_connector(question.ca_file.as_deref()).map_err(failed)?;
+    let mut connection = within(question.timeout, Connection::open(&server, &tls)).await?;
+    if question.password.is_empty() {
+        return Err(failed("an empty password is no proof: a directory may take it for an anonymous bind".to_owned()));
+    }
+    let bind = connection.bind(question.bind_name.as_bytes(), question.password.open());
+    let answer = within(question.timeout, bind).await?;
+    let told = if answer.code == code::INVALID_CREDENTIALS {
+        format!("bind: {} ({:?})", code_name(answer.code), answer.refusal)
+    } else {
+        format!("bind: {}", code_name(answer.code))
+    };
+    let Some((base, filter)) = question.search.as_ref().filter(|_| answer.code == code::SUCCESS) else {
+        return Ok(Reply { code: answer.code, diagnostic: told, entries: None });
+    };
+    let filter = Filter::parse(filter).map_err(|error| failed(format!("--filter: {error}")))?.encode();
+    let request = SearchRequest {
+        base,
+        scope: Scope::Subtree,
+        size_limit: MOST_ENTRIES,
+        time_limit: question.timeout,
+        filter: &filter,
+        attributes: &["1.1"],
+    };
+    let search = connection.search(&request, |entry: &Entry<'_>| entry.dn.to_owned());
+    let (code, entries) = within(question.timeout, search).await?;
+    Ok(Reply { code, diagnostic: format!("search: {}", code_name(code)), entries: Some(entries) })
+}
+
+async fn within<T, E: std::fmt::Display>(
+    timeout: Duration,
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, Trouble> {
+    match tokio::time::timeout(timeout, step).await {
+        Ok(result) => result.map_err(|error| Trouble::Failed(error.to_string())),
+        Err(_) => Err(Trouble::NoAnswer),
+    }
+}
+
+/// The server that a URL means, with the rules of the configuration.
+fn server(url: &str, plaintext: bool) -> Result<ServerUrl, String> {
+    let parsed = Url::parse(url).map_err(|error| error.to_string())?;
+    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let (port, security) = match (parsed.scheme(), plaintext) {
+        ("ldaps", false) => (636, Security::Ldaps),
+        ("ldap", false) => (389, Security::StartTls),
+        ("ldap", true) if is_loopback(&host) => (389, Security::Plaintext),
+        ("ldap", true) => return Err("--plaintext is possible with a loopback address only".to_owned()),
+        _ => return Err("write ldaps://HOST, or ldap://HOST for StartTLS".to_owned()),
+    };
+    if host.is_empty() {
+        return Err("it names no host".to_owned());
+    }
+    Ok(ServerUrl { host, port: parsed.port().unwrap_or(port), security })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_says_how_the_connection_is_protected() {
+        let found = |url, plaintext| server(url, plaintext).map(|server| (server.port, server.security));
+        assert_eq!(found("ldaps://dc1", false), Ok((636, Security::Ldaps)));
+        assert_eq!(found("ldap://dc1:3389", false), Ok((3389, Security::StartTls)));
+        assert_eq!(found("ldap://[::1]", true), Ok((389, Security::Plaintext)));
+    }
+
+    #[test]
+    fn plaintext_to_another_machine_is_refused() {
+        assert!(server("ldap://dc1", true).is_err());
+        assert!(server("https://dc1", false).is_err());
+        assert!(server("ldap://", false).is_err());
+    }
 }

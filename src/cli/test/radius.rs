@@ -6,7 +6,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{Ended, Failure, PasswordSource, no_answer, output, password};
+use crate::radius::attribute::MESSAGE_AUTHENTICATOR;
+use crate::radius::authenticator::ClientKey;
+use crate::radius::client::{self, ExchangeError, Patience, Request};
+use crate::radius::packet::Code;
 use crate::secret::Secret;
+
+/// The client's own end comes first, as it knows what was ignored.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// Time between two sendings of one packet.
+const RESEND: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,15 +91,17 @@ pub enum Verdict {
 pub struct Reply {
     /// The verdict.
     pub verdict: Verdict,
-    /// Its attributes as texts: name and value.
-    pub attributes: Vec<(String, String)>,
+    /// Whether it carried a Message-Authenticator.
+    pub signed: bool,
+    /// Its attributes, by number, in order.
+    pub attributes: Vec<(u8, Vec<u8>)>,
 }
 
 /// Why nothing came back.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The time was over.
-    NoAnswer,
+    /// The time was over. Says what came instead of an authentic answer, if anything did.
+    NoAnswer(Option<String>),
     /// It could not even be asked.
     Failed(String),
 }
@@ -120,10 +132,13 @@ pub fn run(args: &Args) -> Ended {
                 refused |= reply.verdict != Verdict::Accept;
                 show(&reply, took);
             }
-            Err(Trouble::NoAnswer) => {
+            Err(Trouble::NoAnswer(instead)) => {
                 silent = true;
                 output::line(format_args!("no answer  after {took:.3} s"));
-                output::error(silence_advice(question.signed));
+                match instead {
+                    Some(instead) => output::error(format_args!("anteroom: {instead}")),
+                    None => output::error(silence_advice(question.signed)),
+                }
             }
             Err(Trouble::Failed(why)) => return Err(Failure::refused(format!("{server}: {why}"))),
         }
@@ -135,9 +150,28 @@ pub fn run(args: &Args) -> Ended {
     })
 }
 
-/// One question, one reply: the only place that knows the wire.
-async fn exchange(_question: &Question) -> Result<Reply, Trouble> {
-    Err(Trouble::Failed("the RADIUS client is not part of this build".to_owned()))
+/// One question, one reply: the only place that knows the wire. The same packet is sent again every
+/// [`RESEND`] or a little sooner, as appliances do it.
+async fn exchange(question: &Question) -> Result<Reply, Trouble> {
+    let key = ClientKey::new(question.secret.duplicate());
+    let request = Request { sign: question.signed, ..Request::access(&question.user, &question.password) };
+    let sends = u32::try_from(question.timeout.as_secs().div_ceil(RESEND.as_secs())).unwrap_or(u32::MAX).max(1);
+    let patience = Patience { timeout: question.timeout / sends, sends, require_signature: false };
+    let end = question.timeout + MARGIN;
+    match tokio::time::timeout(end, client::exchange(question.server, &key, &request, patience)).await {
+        Ok(Ok(answer)) => {
+            let verdict = match answer.code {
+                Code::ACCESS_ACCEPT => Verdict::Accept,
+                Code::ACCESS_REJECT => Verdict::Reject,
+                Code::ACCESS_CHALLENGE => Verdict::Challenge,
+                other => return Err(Trouble::Failed(format!("the answer is no answer to a sign-in ({other:?})"))),
+            };
+            Ok(Reply { verdict, signed: answer.signed, attributes: answer.attributes })
+        }
+        Ok(Err(ExchangeError::NoAnswer { ignored: None, .. })) | Err(_) => Err(Trouble::NoAnswer(None)),
+        Ok(Err(error @ ExchangeError::NoAnswer { .. })) => Err(Trouble::NoAnswer(Some(error.to_string()))),
+        Ok(Err(error)) => Err(Trouble::Failed(error.to_string())),
+    }
 }
 
 fn show(reply: &Reply, took: f64) {
@@ -147,8 +181,39 @@ fn show(reply: &Reply, took: f64) {
         Verdict::Challenge => "Access-Challenge",
     };
     output::line(format_args!("{verdict}  after {took:.3} s"));
-    for (name, value) in &reply.attributes {
-        output::line(format_args!("    {name} = {value}"));
+    if !reply.signed {
+        output::error("anteroom: the answer has no Message-Authenticator, so it may be forged (CVE-2024-3596)");
+    }
+    for (number, value) in &reply.attributes {
+        if *number != MESSAGE_AUTHENTICATOR {
+            output::line(format_args!("    {} = {}", named(*number), shown(value)));
+        }
+    }
+}
+
+/// The attributes that an answer usually has, by name (RFC 2865 section 5).
+fn named(number: u8) -> String {
+    let name = match number {
+        6 => "Service-Type",
+        8 => "Framed-IP-Address",
+        11 => "Filter-Id",
+        18 => "Reply-Message",
+        24 => "State",
+        25 => "Class",
+        26 => "Vendor-Specific",
+        27 => "Session-Timeout",
+        28 => "Idle-Timeout",
+        33 => "Proxy-State",
+        _ => return format!("attribute {number}"),
+    };
+    name.to_owned()
+}
+
+/// Text as text, everything else in hexadecimal. No octet reaches the terminal that could steer it.
+fn shown(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => format!("{text:?}"),
+        _ => value.iter().fold("0x".to_owned(), |hex, octet| format!("{hex}{octet:02x}")),
     }
 }
 

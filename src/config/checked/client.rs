@@ -11,6 +11,7 @@ use super::super::{
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
+use crate::radius::dictionary;
 
 /// Room for reply attributes, in octets: a packet has 4096 (RFC 2865 section 3), of which header,
 /// Message-Authenticator, a Reply-Message and the client's Proxy-States need the rest.
@@ -243,10 +244,10 @@ impl Checker<'_> {
     }
 
     fn person(&self, at: &Path, text: &str) -> Option<PersonAddress> {
-        match person_address(text) {
+        match dictionary::person_address_attribute(text) {
             Ok(attribute) => Some(attribute),
             Err(why) => {
-                self.wrong(at, why, "the name of an attribute, such as \"Calling-Station-Id\"");
+                self.wrong(at, why.to_string(), "the name of an attribute, such as \"Calling-Station-Id\"");
                 None
             }
         }
@@ -256,9 +257,11 @@ impl Checker<'_> {
         let at = at.key("reply_attributes");
         let mut attributes = Vec::new();
         for (position, text) in self.list(&at, written.reply_attributes.take()).unwrap_or_default().iter().enumerate() {
-            match reply_attribute(text) {
+            match dictionary::parse_reply_attribute(text) {
                 Ok(attribute) => attributes.push(attribute),
-                Err(why) => self.wrong(&at.index(position), why, "write 'Name = value', such as 'Class = \"vpn\"'"),
+                Err(why) => {
+                    self.wrong(&at.index(position), why.to_string(), "write 'Name = value', such as 'Class = \"vpn\"'")
+                }
             }
         }
         let size: usize = attributes.iter().map(|attribute| attribute.value.len() + 2).sum();
@@ -279,42 +282,4 @@ impl Checker<'_> {
 
 fn show(range: &AddressRange) -> String {
     if range.first == range.last { range.first.to_string() } else { format!("{}-{}", range.first, range.last) }
-}
-
-// The next two stand in for `crate::radius::dictionary` until that is merged.
-
-/// To be replaced by `crate::radius::dictionary::parse_reply_attribute`.
-fn reply_attribute(text: &str) -> Result<ReplyAttribute, String> {
-    let (name, value) = text.split_once('=').ok_or("found no '='")?;
-    let (name, value) = (name.trim(), value.trim());
-    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    let bytes = |number: u8, value: Vec<u8>| {
-        if value.is_empty() || value.len() > 253 {
-            return Err(format!("{name} has {} octets, 1 to 253 are possible", value.len()));
-        }
-        Ok(ReplyAttribute { number, value })
-    };
-    let whole = |number: u8| {
-        let value: u32 = value.parse().map_err(|_| format!("{name} wants a number"))?;
-        bytes(number, value.to_be_bytes().to_vec())
-    };
-    match name.to_ascii_lowercase().as_str() {
-        "filter-id" => bytes(11, quoted.as_bytes().to_vec()),
-        "class" => bytes(25, quoted.as_bytes().to_vec()),
-        "session-timeout" => whole(27),
-        "idle-timeout" => whole(28),
-        "framed-ip-address" => {
-            let address: std::net::Ipv4Addr = quoted.parse().map_err(|_| format!("{name} wants an IPv4 address"))?;
-            bytes(8, address.octets().to_vec())
-        }
-        _ => Err(format!("unknown attribute {name:?}")),
-    }
-}
-
-/// To be replaced by `crate::radius::dictionary::person_address_attribute`.
-fn person_address(text: &str) -> Result<PersonAddress, String> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "calling-station-id" => Ok(PersonAddress { vendor: None, number: 31 }),
-        _ => Err(format!("unknown attribute {text:?}")),
-    }
 }

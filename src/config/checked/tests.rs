@@ -481,3 +481,25 @@ fn no_secret_is_in_debug_or_in_any_message() {
     let mistakes = read_with(folder.path(), SAMPLE, &variables).unwrap_err();
     assert!(!format!("{mistakes}{mistakes:?}{:?}", Environment::of(&variables)).contains(PLANTED), "{mistakes}");
 }
+
+/// What the guides tell people to write must be accepted.
+#[test]
+fn every_guide_shows_a_client_that_is_accepted() {
+    let folder = folder();
+    let guides = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("conf/guides");
+    let mut tried = 0;
+    for guide in std::fs::read_dir(guides).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = std::fs::read_to_string(&guide).unwrap();
+        let Some((_, rest)) = text.split_once("    [[radius.client]]\n") else { continue };
+        let block: String =
+            rest.lines().map_while(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect();
+        let name =
+            block.lines().find_map(|line| line.strip_prefix("secret_file = ")).unwrap().trim_matches('"').to_owned();
+        write(folder.path(), &name, PLANTED);
+        let client = format!("[[radius.client]]\n{block}\n[target.corp]");
+        let checked = read_in(folder.path(), &MINIMAL.replace("[target.corp]", &client));
+        assert!(checked.is_ok(), "{}: {}", guide.display(), checked.unwrap_err());
+        tried += 1;
+    }
+    assert_eq!(tried, 8);
+}

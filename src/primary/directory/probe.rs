@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Directory;
 use crate::config::{Security, ServerUrl};
-use crate::ldap::connection::Connection;
 use crate::ldap::filter::Filter;
+use crate::ldap::pool::Connection;
 use crate::ldap::result::{code, code_name};
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::primary::Refusal;

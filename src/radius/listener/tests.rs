@@ -140,7 +140,7 @@ async fn records_reach_the_sink_and_are_acknowledged_only_then() {
 #[tokio::test]
 async fn an_address_in_use_is_an_error_although_ports_are_reused() {
     let shared = shared(vec![loopback_only()], Instant::now());
-    let sign_ins = Arc::new(SignIns {});
+    let sign_ins = crate::signin::testing::rejecting();
     let start = |addresses: &[SocketAddr]| Listener::start(addresses, &[], settings(), &shared, &sign_ins, None);
     let first = start(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let error = start(first.access()).unwrap_err();

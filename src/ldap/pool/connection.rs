@@ -22,11 +22,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::bind::{AnswerError, read_answer, read_bind_response, write_bind_request};
-use super::message::{FrameError, LARGE_FRAME, SMALL_FRAME, frame_length, op};
-use super::result::{LdapResult, code, code_name, oid, write_extended_request};
-use super::search::{Entry, SearchRequest};
+use super::trouble::{ConnectError, Trouble};
 use crate::config::{Security, ServerUrl};
+use crate::ldap::bind::{AnswerError, read_answer, read_bind_response, write_bind_request};
+use crate::ldap::message::{LARGE_FRAME, SMALL_FRAME, frame_length, op};
+use crate::ldap::result::{LdapResult, code, oid, write_extended_request};
+use crate::ldap::search::{Entry, SearchRequest};
 use crate::primary::Refusal;
 
 /// Room that is offered to each read, in octets: more than an answer on the sign-in path takes.
@@ -37,91 +38,6 @@ const KEPT_BUFFER: usize = 16 * 1024;
 const MAX_PASSED_OVER: u32 = 64;
 /// After this long without use a connection is asked by a system call whether it is still open.
 const ASK_AFTER: Duration = Duration::from_secs(1);
-
-/// What went wrong on a connection.
-#[derive(Debug)]
-pub enum Trouble {
-    /// The request did not leave as a whole, so the server cannot have acted on it.
-    NotSent(io::Error),
-    /// The request left, and the connection was closed before its answer.
-    Closed,
-    /// The answer was no LDAP.
-    Frame(FrameError),
-    /// The answer was not the answer to what was asked.
-    Answer(AnswerError),
-    /// More entries than were asked for.
-    Flood,
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Trouble::NotSent(error) => write!(f, "the request could not be sent: {error}"),
-            Trouble::Closed => f.write_str("the server closed the connection before its answer"),
-            Trouble::Frame(error) => write!(f, "the answer is no LDAP: {error}"),
-            Trouble::Answer(error) => error.fmt(f),
-            Trouble::Flood => f.write_str("more entries than were asked for"),
-        }
-    }
-}
-
-impl From<FrameError> for Trouble {
-    fn from(error: FrameError) -> Self {
-        Trouble::Frame(error)
-    }
-}
-
-impl From<AnswerError> for Trouble {
-    fn from(error: AnswerError) -> Self {
-        match error {
-            AnswerError::Disconnection { .. } => Trouble::Closed,
-            other => Trouble::Answer(other),
-        }
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// The host name has no address.
-    Resolve(io::Error),
-    /// Nothing answers there.
-    Tcp(io::Error),
-    /// The host cannot be in a certificate.
-    BadHost,
-    /// The TLS handshake failed; the text names the reason.
-    Tls(io::Error),
-    /// The server does not do StartTLS.
-    StartTlsRefused(u32),
-    /// Octets arrived in the clear behind the answer to StartTLS: somebody tries to slip them into the session.
-    Injection,
-    /// StartTLS was answered by nonsense.
-    Garbled(Trouble),
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConnectError::Resolve(error) => {
-                write!(f, "the host name has no address ({error}); check its spelling and the DNS")
-            }
-            ConnectError::Tcp(error) => write!(f, "no connection ({error}); check address, port and firewall"),
-            ConnectError::BadHost => f.write_str("the host is neither a DNS name nor an address"),
-            ConnectError::Tls(error) => write!(
-                f,
-                "TLS failed ({error}); check that ca_file holds the authority of the server's certificate and that \
-                 the certificate carries the host name given here"
-            ),
-            ConnectError::StartTlsRefused(code) => {
-                write!(f, "the server refuses StartTLS ({code} {}); use ldaps:// instead", code_name(*code))
-            }
-            ConnectError::Injection => f.write_str(
-                "octets arrived in the clear behind the answer to StartTLS: the connection is tampered with",
-            ),
-            ConnectError::Garbled(trouble) => write!(f, "StartTLS failed: {trouble}"),
-        }
-    }
-}
 
 /// What a bind came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

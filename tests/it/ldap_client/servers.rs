@@ -1,0 +1,169 @@
+//! Servers that are slow, away, back again, or at odds with us.
+
+use super::*;
+
+#[tokio::test]
+async fn the_deadline_of_the_person_ends_the_waiting() {
+    let (_fake, directory) = binding(|_| vec![Act::Hang]).await;
+    let started = Instant::now();
+    let finding = directory.try_password(&alice(), &secret("right"), started + Duration::from_millis(100)).await;
+    assert_eq!(finding, Finding::Fault(Fault::Deadline));
+    assert!(started.elapsed() < Duration::from_millis(400));
+}
+
+#[tokio::test]
+async fn waiting_for_a_connection_ends_at_the_deadline() {
+    let (fake, directory) = binding(|_| vec![Act::Hang]).await;
+    let directory = Arc::new(directory);
+    for _ in 0..4 {
+        let directory = Arc::clone(&directory);
+        tokio::spawn(async move { directory.try_password(&alice(), &secret("right"), soon()).await });
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let started = Instant::now();
+    let finding = directory.try_password(&alice(), &secret("right"), started + Duration::from_millis(100)).await;
+    assert_eq!(finding, Finding::Fault(Fault::Deadline));
+    assert_eq!(fake.user_binds(), 4, "the fifth was never sent");
+}
+
+#[tokio::test]
+async fn a_hundred_sign_ins_share_a_few_connections() {
+    let (fake, directory) = binding(ordinary).await;
+    let directory = Arc::new(directory);
+    let all: Vec<_> = (0..100)
+        .map(|_| {
+            let directory = Arc::clone(&directory);
+            tokio::spawn(async move {
+                assert_eq!(directory.identify("alice", soon()).await, Ok(alice()));
+                assert_eq!(try_password(&directory, "right").await, Finding::Right);
+            })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap();
+    }
+    assert!(fake.connections() <= 8, "{} connections", fake.connections());
+}
+
+/// A listener that accepts and says nothing: a controller that hangs.
+async fn black_hole() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            kept.push(stream);
+        }
+    });
+    (address, accepted)
+}
+
+#[tokio::test]
+async fn a_dead_controller_costs_one_timeout_in_all() {
+    let (dead, _) = black_hole().await;
+    let good = FakeDirectory::start(ordinary).await;
+    let servers = vec![server(dead, Security::Plaintext), server(good.address, Security::Plaintext)];
+    let timeout = Duration::from_secs(3);
+    let directory = Directory::new(&DirectoryTarget { connect_timeout: timeout, ..target(servers) }).unwrap();
+    let directory = Arc::new(directory);
+    let started = Instant::now();
+    let first: Vec<_> = (0..50)
+        .map(|_| {
+            let directory = Arc::clone(&directory);
+            tokio::spawn(async move { directory.identify("alice", soon()).await })
+        })
+        .collect();
+    for one in first {
+        assert_eq!(one.await.unwrap(), Ok(alice()));
+    }
+    assert!(started.elapsed() < timeout, "fifty first ones: {:?}", started.elapsed());
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(directory.identify("alice", soon()).await, Ok(alice()));
+        assert_eq!(try_password(&directory, "right").await, Finding::Right);
+    }
+    assert!(started.elapsed() < Duration::from_millis(400), "twenty later ones: {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_controller_that_refuses_connections_is_used_again_once_it_is_back() {
+    let first = FakeDirectory::start(ordinary).await;
+    let address = first.address;
+    let directory = Directory::new(&plain(&[&first])).unwrap();
+    assert_eq!(directory.identify("alice", soon()).await, Ok(alice()));
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for _ in 0..3 {
+        let started = Instant::now();
+        assert_eq!(directory.identify("alice", soon()).await, Err(fault(Fault::Unreachable)));
+        assert!(started.elapsed() < Duration::from_millis(1000), "{:?}", started.elapsed());
+    }
+    let _second = FakeDirectory::start_on(address, ordinary).await;
+    assert_eq!(directory.identify("alice", soon()).await, Ok(alice()));
+    assert_eq!(try_password(&directory, "right").await, Finding::Right);
+}
+
+#[tokio::test]
+async fn a_refused_service_account_is_not_tried_again_at_once() {
+    let fake = FakeDirectory::start(|request| match &request.asked {
+        Asked::Bind { .. } => vec![refused(request.id, "52e")],
+        _ => ordinary(request),
+    })
+    .await;
+    let directory = Directory::new(&plain(&[&fake])).unwrap();
+    let ten = (0..10).map(|_| directory.identify("alice", soon()));
+    for outcome in futures_util::future::join_all(ten).await {
+        assert_eq!(outcome, Err(fault(Fault::Refused { code: 49 })));
+    }
+    assert_eq!(directory.identify("alice", soon()).await, Err(fault(Fault::Refused { code: 49 })));
+    let tries = fake.seen().iter().filter(|request| matches!(request.asked, Asked::Bind { .. })).count();
+    assert_eq!(tries, 1, "each try counts against the service account's own lockout");
+}
+
+#[tokio::test]
+async fn a_dn_that_has_changed_is_looked_up_and_tried_once_more() {
+    let new = "CN=Alice,OU=Elsewhere,DC=fake,DC=test";
+    for code in [32, 34, 49] {
+        let fake = FakeDirectory::start(move |request| match &request.asked {
+            Asked::Bind { name, .. } if name == PERSON.0 => vec![bind(request.id, code, "")],
+            Asked::Bind { name, .. } if name == new => vec![bind(request.id, 0, "")],
+            Asked::Search => vec![person(request.id, new, 1), done(request.id, 0)],
+            _ => ordinary(request),
+        })
+        .await;
+        let directory = Directory::new(&DirectoryTarget { dn_from_store: true, ..plain(&[&fake]) }).unwrap();
+        assert_eq!(try_password(&directory, "right").await, Finding::Right, "{code}");
+        assert_eq!(fake.user_binds(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_dn_that_has_not_changed_is_not_tried_twice() {
+    for from_store in [false, true] {
+        let fake = FakeDirectory::start(ordinary).await;
+        let directory = Directory::new(&DirectoryTarget { dn_from_store: from_store, ..plain(&[&fake]) }).unwrap();
+        assert_eq!(try_password(&directory, "wrong").await, Finding::Wrong(Refusal::WrongPassword));
+        assert_eq!((fake.user_binds(), fake.searches()), (1, usize::from(from_store)));
+    }
+}
+
+#[tokio::test]
+async fn the_upn_wins_over_the_name_that_spells_the_same() {
+    let (_fake, directory) = searching(|request| {
+        let other = |dn: &str, number: u8, upn: &str| {
+            let (guid, name, upn) = ([vec![number; 16]], [vec![b'a' + number]], [upn.as_bytes().to_vec()]);
+            let attributes: [(&str, &[Vec<u8>]); 3] =
+                [("objectGUID", &guid), ("sAMAccountName", &name), ("userPrincipalName", &upn)];
+            let mut out = Vec::new();
+            anteroom::ldap::search::write_entry(&mut out, request.id, dn, attributes);
+            Act::Send(out)
+        };
+        vec![other("CN=b", 1, "c@fake.test"), other("CN=c", 2, "B@fake.test"), done(request.id, 0)]
+    })
+    .await;
+    assert_eq!(directory.identify("b@fake.test", soon()).await.map(|who| who.dn), Ok("CN=c".into()));
+    assert_eq!(directory.identify("b", soon()).await, Err(IdentifyError::Ambiguous));
+}
