@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::config::checked::is_loopback;
 use crate::config::{Security, ServerUrl};
-use crate::ldap::pool::{Connection, tls_connector};
 use crate::ldap::filter::Filter;
+use crate::ldap::pool::{Connection, tls_connector};
 use crate::ldap::result::{code, code_name};
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
