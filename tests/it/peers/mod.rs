@@ -37,14 +37,14 @@ pub(crate) fn program(name: &str) -> bool {
     found
 }
 
-/// Waits until `what` is there, ten seconds at most.
+/// Waits until `what` is there, twenty seconds at most.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(20);
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < end, "waited ten seconds in vain for {what}");
+        assert!(Instant::now() < end, "waited twenty seconds in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
