@@ -1,4 +1,5 @@
-//! Not written yet.
+//! What the operators see: the program's own log, the metrics, the health page. Sign-ins end in
+//! [`crate::audit`].
 
 pub mod health;
 pub mod logs;

@@ -33,6 +33,7 @@ mod listener;
 mod page;
 mod protocol;
 mod simulator;
+mod state;
 
 pub use behaviour::{Behaviour, Decision, Garbage, Moment};
 pub use prompts::{Counts, Prompt, State};

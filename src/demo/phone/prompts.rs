@@ -10,55 +10,10 @@ use tokio::sync::oneshot;
 use crate::demo::phone::answers;
 use crate::demo::phone::behaviour::{Behaviour, Behaviours, Decision, Garbage};
 use crate::demo::phone::events::Events;
+pub use crate::demo::phone::state::State;
 
 /// How long a finished prompt and a cancelled key are remembered.
 const REMEMBERED: Duration = Duration::from_secs(120);
-
-/// The state of a prompt, as in the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Nobody has answered yet.
-    Pending,
-    /// Yes.
-    Approved,
-    /// No.
-    Denied,
-    /// It was not them.
-    Fraud,
-    /// Too late, or cancelled.
-    Expired,
-    /// No device.
-    Undeliverable,
-    /// A typed code is wanted.
-    NeedsCode,
-}
-
-impl State {
-    /// The word in the protocol.
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Pending => "pending",
-            State::Approved => "approved",
-            State::Denied => "denied",
-            State::Fraud => "fraud",
-            State::Expired => "expired",
-            State::Undeliverable => "undeliverable",
-            State::NeedsCode => "needs_code",
-        }
-    }
-}
-
-impl From<Decision> for State {
-    fn from(decision: Decision) -> Self {
-        match decision {
-            Decision::Approve => State::Approved,
-            Decision::Deny => State::Denied,
-            Decision::Fraud => State::Fraud,
-            Decision::Undeliverable => State::Undeliverable,
-            Decision::NeedsCode => State::NeedsCode,
-        }
-    }
-}
 
 /// A prompt.
 #[derive(Debug, Clone)]
