@@ -78,7 +78,8 @@ Anteroom is running on this machine, with everything it needs.
   password    {DEMO_PASSWORD}           the same for everybody
 
 Sign in as an appliance would, then approve on the page:
-  anteroom test radius --server {radius} --secret {DEMO_SECRET} --user alice --password '{DEMO_PASSWORD}'
+  SECRET={DEMO_SECRET} PASSWORD='{DEMO_PASSWORD}' \\
+    {program} test radius --server {radius} --secret-env SECRET --user alice --password-env PASSWORD
 
 The same with FreeRADIUS's client:
   echo \"User-Name=alice,User-Password='{DEMO_PASSWORD}',Message-Authenticator=0x00\" | radclient -t 60 -r 1 {radius} auth {DEMO_SECRET}
@@ -86,9 +87,10 @@ The same with FreeRADIUS's client:
 What the directory itself says of a password:
   ldapwhoami -x -H ldap://{ldap} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD}'
 
-`anteroom demo --check` runs one sign-in of every outcome. Ctrl-C ends this.
+`{program} demo --check` runs one sign-in of every outcome. Ctrl-C ends this.
 ",
         url = demo.phone.url(),
+        program = std::env::args().next().unwrap_or_else(|| "anteroom".into()),
     ));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

@@ -148,19 +148,19 @@ async fn serve(stream: TcpStream, shared: &Shared, tls: DemoTls) -> io::Result<(
     stream.set_nodelay(true)?;
     match tls {
         DemoTls::Plain => {
-            let mut session = Session { shared, bound: false, protected: true, can_start_tls: false };
+            let mut session = Session { shared, who: None, protected: true, can_start_tls: false };
             converse(stream, &mut session).await.map(drop)
         }
         DemoTls::Ldaps(config) => {
             let stream = TlsAcceptor::from(config).accept(stream).await?;
-            let mut session = Session { shared, bound: false, protected: true, can_start_tls: false };
+            let mut session = Session { shared, who: None, protected: true, can_start_tls: false };
             converse(stream, &mut session).await.map(drop)
         }
         DemoTls::StartTls(config) => {
-            let mut session = Session { shared, bound: false, protected: false, can_start_tls: true };
+            let mut session = Session { shared, who: None, protected: false, can_start_tls: true };
             let Some(stream) = converse(stream, &mut session).await? else { return Ok(()) };
             let stream = TlsAcceptor::from(config).accept(stream).await?;
-            let mut session = Session { shared, bound: false, protected: true, can_start_tls: false };
+            let mut session = Session { shared, who: None, protected: true, can_start_tls: false };
             converse(stream, &mut session).await.map(drop)
         }
     }
@@ -207,7 +207,8 @@ enum Next {
 /// One connection's state.
 struct Session<'a> {
     shared: &'a Shared,
-    bound: bool,
+    /// Who is bound, as Who Am I says it (RFC 4532); nobody before a bind that was right.
+    who: Option<String>,
     protected: bool,
     can_start_tls: bool,
 }
@@ -229,13 +230,17 @@ impl Session<'_> {
                 Err(_) => write_response(out, id, op::SEARCH_DONE, code::PROTOCOL_ERROR, "", "malformed"),
             },
             op::EXTENDED_REQUEST => {
-                let start_tls =
-                    read_extended_request(operation).is_ok_and(|(name, _)| name == oid::START_TLS.as_bytes());
-                if start_tls && self.can_start_tls {
+                let name = read_extended_request(operation).map(|(name, _)| name).unwrap_or_default();
+                if name == oid::START_TLS.as_bytes() && self.can_start_tls {
                     write_extended_response(out, id, (code::SUCCESS, ""), Some(oid::START_TLS), None);
                     return Next::StartTls;
                 }
-                write_extended_response(out, id, (code::PROTOCOL_ERROR, "not supported"), None, None);
+                if name == oid::WHO_AM_I.as_bytes() {
+                    let who = self.who.as_deref().unwrap_or_default().as_bytes();
+                    write_extended_response(out, id, (code::SUCCESS, ""), None, Some(who));
+                } else {
+                    write_extended_response(out, id, (code::PROTOCOL_ERROR, "not supported"), None, None);
+                }
             }
             // Requests and their responses are neighbours; what is no request gets no answer.
             tag if tag & 0x60 == 0x60 || tag == op::DELETE_REQUEST => {
@@ -248,7 +253,7 @@ impl Session<'_> {
     }
 
     fn bind(&mut self, id: u32, request: &BindRequest<'_>, out: &mut Vec<u8>) {
-        self.bound = false;
+        self.who = None;
         self.shared.binds.fetch_add(1, Ordering::Relaxed);
         let Authentication::Simple(password) = request.authentication else {
             return write_bind_response(out, id, code::AUTH_METHOD_NOT_SUPPORTED, "simple binds only");
@@ -267,7 +272,8 @@ impl Session<'_> {
         }
         let entries = self.entries();
         let name = std::str::from_utf8(request.name).unwrap_or_default();
-        let account = content::by_bind_name(&entries, name).and_then(|entry| entry.account.as_ref());
+        let entry = content::by_bind_name(&entries, name);
+        let account = entry.and_then(|entry| entry.account.as_ref());
         let sub_code = match account {
             Some((_, AccountState::Locked)) => AccountState::Locked.sub_code(),
             Some((right, state)) if right.matches(password) => state.sub_code(),
@@ -275,7 +281,7 @@ impl Session<'_> {
         };
         match sub_code {
             None => {
-                self.bound = true;
+                self.who = entry.map(|entry| format!("dn:{}", entry.dn));
                 write_bind_response(out, id, code::SUCCESS, "");
             }
             Some(sub_code) => {
@@ -297,7 +303,7 @@ impl Session<'_> {
             write_root(out, id);
             return done(out, code::SUCCESS, "");
         }
-        if !self.bound {
+        if !self.who.is_some() {
             let text = "000004DC: LdapErr: DSID-0C0907E9, comment: In order to perform this operation a successful \
                         bind must be completed on the connection., data 0, v4563";
             return done(out, code::OPERATIONS_ERROR, text);

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod batching;
 mod documentation;
 mod page;
 mod tls;

@@ -70,6 +70,8 @@ pub(super) struct Asked {
 pub struct Counts {
     /// Requests for a prompt.
     pub posts: u64,
+    /// Requests that asked for several prompts at once. Each of those is counted in `posts`, too.
+    pub batches: u64,
     /// Prompts that went out.
     pub prompts: u64,
     /// Approvals.

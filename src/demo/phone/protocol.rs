@@ -20,11 +20,12 @@ use crate::demo::phone::behaviour::{Behaviour, Moment};
 use crate::demo::phone::listener::Peer;
 use crate::demo::phone::prompts::{Asked, Prompt, State};
 use crate::demo::phone::{Simulator, answers};
+use crate::factor::native::batching::{self, LARGEST};
 use crate::factor::native::client::unix_now;
 use crate::factor::native::wire::is_id;
 
 /// Longest request body, in octets.
-const LONGEST_BODY: usize = 16 * 1024;
+const LONGEST_BODY: usize = 128 * 1024;
 
 /// Longest long-poll, in seconds.
 const LONGEST_WAIT: u64 = 60;
@@ -39,6 +40,7 @@ const JSON: JsonHeader = [(header::CONTENT_TYPE, "application/json")];
 pub(super) fn routes() -> Router<Arc<Simulator>> {
     Router::new()
         .route("/v1/verifications", axum::routing::post(ask))
+        .route("/v1/verifications/batch", axum::routing::post(ask_all))
         .route("/v1/verifications/{id}", get(state_by_id).delete(cancel_by_id))
         .route("/v1/verifications/by-key/{key}", get(state_by_key).delete(cancel_by_key))
         .route("/v1/events", get(events))
@@ -100,11 +102,49 @@ async fn ask(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Admitted(body): Admitted,
 ) -> Response {
-    let Ok(body) = serde_json::from_slice::<Body1>(&body) else {
-        return error(StatusCode::BAD_REQUEST, "not_understood");
+    match ask_one(&phone, &body) {
+        Step::Answer(answer) => answer.into_response(),
+        Step::Cut => {
+            peer.0.cut();
+            StatusCode::OK.into_response()
+        }
+        Step::Silence => std::future::pending().await,
+    }
+}
+
+/// Several requests, one on each line; their answers in the same order. One of them that is told to cut the
+/// connection or to stay silent does so for all, as a service that chokes would.
+async fn ask_all(
+    Shared(phone): Shared<Arc<Simulator>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Admitted(body): Admitted,
+) -> Response {
+    let mut lines = String::new();
+    {
+        let counts = &mut phone.prompts().counts;
+        counts.batches = counts.batches.saturating_add(1);
+    }
+    let requests = body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+    for request in requests.take(LARGEST) {
+        match ask_one(&phone, request) {
+            Step::Answer(answer) => answer.write_line(&mut lines),
+            Step::Cut => {
+                peer.0.cut();
+                return StatusCode::OK.into_response();
+            }
+            Step::Silence => std::future::pending().await,
+        }
+    }
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response()
+}
+
+fn ask_one(phone: &Simulator, body: &[u8]) -> Step {
+    let refuse = |status, word| Step::Answer(Answer::error(status, word));
+    let Ok(body) = serde_json::from_slice::<Body1>(body) else {
+        return refuse(StatusCode::BAD_REQUEST, "not_understood");
     };
     if !is_id(&body.idempotency_key) || body.mode != "standard" || !(1..=3600).contains(&body.expires_in) {
-        return error(StatusCode::UNPROCESSABLE_ENTITY, "unfit_field");
+        return refuse(StatusCode::UNPROCESSABLE_ENTITY, "unfit_field");
     }
     let key = body.idempotency_key.clone();
     let asked = Asked {
@@ -116,21 +156,51 @@ async fn ask(
         address: body.person.address.map(Into::into),
         lives: Duration::from_secs(body.expires_in),
     };
-    match post(&phone, asked, &key) {
-        Step::Answer(response) => response,
-        Step::Cut => {
-            peer.0.cut();
-            StatusCode::OK.into_response()
-        }
-        Step::Silence => std::future::pending().await,
+    post(phone, asked, &key)
+}
+
+/// What becomes of a request for a prompt.
+enum Step {
+    Answer(Answer),
+    Cut,
+    Silence,
+}
+
+/// The answer to a request for a prompt.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<u64>,
+    body: String,
+}
+
+impl Answer {
+    fn new(status: StatusCode, body: String) -> Self {
+        Answer { status, retry_after: None, body }
+    }
+
+    fn error(status: StatusCode, word: &str) -> Self {
+        Answer::new(status, format!(r#"{{"error":"{word}","prompt_sent":false}}"#))
+    }
+
+    /// As a line of the answer to several. What is no JSON becomes a text, and makes no sense there either.
+    fn write_line(&self, lines: &mut String) {
+        use std::fmt::Write as _;
+        let json = serde_json::from_str::<&serde_json::value::RawValue>(&self.body);
+        let text = json.is_err().then(|| serde_json::Value::from(self.body.as_str()).to_string());
+        let answer = text.as_deref().unwrap_or(&self.body);
+        // A String takes any text.
+        let _ = writeln!(lines, r#"{{"status":{},"answer":{answer}}}"#, self.status.as_u16());
     }
 }
 
-/// What becomes of a `POST`.
-enum Step {
-    Answer(Response),
-    Cut,
-    Silence,
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, JSON, self.body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
 }
 
 fn post(phone: &Simulator, asked: Asked, key: &str) -> Step {
@@ -142,8 +212,8 @@ fn post(phone: &Simulator, asked: Asked, key: &str) -> Step {
     match behaviour {
         Behaviour::RateLimit { retry_after } if known.is_none() => {
             prompts.note_early(key, now);
-            let header = [(header::RETRY_AFTER, retry_after.to_string())];
-            return Step::Answer((header, error(StatusCode::TOO_MANY_REQUESTS, "rate_limited")).into_response());
+            let answer = Answer::error(StatusCode::TOO_MANY_REQUESTS, "rate_limited");
+            return Step::Answer(Answer { retry_after: Some(retry_after), ..answer });
         }
         Behaviour::Fail { status, prompt_sent } if known.is_none() => {
             if prompt_sent {
@@ -154,7 +224,7 @@ fn post(phone: &Simulator, asked: Asked, key: &str) -> Step {
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let body = format!(r#"{{"error":"told_to","prompt_sent":{prompt_sent}}}"#);
-            return Step::Answer((status, JSON, body).into_response());
+            return Step::Answer(Answer::new(status, body));
         }
         Behaviour::Drop { moment: Moment::Before, times } | Behaviour::Silent { times }
             if known.is_none() && prompts.early_posts(key) < times =>
@@ -174,20 +244,24 @@ fn post(phone: &Simulator, asked: Asked, key: &str) -> Step {
         number
     });
     let Some(prompt) = prompts.get(number) else {
-        return Step::Answer(error(StatusCode::INTERNAL_SERVER_ERROR, "forgotten"));
+        return Step::Answer(Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "forgotten"));
     };
     match behaviour {
         Behaviour::Drop { moment: Moment::After, times } if prompt.posts <= times => Step::Cut,
         Behaviour::Garbage { garbage, by_event: false } => {
-            Step::Answer((StatusCode::OK, JSON, answers::garbage(prompt, garbage, wall)).into_response())
+            Step::Answer(Answer::new(StatusCode::OK, answers::garbage(prompt, garbage, wall)))
         }
-        _ => Step::Answer(told(prompt, StatusCode::CREATED)),
+        _ => Step::Answer(Answer::new(StatusCode::CREATED, message(prompt))),
     }
 }
 
-fn told(prompt: &Prompt, status: StatusCode) -> Response {
+fn message(prompt: &Prompt) -> String {
     let at = if prompt.state == State::Pending { 0 } else { prompt.decided_at };
-    (status, JSON, answers::message(prompt, prompt.state, at)).into_response()
+    answers::message(prompt, prompt.state, at)
+}
+
+fn told(prompt: &Prompt, status: StatusCode) -> Response {
+    (status, JSON, message(prompt)).into_response()
 }
 
 #[derive(Deserialize)]
@@ -280,7 +354,9 @@ async fn events(Shared(phone): Shared<Arc<Simulator>>, Query(follow): Query<Foll
         };
         Some((Ok::<_, Infallible>(Bytes::from(line)), (None, stream)))
     });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    let batch = [(batching::HEADER, LARGEST.to_string())];
+    (kind, batch, Body::from_stream(lines)).into_response()
 }
 
 /// One open event stream.

@@ -12,6 +12,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Response, re
 use url::{Host, Url};
 
 use crate::config::{NativeAuthentication, NativeProvider, UnreachableClass};
+use crate::factor::native::batching;
 use crate::factor::native::signing::{KeyError, Signed, Signer};
 use crate::factor::native::wire::LONGEST_MESSAGE;
 
@@ -81,7 +82,7 @@ pub enum Failure {
 }
 
 /// An answer, whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
@@ -95,6 +96,7 @@ pub struct Transport {
     client: Client,
     base: Url,
     verifications: Url,
+    batch: Url,
     signer: Option<Signer>,
     /// Time for one request.
     timeout: Duration,
@@ -113,7 +115,8 @@ impl Transport {
             NativeAuthentication::Certificate { .. } => None,
         };
         let verifications = below(&base, "v1/verifications").ok_or(BuildError::UnfitUrl)?;
-        Ok(Transport { client, base, verifications, signer, timeout: config.timeout })
+        let batch = below(&base, "v1/verifications/batch").ok_or(BuildError::UnfitUrl)?;
+        Ok(Transport { client, base, verifications, batch, signer, timeout: config.timeout })
     }
 
     /// Time for one request.
@@ -127,7 +130,16 @@ impl Transport {
     /// Why there is no answer.
     pub async fn ask(&self, body: Bytes) -> Result<Reply, Failure> {
         let response = self.send(Method::POST, self.verifications.clone(), Some(body)).await?;
-        read(response).await
+        read(response, LONGEST_MESSAGE).await
+    }
+
+    /// Sends several verification requests at once, one on each line.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask_all(&self, body: Bytes) -> Result<Reply, Failure> {
+        let response = self.send(Method::POST, self.batch.clone(), Some(body)).await?;
+        read(response, LONGEST_MESSAGE * batching::LARGEST).await
     }
 
     /// Sends a request without a body to `path` (below the base, no leading slash).
@@ -135,7 +147,7 @@ impl Transport {
     /// # Errors
     /// Why there is no answer.
     pub async fn request(&self, method: Method, path: &str) -> Result<Reply, Failure> {
-        read(self.open(method, path).await?).await
+        read(self.open(method, path).await?, LONGEST_MESSAGE).await
     }
 
     /// Sends a request without a body and leaves the answer's body unread.
@@ -269,24 +281,24 @@ pub fn certificate_expiry(response: &Response) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(expires))
 }
 
-/// Reads a whole body. The usual one comes in a single piece and is not copied.
+/// Reads a whole body of at most `longest` octets. The usual one comes in a single piece and is not copied.
 ///
 /// # Errors
 /// When the connection breaks or the body is too long.
-pub async fn read(mut response: Response) -> Result<Reply, Failure> {
+pub async fn read(mut response: Response, longest: usize) -> Result<Reply, Failure> {
     let status = response.status().as_u16();
     let mut chunk = async || response.chunk().await.map_err(|_| Failure::Broken);
     let Some(first) = chunk().await? else { return Ok(Reply { status, body: Bytes::new() }) };
     let mut whole: Option<BytesMut> = None;
     while let Some(next) = chunk().await? {
         let body = whole.get_or_insert_with(|| BytesMut::from(&first[..]));
-        if body.len().saturating_add(next.len()) > LONGEST_MESSAGE {
+        if body.len().saturating_add(next.len()) > longest {
             return Err(Failure::TooLong);
         }
         body.extend_from_slice(&next);
     }
     let body = whole.map_or(first, BytesMut::freeze);
-    if body.len() > LONGEST_MESSAGE { Err(Failure::TooLong) } else { Ok(Reply { status, body }) }
+    if body.len() > longest { Err(Failure::TooLong) } else { Ok(Reply { status, body }) }
 }
 
 /// Sorts an error by what can have happened at the service.

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{NativeProvider, SendFields, UnreachableClass};
+use crate::factor::native::batching::Batching;
 use crate::factor::native::cancel::{Cancel, CancelQueue};
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
 use crate::factor::native::waiting::{Delivery, Waiting};
@@ -33,6 +34,7 @@ use crate::factor::routing::Probe;
 use crate::factor::{Answer, Factor, Refusal, Request};
 use crate::signin::attempt::SignInId;
 
+pub mod batching;
 pub mod client;
 pub mod ping;
 pub mod signing;
@@ -92,7 +94,7 @@ pub struct Status {
 #[derive(Debug)]
 pub struct Native {
     shared: Arc<Shared>,
-    tasks: [JoinHandle<()>; 3],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// What the tasks and the sign-ins share.
@@ -105,6 +107,7 @@ struct Shared {
     transport: Transport,
     waiting: Waiting,
     cancels: CancelQueue,
+    batching: Batching,
     /// Bounds connections where the service speaks HTTP/1.1 only.
     requests: Semaphore,
     stream_up: AtomicBool,
@@ -117,8 +120,8 @@ struct Shared {
 }
 
 impl Native {
-    /// Builds the client and starts its three background tasks on the current runtime: event stream,
-    /// polling, cancellations. Dropping the value stops them; [`Native::drain`] before that lets
+    /// Builds the client and starts its background tasks on the current runtime: event stream,
+    /// polling, cancellations, prompts that gather. Dropping the value stops them; [`Native::drain`] before that lets
     /// cancellations finish.
     ///
     /// # Errors
@@ -137,6 +140,7 @@ impl Native {
         timing: Timing,
     ) -> Result<Self, client::BuildError> {
         let (cancels, queue) = CancelQueue::new();
+        let (batching, gathered) = Batching::new();
         let shared = Arc::new(Shared {
             name: config.name.clone(),
             server,
@@ -145,6 +149,7 @@ impl Native {
             transport: Transport::new(config)?,
             waiting: Waiting::new(),
             cancels,
+            batching,
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             stream_up: AtomicBool::new(false),
             resync: AtomicBool::new(false),
@@ -152,11 +157,13 @@ impl Native {
             late: AtomicU64::new(0),
             garbled: AtomicU64::new(0),
         });
-        let tasks = [
+        let mut tasks = vec![
             tokio::spawn(stream::run(Arc::clone(&shared))),
             tokio::spawn(polling::run(Arc::clone(&shared))),
             tokio::spawn(cancel::run(Arc::clone(&shared), queue)),
         ];
+        let sender = || tokio::spawn(batching::run(Arc::clone(&shared), Arc::clone(&gathered)));
+        tasks.extend((0..batching::SENDERS).map(|_| sender()));
         Ok(Native { shared, tasks })
     }
 
@@ -244,7 +251,10 @@ impl Shared {
                 return Err(if maybe_sent { Refusal::Lost } else { Refusal::Expired });
             }
             let within = self.transport.timeout().min(left);
-            let failure = match tokio::time::timeout(within, self.transport.ask(body.clone())).await {
+            let sending = async {
+                if attempt == 1 { self.send(body.clone()).await } else { self.transport.ask(body.clone()).await }
+            };
+            let failure = match tokio::time::timeout(within, sending).await {
                 Ok(Ok(reply)) => return self.take(key, &reply, maybe_sent),
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Broken,

@@ -9,7 +9,7 @@ use reqwest::Method;
 use crate::config::UnreachableClass;
 use crate::factor::native::Native;
 use crate::factor::native::client::{self, Failure, unix_now};
-use crate::factor::native::wire::{ALLOWED_SKEW, Pong};
+use crate::factor::native::wire::{ALLOWED_SKEW, LONGEST_MESSAGE, Pong};
 
 /// What a ping found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Native {
         let asked = async {
             let response = transport.open(Method::GET, "v1/ping").await?;
             let expires = client::certificate_expiry(&response);
-            client::read(response).await.map(|reply| (reply, expires))
+            client::read(response, LONGEST_MESSAGE).await.map(|reply| (reply, expires))
         };
         let (reply, certificate_expires) = match tokio::time::timeout(transport.timeout(), asked).await {
             Ok(Ok(answered)) => answered,

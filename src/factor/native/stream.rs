@@ -8,6 +8,7 @@ use bytes::Bytes;
 use reqwest::{Method, Response};
 use tokio::time::Instant;
 
+use crate::factor::native::batching;
 use crate::factor::native::client::Failure;
 use crate::factor::native::wire::{Event, LONGEST_MESSAGE};
 use crate::factor::native::{Delivery, Shared};
@@ -72,7 +73,11 @@ async fn open(shared: &Shared, cursor: &str) -> Result<Response, End> {
     }
     let opening = shared.transport.open(Method::GET, &path);
     match tokio::time::timeout(shared.transport.timeout(), opening).await {
-        Ok(Ok(response)) if response.status().as_u16() == 200 => Ok(response),
+        Ok(Ok(response)) if response.status().as_u16() == 200 => {
+            let header = response.headers().get(batching::HEADER).and_then(|value| value.to_str().ok());
+            shared.batching.learn(header);
+            Ok(response)
+        }
         Ok(Ok(response)) => Err(End::Status(response.status().as_u16())),
         Ok(Err(failure)) => Err(End::NotOpened(failure)),
         Err(_) => Err(End::NotOpened(Failure::Broken)),

@@ -1,0 +1,207 @@
+//! Prompts asked for together, where the service takes that (`docs/native-protocol.md`, "POST
+//! /v1/verifications/batch").
+//!
+//! While few requests are under way each prompt goes out alone and at once. What comes while those are busy is
+//! queued for a handful of tasks, each of which takes what has gathered and sends it as one request: so the cost
+//! of a prompt falls as the load rises. A prompt that has to be asked for again goes alone, so that one that
+//! the service chokes on cannot hold up others twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::Shared;
+use super::client::{Failure, Reply};
+
+/// Header of the event stream's answer in which a service says how many prompts it takes at once.
+pub const HEADER: &str = "anteroom-batch";
+
+/// Prompts in one request, at most, whatever the service would take.
+pub const LARGEST: usize = 64;
+
+/// Requests for single prompts under way before prompts begin to gather.
+const ALONE: usize = 2;
+
+/// Requests for gathered prompts under way at once.
+pub(super) const SENDERS: usize = 8;
+
+/// Prompts that may wait to be gathered. What is more goes alone.
+const QUEUE: usize = 16_384;
+
+type Answered = Result<Reply, Failure>;
+
+/// A prompt that waits to be sent.
+#[derive(Debug)]
+pub(super) struct Queued {
+    body: Bytes,
+    answer: oneshot::Sender<Answered>,
+}
+
+/// Where prompts gather.
+#[derive(Debug)]
+pub(super) struct Batching {
+    queue: mpsc::Sender<Queued>,
+    /// How many the service takes at once; 0 until it has said so.
+    limit: AtomicUsize,
+    alone: AtomicUsize,
+}
+
+/// The other end, shared by the sending tasks.
+pub(super) type Gathered = Arc<Mutex<mpsc::Receiver<Queued>>>;
+
+impl Batching {
+    pub(super) fn new() -> (Self, Gathered) {
+        let (queue, gathered) = mpsc::channel(QUEUE);
+        let batching = Batching { queue, limit: AtomicUsize::new(0), alone: AtomicUsize::new(0) };
+        (batching, Arc::new(Mutex::new(gathered)))
+    }
+
+    /// Notes what the service says of itself: how many it takes at once, or nothing.
+    pub(super) fn learn(&self, header: Option<&str>) {
+        let limit = header.and_then(|text| text.trim().parse().ok()).unwrap_or(0_usize);
+        self.limit.store(limit.min(LARGEST), Ordering::Relaxed);
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a prompt that goes alone.
+struct Alone<'a>(&'a AtomicUsize);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Shared {
+    /// Sends a prompt for the first time: alone, or with others that gather meanwhile.
+    pub(super) async fn send(&self, body: Bytes) -> Answered {
+        let batching = &self.batching;
+        let alone = Alone(&batching.alone);
+        let under_way = batching.alone.fetch_add(1, Ordering::AcqRel);
+        if under_way < ALONE || batching.limit() < 2 {
+            return self.transport.ask(body).await;
+        }
+        drop(alone);
+        let (answer, answered) = oneshot::channel();
+        match batching.queue.try_send(Queued { body, answer }) {
+            Ok(()) => answered.await.unwrap_or(Err(Failure::Broken)),
+            Err(mpsc::error::TrySendError::Full(queued) | mpsc::error::TrySendError::Closed(queued)) => {
+                self.transport.ask(queued.body).await
+            }
+        }
+    }
+}
+
+/// Sends what has gathered, as long as the provider lives.
+pub(super) async fn run(shared: Arc<Shared>, gathered: Gathered) {
+    let mut batch = Vec::with_capacity(LARGEST);
+    loop {
+        let most = shared.batching.limit().clamp(1, LARGEST);
+        if gathered.lock().await.recv_many(&mut batch, most).await == 0 {
+            return;
+        }
+        // Nobody waits for those any more: nothing of them leaves.
+        batch.retain(|queued| !queued.answer.is_closed());
+        send_all(&shared, &mut batch).await;
+    }
+}
+
+async fn send_all(shared: &Shared, batch: &mut Vec<Queued>) {
+    let within = shared.transport.timeout();
+    if batch.len() < 2 {
+        for queued in batch.drain(..) {
+            let answer = tokio::time::timeout(within, shared.transport.ask(queued.body)).await;
+            // Whoever has gone away does not hear it.
+            let _ = queued.answer.send(answer.unwrap_or(Err(Failure::Broken)));
+        }
+        return;
+    }
+    let mut body = BytesMut::with_capacity(batch.iter().map(|queued| queued.body.len() + 1).sum());
+    for queued in batch.iter() {
+        body.put_slice(&queued.body);
+        body.put_u8(b'\n');
+    }
+    let answer = tokio::time::timeout(within, shared.transport.ask_all(body.freeze())).await;
+    let answers = match answer.unwrap_or(Err(Failure::Broken)) {
+        Ok(reply) if reply.status == 200 => read_answers(&reply.body, batch.len()),
+        // The service refuses the request as a whole, and so each of them.
+        Ok(reply) => Err(Ok(reply)),
+        Err(failure) => Err(Err(failure)),
+    };
+    match answers {
+        Ok(answers) => {
+            for (queued, answer) in batch.drain(..).zip(answers) {
+                let _ = queued.answer.send(Ok(answer));
+            }
+        }
+        Err(all) => {
+            for queued in batch.drain(..) {
+                let _ = queued.answer.send(all.clone());
+            }
+        }
+    }
+}
+
+/// One line of the answer.
+#[derive(Deserialize)]
+struct Line<'a> {
+    status: u16,
+    #[serde(borrow)]
+    answer: &'a RawValue,
+}
+
+/// The answers to `count` prompts, one line each, in the order of the request. An answer to a wrong number of
+/// prompts answers none of them: nobody knows which is whose.
+fn read_answers(body: &Bytes, count: usize) -> Result<Vec<Reply>, Answered> {
+    let garbled = || Ok(Reply { status: 200, body: Bytes::from_static(b"?") });
+    let mut replies = Vec::with_capacity(count);
+    for line in body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+        let reply = match serde_json::from_slice::<Line<'_>>(line) {
+            Ok(Line { status, answer }) => Reply { status, body: body.slice_ref(answer.get().as_bytes()) },
+            Err(_) => return Err(garbled()),
+        };
+        replies.push(reply);
+    }
+    if replies.len() == count { Ok(replies) } else { Err(garbled()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_in_the_order_of_the_request() {
+        let body =
+            Bytes::from_static(b"{\"status\":201,\"answer\":{\"a\":1}}\n{\"status\":429,\"answer\":{\"b\":2}}\n");
+        let replies = read_answers(&body, 2).unwrap();
+        assert_eq!((replies[0].status, &replies[0].body[..]), (201, &b"{\"a\":1}"[..]));
+        assert_eq!((replies[1].status, &replies[1].body[..]), (429, &b"{\"b\":2}"[..]));
+    }
+
+    #[test]
+    fn answers_of_another_number_answer_nobody() {
+        let one = Bytes::from_static(b"{\"status\":201,\"answer\":{\"a\":1}}\n");
+        for count in [0, 2] {
+            let all = read_answers(&one, count).unwrap_err().unwrap();
+            assert!(serde_json::from_slice::<super::super::wire::Message<'_>>(&all.body).is_err());
+        }
+        assert!(read_answers(&Bytes::from_static(b"\xff\n"), 1).is_err());
+    }
+
+    #[test]
+    fn only_a_number_is_learned_and_only_up_to_our_own_bound() {
+        let (batching, _) = Batching::new();
+        for (header, limit) in [(Some("32"), 32), (Some(" 1000 "), LARGEST), (Some("many"), 0), (None, 0)] {
+            batching.learn(header);
+            assert_eq!(batching.limit(), limit);
+        }
+    }
+}
