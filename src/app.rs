@@ -100,7 +100,7 @@ impl Server {
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
                 .collect::<BTreeMap<_, _>>(),
-            store: shared_store,
+            store: Arc::clone(&shared_store),
             ledger: audit.clone(),
             limits: config.limits,
             throttle: config.throttle,
@@ -122,6 +122,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             health,
             radius: shared,
+            store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));

@@ -9,12 +9,17 @@ use crate::radius::discard::Discarded;
 use crate::radius::door::Shared;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+use crate::users::store::Store;
+
+/// How long the user store may take to answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is looked at.
 pub(super) struct Watched {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
     pub(super) radius: Arc<Shared>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
 }
@@ -35,6 +40,12 @@ pub(super) async fn run(watched: Watched) {
         for client in watched.radius.clients.iter() {
             watched.metrics.radius_requests(client.name(), client.signed(), client.unsigned());
         }
+        // Nobody has the empty id; whether it can be asked for is what matters.
+        match tokio::time::timeout(STORE_PATIENCE, watched.store.person("")).await {
+            Ok(Ok(_)) => watched.health.works("store"),
+            Ok(Err(_)) => watched.health.missing("store", "the user store cannot be read"),
+            Err(_) => watched.health.missing("store", "the user store does not answer"),
+        }
         for (name, guarded) in &watched.providers {
             watched.metrics.provider_up(name, guarded.state() == BreakerState::Closed);
         }
@@ -50,5 +61,30 @@ pub(super) async fn run(watched: Watched) {
                 watched.health.missing(&part, "no directory server answers");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_is_missing_on_the_health_page() {
+        let health = Arc::new(Health::default());
+        health.works("server");
+        let start = std::time::Instant::now();
+        let radius = Arc::new(Shared::new(crate::radius::clients::Clients::new(&[], start).unwrap(), start));
+        let watched = Watched {
+            metrics: Arc::new(Metrics::new([])),
+            health: Arc::clone(&health),
+            radius,
+            store: crate::signin::testing::store_away(),
+            directories: Vec::new(),
+            providers: Vec::new(),
+        };
+        let monitor = tokio::spawn(run(watched));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(health.report().missing.into_keys().collect::<Vec<_>>(), ["store"]);
+        monitor.abort();
     }
 }

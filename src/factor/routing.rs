@@ -33,7 +33,7 @@ pub trait Probe: Factor {
 pub struct Patience {
     /// Failures in a row that open it.
     pub failures: u32,
-    /// Pause before the first ping; doubled up to sixteen times of it.
+    /// Pause before the first ping; doubled up to four times of it, as everybody is refused until one is answered.
     pub pause: Duration,
 }
 
@@ -189,7 +189,7 @@ impl Breaker {
 
 /// Pings until there is an answer, then closes the breaker.
 async fn probe(provider: Arc<dyn Probe>, breaker: Arc<Breaker>) {
-    let longest = breaker.patience.pause.saturating_mul(16);
+    let longest = breaker.patience.pause.saturating_mul(4);
     let mut pause = breaker.patience.pause;
     loop {
         tokio::time::sleep(pause).await;

@@ -232,11 +232,13 @@ impl Ending {
     }
 
     /// Leaves the one event of this sign-in. What the client hears is decided here, too: a server that is
-    /// stopping or overloaded stays silent, so that the client asks the next one.
+    /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing.
     fn finish(mut self, outcome: Outcome) -> Outcome {
         let silence = |attempt: &Attempt| attempt.client.on_deadline == OnDeadline::Silence;
         let outcome = match outcome {
-            Outcome::Reject(reason @ (Reason::ShuttingDown | Reason::Overloaded)) => Outcome::Discard(reason),
+            Outcome::Reject(reason @ (Reason::ShuttingDown | Reason::Overloaded | Reason::ClientGone)) => {
+                Outcome::Discard(reason)
+            }
             Outcome::Reject(reason @ (Reason::Deadline | Reason::Expired))
                 if self.attempt.as_ref().is_some_and(silence) =>
             {
@@ -282,7 +284,7 @@ impl Drop for Ending {
     fn drop(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             // Dropped in mid-way: the door gave the request up, or the runtime is stopping.
-            self.leave(attempt, &Outcome::Reject(Reason::ClientGone));
+            self.leave(attempt, &Outcome::Discard(Reason::ClientGone));
         }
     }
 }

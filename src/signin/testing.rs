@@ -57,6 +57,11 @@ impl Store for Away {
     }
 }
 
+/// A store that cannot be reached.
+pub(crate) fn store_away() -> Arc<dyn Store> {
+    Arc::new(Away)
+}
+
 /// Rejects everybody.
 pub(crate) fn rejecting() -> Arc<SignIns> {
     let minute = Duration::from_secs(60);

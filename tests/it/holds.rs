@@ -108,7 +108,8 @@ async fn the_sign_in_goes_on_as_long_as_one_request_waits_and_is_cancelled_when_
     drop(second);
     settle().await;
     assert_eq!((house.sign_ins.held(), cancelled(&house)), (0, 1));
-    assert_eq!(house.last_event().reason, Reason::ClientGone);
+    let event = house.last_event();
+    assert_eq!((event.verdict, event.reason), (Verdict::Discard, Reason::ClientGone));
 }
 
 #[tokio::test(start_paused = true)]
