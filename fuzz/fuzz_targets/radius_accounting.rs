@@ -9,9 +9,9 @@
 use std::time::{Duration, Instant};
 
 use anteroom::radius::accounting::{AccountingDoor, AccountingStep};
-use anteroom::radius::authenticator::{sign_accounting, sign_request};
-use anteroom::radius::packet::Code;
-use anteroom_fuzz::{KEY, check_reply, datagrams, peer, shared};
+use anteroom::radius::authenticator::{Verified, sign_accounting, sign_request};
+use anteroom::radius::packet::{Code, Packet};
+use anteroom_fuzz::{KEY, datagrams, peer, shared};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -33,20 +33,29 @@ fuzz_target!(|input: &[u8]| {
                 assert!(record.session.len() <= 3 * 253 && record.name.len() <= 3 * 253);
                 let _ = record.status_word();
                 if flags & 2 != 0 {
-                    check_reply(&door.acknowledge(ticket, now), Code::ACCOUNTING_RESPONSE);
+                    check(&door.acknowledge(ticket, now), &datagram);
                     let again = door.receive(peer(), &datagram, now);
                     assert!(matches!(again, AccountingStep::Reply(_)), "{again:?}");
                 } else if flags & 4 != 0 {
                     door.forget(&ticket, now);
                 } else {
-                    under_way.push(ticket);
+                    under_way.push((ticket, datagram));
                 }
             }
-            AccountingStep::Reply(reply) => check_reply(&reply, Code::ACCOUNTING_RESPONSE),
+            AccountingStep::Reply(reply) => check(&reply, &datagram),
             AccountingStep::Discard(_) | AccountingStep::Running => {}
         }
     }
-    for ticket in under_way {
-        check_reply(&door.acknowledge(ticket, now), Code::ACCOUNTING_RESPONSE);
+    for (ticket, datagram) in under_way {
+        check(&door.acknowledge(ticket, now), &datagram);
     }
 });
+
+/// A reply is an authentic acknowledgement of this very request.
+fn check(reply: &[u8], request: &[u8]) {
+    let packet = Packet::decode(reply).expect("our own reply is a packet");
+    assert_eq!(packet.code(), Code::ACCOUNTING_RESPONSE);
+    let request = Packet::decode(request).expect("it was answered");
+    assert_eq!(packet.identifier(), request.identifier());
+    assert!(Verified::reply(packet, request.authenticator(), &KEY).is_ok());
+}
