@@ -41,7 +41,9 @@ pub fn run(args: Args) -> Ended {
     let level = if args.check { "off" } else { "info" };
     logs::start(&Log { format: LogFormat::Text, level: level.into() });
     let runtime = super::runtime()?;
-    if args.check { runtime.block_on(check()) } else { runtime.block_on(play(args)) }
+    let ended = if args.check { runtime.block_on(check()) } else { runtime.block_on(play(args)) };
+    logs::flush();
+    ended
 }
 
 async fn check() -> Ended {

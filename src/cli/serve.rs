@@ -43,7 +43,9 @@ pub fn run(args: &Args) -> Ended {
     for warning in &checked.warnings {
         tracing::warn!(target: "anteroom::config", "{warning}");
     }
-    super::runtime()?.block_on(crate::app::serve(checked.config))?;
+    let served = super::runtime()?.block_on(crate::app::serve(checked.config));
+    logs::flush();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

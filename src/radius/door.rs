@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::attribute::{CHAP_PASSWORD, EAP_MESSAGE, USER_NAME, USER_PASSWORD};
+use super::attribute::{CALLING_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, USER_NAME, USER_PASSWORD};
 use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
@@ -348,6 +348,7 @@ fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instan
         credential: named.and_then(|()| credential(request)),
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
+        station: packet.value(CALLING_STATION_ID).map(Into::into),
         received: now,
     }
 }

@@ -81,6 +81,9 @@ pub struct Attempt {
     pub source: IpAddr,
     /// Address of the person's device, where the client told it.
     pub person_address: Option<IpAddr>,
+    /// What the client calls the person's device (Calling-Station-Id), as it came. Only ever compared: a retry
+    /// names the same one.
+    pub station: Option<Box<[u8]>>,
     /// When the request arrived.
     pub received: Instant,
 }

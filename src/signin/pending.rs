@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Client, Limits, OnDeadline};
 use crate::secret::Secret;
+use crate::signin::attempt::Attempt;
 use crate::signin::carried::Carried;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::proof::FactorApproved;
@@ -295,15 +296,17 @@ impl Pending {
         lock(&self.table)
     }
 
-    /// The key of this client, person, credential and address of the person's device.
-    pub fn key(&self, client: &Client, unique_id: &str, credential: &Secret, address: Option<IpAddr>) -> HoldKey {
+    /// The key of this attempt: client, person, credential, and the person's device where the client tells it.
+    pub fn key(&self, attempt: &Attempt, unique_id: &str, credential: &Secret) -> HoldKey {
         let mut digest = self.digest.clone();
-        let address = match address.map(|address| address.to_canonical()) {
+        let address = match attempt.person_address.map(|address| address.to_canonical()) {
             None => [0; 17],
             Some(IpAddr::V4(address)) => tagged(4, &address.octets()),
             Some(IpAddr::V6(address)) => tagged(6, &address.octets()),
         };
-        for part in [&address, client.name.as_bytes(), unique_id.as_bytes(), credential.open()] {
+        let station = attempt.station.as_deref().unwrap_or_default();
+        let client = attempt.client.name.as_bytes();
+        for part in [&address, station, client, unique_id.as_bytes(), credential.open()] {
             digest.update(&part.len().to_be_bytes());
             digest.update(part);
         }

@@ -131,7 +131,7 @@ impl SignIns {
         let who = flow::identify(self, attempt).await;
         let identify = now().saturating_duration_since(began);
         let who = Arc::new(who?);
-        let key = self.pending.key(&attempt.client, &who.unique_id, credential, attempt.person_address);
+        let key = self.pending.key(attempt, &who.unique_id, credential);
         let person = self.people.hash_one(&who.unique_id);
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
         ending.trail.steps.identify = Some(identify);
@@ -218,6 +218,7 @@ impl Ending {
     /// Drops the password as soon as nobody needs it any more.
     pub(super) fn forget_credential(&mut self) {
         if let Some(attempt) = &mut self.attempt {
+            attempt.station = None;
             attempt.credential = Err(crate::signin::attempt::Unusable::NoPassword);
         }
     }

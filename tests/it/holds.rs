@@ -90,8 +90,11 @@ async fn a_different_credential_person_address_or_client_does_not_join() {
     let mut elsewhere = fakes::attempt(&client);
     elsewhere.person_address = Some("198.51.100.66".parse().unwrap());
     let fourth = start(&house, elsewhere).await;
-    assert_eq!((house.sign_ins.held(), prompts(&house)), (4, 4));
-    for task in [first, second, third, fourth] {
+    let mut another = fakes::attempt(&client);
+    another.station = Some(Box::from(*b"00-00-5E-00-53-66"));
+    let fifth = start(&house, another).await;
+    assert_eq!((house.sign_ins.held(), prompts(&house)), (5, 5));
+    for task in [first, second, third, fourth, fifth] {
         assert_eq!(task.await.unwrap().verdict(), Verdict::Accept);
     }
 }

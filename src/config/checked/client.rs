@@ -126,7 +126,7 @@ impl Checker<'_> {
             answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
             on_deadline: word(written.on_deadline, OnDeadline::Reject),
             carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
-            gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "5s", "0s", "10m"),
+            gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
             held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
             policy,
         };

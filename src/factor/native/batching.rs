@@ -1,9 +1,9 @@
 //! Prompts asked for together, where the service takes that (`docs/native-protocol.md`, "POST
 //! /v1/verifications/batch").
 //!
-//! While few requests are under way each prompt goes out alone and at once. What comes while those are busy is
-//! queued for a handful of tasks, each of which takes what has gathered and sends it as one request: so the cost
-//! of a prompt falls as the load rises. A prompt that has to be asked for again goes alone, so that one that
+//! While no request is under way a prompt goes out alone and at once. What comes while one is, is queued for a
+//! handful of tasks, each of which takes what has gathered and sends it as one request: so the cost of a prompt
+//! falls as the load rises. A prompt that has to be asked for again goes alone, so that one that
 //! the service chokes on cannot hold up others twice.
 
 use std::sync::Arc;
@@ -23,11 +23,8 @@ pub const HEADER: &str = "anteroom-batch";
 /// Prompts in one request, at most, whatever the service would take.
 pub const LARGEST: usize = 64;
 
-/// Requests for single prompts under way before prompts begin to gather.
-const ALONE: usize = 2;
-
 /// Requests for gathered prompts under way at once.
-pub(super) const SENDERS: usize = 8;
+pub(super) const SENDERS: usize = 6;
 
 /// Prompts that may wait to be gathered. What is more goes alone.
 const QUEUE: usize = 16_384;
@@ -47,7 +44,8 @@ pub(super) struct Batching {
     queue: mpsc::Sender<Queued>,
     /// How many the service takes at once; 0 until it has said so.
     limit: AtomicUsize,
-    alone: AtomicUsize,
+    /// Requests under way, for one prompt or for several.
+    under_way: AtomicUsize,
 }
 
 /// The other end, shared by the sending tasks.
@@ -56,7 +54,7 @@ pub(super) type Gathered = Arc<Mutex<mpsc::Receiver<Queued>>>;
 impl Batching {
     pub(super) fn new() -> (Self, Gathered) {
         let (queue, gathered) = mpsc::channel(QUEUE);
-        let batching = Batching { queue, limit: AtomicUsize::new(0), alone: AtomicUsize::new(0) };
+        let batching = Batching { queue, limit: AtomicUsize::new(0), under_way: AtomicUsize::new(0) };
         (batching, Arc::new(Mutex::new(gathered)))
     }
 
@@ -71,10 +69,10 @@ impl Batching {
     }
 }
 
-/// Counts a prompt that goes alone.
-struct Alone<'a>(&'a AtomicUsize);
+/// Counts a request that is under way.
+struct UnderWay<'a>(&'a AtomicUsize);
 
-impl Drop for Alone<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -84,12 +82,12 @@ impl Shared {
     /// Sends a prompt for the first time: alone, or with others that gather meanwhile.
     pub(super) async fn send(&self, body: Bytes) -> Answered {
         let batching = &self.batching;
-        let alone = Alone(&batching.alone);
-        let under_way = batching.alone.fetch_add(1, Ordering::AcqRel);
-        if under_way < ALONE || batching.limit() < 2 {
+        let under_way = UnderWay(&batching.under_way);
+        let others = batching.under_way.fetch_add(1, Ordering::AcqRel);
+        if others == 0 || batching.limit() < 2 {
             return self.transport.ask(body).await;
         }
-        drop(alone);
+        drop(under_way);
         let (answer, answered) = oneshot::channel();
         match batching.queue.try_send(Queued { body, answer }) {
             Ok(()) => answered.await.unwrap_or(Err(Failure::Broken)),
@@ -105,9 +103,21 @@ pub(super) async fn run(shared: Arc<Shared>, gathered: Gathered) {
     let mut batch = Vec::with_capacity(LARGEST);
     loop {
         let most = shared.batching.limit().clamp(1, LARGEST);
-        if gathered.lock().await.recv_many(&mut batch, most).await == 0 {
-            return;
+        {
+            let mut gathered = gathered.lock().await;
+            let Some(first) = gathered.recv().await else { return };
+            batch.push(first);
+            // Whoever is ready to ask, too, does so in this turn.
+            tokio::task::yield_now().await;
+            while batch.len() < most
+                && let Ok(next) = gathered.try_recv()
+            {
+                batch.push(next);
+            }
         }
+        let under_way = &shared.batching.under_way;
+        under_way.fetch_add(1, Ordering::AcqRel);
+        let _under_way = UnderWay(under_way);
         // Nobody waits for those any more: nothing of them leaves.
         batch.retain(|queued| !queued.answer.is_closed());
         send_all(&shared, &mut batch).await;

@@ -323,6 +323,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         credential: Ok(Secret::from_text("right-password".into())),
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
+        station: None,
         received: tokio::time::Instant::now().into_std(),
     }
 }
