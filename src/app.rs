@@ -24,7 +24,7 @@ use crate::factor::routing::Guarded;
 use crate::primary::directory::Directory;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
-use crate::radius::listener::{Listener, Settings};
+use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
@@ -111,7 +111,7 @@ impl Server {
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let shared = Arc::new(Shared::new(clients, start));
-        let listener = listen(&config, &shared, &sign_ins)?;
+        let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let health = Arc::new(Health::default());
         let pages = match config.metrics {
             Some(address) => Some(pages(address, &metrics, &health).await?),
@@ -208,11 +208,18 @@ fn providers(config: &Config) -> Result<Providers, AppError> {
     made.collect()
 }
 
-fn listen(config: &Config, shared: &Arc<Shared>, sign_ins: &Arc<SignIns>) -> Result<Listener, AppError> {
+fn listen(
+    config: &Config,
+    shared: &Arc<Shared>,
+    sign_ins: &Arc<SignIns>,
+    audit: &Arc<Audit>,
+) -> Result<Listener, AppError> {
     let sockets = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let settings = Settings { sockets, remembered: REMEMBERED };
     let (access, accounting) = (&config.radius.listen, &config.radius.accounting);
-    Listener::start(access, accounting, settings, shared, sign_ins, None).map_err(|error| {
+    let audit = Arc::clone(audit);
+    let sink: Sink = Arc::new(move |record| audit.account(record));
+    Listener::start(access, accounting, settings, shared, sign_ins, Some(&sink)).map_err(|error| {
         AppError(format!(
             "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
         ))

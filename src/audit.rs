@@ -1,9 +1,10 @@
-//! The single ending of a sign-in: one record, one line, one count.
+//! The single ending of a sign-in: one record, one line, one count. Accounting records go the same way.
 //!
 //! ```text
 //! Audit::finish ─┬─ one line in the log      (info; warn for an exempted Accept)
 //!                ├─ one count in the metrics
 //!                └─ bounded queue ──▶ audit::writer: batches ──▶ JSON lines (audit::line), user store
+//! Audit::account ─── the same queue
 //! ```
 //!
 //! [`Audit::finish`] never waits and never fails. What cannot be written is counted as `audit_lost` and
@@ -17,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::radius::accounting::AccountingRecord;
 use crate::signin::attempt::{Door, SignInId};
 use crate::signin::outcome::{Reason, Verdict};
 use crate::signin::policy::Exemption;
@@ -32,6 +34,10 @@ mod writer;
 /// Events that wait for the writer, at most (about 8 MB). At 10,000 sign-ins a second the disk may stand
 /// still for a second and a half before one is lost.
 const QUEUE: usize = 16_384;
+
+/// Places in the queue that accounting records leave to sign-ins. A client sends its record again; a sign-in
+/// ends once.
+const FOR_SIGN_INS: usize = QUEUE / 2;
 
 /// One sign-in, as the store and the JSON lines keep it. No secret is ever in it.
 #[derive(Debug, Clone)]
@@ -74,6 +80,15 @@ pub struct Event {
     pub steps: Steps,
     /// Which server.
     pub server: String,
+}
+
+/// What a client reported about a session, as the store and the JSON lines keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accounted {
+    /// When the report was received.
+    pub time: SystemTime,
+    /// The report.
+    pub record: AccountingRecord,
 }
 
 /// Time taken by each step of a sign-in.
@@ -133,6 +148,14 @@ impl Audit {
                 tracing::error!(lost, "audit events are lost: the file or the store is slower than the sign-ins");
             }
         }
+    }
+
+    /// Puts an accounting record on its way to the file and the store. False when it was not taken: the queue
+    /// has room for sign-ins only, and the client, without an acknowledgement, sends the record again.
+    #[must_use]
+    pub fn account(&self, record: AccountingRecord) -> bool {
+        let accounted = Accounted { time: SystemTime::now(), record };
+        self.queue.capacity() > FOR_SIGN_INS && self.queue.try_send(Item::Accounted(accounted)).is_ok()
     }
 
     /// Waits until everything finished so far has been written, or has been found impossible to write.

@@ -50,6 +50,7 @@ held = 200000
 [throttle]
 prompts_per_person = 1000000
 prompt_window = "1m"
+denial_backoff = "1s"
 [audit]
 file = "audit.jsonl"
 [log]

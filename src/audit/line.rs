@@ -1,4 +1,4 @@
-//! An audit event as one line of JSON. Every field is in every line, in this order:
+//! An audit event as one line of JSON. A line without `kind` is a sign-in, with every field, in this order:
 //!
 //! | field | value |
 //! | --- | --- |
@@ -18,20 +18,58 @@
 //! | `total_ms` | from the request's arrival to the end |
 //! | `server` | which server |
 //!
+//! A line with the kind `accounting` is what a client reported about a session (RFC 2866), as it reported it:
+//!
+//! | field | value |
+//! | --- | --- |
+//! | `time` | when the report was received |
+//! | `kind` | `accounting` |
+//! | `client`, `source` | which client, from which address |
+//! | `status` | `start`, `stop`, `interim_update`, `accounting_on`, `accounting_off`, `other`, or `none` |
+//! | `session` | the client's name for the session |
+//! | `name` | the person's name, as typed |
+//! | `octets_in`, `octets_out` | octets from and to the person, or `null` if not reported |
+//! | `session_seconds` | how long the session has lasted, or `null` |
+//!
 //! Control characters are escaped as JSON asks, so that a name can never begin a line.
 
 use std::fmt::Display;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::audit::{Event, milliseconds};
+use crate::audit::{Accounted, Event, milliseconds};
 
 /// Appends `event` and a newline to `out`.
 pub fn append(out: &mut Vec<u8>, event: &Event) {
+    write(out, &Line::of(event));
+}
+
+/// Appends an accounting record and a newline to `out`.
+pub fn append_accounted(out: &mut Vec<u8>, accounted: &Accounted) {
+    let record = &accounted.record;
+    write(
+        out,
+        &AccountingLine {
+            time: shown(accounted.time),
+            kind: "accounting",
+            client: &record.client,
+            source: record.source,
+            status: record.status_word(),
+            session: &record.session,
+            name: &record.name,
+            octets_in: record.octets_in,
+            octets_out: record.octets_out,
+            session_seconds: record.session_time.map(|time| time.as_secs()),
+        },
+    );
+}
+
+fn write(out: &mut Vec<u8>, line: &impl Serialize) {
     let start = out.len();
-    if serde_json::to_writer(&mut *out, &Line::of(event)).is_err() {
-        // Nothing in a Line can fail to be written to memory; if it did, no half line must stay.
+    if serde_json::to_writer(&mut *out, line).is_err() {
+        // Nothing in a line can fail to be written to memory; if it did, no half line must stay.
         out.truncate(start);
         return;
     }
@@ -65,13 +103,25 @@ struct Line<'a> {
     server: &'a str,
 }
 
+#[derive(Serialize)]
+struct AccountingLine<'a> {
+    time: Shown<Timestamp>,
+    kind: &'a str,
+    client: &'a str,
+    source: std::net::IpAddr,
+    status: &'a str,
+    session: &'a str,
+    name: &'a str,
+    octets_in: Option<u64>,
+    octets_out: Option<u64>,
+    session_seconds: Option<u64>,
+}
+
 impl<'a> Line<'a> {
     fn of(event: &'a Event) -> Self {
-        // A time outside of jiff's years -9999 to 9999 is a broken clock; 1970 says so.
-        let time = Timestamp::try_from(event.time).unwrap_or(Timestamp::UNIX_EPOCH);
         let steps = event.steps;
         Line {
-            time: Shown(time),
+            time: shown(event.time),
             sign_in: Shown(event.sign_in),
             door: event.door.word(),
             client: &event.client,
@@ -96,6 +146,11 @@ impl<'a> Line<'a> {
             server: &event.server,
         }
     }
+}
+
+fn shown(time: SystemTime) -> Shown<Timestamp> {
+    // A time outside of jiff's years -9999 to 9999 is a broken clock; 1970 says so.
+    Shown(Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
 /// Something written as JSON text by its `Display`, here with six decimals where it has any.

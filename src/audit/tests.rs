@@ -13,6 +13,7 @@ use crate::users::store::{StoreError, StoreResult};
 #[derive(Default)]
 struct Batches {
     sizes: Mutex<Vec<usize>>,
+    accounted: Mutex<Vec<Accounted>>,
     broken: AtomicBool,
 }
 
@@ -46,6 +47,13 @@ impl Store for Batches {
             Ok(())
         };
         Box::pin(ready(result))
+    }
+    fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Box::pin(ready(Err(StoreError::Unavailable("disk full".into()))));
+        }
+        self.accounted.lock().unwrap().extend_from_slice(accounted);
+        Box::pin(ready(Ok(())))
     }
 }
 
@@ -307,4 +315,62 @@ fn a_file_that_cannot_be_opened_is_an_error_at_the_start() {
     let _guard = runtime.enter();
     let store: Arc<dyn Store> = Arc::new(Batches::default());
     assert!(Audit::new(Arc::new(Metrics::new([])), store, Some("/no/such/folder/audit.jsonl".into())).is_err());
+}
+
+fn report(session: &str) -> AccountingRecord {
+    AccountingRecord {
+        client: "vpn".into(),
+        source: Ipv4Addr::LOCALHOST.into(),
+        status: Some(2),
+        session: session.into(),
+        name: "alice".into(),
+        octets_in: Some(u64::MAX),
+        octets_out: None,
+        session_time: Some(Duration::from_secs(61)),
+    }
+}
+
+#[tokio::test]
+async fn accounting_records_are_written_beside_sign_ins_and_told_apart_by_their_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let store = Arc::new(Batches::default());
+    let (audit, metrics) = audit(&store, Some(&path));
+    assert!(audit.account(report("0\"\n1")));
+    audit.finish(approved("alice"));
+    audit.flush().await;
+    let written = lines(&path);
+    assert_eq!(written.len(), 2);
+    assert_eq!((&written[0]["kind"], &written[0]["verdict"]), (&serde_json::Value::Null, &"accept".into()));
+    let mut accounted = written[1].clone();
+    let time = accounted.as_object_mut().unwrap().remove("time").unwrap();
+    assert!(time.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{time}");
+    let expected = serde_json::json!({
+        "kind": "accounting", "client": "vpn", "source": "127.0.0.1", "status": "stop", "session": "0\"\n1",
+        "name": "alice", "octets_in": u64::MAX, "octets_out": null, "session_seconds": 61
+    });
+    assert_eq!(accounted, expected);
+    assert_eq!(store.accounted.lock().unwrap()[0].record, report("0\"\n1"));
+    assert_eq!(*store.sizes.lock().unwrap(), [1]);
+
+    store.broken.store(true, Ordering::Relaxed);
+    assert!(audit.account(report("2")));
+    audit.flush().await;
+    assert!(metrics.text().contains("anteroom_audit_lost_total{place=\"store\"} 1"));
+}
+
+#[tokio::test]
+async fn accounting_records_leave_half_of_the_queue_to_sign_ins() {
+    let store = Arc::new(Batches::default());
+    let (audit, metrics) = audit(&store, None);
+    // The writer shares this thread and gets no turn before the first await.
+    let taken = (0..QUEUE).filter(|number| audit.account(report(&number.to_string()))).count();
+    assert_eq!(taken, QUEUE - FOR_SIGN_INS);
+    for _ in 0..FOR_SIGN_INS {
+        audit.finish(approved("a"));
+    }
+    assert!(metrics.text().contains("anteroom_audit_lost_total{place=\"queue\"} 0"));
+    audit.flush().await;
+    assert_eq!(store.accounted.lock().unwrap().len(), taken);
+    assert_eq!(store.sizes.lock().unwrap().iter().sum::<usize>(), FOR_SIGN_INS);
 }

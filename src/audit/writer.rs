@@ -1,4 +1,5 @@
-//! The background writer of audit events: batches from the queue into the file and the store.
+//! The background writer of audit events and accounting records: batches from the queue into the file and
+//! the store. Within a batch the sign-ins come first.
 //!
 //! The first event of a batch wakes the writer; it then sleeps for [`GATHER`] while more gather, so that a
 //! busy server pays for two wake-ups a batch and not for one an event. Nothing is forced to disk: a batch
@@ -13,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::audit::{Event, line};
+use crate::audit::{Accounted, Event, line};
 use crate::telemetry::metrics::{LostAt, Metrics};
-use crate::users::store::Store;
+use crate::users::store::{Store, StoreResult};
 
 /// How long events gather before they are written.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Events in one batch, at most.
+/// Events and records in one batch, at most.
 const BATCH: usize = 512;
 
 /// How often the same trouble is reported.
@@ -28,12 +29,31 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// What comes through the queue.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every item is an event, and a box would cost each an allocation")]
 pub(super) enum Item {
     /// An event to write.
     Event(Event),
+    /// An accounting record to write.
+    Accounted(Accounted),
     /// Everything before this has been dealt with once the other end hears of it.
     Flush(oneshot::Sender<()>),
+}
+
+/// What is written together.
+#[derive(Debug, Default, Clone)]
+struct Batch {
+    events: Vec<Event>,
+    accounted: Vec<Accounted>,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.events.len() + self.accounted.len()
+    }
+
+    fn clear(&mut self) {
+        self.events.clear();
+        self.accounted.clear();
+    }
 }
 
 /// The writer's belongings.
@@ -62,10 +82,10 @@ impl Writer {
 
     /// Writes until every sender is gone and the queue is empty.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) {
-        let mut events = Vec::with_capacity(BATCH);
+        let mut batch = Batch { events: Vec::with_capacity(BATCH), accounted: Vec::new() };
         while let Some(first) = queue.recv().await {
             let mut next = match first {
-                Item::Event(_) => {
+                Item::Event(_) | Item::Accounted(_) => {
                     tokio::select! {
                         () = tokio::time::sleep(GATHER) => {}
                         () = self.hurry.notified() => {}
@@ -76,53 +96,63 @@ impl Writer {
             };
             while let Some(item) = next {
                 match item {
-                    Item::Event(event) => events.push(event),
+                    Item::Event(event) => batch.events.push(event),
+                    Item::Accounted(accounted) => batch.accounted.push(accounted),
                     Item::Flush(done) => {
-                        events = self.write(events).await;
+                        batch = self.write(batch).await;
                         // Whoever asked may have stopped waiting.
                         let _ = done.send(());
                     }
                 }
-                if events.len() >= BATCH {
-                    events = self.write(events).await;
+                if batch.len() >= BATCH {
+                    batch = self.write(batch).await;
                 }
                 next = queue.try_recv().ok();
             }
-            events = self.write(events).await;
+            batch = self.write(batch).await;
         }
     }
 
-    /// Writes a batch and hands the emptied vector back. The file comes first and does not depend on the
-    /// store.
-    async fn write(&mut self, events: Vec<Event>) -> Vec<Event> {
-        if events.is_empty() {
-            return events;
+    /// Writes a batch and hands it back emptied. The file comes first and does not depend on the store.
+    async fn write(&mut self, batch: Batch) -> Batch {
+        if batch.len() == 0 {
+            return batch;
         }
-        let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
-        let (mut events, trouble) = self.write_file(events).await;
+        let (mut batch, trouble) = self.write_file(batch).await;
         if let Some(why) = trouble {
+            let count = number(batch.len());
             self.metrics.audit_lost(LostAt::File, count);
             if let Some(lost) = self.file_trouble.count(count) {
                 tracing::error!(lost, why, "audit events could not be written to the file");
             }
         }
-        if let Err(error) = self.store.record(&events).await {
-            self.metrics.audit_lost(LostAt::Store, count);
-            if let Some(lost) = self.store_trouble.count(count) {
-                tracing::error!(lost, %error, "audit events could not be written to the store");
-            }
+        if !batch.events.is_empty() {
+            let result = self.store.record(&batch.events).await;
+            self.note_stored(result, number(batch.events.len()));
         }
-        events.clear();
-        events
+        if !batch.accounted.is_empty() {
+            let result = self.store.record_accounting(&batch.accounted).await;
+            self.note_stored(result, number(batch.accounted.len()));
+        }
+        batch.clear();
+        batch
+    }
+
+    fn note_stored(&self, result: StoreResult<()>, count: u64) {
+        let Err(error) = result else { return };
+        self.metrics.audit_lost(LostAt::Store, count);
+        if let Some(lost) = self.store_trouble.count(count) {
+            tracing::error!(lost, %error, "audit events could not be written to the store");
+        }
     }
 
     /// Renders and appends the lines on a thread that may wait for a disk.
-    async fn write_file(&mut self, events: Vec<Event>) -> (Vec<Event>, Option<String>) {
-        let Some(mut lines) = self.lines.take() else { return (events, None) };
+    async fn write_file(&mut self, batch: Batch) -> (Batch, Option<String>) {
+        let Some(mut lines) = self.lines.take() else { return (batch, None) };
         let reopen = self.reopen.swap(false, Ordering::Relaxed);
         let path = lines.path.clone();
-        let events = Arc::new(events);
-        let rendered = Arc::clone(&events);
+        let batch = Arc::new(batch);
+        let rendered = Arc::clone(&batch);
         let written = tokio::task::spawn_blocking(move || {
             let result = lines.append(&rendered, reopen);
             drop(rendered);
@@ -140,8 +170,12 @@ impl Writer {
                 Some(error.to_string())
             }
         };
-        (Arc::unwrap_or_clone(events), trouble)
+        (Arc::unwrap_or_clone(batch), trouble)
     }
+}
+
+fn number(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// The file of JSON lines.
@@ -163,8 +197,8 @@ impl Lines {
         Ok(Lines { path, file, torn: false, buffer: Vec::new() })
     }
 
-    /// Appends a line for each event with one write.
-    fn append(&mut self, events: &[Event], reopen: bool) -> std::io::Result<()> {
+    /// Appends a line for each event and record with one write.
+    fn append(&mut self, batch: &Batch, reopen: bool) -> std::io::Result<()> {
         self.buffer.clear();
         if reopen || self.file.as_ref().is_none_or(|file| !self.is_current(file)) {
             self.file = None;
@@ -173,9 +207,8 @@ impl Lines {
         if self.torn {
             self.buffer.push(b'\n');
         }
-        for event in events {
-            line::append(&mut self.buffer, event);
-        }
+        batch.events.iter().for_each(|event| line::append(&mut self.buffer, event));
+        batch.accounted.iter().for_each(|accounted| line::append_accounted(&mut self.buffer, accounted));
         let Some(file) = &mut self.file else { return Ok(()) };
         let result = file.write_all(&self.buffer);
         self.torn = result.is_err();

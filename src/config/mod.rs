@@ -265,7 +265,8 @@ pub struct Throttle {
     pub prompts_per_person: u32,
     /// Over how long prompts are counted.
     pub prompt_window: Duration,
-    /// How long nobody is prompted again after a first denial; doubled with each further one.
+    /// How long nobody is prompted again after a first denial, and after the second prompt in a row that nobody
+    /// answered; doubled with each further one.
     pub denial_backoff: Duration,
     /// How long a person is blocked after a fraud report.
     pub fraud_block: Duration,

@@ -303,7 +303,7 @@ impl Session<'_> {
             write_root(out, id);
             return done(out, code::SUCCESS, "");
         }
-        if !self.who.is_some() {
+        if self.who.is_none() {
             let text = "000004DC: LdapErr: DSID-0C0907E9, comment: In order to perform this operation a successful \
                         bind must be completed on the connection., data 0, v4563";
             return done(out, code::OPERATIONS_ERROR, text);

@@ -11,7 +11,8 @@
 //! nobody waits longer than [`PATIENCE`] for one to connect or to answer a search.
 //!
 //! A search is asked again elsewhere as often as there are servers. A bind is not: once its request has left
-//! as a whole it may have been counted as a bad password.
+//! as a whole it may have been counted as a bad password. The exception is an answer that says that the server
+//! has not looked at the password; then each other server is asked once.
 //!
 //! `connection` is one connection, `server` its place, `making` where it comes from, `health` what becomes of
 //! servers that are away, `trouble` what goes wrong.
@@ -178,14 +179,20 @@ impl Pool {
     ) -> Result<BindAnswer, Fault> {
         let deadline = Instant::from_std(deadline);
         let mut last = Fault::Unreachable;
+        let mut unwilling: Vec<Arc<Server>> = Vec::new();
         for round in 0..2 {
             let servers = self.servers.load_full();
             let mut wait = !servers.iter().any(|server| server.is_up());
             for server in servers.iter().filter(|server| server.is_up()) {
+                if unwilling.iter().any(|asked| Arc::ptr_eq(asked, server)) {
+                    continue;
+                }
                 let limits = Limits { deadline, patient: !another_is_up(&servers, server) };
                 match self.bind_on(server, name, password, limits).await {
-                    // The server did not look at the password.
-                    Ok(answer) if elsewhere(answer.code) => last = Fault::Refused { code: answer.code },
+                    Ok(answer) if elsewhere(answer.code) => {
+                        last = Fault::Refused { code: answer.code };
+                        unwilling.push(Arc::clone(server));
+                    }
                     Ok(answer) => return Ok(answer),
                     Err((Miss::Deadline, _)) => return Err(Fault::Deadline),
                     Err((miss, true)) => return Err(fault(&miss, Fault::Unreachable)),
@@ -303,9 +310,10 @@ fn another_is_up(servers: &[Arc<Server>], server: &Arc<Server>) -> bool {
     servers.iter().any(|other| !Arc::ptr_eq(other, server) && other.is_up())
 }
 
-/// Result codes of a server that does not want to, where another one may.
+/// Result codes of a server that cannot or does not want to, where another one may. With none of them has a
+/// password been looked at.
 fn elsewhere(code: u32) -> bool {
-    matches!(code, code::BUSY | code::UNAVAILABLE | code::UNWILLING_TO_PERFORM)
+    matches!(code, code::REFERRAL | code::BUSY | code::UNAVAILABLE | code::UNWILLING_TO_PERFORM)
 }
 
 /// What a miss means to the caller. A server that answered says more than one that did not.

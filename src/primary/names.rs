@@ -156,15 +156,20 @@ pub fn guid_text(octets: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// The octets of an objectGUID in text form.
+/// The octets of an objectGUID in its text form: hexadecimal digits in either case, with dashes behind the
+/// eighth, twelfth, sixteenth and twentieth, and nothing else.
 pub fn guid_octets(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|&character| character != '-').collect();
-    if digits.len() != 32 || text.len() != 36 {
-        return None;
-    }
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
     let mut plain = [0; 16];
-    for (index, octet) in plain.iter_mut().enumerate() {
-        *octet = u8::from_str_radix(digits.get(2 * index..2 * index + 2)?, 16).ok()?;
+    let mut octets = plain.iter_mut();
+    for (group, length) in text.split(|&octet| octet == b'-').zip([8, 4, 4, 4, 12]) {
+        if group.len() != length {
+            return None;
+        }
+        for pair in group.as_chunks::<2>().0 {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+            *octets.next()? = u8::try_from(high? << 4 | low?).ok()?;
+        }
     }
     let [a, b, c, d, e, f, g, h, rest @ ..] = plain;
     let mut octets = [d, c, b, a, f, e, h, g, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::accounting::{AccountingDoor, AccountingRecord, AccountingStep};
@@ -39,6 +38,9 @@ pub struct Settings {
     pub remembered: usize,
 }
 
+/// Takes an accounting record, at once and without waiting, and says whether it did.
+pub type Sink = Arc<dyn Fn(AccountingRecord) -> bool + Send + Sync>;
+
 /// The running listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -51,7 +53,8 @@ pub struct Listener {
 
 impl Listener {
     /// Binds all addresses and starts to serve them. Accounting records are logged, and handed to `sink`
-    /// where there is one. Must be called within a tokio runtime.
+    /// where there is one: a record that it does not take is not acknowledged. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// What the kernel says to an address; nothing is served then.
@@ -61,7 +64,7 @@ impl Listener {
         settings: Settings,
         shared: &Arc<Shared>,
         sign_ins: &Arc<SignIns>,
-        sink: Option<&mpsc::Sender<AccountingRecord>>,
+        sink: Option<&Sink>,
     ) -> io::Result<Listener> {
         // SO_REUSEPORT lets a second process share our addresses, and take half of the packets, without an
         // error. So each address is bound alone first.
@@ -184,7 +187,7 @@ async fn serve(station: Arc<Station>, sign_ins: Arc<SignIns>) {
     }
 }
 
-async fn record(port: Port, door: AccountingDoor, sink: Option<mpsc::Sender<AccountingRecord>>) {
+async fn record(port: Port, door: AccountingDoor, sink: Option<Sink>) {
     let mut buffer = Buffer::new();
     let mut troubles = Troubles::default();
     loop {
@@ -200,7 +203,7 @@ async fn record(port: Port, door: AccountingDoor, sink: Option<mpsc::Sender<Acco
                         octets_out = record.octets_out,
                         session_seconds = record.session_time.map(|time| time.as_secs()), "accounting"
                     );
-                    if sink.as_ref().is_none_or(|sink| sink.try_send(*record).is_ok()) {
+                    if sink.as_ref().is_none_or(|sink| sink(*record)) {
                         send_now(&port, &door.acknowledge(ticket, Instant::now()), &route);
                     } else {
                         door.forget(&ticket, Instant::now());

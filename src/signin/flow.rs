@@ -28,6 +28,9 @@ pub(super) struct Trail {
     pub(super) primary: Option<&'static str>,
     pub(super) factor: Option<&'static str>,
     pub(super) method: Option<Method>,
+    /// Whether a prompt is out. One whose sign-in is dropped counts as unanswered: whoever signs in and gives up
+    /// again and again must not ring the person's phone each time.
+    pub(super) prompt_open: bool,
     pub(super) steps: Steps,
 }
 
@@ -232,7 +235,9 @@ async fn hold(
         deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
     };
     ending.trail.method = Some(method);
+    ending.trail.prompt_open = true;
     let answer = factor::ask(provider.as_ref(), request).await;
+    ending.trail.prompt_open = false;
     let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, &answer)).await;
     match answer {
         Ok(_) if !counts => {
@@ -264,6 +269,7 @@ async fn settle_prompt(
     match answer {
         Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
         Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
+        Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
         Err(factor::Refusal::Fraud) => {
             lock(&sign_ins.throttle).fraud(unique_id, now());
             sign_ins.pending.forget_carried(unique_id);

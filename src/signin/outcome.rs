@@ -193,8 +193,8 @@ reasons! {
     ThrottledPerson = "throttled_person", "too many wrong passwords for this person; the directory was not asked, so that its lockout does not trip";
     /// Too many wrong passwords from the address.
     ThrottledSource = "throttled_source", "too many wrong passwords from this address; the directory was not asked";
-    /// Too many prompts, or too soon after a denial.
-    PromptLimited = "prompt_limited", "the person was prompted too often, or denied a prompt just now; nobody was prompted";
+    /// Too many prompts, or too soon after a denial or after prompts that nobody answered.
+    PromptLimited = "prompt_limited", "the person was prompted too often, or just now denied a prompt or left two unanswered; nobody was prompted, see throttle.denial_backoff";
     /// The person said no.
     Denied = "denied", "the person denied the prompt";
     /// The person reported fraud.

@@ -21,7 +21,7 @@ use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId};
 use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
-use crate::signin::pending::{Entered, HoldKey, Lead, Pending, Waiting};
+use crate::signin::pending::{Entered, HoldKey, Lead, Pending, Waiting, lock};
 use crate::signin::throttle::Throttle;
 use crate::telemetry::metrics::Metrics;
 use crate::users::model::Method;
@@ -257,6 +257,9 @@ impl Ending {
         let total = now().saturating_duration_since(attempt.received);
         let who = self.identified.as_ref().map(|identified| &identified.who);
         let trail = std::mem::take(&mut self.trail);
+        if let Some(who) = who.filter(|_| trail.prompt_open) {
+            lock(&self.sign_ins.throttle).unanswered(&who.unique_id, now());
+        }
         self.sign_ins.deps.ledger.finish(Event {
             time: SystemTime::now(),
             sign_in: attempt.id,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use crate::audit::{Event, Ledger};
+use crate::audit::{Accounted, Event, Ledger};
 use crate::config::{Limits, Throttle};
 use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::metrics::Metrics;
@@ -53,6 +53,10 @@ impl Store for Away {
     }
 
     fn record<'a>(&'a self, _: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
+        away()
+    }
+
+    fn record_accounting<'a>(&'a self, _: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
         away()
     }
 }

@@ -8,8 +8,9 @@
 //! Failures from one address are forgiven one by one, so that a busy address with a few mistypings an hour is
 //! never shut out, and one that was guessed from is not shut out for longer than it takes to earn the next try.
 //!
-//! Prompts are bounded by a rate and by a back-off that doubles with each denial. After a fraud report no
-//! approval of a prompt that was open then counts.
+//! Prompts are bounded by a rate and by a back-off that doubles with each denial, and with each prompt that
+//! nobody answered from the second in a row on: somebody who knows a password must not wear its owner out. After
+//! a fraud report no approval of a prompt that was open then counts.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -25,6 +26,9 @@ const ENTRIES: usize = 65_536;
 
 /// Back-off doubles at most this often.
 const DOUBLINGS: u32 = 6;
+
+/// Prompts in a row that nobody needs to answer: a phone may lie elsewhere once.
+const UNANSWERED: u32 = 1;
 
 /// What became of a guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,18 +98,23 @@ struct Prompts {
     sent: u32,
     since: Instant,
     denials: u32,
+    /// Prompts in a row that nobody answered.
+    unanswered: u32,
+    /// Quiet since a denial, until then.
     quiet_until: Option<Instant>,
+    /// Quiet since prompts that nobody answered, until then.
+    patient_until: Option<Instant>,
     /// When they last reported fraud.
     fraud: Option<Instant>,
 }
 
 impl Prompts {
     fn none(now: Instant) -> Self {
-        Prompts { sent: 0, since: now, denials: 0, quiet_until: None, fraud: None }
+        Prompts { sent: 0, since: now, denials: 0, unanswered: 0, quiet_until: None, patient_until: None, fraud: None }
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
-        self.quiet_until.is_some_and(|until| now < until)
+        [self.quiet_until, self.patient_until].into_iter().flatten().any(|until| now < until)
     }
 }
 
@@ -209,14 +218,25 @@ impl Throttle {
         Ok(())
     }
 
-    /// The person said no: do not ask again at once. (Unanswered prompts are bounded by the rate alone.)
+    /// The person said no: do not ask again at once.
     pub fn denied(&mut self, person: &str, now: Instant) {
         let first = self.bounds.denial_backoff;
         // There may be no entry: the person may have approved another prompt in the meantime.
         let entry = self.prompts.entry(self.hasher.hash_one(person)).or_insert(Prompts::none(now));
-        let pause = first.saturating_mul(1_u32 << entry.denials.min(DOUBLINGS));
-        entry.quiet_until = now.checked_add(pause);
+        entry.quiet_until = now.checked_add(pause(first, entry.denials));
         entry.denials = entry.denials.saturating_add(1);
+        entry.unanswered = 0;
+    }
+
+    /// Nobody answered the person's prompt, or nobody waits for its answer any more: from the second one in a
+    /// row on, do not ask again at once.
+    pub fn unanswered(&mut self, person: &str, now: Instant) {
+        let first = self.bounds.denial_backoff;
+        let entry = self.prompts.entry(self.hasher.hash_one(person)).or_insert(Prompts::none(now));
+        if let Some(further) = entry.unanswered.checked_sub(UNANSWERED) {
+            entry.patient_until = now.checked_add(pause(first, further));
+        }
+        entry.unanswered = entry.unanswered.saturating_add(1);
     }
 
     /// The person reported fraud: as [`Throttle::denied`], and whatever else is open is not theirs either.
@@ -236,13 +256,17 @@ impl Throttle {
         if entry.fraud.is_some_and(|fraud| began <= fraud) {
             return false;
         }
+        (entry.sent, entry.unanswered, entry.patient_until) = (0, 0, None);
         if entry.fraud.is_none() && !entry.is_quiet(now) {
             self.prompts.remove(&key);
-        } else {
-            entry.sent = 0;
         }
         true
     }
+}
+
+/// How long nobody is asked after so many earlier reasons not to ask.
+fn pause(first: Duration, earlier: u32) -> Duration {
+    first.saturating_mul(1_u32 << earlier.min(DOUBLINGS))
 }
 
 /// What failures from an address are counted under: an IPv4 address, or the 64 bits of network that one
@@ -360,6 +384,52 @@ mod tests {
         assert_eq!(throttle.prompt("alice", third), Err(Reason::PromptLimited), "three in the window");
         assert!(throttle.approved("alice", third, third));
         assert_eq!(throttle.prompt("alice", third), Ok(()));
+    }
+
+    #[test]
+    fn from_the_second_unanswered_prompt_in_a_row_on_nobody_is_asked_for_a_while() {
+        let bounds = config::Throttle { prompts_per_person: 100, ..bounds() };
+        let (mut throttle, mut now) = (Throttle::new(bounds), Instant::now());
+        let second = Duration::from_secs(1);
+        assert_eq!(throttle.prompt("alice", now), Ok(()));
+        throttle.unanswered("alice", now);
+        for pause in [30, 60, 120].map(Duration::from_secs) {
+            assert_eq!(throttle.prompt("alice", now), Ok(()));
+            assert_eq!(throttle.prompt("bob", now), Ok(()), "bob is somebody else");
+            throttle.unanswered("alice", now);
+            assert_eq!(throttle.prompt("alice", now + pause - second), Err(Reason::PromptLimited), "{pause:?}");
+            now += pause;
+        }
+        assert_eq!(throttle.prompt("alice", now), Ok(()));
+        throttle.unanswered("alice", now);
+        assert_eq!(throttle.prompt("alice", now), Err(Reason::PromptLimited));
+        assert!(throttle.approved("alice", now, now), "another prompt, that was open at the same time");
+        for _ in 0..2 {
+            assert_eq!(throttle.prompt("alice", now), Ok(()), "an approval clears it");
+            throttle.unanswered("alice", now);
+        }
+        assert_eq!(throttle.prompt("alice", now + second), Err(Reason::PromptLimited));
+    }
+
+    #[test]
+    fn an_answer_between_them_ends_the_row_of_unanswered_prompts() {
+        let (mut throttle, mut now) = (Throttle::new(bounds()), Instant::now());
+        throttle.unanswered("alice", now);
+        throttle.denied("alice", now);
+        now += Duration::from_secs(30);
+        throttle.unanswered("alice", now);
+        assert_eq!(throttle.prompt("alice", now), Ok(()));
+    }
+
+    #[test]
+    fn an_unanswered_prompt_does_not_shorten_the_pause_after_a_denial() {
+        let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+        throttle.denied("alice", now);
+        throttle.denied("alice", now);
+        throttle.unanswered("alice", now);
+        throttle.unanswered("alice", now);
+        assert_eq!(throttle.prompt("alice", now + Duration::from_secs(59)), Err(Reason::PromptLimited));
+        assert_eq!(throttle.prompt("alice", now + Duration::from_secs(60)), Ok(()));
     }
 
     #[test]

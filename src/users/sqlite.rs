@@ -19,7 +19,7 @@ use futures_util::future::{BoxFuture, ready};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
-use crate::audit::Event;
+use crate::audit::{Accounted, Event};
 use crate::users::cache::{Look, PeopleCache};
 use crate::users::model::Person;
 use crate::users::sqlite::rows::{bind_person, micros, read_people, read_person};
@@ -223,6 +223,10 @@ impl Store for SqliteStore {
 
     fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
         Box::pin(events::record(&self.writer, events))
+    }
+
+    fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(events::record_accounting(&self.writer, accounted))
     }
 }
 

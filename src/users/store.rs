@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
-use crate::audit::Event;
+use crate::audit::{Accounted, Event};
 use crate::users::model::Person;
 
 /// Why the store could not answer. Never carries a value of a row.
@@ -63,6 +63,9 @@ pub trait Store: Send + Sync {
 
     /// Appends audit events, all or none.
     fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Appends accounting records, all or none.
+    fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>>;
 }
 
 /// A name as it is compared: Unicode lower case. Two people cannot have names that fold to the same.
@@ -72,8 +75,8 @@ pub fn folded(name: &str) -> String {
 
 /// Every statement that a store of people and events runs, in SQL that SQLite and PostgreSQL share.
 ///
-/// The insertion of events has as many rows as there are events; [`insert_events`](statement::insert_events)
-/// writes its text.
+/// The insertions of events and accounting records have as many rows as there are; [`insert`](statement::insert)
+/// writes their text.
 pub mod statement {
     /// A person by `SELECT` from `people p`, in the order that is read back.
     macro_rules! select_person {
@@ -146,9 +149,14 @@ pub mod statement {
         "server",
     ];
 
-    /// The insertion of `rows` events. Its parameters are bare question marks, as SQLite binds those fastest.
-    pub fn insert_events(rows: usize) -> String {
-        let row = format!("({})", vec!["?"; EVENT_COLUMNS.len()].join(","));
-        format!("INSERT INTO events ({}) VALUES {}", EVENT_COLUMNS.join(", "), vec![row.as_str(); rows].join(","))
+    /// Columns of an accounting record, in the order in which they are bound.
+    pub const ACCOUNTING_COLUMNS: [&str; 9] =
+        ["time", "client", "source", "status", "session", "name", "octets_in", "octets_out", "session_seconds"];
+
+    /// The insertion of `rows` rows into `table`. Its parameters are bare question marks, as SQLite binds those
+    /// fastest.
+    pub fn insert(table: &str, columns: &[&str], rows: usize) -> String {
+        let row = format!("({})", vec!["?"; columns.len()].join(","));
+        format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), vec![row.as_str(); rows].join(","))
     }
 }

@@ -258,6 +258,23 @@ async fn after_a_denial_nobody_is_prompted_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_in_given_up_while_its_prompt_is_out_counts_as_unanswered() {
+    let house = House::bounded(fakes::right(), fakes::factor(Told::Hangs), fakes::enrolled(), |_, throttle| {
+        throttle.denial_backoff = seconds(30);
+    });
+    for _ in 0..2 {
+        let held = start(&house, fakes::attempt(&client())).await;
+        held.abort();
+        settle().await;
+    }
+    assert_eq!((prompts(&house), house.factor.cancelled.load(Ordering::SeqCst)), (2, 2));
+    assert_eq!(sign_in(&house, &client()).await, (Verdict::Reject, Reason::PromptLimited));
+    tokio::time::advance(seconds(30)).await;
+    start(&house, fakes::attempt(&client())).await.abort();
+    assert_eq!(prompts(&house), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_over_a_bound_is_refused_with_its_own_reason() {
     let hanging = || (fakes::right(), fakes::factor(Told::Hangs), fakes::enrolled());
     let with_password = |client: &Arc<Client>, password: &str| {

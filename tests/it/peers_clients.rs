@@ -125,6 +125,14 @@ fn accounting_is_acknowledged() {
         let output = radclient(world.server.accounting(), "acct", &["-t", "3", "-r", "1"], &record);
         assert!(received(&output, "Accounting-Response"), "{status}: {output:?}");
     }
+    crate::peers::eventually("three accounting lines in the audit file", || {
+        let audit = world.server.audit();
+        let lines = audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let reported: Vec<_> = lines.filter(|line| line["kind"] == "accounting").collect();
+        let words: Vec<_> = reported.iter().filter_map(|line| line["status"].as_str()).collect();
+        let done = words == ["start", "interim_update", "stop"];
+        (done && reported.iter().all(|line| line["name"] == "alice" && line["session"] == "0001")).then_some(())
+    });
 }
 
 /// One sign-in with pyrad; its view of the reply.

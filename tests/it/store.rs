@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use anteroom::audit::{Event, Steps};
+use anteroom::audit::{Accounted, Event, Steps};
+use anteroom::radius::accounting::AccountingRecord;
 use anteroom::signin::attempt::{Door, SignInId};
 use anteroom::signin::outcome::{Reason, Verdict};
 use anteroom::users::model::{Method, Person};
@@ -75,6 +76,22 @@ fn event(number: u32) -> Event {
     }
 }
 
+fn accounted(number: u32) -> Accounted {
+    Accounted {
+        time: SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_000 + u64::from(number)),
+        record: AccountingRecord {
+            client: "vpn".into(),
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            status: Some(2),
+            session: format!("session-{number}"),
+            name: "ALICE".into(),
+            octets_in: Some(5_000_000_000),
+            octets_out: None,
+            session_time: Some(Duration::from_secs(u64::from(number))),
+        },
+    }
+}
+
 /// What every user store must do.
 async fn conforms(store: &dyn Store) {
     adding_and_finding(store).await;
@@ -82,6 +99,8 @@ async fn conforms(store: &dyn Store) {
     paging(store).await;
     store.record(&[]).await.unwrap();
     store.record(&(0..75).map(event).collect::<Vec<_>>()).await.unwrap();
+    store.record_accounting(&[]).await.unwrap();
+    store.record_accounting(&(0..75).map(accounted).collect::<Vec<_>>()).await.unwrap();
 }
 
 async fn adding_and_finding(store: &dyn Store) {
@@ -176,6 +195,7 @@ async fn the_memory_store_conforms() {
     let store = MemoryStore::default();
     conforms(&store).await;
     assert_eq!(store.events().len(), 75);
+    assert_eq!(store.accounted(), (0..75).map(accounted).collect::<Vec<_>>());
     let store = MemoryStore::with([person("id-alice", "Alice")]);
     assert!(store.person("id-alice").await.unwrap().is_some());
     store.set_broken(Some("switched off"));
@@ -203,6 +223,42 @@ async fn the_sqlite_store_conforms() {
     assert_eq!(row.get::<i64, _>("factor_us"), 3_000_000);
     assert_eq!(row.get::<i64, _>("total_us"), 3_001_300);
     assert_eq!(row.get::<&str, _>("server"), "gate-1");
+
+    assert_eq!(number(&mut raw, "SELECT count(*) FROM accounting").await, 75);
+    let row =
+        sqlx::query("SELECT * FROM accounting ORDER BY time LIMIT 1 OFFSET 70").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(row.get::<i64, _>("time"), 1_700_000_000_000_070);
+    assert_eq!(row.get::<&str, _>("client"), "vpn");
+    assert_eq!(row.get::<&str, _>("source"), "127.0.0.1");
+    assert_eq!(row.get::<&str, _>("status"), "stop");
+    assert_eq!(row.get::<&str, _>("session"), "session-70");
+    assert_eq!(row.get::<&str, _>("name"), "ALICE");
+    assert_eq!(row.get::<i64, _>("octets_in"), 5_000_000_000);
+    assert_eq!(row.get::<Option<i64>, _>("octets_out"), None);
+    assert_eq!(row.get::<i64, _>("session_seconds"), 70);
+}
+
+/// A file as the program with two steps left it.
+#[tokio::test]
+async fn a_store_from_before_accounting_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path, true).await.unwrap();
+    store.add(&person("id-alice", "Alice")).await.unwrap();
+    store.record(&[event(1)]).await.unwrap();
+    store.close().await;
+    let mut older = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    for sql in ["DROP TABLE accounting", "DELETE FROM _sqlx_migrations WHERE version = 3"] {
+        sqlx::query(sql).execute(&mut older).await.unwrap();
+    }
+    drop(older);
+
+    let store = SqliteStore::open(&path, false).await.unwrap();
+    store.record_accounting(&[accounted(1)]).await.unwrap();
+    assert!(store.person("id-alice").await.unwrap().is_some());
+    let mut raw = raw(&path).await;
+    assert_eq!(number(&mut raw, "SELECT count(*) FROM events").await, 1);
+    assert_eq!(number(&mut raw, "SELECT count(*) FROM accounting").await, 1);
 }
 
 #[tokio::test]

@@ -232,6 +232,26 @@ fn documents_name_only_files_that_exist() {
     }
 }
 
+#[test]
+fn the_audit_page_explains_every_reason_and_every_field() {
+    use anteroom::signin::outcome::Reason;
+    let page = read(&root().join("docs/audit.md"));
+    let (fields, reasons) = page.split_once("## Reasons").unwrap();
+    let rows: Vec<&str> = reasons.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<_> =
+        Reason::ALL.iter().map(|reason| format!("| `{}` | {} |", reason.code(), reason.advice())).collect();
+    assert_eq!(rows, expected, "docs/audit.md, and what src/signin/outcome.rs says");
+    // the rows of the page are those of the module's own documentation
+    let source = read(&root().join("src/audit/line.rs"));
+    let names = |text: &str, start: &str| -> Vec<String> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix(start));
+        rows.map(|row| row.split(" | ").next().unwrap().to_owned()).collect()
+    };
+    let listed = names(fields, "| `");
+    assert!(listed.len() > 15, "the tables of fields are gone");
+    assert_eq!(listed, names(&source, "//! | `"));
+}
+
 /// Names of all functions of the program and its tests, and of all scenario files.
 fn test_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();

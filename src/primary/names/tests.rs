@@ -101,6 +101,15 @@ fn a_guid_is_shown_as_windows_shows_it() {
     assert_eq!(guid_text(&octets[1..]), None);
     assert_eq!(guid_octets("00112233445566778899aabbccddeeff"), None);
     assert_eq!(guid_octets("zz112233-4455-6677-8899-aabbccddeeff"), None);
+    // 36 characters with 32 digits and 4 dashes, in other places; signs that a number may have; too many dashes.
+    assert_eq!(guid_octets("001122334455-6677-8899-aabb-ccddeeff"), None);
+    assert_eq!(guid_octets("-00112233-4455-6677-8899aabbccddeeff"), None);
+    assert_eq!(guid_octets("00112233-4455-6677-8899aabbccddeeff-"), None);
+    assert_eq!(guid_octets("+0112233-4455-6677-8899-aabbccddeeff"), None);
+    assert_eq!(guid_octets("00112233-4455-6677-8899-aabbccddeef-"), None);
+    assert_eq!(guid_octets("00112233-4455-6677-8899-aabbccddeefff"), None);
+    assert_eq!(guid_octets("{0112233-4455-6677-8899-aabbccddeef}"), None);
+    assert_eq!(guid_octets(""), None);
     assert_eq!(guid_octets("é0112233-4455-6677-8899-aabbccddeef"), None);
 }
 

@@ -165,7 +165,8 @@ async fn it_answers_over_both_families_and_on_wildcard_addresses() {
 #[tokio::test]
 async fn records_reach_the_sink_and_are_acknowledged_only_then() {
     let shared = shared(vec![loopback_only()], Instant::now());
-    let (sink, mut records) = mpsc::channel(1);
+    let (sender, mut records) = tokio::sync::mpsc::channel(1);
+    let sink: Sink = Arc::new(move |record| sender.try_send(record).is_ok());
     let sign_ins = crate::signin::testing::rejecting();
     let address = ["127.0.0.1:0".parse().unwrap()];
     let listener = Listener::start(&[], &address, settings(), &shared, &sign_ins, Some(&sink)).unwrap();

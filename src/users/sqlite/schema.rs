@@ -8,9 +8,10 @@ use crate::users::sqlite::fault::store_error;
 use crate::users::store::{StoreError, StoreResult};
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [(i64, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str); 3] = [
     (1, "people", include_str!("../migrations/0001_people.sql")),
     (2, "events", include_str!("../migrations/0002_events.sql")),
+    (3, "accounting", include_str!("../migrations/0003_accounting.sql")),
 ];
 
 /// Brings the tables up to date, all steps in one exclusive transaction, so that two processes that open a

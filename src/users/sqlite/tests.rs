@@ -41,7 +41,7 @@ async fn every_statement_can_be_prepared() {
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
-    for text in events::TEXTS.iter() {
+    for text in events::EVENTS.iter().chain(events::ACCOUNTING.iter()) {
         let sql = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(Arc::clone(text)));
         (&mut *writer).prepare(sql).await.unwrap_or_else(|error| panic!("{text}: {error}"));
     }

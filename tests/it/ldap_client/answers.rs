@@ -1,6 +1,11 @@
 //! Answers that are none, and the one that is.
 
+use anteroom::ldap::filter::write_equality;
+use anteroom::ldap::pool::{Connection, tls_connector};
+use anteroom::ldap::search::{Entry, Scope, SearchRequest, Values};
+
 use super::*;
+use crate::support::fake_directory::{PAGE_LIMIT, limited, member_range};
 
 #[tokio::test]
 async fn a_right_and_a_wrong_password_are_told_apart() {
@@ -153,19 +158,101 @@ async fn a_dropped_bind_closes_its_connection() {
     assert_eq!(fake.connections(), 2);
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_want_to_is_passed_over() {
-    for code in [51, 52, 53] {
-        let unwilling = FakeDirectory::start(move |request| {
+/// A directory whose binds by people are all answered with `code`.
+async fn answering(code: u32) -> FakeDirectory {
+    FakeDirectory::start(
+        move |request| {
             if request.is_user_bind() { vec![bind(request.id, code, "")] } else { ordinary(request) }
-        })
-        .await;
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_server_that_did_not_look_at_the_password_is_passed_over() {
+    for code in [10, 51, 52, 53] {
+        let unwilling = answering(code).await;
         let willing = FakeDirectory::start(ordinary).await;
         let directory = Directory::new(&plain(&[&unwilling, &willing])).unwrap();
         assert_eq!(try_password(&directory, "right").await, Finding::Right);
-        let alone = Directory::new(&plain(&[&unwilling])).unwrap();
-        assert_eq!(try_password(&alone, "right").await, Finding::Fault(Fault::Refused { code }));
+        assert_eq!(try_password(&directory, "wrong").await, Finding::Wrong(Refusal::WrongPassword));
+        assert_eq!((unwilling.user_binds(), willing.user_binds()), (2, 2), "{code}: each once");
+        let also = answering(code).await;
+        let none = Directory::new(&plain(&[&unwilling, &also])).unwrap();
+        assert_eq!(try_password(&none, "right").await, Finding::Fault(Fault::Refused { code }));
+        assert_eq!((unwilling.user_binds(), also.user_binds()), (3, 1), "{code}: each once");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_looked_at_the_password_is_the_last_one_asked() {
+    for code in [49, 1, 8, 19, 32, 50, 80] {
+        let first = answering(code).await;
+        let second = FakeDirectory::start(ordinary).await;
+        let directory = Directory::new(&plain(&[&first, &second])).unwrap();
+        assert_ne!(try_password(&directory, "right").await, Finding::Right, "{code}");
+        assert_eq!((first.user_binds(), second.user_binds()), (1, 0), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_controller_that_cuts_long_lists_is_understood() {
+    let members: Vec<String> = (0..1500).map(|number| format!("CN=m{number},DC=fake,DC=test")).collect();
+    let list = members.clone();
+    let fake = FakeDirectory::start(move |request| match &request.asked {
+        Asked::Search if request.frame.windows(12).any(|part| part == b"range=1500-*") => {
+            vec![member_range(request.id, "CN=g", 1500, None, &list[..3]), done(request.id, 0)]
+        }
+        Asked::Search => vec![member_range(request.id, "CN=g", 0, Some(1499), &list), done(request.id, 0)],
+        _ => ordinary(request),
+    })
+    .await;
+    let mut connection =
+        Connection::open(&server(fake.address, Security::Plaintext), &tls_connector(None).unwrap()).await.unwrap();
+    let mut filter = Vec::new();
+    write_equality(&mut anteroom::ldap::ber::Writer::new(&mut filter), "cn", b"g");
+    for (wanted, end, count) in [("member", Some(1499), 1500), ("member;range=1500-*", None, 3)] {
+        let attributes = [wanted];
+        let request = SearchRequest {
+            base: "CN=g",
+            scope: Scope::Base,
+            size_limit: 1,
+            time_limit: Duration::from_secs(1),
+            filter: &filter,
+            attributes: &attributes,
+        };
+        let read = |entry: &Entry<'_>| {
+            let values = |values: Values<'_>| -> Vec<String> {
+                values.map(|dn| String::from_utf8(dn.to_vec()).unwrap()).collect()
+            };
+            let (end, cut) = entry.ranged("Member").expect("a range");
+            (end, values(cut), entry.values("member").count())
+        };
+        let found = connection.search(&request, read).await.unwrap();
+        assert_eq!(found, (0, vec![(end, members[..count].to_vec(), 0)]), "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn a_size_limit_leaves_one_hit_uncertain_and_two_ambiguous() {
+    for (hits, expected) in [
+        (0, fault(Fault::Refused { code: 4 })),
+        (1, fault(Fault::Refused { code: 4 })),
+        (2, IdentifyError::Ambiguous),
+        // More than we allowed: this server does not keep to what it is asked.
+        (3, fault(Fault::Garbled)),
+        (PAGE_LIMIT + 1, fault(Fault::Garbled)),
+    ] {
+        let (_fake, directory) = searching(move |request| limited(request.id, hits, hits.min(PAGE_LIMIT))).await;
+        assert_eq!(directory.identify("alice", soon()).await, Err(expected), "{hits} hits");
+    }
+    let (_fake, directory) = searching(|request| {
+        let mut acts: Vec<Act> = (1..=2).map(|number| person(request.id, &format!("CN=p{number}"), number)).collect();
+        acts.push(done(request.id, 0));
+        acts
+    })
+    .await;
+    assert_eq!(directory.identify("alice", soon()).await, Err(IdentifyError::Ambiguous), "without a limit, too");
 }
 
 #[tokio::test]

@@ -214,6 +214,28 @@ pub(crate) fn person(id: u32, dn: &str, number: u8) -> Act {
     Act::Send(out)
 }
 
+/// A group whose members AD cuts: `member;range=FIRST-LAST`, with `*` as last for the end of the list.
+pub(crate) fn member_range(id: u32, dn: &str, first: usize, last: Option<usize>, members: &[String]) -> Act {
+    let last = last.map_or("*".to_owned(), |last| last.to_string());
+    let description = format!("member;range={first}-{last}");
+    let mut out = Vec::new();
+    let attributes: [(&str, &[String]); 2] = [("member", &[]), (&description, members)];
+    write_entry(&mut out, id, dn, attributes);
+    Act::Send(out)
+}
+
+/// Entries that AD gives at most for one search without pages (MaxPageSize).
+pub(crate) const PAGE_LIMIT: usize = 1000;
+
+/// A search with `hits` hits, cut at `limit` as AD does: the entries so far, then sizeLimitExceeded.
+pub(crate) fn limited(id: u32, hits: usize, limit: usize) -> Vec<Act> {
+    let entry = |number: usize| {
+        let unique = u8::try_from(number % 256).unwrap();
+        person(id, &format!("CN=p{number},DC=fake,DC=test"), unique)
+    };
+    (0..hits.min(limit)).map(entry).chain([done(id, if hits >= limit { 4 } else { 0 })]).collect()
+}
+
 /// A SearchResultDone.
 pub(crate) fn done(id: u32, code: u32) -> Act {
     response(id, op::SEARCH_DONE, code)

@@ -149,6 +149,13 @@ macro_rules! store_does_nothing_else {
         ) -> BoxFuture<'a, anteroom::users::store::StoreResult<()>> {
             Box::pin(async { Ok(()) })
         }
+
+        fn record_accounting<'a>(
+            &'a self,
+            _: &'a [anteroom::audit::Accounted],
+        ) -> BoxFuture<'a, anteroom::users::store::StoreResult<()>> {
+            Box::pin(async { Ok(()) })
+        }
     };
 }
 pub(crate) use store_does_nothing_else;

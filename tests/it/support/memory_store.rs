@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use anteroom::audit::Event;
+use anteroom::audit::{Accounted, Event};
 use anteroom::users::model::Person;
 use anteroom::users::store::{Store, StoreError, StoreResult, folded};
 use futures_util::future::{BoxFuture, ready};
@@ -16,6 +16,7 @@ use futures_util::future::{BoxFuture, ready};
 pub(crate) struct MemoryStore {
     people: Mutex<BTreeMap<String, Person>>,
     events: Mutex<Vec<Event>>,
+    accounted: Mutex<Vec<Accounted>>,
     broken: Mutex<Option<String>>,
 }
 
@@ -29,6 +30,11 @@ impl MemoryStore {
     /// Everything recorded so far.
     pub(crate) fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
+    }
+
+    /// Every accounting record so far.
+    pub(crate) fn accounted(&self) -> Vec<Accounted> {
+        self.accounted.lock().unwrap().clone()
     }
 
     /// From now on every question fails with this text, or works again.
@@ -111,6 +117,13 @@ impl Store for MemoryStore {
     fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
         self.run(|_| {
             self.events.lock().unwrap().extend_from_slice(events);
+            Ok(())
+        })
+    }
+
+    fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
+        self.run(|_| {
+            self.accounted.lock().unwrap().extend_from_slice(accounted);
             Ok(())
         })
     }
