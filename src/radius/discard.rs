@@ -65,6 +65,8 @@ causes! {
     TableFull = "table_full",
     /// The server is stopping and begins nothing new.
     Draining = "draining",
+    /// More sign-ins wait for the directory than `limits.at_directory`: the client asks again, or its next server.
+    Overloaded = "overloaded",
     /// An accounting record could not be handed over; the client will send it again.
     NotRecorded = "not_recorded",
 }

@@ -42,6 +42,7 @@ pub struct Shared {
     pub discards: Discards,
     retransmissions: AtomicU64,
     draining: AtomicBool,
+    overloaded: AtomicBool,
     start: Instant,
 }
 
@@ -54,6 +55,7 @@ impl Shared {
             discards: Discards::new(start),
             retransmissions: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            overloaded: AtomicBool::new(false),
             start,
         }
     }
@@ -61,6 +63,12 @@ impl Shared {
     /// From now on nothing new begins; requests that run or were answered are served as before.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// While the directory cannot keep up nothing new begins: what is dropped here, before its signature is
+    /// looked at, costs next to nothing. Retransmissions are served as ever.
+    pub fn set_overloaded(&self, overloaded: bool) {
+        self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
     /// Whether [`Shared::drain`] was called.
@@ -228,6 +236,9 @@ impl<H> Door<H> {
         }
         if self.shared.draining() {
             return Err(Discarded::Draining);
+        }
+        if self.shared.overloaded.load(Ordering::Relaxed) {
+            return Err(Discarded::Overloaded);
         }
         let request = Verified::request(packet, &client.key)?;
         client.admits(&request, now)?;

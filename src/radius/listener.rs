@@ -172,6 +172,7 @@ async fn serve(station: Arc<Station>, sign_ins: Arc<SignIns>) {
     loop {
         let turn = take_turn(&station.port, &mut buffer, |bytes, route| {
             let now = Instant::now();
+            station.door.shared().set_overloaded(sign_ins.is_overloaded());
             match station.door.receive(route.peer, bytes, now, || dice.throw()) {
                 Step::Discard(_) => {}
                 Step::Running(work) => {

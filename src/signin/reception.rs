@@ -159,6 +159,11 @@ impl SignIns {
         lead.hold.finish(Arc::new(outcome));
     }
 
+    /// Whether as many sign-ins wait for the directory as may.
+    pub fn is_overloaded(&self) -> bool {
+        self.at_directory.load(Ordering::Acquire) >= self.deps.limits.at_directory
+    }
+
     /// How many sign-ins are held.
     pub fn held(&self) -> usize {
         self.pending.held()

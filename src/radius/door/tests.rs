@@ -431,3 +431,17 @@ fn cost_of_a_request() {
     }
     std::eprintln!("{:?} per request", spent / rounds);
 }
+
+#[test]
+fn while_the_directory_cannot_keep_up_nothing_new_begins_and_retransmissions_are_served() {
+    let lab = Lab::new(client("vpn"));
+    let first = request(1, true, &[]);
+    let begun = lab.begin(&first);
+    lab.door.shared().set_overloaded(true);
+    assert_eq!(lab.discarded(&request(2, true, &[])), "overloaded");
+    assert!(matches!(lab.receive(&first), Step::Running(_)));
+    let reply = lab.finish(&begun.ticket, &Outcome::Reject(Reason::Denied)).unwrap();
+    assert!(matches!(lab.receive(&first), Step::Resend(again) if again == reply));
+    lab.door.shared().set_overloaded(false);
+    lab.begin(&request(2, true, &[]));
+}
