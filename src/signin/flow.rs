@@ -64,7 +64,7 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let primary = Box::pin(check_password(sign_ins, ending)).await?;
 
     let began = now();
-    let person = Box::pin(look_up(sign_ins, ending, &primary)).await?;
+    let mut person = Box::pin(look_up(sign_ins, ending, &primary)).await?;
     let decision = person.decide(ending);
     ending.trail.steps.policy = Some(now().saturating_duration_since(began));
 
@@ -73,7 +73,7 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
         Decision::Exempt(exempted) => SecondPassed::Exempt(exempted),
         Decision::Due(method) => {
             let began = now();
-            let held = hold(sign_ins, ending, lead, &person, method).await;
+            let held = hold(sign_ins, ending, lead, &mut person, method).await;
             ending.trail.steps.factor = Some(now().saturating_duration_since(began));
             held?
         }
@@ -210,7 +210,7 @@ async fn hold(
     sign_ins: &Arc<SignIns>,
     ending: &mut Ending,
     lead: &Lead,
-    known: &Known,
+    known: &mut Known,
     method: Method,
 ) -> Result<SecondPassed, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
@@ -220,7 +220,8 @@ async fn hold(
         ending.trail.method = Some(approval.method());
         return Ok(SecondPassed::Approved(approval));
     }
-    let unique_id = known.who.unique_id.as_str();
+    let who = Arc::clone(&known.who);
+    let unique_id = who.unique_id.as_str();
     lock(&sign_ins.throttle).prompt(unique_id, now())?;
 
     let began = attempt.received;
@@ -228,7 +229,8 @@ async fn hold(
     let deadline = attempt.deadline();
     let request = factor::Request {
         sign_in: attempt.id,
-        person: known.person.clone().ok_or(Reason::Internal)?,
+        // What is known of the person is not needed while they look for their phone.
+        person: known.person.take().ok_or(Reason::Internal)?,
         method,
         application: attempt.client.application.as_str().into(),
         person_address: attempt.person_address,
