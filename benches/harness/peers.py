@@ -51,7 +51,6 @@ held = 200000
 prompts_per_person = 1000000
 prompt_window = "1m"
 denial_backoff = "1s"
-denial_backoff = "1s"
 [audit]
 file = "audit.jsonl"
 [log]
