@@ -247,7 +247,7 @@ pub struct Limits {
     /// Held sign-ins of one person through all clients.
     pub held_per_person: usize,
     /// Sign-ins that wait for a directory at once. What is over it gets no answer, so that clients ask their
-    /// next server and the backlog never grows beyond what a directory does in about a second.
+    /// next server and the backlog stays within a few seconds of what a directory does.
     pub at_directory: usize,
 }
 
