@@ -18,6 +18,7 @@ use super::{Audit, Config, Limits, Log, LogFormat, Radius, Server, Throttle, wri
 
 mod address;
 mod client;
+mod ldap;
 mod provider;
 mod secrets;
 mod target;
@@ -126,17 +127,24 @@ impl Checker<'_> {
     fn config(&self, file: written::File) -> Config {
         let targets = self.targets(file.target);
         let providers = self.providers(file.provider);
-        let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, "0.0.0.0:1812");
+        let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
+        let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
         for address in accounting.iter().filter(|address| listen.contains(address)) {
             self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
         }
+        let (radius, ldap) = (file.radius.client.len(), file.ldap.client.len());
         let clients = self.clients(file.radius.client, &targets, &providers);
+        let ldap_door = self.ldap(file.ldap, &targets, &providers);
+        if (radius, ldap) == (clients.len(), ldap_door.clients.len()) {
+            self.check_together(&clients, &ldap_door.clients, &targets, &providers);
+        }
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         Config {
             file: self.file.clone(),
             server: self.server(file.server),
             radius: Radius { listen, accounting, clients },
+            ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
             targets: targets.found,

@@ -11,6 +11,10 @@ use serde::Deserialize;
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
 use super::{DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Security, UnreachableClass};
 
+mod ldap;
+
+pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -19,6 +23,8 @@ pub struct File {
     pub server: Server,
     /// `[radius]`
     pub radius: Radius,
+    /// `[ldap]`
+    pub ldap: Ldap,
     /// `[target.NAME]`
     pub target: BTreeMap<String, Target>,
     /// `[provider.NAME]`

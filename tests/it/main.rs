@@ -22,6 +22,9 @@ mod holds;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// The LDAP door: binds are held, everything else passes, and what it refuses.
+mod ldap_door;
+
 /// Planted secrets never come out anywhere.
 mod leaks;
 
