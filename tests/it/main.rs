@@ -22,6 +22,9 @@ mod holds;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// Applications that speak LDAP get the directory's own answers, octet for octet.
+mod ldap_transparent;
+
 /// Planted secrets never come out anywhere.
 mod leaks;
 
