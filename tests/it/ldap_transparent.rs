@@ -20,6 +20,7 @@ fn open_ldap() -> Place {
         base: slapd::BASE,
         account: (slapd::APPLICATION, crate::peers::samba::SERVICE_PASSWORD),
         person: "uid=bob,ou=people,dc=open,dc=example,dc=test",
+        group: "cn=staff,ou=groups,dc=open,dc=example,dc=test",
         people: "ou=many,dc=open,dc=example,dc=test",
         scratch: format!("ou=scratch,{}", slapd::BASE),
         classes: &["inetOrgPerson"],
@@ -34,6 +35,7 @@ fn active_directory() -> Place {
         account: ("CN=Administrator,CN=Users,DC=corp,DC=example,DC=test", "Adm1n-Passw0rd!"),
         // nobody signs in as this one, so that nothing of it changes
         person: "CN=Contact Only,OU=People,OU=Lab,DC=corp,DC=example,DC=test",
+        group: "CN=VPN-Users,OU=Groups,OU=Lab,DC=corp,DC=example,DC=test",
         people: "OU=People,OU=Lab,DC=corp,DC=example,DC=test",
         scratch: "OU=States,OU=Lab,DC=corp,DC=example,DC=test".to_owned(),
         classes: &["user"],
@@ -57,7 +59,7 @@ fn every_answer_of_openldap_is_the_same_octet_for_octet() {
     let (place, trust) = (open_ldap(), Trust { ca: directory.ca(), name: directory.host().to_owned() });
     let direct = converse(&place, &|| Wire::ldaps(directory.ldaps(), &trust));
     assert!(direct.0.len() > 100, "a short conversation: {}", direct.0.len());
-    compare("again", &direct, &converse(&place, &|| Wire::ldaps(directory.ldaps(), &trust)));
+    compare("over StartTLS", &direct, &converse(&place, &|| Wire::start_tls(directory.ldap(), &trust)));
     let relay = Relay::to(directory.ldaps());
     compare("through a forwarder", &direct, &converse(&place, &|| Wire::ldaps(relay.address(), &trust)));
 }

@@ -15,11 +15,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const BIND: u8 = 0x60;
-pub(crate) const BIND_RESPONSE: u8 = 0x61;
 pub(crate) const ENTRY: u8 = 0x64;
 pub(crate) const SEARCH_DONE: u8 = 0x65;
 pub(crate) const REFERENCE: u8 = 0x73;
-pub(crate) const EXTENDED_RESPONSE: u8 = 0x78;
 pub(crate) const INTERMEDIATE: u8 = 0x79;
 
 pub(crate) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
@@ -367,14 +365,14 @@ impl Wire {
         wire
     }
 
-    /// Connects, and asks for StartTLS; the answer comes with it.
-    pub(crate) fn start_tls(server: SocketAddr, trust: &Trust) -> (Self, Frame) {
+    /// Connects, and protects the connection by StartTLS. Message ids then start anew.
+    pub(crate) fn start_tls(server: SocketAddr, trust: &Trust) -> Self {
         let mut wire = Wire::plain(server);
-        let id = wire.send(&extended(START_TLS, None), &[]);
-        let answer = wire.answer(id).pop().unwrap();
+        let answer = wire.ask(&extended(START_TLS, None), &[]).pop().unwrap();
         assert_eq!(answer.code(), 0, "StartTLS: {}", answer.text());
         wire.protect(trust);
-        (wire, answer)
+        wire.last_id = 0;
+        wire
     }
 
     /// The TLS handshake, from now on.
@@ -457,10 +455,5 @@ impl Wire {
     pub(crate) fn ask(&mut self, operation: &[u8], controls: &[Vec<u8>]) -> Vec<Frame> {
         let id = self.send(operation, controls);
         self.answer(id)
-    }
-
-    /// Binds; the answer.
-    pub(crate) fn bind(&mut self, name: &str, password: &str) -> Frame {
-        self.ask(&bind(name, password), &[]).pop().unwrap()
     }
 }

@@ -12,8 +12,6 @@ use super::{missing, peer_file};
 pub(crate) const BASE: &str = "dc=open,dc=example,dc=test";
 /// An application's account: it may write everything and act for everybody.
 pub(crate) const APPLICATION: &str = "cn=svc-app,ou=services,dc=open,dc=example,dc=test";
-/// The account that Anteroom searches with.
-pub(crate) const PROXY: &str = "cn=svc-proxy,ou=services,dc=open,dc=example,dc=test";
 
 /// The running server.
 #[derive(Debug)]
