@@ -16,6 +16,7 @@ use crate::users::model::{Method, Person};
 
 pub mod native;
 pub mod routing;
+pub mod token;
 
 /// What is asked of a provider.
 #[derive(Debug, Clone)]

@@ -417,7 +417,12 @@ impl Desk {
         let now = Instant::now();
         let mut table = self.table();
         let prompts = table.prompts.values_mut();
-        prompts.filter_map(|prompt| { prompt.settle(now); (prompt.state == State::Pending).then_some(()) }).count()
+        prompts
+            .filter_map(|prompt| {
+                prompt.settle(now);
+                (prompt.state == State::Pending).then_some(())
+            })
+            .count()
     }
 
     /// What was asked, oldest first: the last few thousand requests.

@@ -42,8 +42,7 @@ pub(super) fn acceptor(files: &TlsFiles) -> io::Result<TlsAcceptor> {
     let unfit = |path: &Path, error: &dyn std::fmt::Display| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {error}", path.display()))
     };
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
     let chain = chain.map_err(|error| unfit(&files.certificate, &error))?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unfit(&files.key, &error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -24,7 +24,6 @@ use crate::factor::native::signing::push_hex;
 use crate::simulate::listener::Doorway;
 
 pub mod desk;
-pub mod okta;
 pub mod privacyidea;
 pub mod scenario;
 pub mod service;

@@ -101,7 +101,7 @@ fn spoiled(house: &House, mut reply: Reply, fault: &Fault) -> Response {
         Kind::Drip => {
             let wait = fault.wait.unwrap_or(OCTET);
             let octets = std::mem::take(&mut reply.body);
-            let body = stream::unfold(octets.into_iter(), async move |mut octets| {
+            let body = stream::unfold(octets.into_iter(), move |mut octets| async move {
                 let octet = octets.next()?;
                 tokio::time::sleep(wait).await;
                 Some((Ok::<_, Infallible>(Bytes::copy_from_slice(&[octet])), octets))
