@@ -25,6 +25,7 @@ use crate::simulate::listener::Doorway;
 
 pub mod desk;
 pub mod privacyidea;
+pub mod prompt;
 pub mod scenario;
 pub mod service;
 
@@ -32,8 +33,9 @@ mod listener;
 mod page;
 mod serving;
 
-pub use desk::{Asked, Asking, Counts, Desk, Prompt, State};
+pub use desk::Desk;
 pub use listener::TlsFiles;
+pub use prompt::{Asked, Asking, Counts, Prompt, State};
 pub use scenario::{Decision, Fault, Kind, Malformed, Scenario, ScenarioFile, ServerScenario, Step};
 pub use service::{About, Call, Reply, Service};
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::demo::phone::admission;
 use crate::demo::phone::page::{Card, List, Row, show, show_list};
 use crate::simulate::House;
-use crate::simulate::desk::{Asked, Counts, Prompt, State};
+use crate::simulate::prompt::{Asked, Counts, Prompt, State};
 use crate::simulate::scenario::{Decision, Scenario};
 
 /// Prompts shown at most; with more of them nobody presses buttons.

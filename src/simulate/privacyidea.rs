@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::secret::Secret;
-use crate::simulate::desk::{Asking, Desk, Prompt, State};
+use crate::simulate::desk::Desk;
+use crate::simulate::prompt::{Asking, Prompt, State};
 use crate::simulate::scenario::{Scenario, Step};
 use crate::simulate::service::{About, Call, Reply, Service};
 

@@ -14,7 +14,7 @@ use futures_util::stream;
 
 use crate::factor::native::client::unix_now;
 use crate::simulate::House;
-use crate::simulate::desk::Asked;
+use crate::simulate::prompt::Asked;
 use crate::simulate::scenario::{Fault, Kind, Malformed};
 use crate::simulate::service::{Call, Reply};
 
