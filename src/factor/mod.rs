@@ -11,14 +11,16 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 
 use crate::config::UnreachableClass;
+use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
 pub mod native;
 pub mod routing;
+pub mod token;
 
 /// What is asked of a provider.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Request {
     /// Also the idempotency key: asked twice, the provider prompts once.
     pub sign_in: SignInId,
@@ -26,6 +28,8 @@ pub struct Request {
     pub person: Arc<Person>,
     /// How to ask.
     pub method: Method,
+    /// The code that the person typed: there with [`Method::Oath`], and only with it.
+    pub code: Option<Secret>,
     /// Name shown on the phone.
     pub application: Arc<str>,
     /// Address of the person's device, where known.
@@ -56,6 +60,8 @@ pub enum Refusal {
     Undeliverable,
     /// The provider wants a typed code, which this way of asking cannot give.
     NeedsCode,
+    /// The typed code is not right, or was used before.
+    WrongCode,
     /// The provider could not be reached, and no prompt can have been sent.
     Unreachable(UnreachableClass),
     /// The connection broke or timed out after the prompt may have been sent.
@@ -68,12 +74,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 13] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
         Refusal::Undeliverable,
         Refusal::NeedsCode,
+        Refusal::WrongCode,
         Refusal::Unreachable(UnreachableClass::Connect),
         Refusal::Unreachable(UnreachableClass::Tls),
         Refusal::Unreachable(UnreachableClass::ServerError),

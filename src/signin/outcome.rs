@@ -145,6 +145,10 @@ reasons! {
     UserDisabledExempt = "user_disabled_exempt", "let in without a second factor: disabled in the user store, and the client says disabled_users = \"password_only\"";
     /// [`Exemption::ProviderUnreachable`].
     ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
+    /// [`Exemption::ServiceAccount`].
+    ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
+    /// [`Exemption::RememberedApproval`].
+    RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
     /// Empty password.
@@ -204,7 +208,9 @@ reasons! {
     /// The prompt did not arrive.
     Undeliverable = "undeliverable", "the prompt could not be delivered; check the person's device and phone number";
     /// The provider wants a code.
-    NeedsCode = "needs_code", "the provider wants a typed code, which this client cannot give";
+    NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password";
+    /// The typed code was wrong.
+    WrongCode = "wrong_code", "the password was right and the code typed with it was not";
     /// The provider cannot be reached.
     ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
     /// The provider was lost in the middle.
@@ -243,6 +249,8 @@ impl Reason {
             Exemption::NotEnrolled => Reason::NotEnrolledExempt,
             Exemption::UserDisabled => Reason::UserDisabledExempt,
             Exemption::ProviderUnreachable => Reason::ProviderUnreachableExempt,
+            Exemption::ServiceAccount => Reason::ServiceAccount,
+            Exemption::RememberedApproval => Reason::RememberedApproval,
         }
     }
 
@@ -299,6 +307,7 @@ impl Reason {
             factor::Refusal::Expired => Reason::Expired,
             factor::Refusal::Undeliverable => Reason::Undeliverable,
             factor::Refusal::NeedsCode => Reason::NeedsCode,
+            factor::Refusal::WrongCode => Reason::WrongCode,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,

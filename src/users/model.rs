@@ -16,11 +16,13 @@ pub enum Method {
     Call,
     /// A text message that is answered by a text message.
     SmsReply,
+    /// A one-time code that the person types with the password (RFC 4226, RFC 6238); whoever carries it checks it.
+    Oath,
 }
 
 impl Method {
     /// Every one.
-    pub const ALL: [Method; 3] = [Method::Push, Method::Call, Method::SmsReply];
+    pub const ALL: [Method; 4] = [Method::Push, Method::Call, Method::SmsReply, Method::Oath];
 
     /// The word in configuration, logs and the native protocol.
     pub fn word(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Method {
             Method::Push => "push",
             Method::Call => "call",
             Method::SmsReply => "sms_reply",
+            Method::Oath => "oath",
         }
     }
 }
@@ -45,7 +48,7 @@ impl FromStr for Method {
         Method::ALL
             .into_iter()
             .find(|method| method.word() == word)
-            .ok_or_else(|| format!("unknown method {word:?}; one of push, call, sms_reply"))
+            .ok_or_else(|| format!("unknown method {word:?}; one of push, call, sms_reply, oath"))
     }
 }
 

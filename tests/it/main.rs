@@ -43,6 +43,9 @@ mod peers_clients;
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
 
+/// The simulated clouds do what their scenario says.
+mod simulate;
+
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
 

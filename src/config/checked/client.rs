@@ -7,7 +7,7 @@ use super::super::place::Path;
 use super::super::values::{When, Word};
 use super::super::{
     AddressRange, Client, ClientPolicy, DirectoryTarget, Lenience, NativeProvider, OnDeadline, PersonAddress,
-    RadiusClient, ReplyAttribute, Requirement, UnreachableRule, written,
+    RadiusClient, ReplyAttribute, Requirement, ServiceAccounts, UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -128,6 +128,8 @@ impl Checker<'_> {
             carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
             gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
             held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
+            passcode: None,
+            reuse: None,
             policy,
         };
         self.text_length(&at.key("application"), &client.application, 100);
@@ -208,6 +210,7 @@ impl Checker<'_> {
             exempt_groups: self.groups(at, written),
             exempt_networks,
             provider_unreachable: written.provider_unreachable.take().and_then(|rule| self.unreachable(at, rule)),
+            service: ServiceAccounts::default(),
         }
     }
 
