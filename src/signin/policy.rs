@@ -27,17 +27,20 @@ pub enum Exemption {
     UserDisabled,
     /// The provider cannot be reached, and the client's rule covers that kind of failure now.
     ProviderUnreachable,
+    /// The provider would not ask them, and the client says `provider_bypass = "password_only"`.
+    ProviderBypass,
 }
 
 impl Exemption {
     /// Every one, for tables and tests.
-    pub const ALL: [Exemption; 6] = [
+    pub const ALL: [Exemption; 7] = [
         Exemption::ExemptUser,
         Exemption::ExemptGroup,
         Exemption::ExemptNetwork,
         Exemption::NotEnrolled,
         Exemption::UserDisabled,
         Exemption::ProviderUnreachable,
+        Exemption::ProviderBypass,
     ];
 }
 
@@ -144,10 +147,12 @@ fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exempti
 pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, refusal: factor::Refusal) -> Result<Exempted, Reason> {
     if let factor::Refusal::Unreachable(class) = refusal
         && let Some(rule) = &policy.provider_unreachable
-        && rule.classes.contains(&class)
-        && facts.now < rule.until
+        && rule.covers(&[class], std::time::Duration::ZERO, facts.now)
     {
         return Ok(Exempted::new(Exemption::ProviderUnreachable, facts.who));
+    }
+    if refusal == factor::Refusal::Bypassed && policy.provider_bypass == Lenience::PasswordOnly {
+        return Ok(Exempted::new(Exemption::ProviderBypass, facts.who));
     }
     Err(Reason::from_factor(refusal))
 }
