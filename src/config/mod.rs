@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::users::model::Method;
 
 pub mod checked;
+mod client;
 pub mod known;
 pub mod mistakes;
 pub mod place;
@@ -25,6 +25,7 @@ pub mod values;
 pub mod written;
 
 pub use checked::{Checked, load, load_text};
+pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{Common, NativeAuthentication, NativeProvider, Outbound, OutboundProxy, Provider, SendFields};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
@@ -108,74 +109,6 @@ impl AddressRange {
             _ => u128::MAX,
         }
     }
-}
-
-/// A client as the sign-in sees it, whatever door it comes through.
-#[derive(Debug)]
-pub struct Client {
-    /// Its name in the configuration, the log and the metrics.
-    pub name: String,
-    /// The name that people see on their phone and admins in reports.
-    pub application: String,
-    /// Name of the target that checks the primary credential.
-    pub target: String,
-    /// Names of the providers of second factors: the first is asked, the next ones where it cannot be reached.
-    pub providers: Vec<String>,
-    /// In which order ways to ask are tried; empty: the person's own only.
-    pub methods: Vec<Method>,
-    /// What stands in for a number that the person would have to compare.
-    pub number_matching: NumberMatching,
-    /// From a request's arrival to its answer, at most.
-    pub answer_within: Duration,
-    /// What the client gets when `answer_within` is over.
-    pub on_deadline: OnDeadline,
-    /// How long an approval that came too late waits for the client's retry; zero: not at all.
-    pub carry_over: Duration,
-    /// After this long without a packet the client may have given up, so that an approval which comes now
-    /// carries over. An approval that comes sooner has been delivered and is good for nothing more.
-    pub gives_up_after: Duration,
-    /// Held sign-ins through this client at once, at most.
-    pub held: usize,
-    /// Who may come in how.
-    pub policy: ClientPolicy,
-}
-
-/// What a client gets when its `answer_within` is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDeadline {
-    /// An Access-Reject.
-    Reject,
-    /// Nothing, so that the client tries its next server.
-    Silence,
-}
-
-/// Who may come in through a client without a second factor. The default everywhere is: nobody.
-#[derive(Debug, Clone, Default)]
-pub struct ClientPolicy {
-    /// A person whom the directory knows and the store does not.
-    pub unknown_users: Lenience,
-    /// A person whose entry in the store is disabled.
-    pub disabled_users: Lenience,
-    /// Account names (sAMAccountName or UPN, compared without case) that pass on the password alone.
-    pub exempt_users: Vec<String>,
-    /// Distinguished names of groups whose members, nested ones too, pass on the password alone.
-    pub exempt_groups: Vec<String>,
-    /// Networks of the person's own address that pass on the password alone.
-    pub exempt_networks: Vec<AddressRange>,
-    /// Whether the password alone is enough while the provider cannot be reached.
-    pub provider_unreachable: Option<UnreachableRule>,
-    /// A person whom the provider itself would let in without asking.
-    pub provider_bypass: Lenience,
-}
-
-/// What happens to a person who cannot be asked for a second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Lenience {
-    /// Refused.
-    #[default]
-    Reject,
-    /// Let in on the password alone, as a named exemption.
-    PasswordOnly,
 }
 
 /// A RADIUS client: who it is on the wire, and its [`Client`] part.

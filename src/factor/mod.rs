@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::future::BoxFuture;
 
 use crate::config::{NumberMatching, UnreachableClass};
+use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
@@ -23,7 +24,7 @@ pub mod tell;
 pub use tell::Tell;
 
 /// What is asked of a provider.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Request {
     /// Also the idempotency key: asked twice, the provider prompts once.
     pub sign_in: SignInId,
@@ -31,6 +32,8 @@ pub struct Request {
     pub person: Arc<Person>,
     /// How to ask.
     pub method: Method,
+    /// The code that the person typed: there with [`Method::Oath`], and only with it.
+    pub code: Option<Secret>,
     /// Name shown on the phone.
     pub application: Arc<str>,
     /// Address of the person's device, where known.
@@ -67,6 +70,8 @@ pub enum Refusal {
     Undeliverable,
     /// The provider wants a typed code, which this way of asking cannot give.
     NeedsCode,
+    /// The typed code is not right, or was used before.
+    WrongCode,
     /// The provider could not be reached, and no prompt can have been sent.
     Unreachable(UnreachableClass),
     /// The connection broke or timed out after the prompt may have been sent.
@@ -85,12 +90,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 19] = [
+    pub const ALL: [Refusal; 20] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
         Refusal::Undeliverable,
         Refusal::NeedsCode,
+        Refusal::WrongCode,
         Refusal::Unreachable(UnreachableClass::Connect),
         Refusal::Unreachable(UnreachableClass::Tls),
         Refusal::Unreachable(UnreachableClass::Refused),
@@ -119,6 +125,8 @@ pub trait Factor: Send + Sync {
         match method {
             Method::Push => person.device_token.is_some(),
             Method::Call | Method::SmsReply => person.phone.is_some(),
+            Method::Oath => true,
+            Method::SmsCode | Method::EmailCode | Method::BackupCode => false,
         }
     }
 

@@ -148,6 +148,10 @@ reasons! {
     ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
     /// [`Exemption::ProviderBypass`].
     ProviderBypassExempt = "provider_bypass_exempt", "let in without a second factor: the provider would not ask them, and the client says provider_bypass = \"password_only\"";
+    /// [`Exemption::ServiceAccount`].
+    ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
+    /// [`Exemption::RememberedApproval`].
+    RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
     /// Empty password.
@@ -207,7 +211,9 @@ reasons! {
     /// The prompt did not arrive.
     Undeliverable = "undeliverable", "the prompt could not be delivered; check the person's device and phone number";
     /// The provider wants a code.
-    NeedsCode = "needs_code", "the provider wants a typed code, which this client cannot give";
+    NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password";
+    /// The typed code was wrong.
+    WrongCode = "wrong_code", "the password was right and the code typed with it was not";
     /// The provider cannot be reached.
     ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
     /// The provider was lost in the middle.
@@ -253,6 +259,8 @@ impl Reason {
             Exemption::UserDisabled => Reason::UserDisabledExempt,
             Exemption::ProviderUnreachable => Reason::ProviderUnreachableExempt,
             Exemption::ProviderBypass => Reason::ProviderBypassExempt,
+            Exemption::ServiceAccount => Reason::ServiceAccount,
+            Exemption::RememberedApproval => Reason::RememberedApproval,
         }
     }
 
@@ -311,6 +319,7 @@ impl Reason {
             factor::Refusal::NeedsCode => Reason::NeedsCode,
             factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
             factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
+            factor::Refusal::WrongCode => Reason::WrongCode,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,

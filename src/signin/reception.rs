@@ -321,6 +321,6 @@ mod tests {
         let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
         let state = size_of::<Ending>();
         assert!(state <= 320, "state {state}");
-        assert!(task <= 320 && flow <= 576 && waiting <= 288, "task {task}, flow {flow}, waiting {waiting}");
+        assert!(task <= 320 && flow <= 608 && waiting <= 288, "task {task}, flow {flow}, waiting {waiting}");
     }
 }

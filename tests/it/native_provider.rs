@@ -94,6 +94,7 @@ fn request(person: &str, sign_in: SignInId, within: Duration) -> Request {
         sign_in,
         person: Arc::new(person),
         method: Method::Push,
+        code: None,
         application: "VPN".into(),
         person_address: Some([192, 0, 2, 7].into()),
         deadline: Instant::now() + within,
@@ -157,12 +158,13 @@ fn refused(refusal: Refusal) -> Answer {
     Answer::Refused(refusal)
 }
 
-const OUTCOMES: [(Decision, Answer); 5] = [
+const OUTCOMES: [(Decision, Answer); 6] = [
     (Decision::Approve, Answer::Approved),
     (Decision::Deny, Answer::Refused(Refusal::Denied)),
     (Decision::Fraud, Answer::Refused(Refusal::Fraud)),
     (Decision::Undeliverable, Answer::Refused(Refusal::Undeliverable)),
     (Decision::NeedsCode, Answer::Refused(Refusal::NeedsCode)),
+    (Decision::WrongCode, Answer::Refused(Refusal::WrongCode)),
 ];
 
 #[tokio::test]
@@ -554,4 +556,22 @@ async fn debug_shows_no_secret() {
     assert!(!text.contains("planted") && !text.contains("0123456789abcdef"), "{text}");
     // Nor the octets of the key as numbers: the state of an HMAC gives it away, too.
     assert!(!text.contains("112, 108, 97"), "{text}");
+}
+
+#[tokio::test]
+async fn a_typed_code_is_carried_and_checked_once() {
+    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    let coded = |number, code: &str| Request {
+        method: Method::Oath,
+        code: Some(anteroom::secret::Secret::from_text(code.into())),
+        ..request("alice", id(number), Duration::from_secs(5))
+    };
+    assert_eq!(rig.native.run(coded(1, "000000")).await, refused(Refusal::WrongCode));
+    assert_eq!(rig.native.run(coded(2, "123456")).await, Answer::Approved);
+    rig.phone.give_code("alice", "246810");
+    assert_eq!(rig.native.run(coded(3, "123456")).await, refused(Refusal::WrongCode));
+    assert_eq!(rig.native.run(coded(4, "246810")).await, Answer::Approved);
+    assert_eq!(rig.native.run(coded(5, "246810")).await, refused(Refusal::WrongCode), "it was used");
+    let none = Request { code: None, ..coded(6, "") };
+    assert_eq!(rig.native.run(none).await, refused(Refusal::NeedsCode));
 }

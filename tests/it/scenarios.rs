@@ -178,6 +178,8 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
             on_deadline: settings.on_deadline,
             carry_over: Duration::from_secs(60),
             gives_up_after: Duration::from_secs(2),
+            passcode: None,
+            reuse: None,
             held: 100,
             policy: ClientPolicy::default(),
         }),

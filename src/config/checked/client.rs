@@ -7,7 +7,7 @@ use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
     AddressRange, Client, ClientPolicy, DirectoryTarget, Lenience, NumberMatching, OnDeadline, PersonAddress, Provider,
-    RadiusClient, ReplyAttribute, Requirement, UnreachableClass, UnreachableRule, written,
+    RadiusClient, ReplyAttribute, Requirement, ServiceAccounts, UnreachableClass, UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -130,6 +130,8 @@ impl Checker<'_> {
             carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
             gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
             held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
+            passcode: None,
+            reuse: None,
             policy,
         };
         self.text_length(&at.key("application"), &client.application, 100);
@@ -211,6 +213,7 @@ impl Checker<'_> {
             exempt_networks,
             provider_unreachable: written.provider_unreachable.take().and_then(|rule| self.unreachable(at, rule)),
             provider_bypass: self.provider_bypass(at, written),
+            service: ServiceAccounts::default(),
         }
     }
 

@@ -188,6 +188,11 @@ impl Phone {
         self.simulator.prompts().behaviours.set(person, behaviour);
     }
 
+    /// Gives a person a code that is good for one time.
+    pub fn give_code(&self, person: &str, code: &str) {
+        self.simulator.prompts().behaviours.give_code(person, code);
+    }
+
     /// Ends all event streams, and lets new ones be opened or not.
     pub fn drop_streams(&self, open_again: bool) {
         self.simulator.streams_open.store(open_again, Ordering::Relaxed);

@@ -355,6 +355,7 @@ impl Held<'_> {
                 | Refusal::Expired
                 | Refusal::Undeliverable
                 | Refusal::NeedsCode
+                | Refusal::WrongCode
                 | Refusal::Unreachable(_)
                 | Refusal::Misconfigured
                 | Refusal::NotEnrolledThere

@@ -47,6 +47,7 @@ fn request(sign_in: SignInId) -> Request {
         sign_in,
         person: Arc::new(person),
         method: crate::users::model::Method::Push,
+        code: None,
         application: "VPN".into(),
         person_address: None,
         deadline: std::time::Instant::now() + Duration::from_secs(30),

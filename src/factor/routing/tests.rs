@@ -86,6 +86,7 @@ fn request(within: Duration) -> Request {
         sign_in: SignInId::new([1; 12]),
         person: Arc::new(person),
         method: Method::Push,
+        code: None,
         application: "VPN".into(),
         person_address: None,
         deadline: (Instant::now() + within).into_std(),

@@ -71,7 +71,7 @@ fn test_vector_is_ours() {
 
 #[test]
 fn every_state_and_path_is_described_twice() {
-    let words = ["pending", "approved", "denied", "fraud", "expired", "undeliverable", "needs_code"];
+    let words = ["pending", "approved", "denied", "fraud", "expired", "undeliverable", "needs_code", "wrong_code"];
     for word in words {
         assert!(TEXT.contains(&format!("| `{word}` |")), "{word}");
     }

@@ -314,6 +314,8 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         on_deadline: OnDeadline::Reject,
         carry_over: Duration::from_secs(60),
         gives_up_after: Duration::from_secs(2),
+        passcode: None,
+        reuse: None,
         held: 1000,
         policy,
     })
@@ -333,6 +335,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
         station: None,
+        through: None,
         received: tokio::time::Instant::now().into_std(),
     }
 }
