@@ -20,6 +20,7 @@ pub mod http;
 pub mod native;
 pub mod routing;
 pub mod tell;
+pub mod token;
 
 pub use tell::Tell;
 
