@@ -23,6 +23,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("target.*", fields_of::<written::Target>()),
         ("provider.*", fields_of::<written::Provider>()),
         ("provider.*.send", fields_of::<written::Send>()),
+        ("route.*", fields_of::<written::Route>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
         ("audit", fields_of::<written::Audit>()),
@@ -33,7 +34,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    matches!(&*pattern(path), "radius.client" | "ldap.client")
+    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route")
 }
 
 /// What to say about the unknown key at `path`.

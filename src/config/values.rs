@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::written::ProviderKind;
-use super::{Anonymous, DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Sasl, Security, UnreachableClass};
+use super::{
+    Anonymous, DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security,
+    UnreachableClass,
+};
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -181,8 +184,12 @@ impl Words for UnreachableClass {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("connect", UnreachableClass::Connect),
         ("tls", UnreachableClass::Tls),
-        ("server_error", UnreachableClass::ServerError),
+        ("refused", UnreachableClass::Refused),
         ("rate_limited", UnreachableClass::RateLimited),
+        ("server_error", UnreachableClass::ServerError),
+        ("malformed", UnreachableClass::Malformed),
+        ("timeout", UnreachableClass::Timeout),
+        ("outage", UnreachableClass::Outage),
     ];
 }
 
@@ -205,6 +212,11 @@ impl Words for Anonymous {
 
 impl Words for Sasl {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
+}
+
+impl Words for NumberMatching {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("approve", NumberMatching::Approve), ("code", NumberMatching::Code)];
 }
 
 impl Words for LogFormat {

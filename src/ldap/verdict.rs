@@ -73,7 +73,11 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ProviderUnreachable
         | Reason::ProviderLost
         | Reason::ProviderRefused
-        | Reason::ProviderGarbled => (code::INVALID_CREDENTIALS, ""),
+        | Reason::ProviderGarbled
+        | Reason::ProviderBypassExempt
+        | Reason::ProviderUnknownPerson
+        | Reason::ProviderLocked
+        | Reason::ProviderBypassed => (code::INVALID_CREDENTIALS, ""),
     }
 }
 

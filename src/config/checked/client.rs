@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::place::Path;
-use super::super::values::{When, Word};
+use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NativeProvider, OnDeadline,
-    PersonAddress, RadiusClient, ReplyAttribute, Requirement, ServiceAccounts, UnreachableRule, written,
+    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline,
+    PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts, UnreachableClass,
+    UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -21,7 +22,7 @@ const REPLY_ROOM: usize = 3000;
 const SHORT_SECRET: usize = 16;
 
 /// The providers of the file.
-pub(super) type Providers = Named<NativeProvider>;
+pub(super) type Providers = Named<Provider>;
 
 impl Checker<'_> {
     pub(super) fn clients(
@@ -42,8 +43,8 @@ impl Checker<'_> {
         &self,
         radius: &[Arc<RadiusClient>],
         ldap: &[Arc<LdapClient>],
-        targets: &Named<DirectoryTarget>,
-        providers: &Providers,
+        (targets, providers): (&Named<DirectoryTarget>, &Providers),
+        routes: &[Arc<Route>],
     ) {
         if radius.is_empty() && ldap.is_empty() {
             let what = "at least one [[radius.client]] or [[ldap.client]], or nobody can ask anything";
@@ -73,10 +74,12 @@ impl Checker<'_> {
         }
         let all = || doors.iter().flat_map(|(_, clients)| clients);
         self.unused("target", &targets.written, all().map(|(client, _)| client.target.as_str()));
-        self.unused("provider", &providers.written, all().map(|(client, _)| client.provider.as_str()));
+        let by_clients = all().flat_map(|(client, _)| &client.providers);
+        let used = by_clients.chain(routes.iter().flat_map(|route| &route.providers)).map(String::as_str);
+        self.unused("provider", &providers.written, used);
     }
 
-    fn unused<'n>(
+    pub(super) fn unused<'n>(
         &self,
         section: &str,
         names: &std::collections::BTreeSet<String>,
@@ -171,14 +174,17 @@ impl Checker<'_> {
             self.name(&at.key("name"), name);
         }
         let target = self.chosen(at, "target", written.target.take(), &targets.written);
-        let provider = self.chosen(at, "provider", written.provider.take(), &providers.written);
+        let ask = self.chosen_providers(at, written.provider.take(), &providers.written);
+        let methods = self.methods(&at.key("methods"), written.methods.take());
         let policy = self.policy(at, written, knows_address);
         let name = name?;
         let client = Client {
             application: written.application.take().unwrap_or_else(|| name.clone()),
             name,
             target: target?,
-            provider: provider?,
+            providers: ask?,
+            methods,
+            number_matching: word(written.number_matching, NumberMatching::Approve),
             answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
             on_deadline: word(written.on_deadline, OnDeadline::Reject),
             carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
@@ -193,7 +199,7 @@ impl Checker<'_> {
     }
 
     /// The target or provider of a client: named, or the only one there is.
-    fn chosen(
+    pub(super) fn chosen(
         &self,
         at: &Path,
         section: &str,
@@ -243,16 +249,30 @@ impl Checker<'_> {
             unknown_users,
             disabled_users: word(written.disabled_users, Lenience::Reject),
             exempt_users: self.list(&at.key("exempt_users"), written.exempt_users.take()).unwrap_or_default(),
-            exempt_groups: self.groups(at, written),
+            exempt_groups: self.groups(&at.key("exempt_groups"), written.exempt_groups.take()),
             exempt_networks,
             provider_unreachable: written.provider_unreachable.take().and_then(|rule| self.unreachable(at, rule)),
+            provider_bypass: self.provider_bypass(at, written),
             service: ServiceAccounts::default(),
         }
     }
 
-    fn groups(&self, at: &Path, written: &mut written::Client) -> Vec<String> {
-        let at = at.key("exempt_groups");
-        let groups = self.list(&at, written.exempt_groups.take()).unwrap_or_default();
+    fn provider_bypass(&self, at: &Path, written: &mut written::Client) -> Lenience {
+        let bypass = word(written.provider_bypass.take(), Lenience::Reject);
+        if bypass == Lenience::PasswordOnly {
+            let advice = "whoever administers the provider then decides who needs no second factor";
+            self.warn(
+                &at.key("provider_bypass"),
+                "whom the provider bypasses comes in with the password alone",
+                advice,
+            );
+        }
+        bypass
+    }
+
+    /// Distinguished names of groups.
+    pub(super) fn groups(&self, at: &Path, given: Option<OneOrMany>) -> Vec<String> {
+        let groups = self.list(at, given).unwrap_or_default();
         for (position, group) in groups.iter().enumerate() {
             if !group.contains('=') && !group.trim().is_empty() {
                 let allowed = "the group's distinguished name, such as \"CN=VPN Service,OU=Groups,DC=corp,DC=example\"";
@@ -266,20 +286,24 @@ impl Checker<'_> {
         let at = at.key("provider_unreachable");
         let classes: Vec<_> = rule.classes.unwrap_or_default().into_iter().map(|Word(class)| class).collect();
         if classes.is_empty() {
-            let allowed = "allowed: one or more of \"connect\", \"tls\", \"server_error\", \"rate_limited\"";
-            self.wrong(&at.key("classes"), "found none", allowed);
+            let words = UnreachableClass::ALL.map(|class| format!("{:?}", class.word())).join(", ");
+            self.wrong(&at.key("classes"), "found none", format!("allowed: one or more of {words}"));
         }
-        let Some(When(until)) = rule.until else {
-            self.wrong(&at.key("until"), "missing", "when it ends, such as \"2026-12-01T00:00:00Z\": no rule for ever");
+        let until = rule.until.map(|When(until)| until);
+        let lasting = rule.r#for.map(|given| self.duration(&at.key("for"), Some(given), "1h", "1m", "7d"));
+        if until.is_none() && lasting.is_none() {
+            let allowed = "when it ends, such as \"2026-12-01T00:00:00Z\", or for how long into each outage it is good, \
+                           as for = \"2h\": no rule for ever";
+            self.wrong(&at.key("until"), "missing", allowed);
             return None;
-        };
-        if until <= self.now {
+        }
+        if until.is_some_and(|until| until <= self.now) {
             self.warn(&at.key("until"), "is over", "the rule has no effect any more: take it out");
         } else {
             let found = "while the provider is away, the password alone is enough";
             self.warn(&at, found, "for an emergency; whoever can cut the line to the provider needs no second factor");
         }
-        Some(UnreachableRule { classes, until })
+        Some(UnreachableRule { classes, until, lasting })
     }
 
     fn person(&self, at: &Path, text: &str) -> Option<PersonAddress> {

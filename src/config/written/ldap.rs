@@ -37,7 +37,8 @@ pub struct LdapClient {
     pub address: Option<OneOrMany>,
     pub application: Option<String>,
     pub target: Option<String>,
-    pub provider: Option<String>,
+    pub provider: Option<OneOrMany>,
+    pub methods: Option<OneOrMany>,
     pub answer_within: Option<Span>,
     pub on_deadline: Option<Word<OnDeadline>>,
     pub unknown_users: Option<Word<Lenience>>,
@@ -46,6 +47,7 @@ pub struct LdapClient {
     pub exempt_groups: Option<OneOrMany>,
     pub exempt_networks: Option<OneOrMany>,
     pub provider_unreachable: Option<Unreachable>,
+    pub provider_bypass: Option<Word<Lenience>>,
     pub held: Option<Count>,
     pub plaintext: Option<bool>,
     pub anonymous: Option<Word<Anonymous>>,
@@ -69,6 +71,7 @@ impl LdapClient {
             application: self.application.take(),
             target: self.target.take(),
             provider: self.provider.take(),
+            methods: self.methods.take(),
             answer_within: self.answer_within.take(),
             on_deadline: self.on_deadline.take(),
             unknown_users: self.unknown_users.take(),
@@ -77,6 +80,7 @@ impl LdapClient {
             exempt_groups: self.exempt_groups.take(),
             exempt_networks: self.exempt_networks.take(),
             provider_unreachable: self.provider_unreachable.take(),
+            provider_bypass: self.provider_bypass.take(),
             held: self.held.take(),
             ..Client::default()
         }

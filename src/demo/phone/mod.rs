@@ -26,11 +26,12 @@ use crate::secret::Secret;
 pub mod behaviour;
 pub mod prompts;
 
-mod admission;
+pub(crate) mod admission;
+pub(crate) mod listener;
+pub(crate) mod page;
+
 mod answers;
 mod events;
-mod listener;
-mod page;
 mod protocol;
 mod simulator;
 mod state;
