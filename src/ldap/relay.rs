@@ -28,6 +28,7 @@ use crate::config::LdapClient;
 use crate::primary::directory::Directory;
 use crate::primary::{Fault, Primary};
 use crate::signin::reception::SignIns;
+use crate::signin::standing::StandKey;
 
 use binding::BindEnd;
 use outbox::Outbox;
@@ -116,6 +117,8 @@ pub struct Link {
     passing_up: usize,
     passing_down: usize,
     work: Option<Work>,
+    /// What lets the relayed bind of a program stand for a sign-in.
+    standing: Option<StandKey>,
     /// StartTLS was answered; its answer has yet to leave.
     start_tls: bool,
     /// What passes is no LDAP any more: a SASL layer.
@@ -156,6 +159,7 @@ impl Link {
             passing_up: 0,
             passing_down: 0,
             work: None,
+            standing: None,
             start_tls: false,
             opaque: false,
             stopping: false,
@@ -254,6 +258,8 @@ impl Link {
         let rest = self.to_client.take();
         let sent = async {
             self.client.write_all(&rest).await?;
+            // Behind a SASL layer nobody would understand them.
+            let last_words = last_words.filter(|_| !self.opaque);
             self.client.write_all(&last_words.unwrap_or_default()).await?;
             self.client.shutdown().await
         };

@@ -12,6 +12,7 @@
 //! `anteroom user`. Commits survive the death of the process; `synchronous = NORMAL` means that the last
 //! ones may be lost when the power fails, never that the file is damaged.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -227,6 +228,25 @@ impl Store for SqliteStore {
 
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
         Box::pin(events::record_accounting(&self.writer, accounted))
+    }
+
+    fn has_come_from<'a>(
+        &'a self,
+        unique_id: &'a str,
+        source: IpAddr,
+        (reason, before): (&'static str, SystemTime),
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            let found = sqlx::query(statement::HAS_COME_FROM)
+                .bind(unique_id)
+                .bind(source.to_string())
+                .bind(reason)
+                .bind(micros(before))
+                .fetch_optional(self.readers.take().await.connection()?)
+                .await
+                .map_err(store_error)?;
+            Ok(found.is_some())
+        })
     }
 }
 

@@ -3,3 +3,7 @@
 
 mod client;
 mod holding;
+mod orders;
+mod own_house;
+mod refusing;
+mod serving;
