@@ -22,6 +22,12 @@ mod holds;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// What the guides show is accepted.
+mod guides;
+
+/// Real LDAP clients: OpenLDAP's tools, ldap3 and python-ldap.
+mod ldap_clients;
+
 /// `anteroom test ldap` tells what an application would meet.
 mod ldap_test_command;
 
