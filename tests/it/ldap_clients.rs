@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::peers::ldap_world::{LdapWorld, active_directory, open_ldap};
 use crate::peers::samba::{Directory, PASSWORD, SERVICE_PASSWORD};
+use crate::peers::script::Script;
 use crate::peers::slapd::{APPLICATION, BASE, Slapd};
 use crate::peers::{missing, peer_file, program};
 
@@ -172,4 +173,62 @@ fn both_libraries_of_python_sign_people_of_active_directory_in() {
     for library in ["ldap3", "python-ldap"] {
         converse(&world, library, service, base, "(sAMAccountName=bob)", bob);
     }
+}
+
+/// `GET /` as somebody; the status, and whether the page came.
+fn page(server: &str, who: Option<(&str, &str)>) -> (u16, bool) {
+    use base64::Engine;
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect((server, 8080)).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(40))).unwrap();
+    let authorization = who.map_or_else(String::new, |(name, password)| {
+        let both = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
+        format!("Authorization: Basic {both}\r\n")
+    });
+    stream
+        .write_all(format!("GET / HTTP/1.1\r\nHost: wiki\r\nConnection: close\r\n{authorization}\r\n").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect(&answer);
+    (status, answer.contains("the page behind the sign-in"))
+}
+
+#[test]
+fn apache_shows_its_page_after_the_approval_and_remembers_it() {
+    let Some(directory) = Slapd::get().filter(|_| program("apache2")) else { return };
+    let world = world(directory);
+    let folder = tempfile::tempdir().unwrap();
+    // the child of a root process serves as somebody else, who must read the authority
+    std::fs::copy(world.ca(), folder.path().join("ca.pem")).unwrap();
+    let address = format!("127.68.{}.{}", std::process::id() >> 8 & 0xff, (std::process::id() & 0xff).clamp(1, 254));
+    let url = format!("ldaps://{}/ou=people,{BASE}?uid?sub", world.ldaps());
+    let _apache = Script::start(
+        Command::new(peer_file("apache-ldap.sh"))
+            .arg(folder.path().join("apache"))
+            .args([&address, &url])
+            .arg(folder.path().join("ca.pem"))
+            .args([APPLICATION, SERVICE_PASSWORD]),
+    )
+    .unwrap();
+    assert_eq!(page(&address, None), (401, false));
+    assert_eq!(page(&address, Some(("alice", "not the password"))), (401, false));
+    assert_eq!(world.phone.asked(), 0);
+    let seen = std::thread::scope(|scope| {
+        let browser = scope.spawn(|| page(&address, Some(("alice", PASSWORD))));
+        let prompt = world.phone.prompt_of("alice");
+        world.phone.approve(&prompt);
+        browser.join().unwrap()
+    });
+    assert_eq!(seen, (200, true));
+    // Apache's own cache of binds answers the next request of the page
+    assert_eq!(page(&address, Some(("alice", PASSWORD))), (200, true));
+    assert_eq!(world.phone.asked(), 1);
+    let seen = std::thread::scope(|scope| {
+        let browser = scope.spawn(|| page(&address, Some(("bob", PASSWORD))));
+        let prompt = world.phone.prompt_of("bob");
+        world.phone.deny(&prompt);
+        browser.join().unwrap()
+    });
+    assert_eq!(seen, (401, false));
 }
