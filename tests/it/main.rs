@@ -28,6 +28,8 @@ mod guides;
 /// Real LDAP clients: OpenLDAP's tools, ldap3 and python-ldap.
 mod ldap_clients;
 
+/// The LDAP door: binds are held, everything else passes, and what it refuses.
+mod ldap_door;
 /// `anteroom test ldap` tells what an application would meet.
 mod ldap_test_command;
 
