@@ -12,7 +12,7 @@ use crate::peers::slapd::{self, Slapd};
 mod conversation;
 mod record;
 
-use conversation::{Kind, Place, play, play_oddities};
+use conversation::{Kind, Place, no_requests, play, play_oddities};
 use record::{Record, assert_same};
 
 fn open_ldap() -> Place {
@@ -148,4 +148,22 @@ fn the_root_says_what_is_true_through_anteroom_and_else_what_the_directory_says(
         values
     };
     assert_eq!(extensions(&through), extensions(&direct));
+}
+
+#[test]
+fn what_is_no_request_ends_the_connection_and_never_reaches_the_directory() {
+    let Some(directory) = Slapd::get() else { return };
+    let client = format!("service_accounts = [\"{}\"]", slapd::APPLICATION);
+    let world = LdapWorld::new(&ldap_world::open_ldap(directory), &client, "");
+    for (what, operation) in no_requests() {
+        let mut wire = world.over_ldaps();
+        let (name, password) = open_ldap().account;
+        assert_eq!(wire.ask(&bind(name, password), &[])[0].code(), 0);
+        wire.send_raw(&crate::peers::ldap::message(7, &operation, &[]));
+        // the Notice of Disconnection, and nothing after it
+        let notice = wire.frame().unwrap_or_else(|| panic!("{what}: no notice"));
+        assert_eq!((notice.id(), notice.code()), (0, 2), "{what}: {notice:x?}");
+        assert!(notice.0.ends_with(b"1.3.6.1.4.1.1466.20036"), "{what}: {notice:x?}");
+        assert_eq!(wire.frame(), None, "{what}");
+    }
 }

@@ -520,10 +520,10 @@ fn stopping(player: &mut Player, place: &Place) {
 pub(crate) fn play_oddities(connect: &dyn Fn() -> Wire, place: &Place) -> Record {
     let (name, password) = place.account;
     let odd: [(&str, Vec<u8>); 4] = [
-        ("an operation that nobody knows", tlv(0x7e, b"\x04\x00")),
         ("a search without content", tlv(0x63, [])),
         ("a modification that is a search", tlv(0x66, &search("", Scope::Base, everything(), &[])[2..])),
-        ("an answer as a request", nest(SEARCH_DONE, &[enumerated(0), octets(""), octets("")])),
+        ("a name that is no text", tlv(0x4a, b"\xff\xfe\x00")),
+        ("an extended operation without a name", tlv(0x77, [])),
     ];
     let mut all = Record::new();
     for (what, operation) in odd {
@@ -541,4 +541,15 @@ pub(crate) fn play_oddities(connect: &dyn Fn() -> Wire, place: &Place) -> Record
         all.extend(player.record());
     }
     all
+}
+
+/// Things that are no request of RFC 4511. A directory that is lax with tags might take one of them for a bind, so
+/// they are the only ones that Anteroom does not pass on.
+pub(crate) fn no_requests() -> [(&'static str, Vec<u8>); 4] {
+    [
+        ("an operation that nobody knows", tlv(0x7e, b"\x04\x00")),
+        ("an answer as a request", nest(SEARCH_DONE, &[enumerated(0), octets(""), octets("")])),
+        ("a bind without the bit for what holds elements", tlv(0x40, b"\x02\x01\x03\x04\x00\x80\x00")),
+        ("a bind with its tag in two octets", b"\x7f\x00\x07\x02\x01\x03\x04\x00\x80\x00".to_vec()),
+    ]
 }
