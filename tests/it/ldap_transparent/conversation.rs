@@ -3,7 +3,7 @@
 //! played again and again. Codes are asserted where both directories have to agree with the standard; all
 //! else is only compared.
 
-use super::record::{CHANGE_NUMBER, LIST_CONTEXT, Player, Record, SORTED_PAGES};
+use super::record::{CHANGE_NUMBER, LIST_CONTEXT, Player, Record, SORTED_PAGES, is_hang_up};
 use crate::peers::ldap::{
     CANCEL, ENTRY, INTERMEDIATE, SEARCH_DONE, Scope, WHO_AM_I, Wire, abandon, add, attribute, change, compare, control,
     delete, enumerated, equal, extended, integer, list, message, modify, nest, number, octets, present, rename, search,
@@ -511,9 +511,9 @@ fn stopping(player: &mut Player, place: &Place) {
         );
         player.note("a change that is watched", both, Some(CHANGE_NUMBER));
     }
-    let cancel = player.wire.send(&extended(CANCEL, Some(sequence(&[integer(id)]))), &[]);
-    let ends = player.gather(&[id, cancel]);
-    player.note("the end of synchronisation", ends, Some(CHANGE_NUMBER));
+    // abandoned, not cancelled: whether it is too late for that is a matter of time in OpenLDAP
+    player.wire.send(&abandon(id), &[]);
+    player.ask("the end of synchronisation", &person, &[]);
 }
 
 /// Things that no application should send, each on a connection of its own, to the end of that connection.
@@ -531,7 +531,7 @@ pub(crate) fn play_oddities(connect: &dyn Fn() -> Wire, place: &Place) -> Record
         player.expect(0, "bind", &crate::peers::ldap::bind(name, password), &[]);
         player.wire.send_raw(&message(7, &operation, &[]));
         // one answer, or the end, perhaps with a notice before it
-        let answer = player.wire.frame();
+        let answer = player.wire.frame().filter(|frame| !is_hang_up(frame));
         let goes_on = answer.as_ref().is_some_and(|frame| frame.id() == 7);
         player.note(what, answer.into_iter().collect(), None);
         if goes_on {
