@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::message::Head;
+use super::message::{Head, Nesting};
 use super::pool::Wire;
 use super::result::code;
 use super::session::{Session, notice};
@@ -116,6 +116,8 @@ pub struct Link {
     /// Octets of a large message that have yet to pass.
     passing_up: usize,
     passing_down: usize,
+    /// What has been seen of the one that passes up.
+    nesting: Option<Box<Nesting>>,
     work: Option<Work>,
     /// What lets the relayed bind of a program stand for a sign-in.
     standing: Option<StandKey>,
@@ -158,6 +160,7 @@ impl Link {
             to_directory: Outbox::default(),
             passing_up: 0,
             passing_down: 0,
+            nesting: None,
             work: None,
             standing: None,
             start_tls: false,

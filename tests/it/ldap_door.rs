@@ -6,4 +6,5 @@ mod holding;
 mod orders;
 mod own_house;
 mod refusing;
+mod samba;
 mod serving;

@@ -20,15 +20,17 @@ use crate::signin::standing::StandKey;
 impl Link {
     /// From the directory to the client.
     pub(super) fn poll_down(&mut self, context: &mut Context<'_>) -> Moved {
+        let waited = !self.to_client.is_empty();
         self.to_client.flush(self.client.as_mut(), context).map_err(|_| Event::End(None))?;
         if !self.to_client.is_empty() {
             return Ok(false);
         }
+        // There is room again: requests that waited for it are read in the next round.
         SCRATCH.with_borrow_mut(|scratch| {
-            let Some(directory) = &mut self.directory else { return Ok(false) };
+            let Some(directory) = &mut self.directory else { return Ok(waited) };
             let mut room = ReadBuf::new(scratch);
             match Pin::new(directory).poll_read(context, &mut room) {
-                Poll::Pending => return Ok(false),
+                Poll::Pending => return Ok(waited),
                 Poll::Ready(Ok(())) if !room.filled().is_empty() => {}
                 Poll::Ready(_) => return Err(self.directory_closed()),
             }

@@ -14,7 +14,7 @@ use super::{CONNECT, Event, Link, Moved, PEEK, SCRATCH, WHOLE, Work, directory_g
 use crate::config::ServiceAccounts;
 use crate::ldap::ber::SEQUENCE;
 use crate::ldap::bind::{Authentication, BindRequest, write_bind_with_controls};
-use crate::ldap::message::{Envelope, FrameError, Head, check, op};
+use crate::ldap::message::{Envelope, FrameError, Head, Nesting, check, op};
 use crate::ldap::result::code;
 use crate::ldap::session::{Relayed, Session, Step, notice};
 use crate::signin::standing::StandKey;
@@ -86,6 +86,7 @@ impl Link {
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
             if self.passing_up > 0 {
                 let passing = self.passing_up.min(rest.len());
+                self.look_inside(rest.get(..passing).unwrap_or_default())?;
                 self.passing_up -= passing;
                 at += passing;
                 continue;
@@ -105,6 +106,11 @@ impl Link {
                 Step::Forward if self.directory.is_some() => {
                     self.session.forwarded(frame, &head);
                     self.passing_up = head.length - length;
+                    if self.passing_up > 0 {
+                        let deepest = self.session.limits().max_depth;
+                        self.nesting = Some(Box::new(Nesting::new(head.length, head.start, deepest)));
+                        self.look_inside(frame)?;
+                    }
                     at += length;
                     continue;
                 }
@@ -124,6 +130,13 @@ impl Link {
         }
         self.send_up(input.get(run..at).unwrap_or_default(), context)?;
         Ok(at)
+    }
+
+    /// Looks at a piece of a large request, which is bound like a small one. The directory sees a broken connection
+    /// where it is not.
+    fn look_inside(&mut self, piece: &[u8]) -> Result<(), Event> {
+        let looked = self.nesting.as_mut().map_or(Ok(()), |nesting| nesting.look(piece));
+        looked.map_err(|_| Event::End(Some(notice(code::PROTOCOL_ERROR, "that is no LDAP, or too deep"))))
     }
 
     /// The request that `rest` starts with, or its beginning where it is large; `None` while too little of it is there.
