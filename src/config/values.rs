@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::written::ProviderKind;
-use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{
+    CloudName, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security,
+    UnreachableClass,
+};
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -200,7 +203,17 @@ impl Words for Security {
 }
 
 impl Words for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("native", ProviderKind::Native)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("native", ProviderKind::Native), ("entra", ProviderKind::Entra), ("duo", ProviderKind::Duo)];
+}
+
+impl Words for CloudName {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("name", CloudName::Name), ("upn", CloudName::Upn), ("email", CloudName::Email)];
+}
+
+impl Words for EntraMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("poll", EntraMode::Poll), ("sync", EntraMode::Sync)];
 }
 
 impl Words for NumberMatching {
