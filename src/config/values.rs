@@ -9,7 +9,11 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
+<<<<<<< HEAD
     CloudName, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security,
+=======
+    Anonymous, DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security,
+>>>>>>> main
     UnreachableClass,
 };
 use crate::secret::Secret;
@@ -214,6 +218,14 @@ impl Words for CloudName {
 
 impl Words for EntraMode {
     const WORDS: &'static [(&'static str, Self)] = &[("poll", EntraMode::Poll), ("sync", EntraMode::Sync)];
+}
+
+impl Words for Anonymous {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Anonymous::Refuse), ("allow", Anonymous::Allow)];
+}
+
+impl Words for Sasl {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
 }
 
 impl Words for NumberMatching {
