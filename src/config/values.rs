@@ -9,12 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-<<<<<<< HEAD
-    CloudName, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security,
-=======
-    Anonymous, DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security,
->>>>>>> main
-    UnreachableClass,
+    Anonymous, CloudName, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl,
+    Security, UnreachableClass,
 };
 use crate::secret::Secret;
 
