@@ -61,8 +61,9 @@ impl Pool {
                 tokio::time::sleep(SWEEP).await;
                 let Some(pool) = this.upgrade() else { return };
                 let now = Instant::now();
-                for lane in pool.servers.load().iter().flat_map(|server| [&server.bind, &server.lookup]) {
-                    lane.idle().retain(|connection| now.saturating_duration_since(connection.used()) < IDLE);
+                for server in pool.servers.load().iter() {
+                    server.bind.idle().retain(|connection| now.saturating_duration_since(connection.used()) < IDLE);
+                    server.lookup.sweep(now, IDLE);
                 }
             }
         });
