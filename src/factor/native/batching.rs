@@ -3,8 +3,8 @@
 //!
 //! While no request is under way a prompt goes out alone and at once. What comes while one is, is queued for a
 //! handful of tasks, each of which takes what has gathered and sends it as one request: so the cost of a prompt
-//! falls as the load rises. While [`EAGER`] requests are under way the next one waits until one of them is
-//! answered, or it is full, or [`PATIENCE`] is over: so a busy service gets few and large requests. A prompt that has to be asked for again goes alone, so that one that the
+//! falls as the load rises. While a request is under way the next one waits until that is answered, or it is full,
+//! or [`PATIENCE`] is over: so a busy service gets few and large requests. A prompt that has to be asked for again goes alone, so that one that the
 //! service chokes on cannot hold up others twice.
 
 use std::sync::Arc;
@@ -28,10 +28,7 @@ pub const LARGEST: usize = 64;
 /// Requests for gathered prompts under way at once.
 pub(super) const SENDERS: usize = 6;
 
-/// Requests under way beyond which the next one waits to be filled.
-const EAGER: usize = 2;
-
-/// How long it waits.
+/// How long a request waits to be filled while another one is under way.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Prompts that may wait to be gathered. What is more goes alone.
@@ -96,7 +93,7 @@ impl Batching {
                 batch.push(next);
             }
             let answered = self.answered.notified();
-            if batch.len() >= most || self.under_way.load(Ordering::Acquire) < EAGER {
+            if batch.len() >= most || self.under_way.load(Ordering::Acquire) == 0 {
                 return;
             }
             tokio::select! {

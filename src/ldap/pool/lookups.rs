@@ -7,8 +7,9 @@
 //!
 //! Whoever asks puts its request behind those of the others and wakes the connection's task, which writes what
 //! has gathered in one go and hands each answer to whom it belongs (RFC 4511 section 4.1.1.1: answers are told
-//! apart by message id and come in any order). So under load a search costs a fraction of a system call and of
-//! a wake-up, here and at the server. Who stops waiting is forgotten; the answer that still comes is passed over.
+//! apart by message id and come in any order). What comes while [`EAGER`] searches are unanswered waits for the
+//! next answer, or for [`PATIENCE`]: so under load a search costs a fraction of a system call and of a wake-up,
+//! here and at the server, and a slow search delays nobody else. Who stops waiting is forgotten; the answer that still comes is passed over.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +29,10 @@ use crate::ldap::search::{Entry, SearchRequest};
 pub(super) const OUTSTANDING: usize = 32;
 /// Searches under way on each connection when another one is opened.
 pub(super) const BUSY: usize = 16;
+/// Searches unanswered beyond which the next ones gather.
+const EAGER: usize = 4;
+/// How long they gather while no answer comes.
+const PATIENCE: Duration = Duration::from_millis(2);
 /// Octets of one answer, at most.
 const ANSWER: usize = 16 * 1024 * 1024;
 /// A server that does not take our requests for so long is of no use.
@@ -267,10 +272,17 @@ impl Shared {
 /// Writes and reads as long as the connection lives.
 async fn run(shared: Arc<Shared>, mut connection: Connection) {
     let mut output = Vec::new();
+    // Searches that are written and not answered, as far as the last answers tell.
+    let mut unanswered = 0;
     let why = loop {
         let turn = tokio::select! {
-            () = shared.asked.notified() => write(&shared, &mut connection, &mut output).await,
-            received = connection.receive() => received.and_then(|()| deliver(&shared, &mut connection)),
+            () = shared.asked.notified(), if unanswered < EAGER => {
+                write(&shared, &mut connection, &mut output).await.map(|outstanding| unanswered = outstanding)
+            }
+            received = timeout_if(unanswered >= EAGER, connection.receive()) => {
+                unanswered = 0;
+                received.and_then(|()| deliver(&shared, &mut connection))
+            }
         };
         if let Err(trouble) = turn {
             break trouble;
@@ -279,13 +291,23 @@ async fn run(shared: Arc<Shared>, mut connection: Connection) {
     shared.close(why);
 }
 
-async fn write(shared: &Shared, connection: &mut Connection, output: &mut Vec<u8>) -> Result<(), Trouble> {
+/// Waits for octets; where searches gather, only for [`PATIENCE`].
+async fn timeout_if(gathering: bool, received: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
+    if gathering { timeout(PATIENCE, received).await.unwrap_or(Ok(())) } else { received.await }
+}
+
+/// Writes what has gathered; how many searches wait now.
+async fn write(shared: &Shared, connection: &mut Connection, output: &mut Vec<u8>) -> Result<usize, Trouble> {
     // Whoever is ready to ask, too, does so in this turn.
     tokio::task::yield_now().await;
-    std::mem::swap(&mut shared.table().output, output);
+    let waiting = {
+        let mut table = shared.table();
+        std::mem::swap(&mut table.output, output);
+        table.waiting.len()
+    };
     let sent = timeout(WRITE_WITHIN, connection.send_these(output)).await;
     output.clear();
-    sent.unwrap_or(Err(Trouble::NotSent(std::io::ErrorKind::TimedOut)))
+    sent.unwrap_or(Err(Trouble::NotSent(std::io::ErrorKind::TimedOut))).map(|()| waiting)
 }
 
 fn deliver(shared: &Shared, connection: &mut Connection) -> Result<(), Trouble> {
