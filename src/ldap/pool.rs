@@ -28,8 +28,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
+<<<<<<< HEAD
 pub use connection::{BindAnswer, Connection, tls_connector};
 use server::Server;
+=======
+pub use connection::{BindAnswer, Connection, Wire, tls_connector};
+use server::{Role, Server};
+>>>>>>> main
 pub use trouble::{ConnectError, Trouble};
 
 use super::result::code;
@@ -43,6 +48,7 @@ mod health;
 mod lookups;
 mod making;
 mod server;
+mod spare;
 mod trouble;
 
 /// How long one server is waited for while another is up.
@@ -98,6 +104,8 @@ pub struct Pool {
     /// connection.
     service_trial: tokio::sync::Mutex<()>,
     service_proven: AtomicBool,
+    /// Connections for the LDAP door, of which each client gets one of its own.
+    spares: spare::Spares,
     swept: AtomicBool,
     this: Weak<Pool>,
 }
@@ -119,6 +127,7 @@ impl Pool {
             service_pause: Mutex::new(None),
             service_trial: tokio::sync::Mutex::new(()),
             service_proven: AtomicBool::new(false),
+            spares: spare::Spares::default(),
             swept: AtomicBool::new(false),
             this: Weak::clone(this),
         });

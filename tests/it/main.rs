@@ -22,6 +22,11 @@ mod holds;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// The LDAP door: binds are held, everything else passes, and what it refuses.
+mod ldap_door;
+/// `anteroom test ldap` tells what an application would meet.
+mod ldap_test_command;
+
 /// Applications that speak LDAP get the directory's own answers, octet for octet.
 mod ldap_transparent;
 
@@ -48,6 +53,9 @@ mod simulate;
 
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
+
+/// What the suite of the user store asks of every database.
+mod store_suite;
 
 /// The tree is as the documents say.
 mod tidy;

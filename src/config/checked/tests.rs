@@ -10,7 +10,7 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key"] {
+    for name in ["vpn.secret", "bind.secret", "cloud.key", "ldap.pem", "ldap.key"] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -65,8 +65,19 @@ fn teaching_sample_is_fine() {
 fn defaults_that_the_sample_teaches_are_the_real_ones() {
     let folder = folder();
     let written = read_in(folder.path(), SAMPLE).unwrap().config;
-    let alternative =
-        ["secret", "bind_password", "key", "certificate", "provider_unreachable", "ca_file", "domain", "proxy"];
+    let alternative = [
+        "secret",
+        "bind_password",
+        "key",
+        "certificate",
+        "provider_unreachable",
+        "ca_file",
+        "domain",
+        "passcode",
+        "reuse",
+        "service_filter",
+        "proxy",
+    ];
     let uncommented: String = SAMPLE
         .lines()
         .map(|line| {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -47,6 +47,11 @@ pub struct BindAnswer {
     /// What code 49 means by its sub-code.
     pub refusal: Refusal,
 }
+
+/// A stream to one side of the LDAP door, whatever protects it.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
 
 enum Stream {
     Plain(TcpStream),
@@ -163,6 +168,19 @@ impl Connection {
     /// # Errors
     /// [`Trouble`]; only after [`Trouble::NotSent`] is it sure that the server has not checked the password.
     pub async fn bind(&mut self, name: &[u8], password: &[u8]) -> Result<BindAnswer, Trouble> {
+        self.bind_with(name, password, |result| BindAnswer { code: result.code, refusal: result.refusal() }).await
+    }
+
+    /// Binds; `read` makes of the answer what the caller keeps.
+    ///
+    /// # Errors
+    /// As [`Connection::bind`].
+    pub async fn bind_with<T>(
+        &mut self,
+        name: &[u8],
+        password: &[u8],
+        read: impl FnOnce(&LdapResult<'_>) -> T,
+    ) -> Result<T, Trouble> {
         let id = self.begin();
         write_bind_request(&mut self.output, id, name, password);
         let sent = self.send().await;
@@ -170,8 +188,7 @@ impl Connection {
         sent?;
         let length = self.frame(SMALL_FRAME).await?;
         let frame = self.input.get(..length).unwrap_or_default();
-        let result = read_bind_response(frame, id)?;
-        let answer = BindAnswer { code: result.code, refusal: result.refusal() };
+        let answer = read(&read_bind_response(frame, id)?);
         self.done(length);
         Ok(answer)
     }
@@ -251,6 +268,15 @@ impl Connection {
             }
         }
         !self.stream.has_something()
+    }
+
+    /// The stream itself, for the LDAP door; `None` while an operation is under way on it.
+    pub fn into_wire(self) -> Option<Box<dyn Wire>> {
+        match self.stream {
+            _ if self.busy || !self.input.is_empty() => None,
+            Stream::Plain(tcp) => Some(Box::new(tcp)),
+            Stream::Tls(tls) => Some(tls),
+        }
     }
 
     /// Whether an operation is under way, or went wrong.
