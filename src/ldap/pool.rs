@@ -28,13 +28,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
-<<<<<<< HEAD
-pub use connection::{BindAnswer, Connection, tls_connector};
-use server::Server;
-=======
 pub use connection::{BindAnswer, Connection, Wire, tls_connector};
-use server::{Role, Server};
->>>>>>> main
+use server::Server;
 pub use trouble::{ConnectError, Trouble};
 
 use super::result::code;
