@@ -1,8 +1,9 @@
 //! A client as the sign-in sees it: who may come in through it, and how. Pure.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::AddressRange;
+use super::{AddressRange, NumberMatching, UnreachableRule};
+use crate::users::model::Method;
 
 /// A client as the sign-in sees it, whatever door it comes through.
 #[derive(Debug)]
@@ -13,8 +14,12 @@ pub struct Client {
     pub application: String,
     /// Name of the target that checks the primary credential.
     pub target: String,
-    /// Name of the provider of second factors.
-    pub provider: String,
+    /// Names of the providers of second factors: the first is asked, the next ones where it cannot be reached.
+    pub providers: Vec<String>,
+    /// In which order ways to ask are tried; empty: the person's own only.
+    pub methods: Vec<Method>,
+    /// What stands in for a number that the person would have to compare.
+    pub number_matching: NumberMatching,
     /// From a request's arrival to its answer, at most.
     pub answer_within: Duration,
     /// What the client gets when `answer_within` is over.
@@ -76,6 +81,8 @@ pub struct ClientPolicy {
     pub exempt_networks: Vec<AddressRange>,
     /// Whether the password alone is enough while the provider cannot be reached.
     pub provider_unreachable: Option<UnreachableRule>,
+    /// A person whom the provider itself would let in without asking.
+    pub provider_bypass: Lenience,
     /// The accounts that applications themselves bind with.
     pub service: ServiceAccounts,
 }
@@ -101,26 +108,4 @@ pub enum Lenience {
     Reject,
     /// Let in on the password alone, as a named exemption.
     PasswordOnly,
-}
-
-/// When an unreachable provider lets people in on the password alone.
-#[derive(Debug, Clone)]
-pub struct UnreachableRule {
-    /// The kinds of failure that it is good for.
-    pub classes: Vec<UnreachableClass>,
-    /// When it ends.
-    pub until: SystemTime,
-}
-
-/// Failures that happen before any prompt can have been sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UnreachableClass {
-    /// No connection to the provider.
-    Connect,
-    /// The TLS handshake failed.
-    Tls,
-    /// The provider answered 5xx.
-    ServerError,
-    /// The provider answered 429.
-    RateLimited,
 }

@@ -18,6 +18,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("target.*", fields_of::<written::Target>()),
         ("provider.*", fields_of::<written::Provider>()),
         ("provider.*.send", fields_of::<written::Send>()),
+        ("route.*", fields_of::<written::Route>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
         ("audit", fields_of::<written::Audit>()),
@@ -28,7 +29,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    pattern(path) == "radius.client"
+    matches!(pattern(path).as_str(), "radius.client" | "route")
 }
 
 /// What to say about the unknown key at `path`.

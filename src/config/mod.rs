@@ -17,16 +17,18 @@ mod client;
 pub mod known;
 pub mod mistakes;
 pub mod place;
+pub mod provider;
 pub mod reading;
+pub mod route;
 pub mod sources;
 pub mod values;
 pub mod written;
 
 pub use checked::{Checked, load, load_text};
-pub use client::{
-    Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts, UnreachableClass, UnreachableRule,
-};
+pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use mistakes::{Mistake, Mistakes};
+pub use provider::{Common, NativeAuthentication, NativeProvider, Outbound, OutboundProxy, Provider, SendFields};
+pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]
@@ -44,7 +46,9 @@ pub struct Config {
     /// Where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
     /// Who carries second factors, by name.
-    pub providers: BTreeMap<String, NativeProvider>,
+    pub providers: BTreeMap<String, Provider>,
+    /// Who is asked by other providers than their client's; the first that fits.
+    pub routes: Vec<Arc<Route>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.
@@ -60,6 +64,8 @@ pub struct Server {
     pub name: String,
     /// The SQLite database of enrolled people and audit events.
     pub store: PathBuf,
+    /// The socket by which commands of this machine reach the running server.
+    pub control: PathBuf,
     /// How long a stopping server waits for holds that are under way.
     pub drain: Duration,
 }
@@ -272,55 +278,6 @@ pub enum Security {
     StartTls,
     /// No protection; only for a loopback address (`ldap://` with `plaintext = true`).
     Plaintext,
-}
-
-/// A cloud that speaks Anteroom's own protocol (`docs/native-protocol.md`).
-#[derive(Debug)]
-pub struct NativeProvider {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Base address, `https://…`; `http://` only for a loopback address.
-    pub url: String,
-    /// Extra certificate authorities in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// How requests are authenticated.
-    pub authentication: NativeAuthentication,
-    /// Time for one request, connection included.
-    pub timeout: Duration,
-    /// Which optional facts about a person are sent.
-    pub send: SendFields,
-}
-
-/// How Anteroom authenticates to a native provider.
-#[derive(Debug)]
-pub enum NativeAuthentication {
-    /// Each request signed with HMAC-SHA256.
-    Signed {
-        /// Which key.
-        key_id: String,
-        /// The key, at least 32 octets.
-        key: Secret,
-    },
-    /// A client certificate.
-    Certificate {
-        /// Certificate chain in PEM.
-        certificate: PathBuf,
-        /// Its private key in PEM.
-        key: PathBuf,
-    },
-}
-
-/// Which optional facts leave the house. All on by default; each can be switched off.
-#[derive(Debug, Clone, Copy)]
-pub struct SendFields {
-    /// First and last name.
-    pub names: bool,
-    /// E-mail address.
-    pub email: bool,
-    /// Phone numbers. Without them calls and texts cannot be made.
-    pub phone: bool,
-    /// The address the person comes from.
-    pub person_address: bool,
 }
 
 /// Where audit events go besides the store.

@@ -285,7 +285,8 @@ async fn hold(
     lock(&sign_ins.throttle).prompt(unique_id, now())?;
 
     let began = attempt.received;
-    let provider = sign_ins.deps.providers.get(&attempt.client.provider).ok_or(Reason::Internal)?;
+    let provider =
+        attempt.client.providers.first().and_then(|name| sign_ins.deps.providers.get(name)).ok_or(Reason::Internal)?;
     let deadline = attempt.deadline();
     let request = factor::Request {
         sign_in: attempt.id,
@@ -296,6 +297,9 @@ async fn hold(
         application: attempt.client.application.as_str().into(),
         person_address: attempt.person_address,
         deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
+        device: None,
+        number_matching: attempt.client.number_matching,
+        tell: None,
     };
     ending.trail.method = Some(method);
     ending.trail.prompt_open = true;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::config::UnreachableClass;
 use crate::factor;
 use crate::primary;
 use crate::signin::attempt::Unusable;
@@ -145,6 +146,8 @@ reasons! {
     UserDisabledExempt = "user_disabled_exempt", "let in without a second factor: disabled in the user store, and the client says disabled_users = \"password_only\"";
     /// [`Exemption::ProviderUnreachable`].
     ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
+    /// [`Exemption::ProviderBypass`].
+    ProviderBypassExempt = "provider_bypass_exempt", "let in without a second factor: the provider would not ask them, and the client says provider_bypass = \"password_only\"";
     /// [`Exemption::ServiceAccount`].
     ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
     /// [`Exemption::RememberedApproval`].
@@ -219,6 +222,12 @@ reasons! {
     ProviderRefused = "provider_refused", "the provider refused our credentials or our request; run `anteroom check`";
     /// The provider spoke nonsense.
     ProviderGarbled = "provider_garbled", "the provider gave an answer that is none; see the log";
+    /// The provider does not know the person.
+    ProviderUnknownPerson = "provider_unknown_person", "the provider does not know the person, or has nothing to ask them by; enrol them there, and see the provider's `user`";
+    /// The provider has locked the person out.
+    ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration";
+    /// The provider would not ask.
+    ProviderBypassed = "provider_bypassed", "the provider would let the person in without asking them, which is no proof; see the client's provider_bypass";
     /// `answer_within` is over.
     Deadline = "deadline", "the sign-in was not finished within answer_within";
     /// Nobody is left to receive the answer.
@@ -249,6 +258,7 @@ impl Reason {
             Exemption::NotEnrolled => Reason::NotEnrolledExempt,
             Exemption::UserDisabled => Reason::UserDisabledExempt,
             Exemption::ProviderUnreachable => Reason::ProviderUnreachableExempt,
+            Exemption::ProviderBypass => Reason::ProviderBypassExempt,
             Exemption::ServiceAccount => Reason::ServiceAccount,
             Exemption::RememberedApproval => Reason::RememberedApproval,
         }
@@ -307,11 +317,16 @@ impl Reason {
             factor::Refusal::Expired => Reason::Expired,
             factor::Refusal::Undeliverable => Reason::Undeliverable,
             factor::Refusal::NeedsCode => Reason::NeedsCode,
+            factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
+            factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
             factor::Refusal::WrongCode => Reason::WrongCode,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,
             factor::Refusal::Garbled => Reason::ProviderGarbled,
+            factor::Refusal::NotEnrolledThere => Reason::ProviderUnknownPerson,
+            factor::Refusal::LockedThere => Reason::ProviderLocked,
+            factor::Refusal::Bypassed => Reason::ProviderBypassed,
         }
     }
 }

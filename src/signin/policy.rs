@@ -28,6 +28,8 @@ pub enum Exemption {
     UserDisabled,
     /// The provider cannot be reached, and the client's rule covers that kind of failure now.
     ProviderUnreachable,
+    /// The provider would not ask them, and the client says `provider_bypass = "password_only"`.
+    ProviderBypass,
     /// The client's section says that a program, and not a person, signs in with this account.
     ServiceAccount,
     /// The same person approved a moment ago, from the same place, and the client's `reuse` covers this.
@@ -36,13 +38,14 @@ pub enum Exemption {
 
 impl Exemption {
     /// Every one, for tables and tests.
-    pub const ALL: [Exemption; 8] = [
+    pub const ALL: [Exemption; 9] = [
         Exemption::ExemptUser,
         Exemption::ExemptGroup,
         Exemption::ExemptNetwork,
         Exemption::NotEnrolled,
         Exemption::UserDisabled,
         Exemption::ProviderUnreachable,
+        Exemption::ProviderBypass,
         Exemption::ServiceAccount,
         Exemption::RememberedApproval,
     ];
@@ -126,7 +129,9 @@ pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
     let (reachable, otherwise) = match method {
         Method::Push => (person.device_token.is_some(), Reason::NoMethod),
         Method::Call | Method::SmsReply => (person.phone.is_some(), Reason::NoMethod),
-        Method::Oath => (facts.typed == Some(Method::Oath), Reason::NeedsCode),
+        Method::Oath | Method::SmsCode | Method::EmailCode | Method::BackupCode => {
+            (facts.typed == Some(Method::Oath), Reason::NeedsCode)
+        }
     };
     if reachable { Decision::Due(method) } else { Decision::Reject(otherwise) }
 }
@@ -182,10 +187,12 @@ fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exempti
 pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, refusal: factor::Refusal) -> Result<Exempted, Reason> {
     if let factor::Refusal::Unreachable(class) = refusal
         && let Some(rule) = &policy.provider_unreachable
-        && rule.classes.contains(&class)
-        && facts.now < rule.until
+        && rule.covers(&[class], std::time::Duration::ZERO, facts.now)
     {
         return Ok(Exempted::new(Exemption::ProviderUnreachable, facts.who));
+    }
+    if refusal == factor::Refusal::Bypassed && policy.provider_bypass == Lenience::PasswordOnly {
+        return Ok(Exempted::new(Exemption::ProviderBypass, facts.who));
     }
     Err(Reason::from_factor(refusal))
 }

@@ -277,7 +277,7 @@ impl Ending {
             source: attempt.source,
             person_address: attempt.person_address,
             method: trail.method,
-            provider: trail.method.map(|_: Method| attempt.client.provider.clone()),
+            provider: trail.method.and_then(|_: Method| attempt.client.providers.first().cloned()),
             primary: trail.primary,
             factor: trail.factor,
             verdict: outcome.verdict(),

@@ -18,11 +18,25 @@ pub enum Method {
     SmsReply,
     /// A one-time code that the person types with the password (RFC 4226, RFC 6238); whoever carries it checks it.
     Oath,
+    /// A text message with a code, which is typed.
+    SmsCode,
+    /// An e-mail with a code, which is typed.
+    EmailCode,
+    /// A code from a list that was printed once.
+    BackupCode,
 }
 
 impl Method {
     /// Every one.
-    pub const ALL: [Method; 4] = [Method::Push, Method::Call, Method::SmsReply, Method::Oath];
+    pub const ALL: [Method; 7] = [
+        Method::Push,
+        Method::Call,
+        Method::SmsReply,
+        Method::Oath,
+        Method::SmsCode,
+        Method::EmailCode,
+        Method::BackupCode,
+    ];
 
     /// The word in configuration, logs and the native protocol.
     pub fn word(self) -> &'static str {
@@ -31,6 +45,9 @@ impl Method {
             Method::Call => "call",
             Method::SmsReply => "sms_reply",
             Method::Oath => "oath",
+            Method::SmsCode => "sms_code",
+            Method::EmailCode => "email_code",
+            Method::BackupCode => "backup_code",
         }
     }
 }
@@ -48,7 +65,7 @@ impl FromStr for Method {
         Method::ALL
             .into_iter()
             .find(|method| method.word() == word)
-            .ok_or_else(|| format!("unknown method {word:?}; one of push, call, sms_reply, oath"))
+            .ok_or_else(|| format!("unknown method {word:?}; one of {}", Method::ALL.map(Method::word).join(", ")))
     }
 }
 

@@ -46,7 +46,7 @@ fn minimal_sample_is_fine_and_safe() {
     assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
     let client = &checked.config.radius.clients[0];
     assert_eq!(client.secret.open(), PLANTED.as_bytes());
-    assert_eq!((client.client.target.as_str(), client.client.provider.as_str()), ("corp", "cloud"));
+    assert_eq!((client.client.target.as_str(), client.client.providers[0].as_str()), ("corp", "cloud"));
     assert_eq!(client.require_message_authenticator, crate::config::Requirement::Yes);
     assert_eq!(client.client.answer_within, Duration::from_secs(55));
     assert_eq!(client.client.policy.unknown_users, crate::config::Lenience::Reject);
@@ -65,7 +65,8 @@ fn teaching_sample_is_fine() {
 fn defaults_that_the_sample_teaches_are_the_real_ones() {
     let folder = folder();
     let written = read_in(folder.path(), SAMPLE).unwrap().config;
-    let alternative = ["secret", "bind_password", "key", "certificate", "provider_unreachable", "ca_file", "domain"];
+    let alternative =
+        ["secret", "bind_password", "key", "certificate", "provider_unreachable", "ca_file", "domain", "proxy"];
     let uncommented: String = SAMPLE
         .lines()
         .map(|line| {
@@ -166,7 +167,7 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("key_file = \"cloud.key\"", "key = \"short\"", "provider.cloud.key", "32 or more"),
     // names that must exist, or differ
     ("target = \"corp\"", "target = \"crop\"", "radius.client[0].target", "as this file has them: corp"),
-    ("provider = \"cloud\"", "provider = \"fog\"", "radius.client[0].provider", "as this file has them: cloud"),
+    ("provider = \"cloud\"\n", "provider = \"fog\"\n", "radius.client[0].provider", "as this file has them: cloud"),
     ("name = \"vpn\"\n", "name = \"the vpn\"\n", "radius.client[0].name", "letters, digits"),
     // the policy
     ("person_address = \"Calling-Station-Id\"", "", "radius.client[0].exempt_networks", "can never match"),
@@ -185,25 +186,25 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ),
     ("'Class = \"vpn\"'", "'Colour = \"red\"'", "radius.client[0].reply_attributes[0]", "Colour"),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], ",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], ",
         "provider_unreachable = { classes = [], ",
         "radius.client[0].provider_unreachable.classes",
         "found none",
     ),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], until = \"2026-12-01T00:00:00Z\" }",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], until = \"2026-12-01T00:00:00Z\", for = \"4h\" }",
         "provider_unreachable = { classes = [\"tls\"] }",
         "radius.client[0].provider_unreachable.until",
         "missing",
     ),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], until = \"2026-12-01T00:00:00Z\" }",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], until = \"2026-12-01T00:00:00Z\", for = \"4h\" }",
         "provider_unreachable = { classes = [\"tls\"], until = \"soon\" }",
         "radius.client[0].provider_unreachable.until",
         "a time with its zone",
     ),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], ",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], ",
         "provider_unreachable = { classes = [\"all\"], ",
         "radius.client[0].provider_unreachable.classes[0]",
         "\"rate_limited\"",

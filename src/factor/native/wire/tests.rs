@@ -147,6 +147,9 @@ fn request(method: Method) -> Request {
         application: "VPN".into(),
         person_address: Some([192, 0, 2, 7].into()),
         deadline: Instant::now(),
+        device: None,
+        number_matching: Default::default(),
+        tell: None,
     }
 }
 
