@@ -27,7 +27,10 @@ pub mod written;
 pub use checked::{Checked, load, load_text};
 pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use mistakes::{Mistake, Mistakes};
-pub use provider::{Common, NativeAuthentication, NativeProvider, Outbound, OutboundProxy, Provider, SendFields};
+pub use provider::{
+    Codes, Common, Login, NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound,
+    OutboundProxy, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
+};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 
 /// A whole configuration after all checks.

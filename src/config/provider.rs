@@ -11,6 +11,10 @@ use crate::secret::Secret;
 pub enum Provider {
     /// A cloud that speaks Anteroom's own protocol (`docs/native-protocol.md`).
     Native(NativeProvider),
+    /// A privacyIDEA server.
+    PrivacyIdea(PrivacyIdeaProvider),
+    /// Okta.
+    Okta(OktaProvider),
 }
 
 impl Provider {
@@ -18,6 +22,8 @@ impl Provider {
     pub fn common(&self) -> &Common {
         match self {
             Provider::Native(native) => &native.common,
+            Provider::PrivacyIdea(privacyidea) => &privacyidea.common,
+            Provider::Okta(okta) => &okta.common,
         }
     }
 
@@ -28,7 +34,7 @@ impl Provider {
                 authentication: NativeAuthentication::Certificate { certificate, key },
                 ..
             }) => Some((certificate, key)),
-            Provider::Native(_) => None,
+            Provider::Native(_) | Provider::PrivacyIdea(_) | Provider::Okta(_) => None,
         }
     }
 
@@ -36,6 +42,8 @@ impl Provider {
     pub fn word(&self) -> &'static str {
         match self {
             Provider::Native(_) => "native",
+            Provider::PrivacyIdea(_) => "privacyidea",
+            Provider::Okta(_) => "okta",
         }
     }
 }
@@ -101,6 +109,95 @@ pub enum NativeAuthentication {
         certificate: PathBuf,
         /// Its private key in PEM.
         key: PathBuf,
+    },
+}
+
+/// Which of a person's names is their login at the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// The name with an `@`.
+    Upn,
+    /// The short one (sAMAccountName, uid).
+    Name,
+    /// The e-mail address.
+    Email,
+}
+
+/// A privacyIDEA server.
+#[derive(Debug)]
+pub struct PrivacyIdeaProvider {
+    /// What every provider has.
+    pub common: Common,
+    /// Who triggers challenges.
+    pub authorisation: PrivacyIdeaAuthorisation,
+    /// Which of a person's names is their login there.
+    pub login: Login,
+    /// The realm of people whose UPN says nothing else; `None`: the server's default realm.
+    pub realm: Option<String>,
+    /// Realms by the part of a UPN after the `@`, in lower case.
+    pub realms: Vec<(String, String)>,
+    /// What is triggered.
+    pub triggers: Triggers,
+    /// How a typed code is checked.
+    pub codes: Codes,
+}
+
+/// Who triggers challenges at a privacyIDEA server: it needs the rights of an administrator.
+#[derive(Debug)]
+pub enum PrivacyIdeaAuthorisation {
+    /// A token that was made there once (`pi-manage api createtoken`).
+    Token(Secret),
+    /// An administrator's account, of which a token is fetched.
+    Account {
+        /// Its name.
+        name: String,
+        /// Its password.
+        password: Secret,
+    },
+}
+
+/// Which of a person's tokens a privacyIDEA server triggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Triggers {
+    /// All that have challenges.
+    All,
+    /// Those of the method that the person is asked by.
+    Method,
+}
+
+/// How a typed code is checked at a privacyIDEA server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// As it is: the tokens have no PIN.
+    Direct,
+    /// As the answer to a challenge, which asks for no PIN.
+    Challenge,
+}
+
+/// Okta.
+#[derive(Debug)]
+pub struct OktaProvider {
+    /// What every provider has.
+    pub common: Common,
+    /// How requests are authenticated.
+    pub authentication: OktaAuthentication,
+    /// Which of a person's names is their login there.
+    pub login: Login,
+}
+
+/// How Anteroom authenticates to Okta.
+#[derive(Debug)]
+pub enum OktaAuthentication {
+    /// An API token.
+    Token(Secret),
+    /// An app of the kind "API services" with a key pair.
+    OAuth {
+        /// Its client id.
+        client_id: String,
+        /// The id of its key, where it has several.
+        key_id: Option<String>,
+        /// The private key, RSA, PEM.
+        key: Secret,
     },
 }
 

@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::written::ProviderKind;
-use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{
+    Codes, DirectoryKind, Lenience, LogFormat, Login, NumberMatching, OnDeadline, Requirement, Security, Triggers,
+    UnreachableClass,
+};
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -200,7 +203,21 @@ impl Words for Security {
 }
 
 impl Words for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("native", ProviderKind::Native)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("native", ProviderKind::Native), ("privacyidea", ProviderKind::PrivacyIdea), ("okta", ProviderKind::Okta)];
+}
+
+impl Words for Login {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("upn", Login::Upn), ("name", Login::Name), ("email", Login::Email)];
+}
+
+impl Words for Triggers {
+    const WORDS: &'static [(&'static str, Self)] = &[("all", Triggers::All), ("method", Triggers::Method)];
+}
+
+impl Words for Codes {
+    const WORDS: &'static [(&'static str, Self)] = &[("direct", Codes::Direct), ("challenge", Codes::Challenge)];
 }
 
 impl Words for NumberMatching {

@@ -7,6 +7,8 @@ use crate::factor::Provider;
 use crate::factor::http::BuildError;
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
+use crate::factor::okta::Okta;
+use crate::factor::privacyidea::PrivacyIdea;
 
 /// Builds a provider and starts what it runs in the background. To be called within the runtime.
 ///
@@ -15,5 +17,7 @@ use crate::factor::native::wire::ServerIdentity;
 pub fn build(provider: &config::Provider, server: ServerIdentity) -> Result<Arc<dyn Provider>, BuildError> {
     Ok(match provider {
         config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
+        config::Provider::PrivacyIdea(privacyidea) => Arc::new(PrivacyIdea::new(privacyidea)?),
+        config::Provider::Okta(okta) => Arc::new(Okta::start(okta)?),
     })
 }

@@ -24,6 +24,9 @@ use crate::factor::native::signing::push_hex;
 use crate::simulate::listener::Doorway;
 
 pub mod desk;
+pub mod jwt;
+pub mod native;
+pub mod okta;
 pub mod privacyidea;
 pub mod prompt;
 pub mod scenario;

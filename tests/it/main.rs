@@ -31,6 +31,9 @@ mod native_provider;
 /// What the tests with real peers share: controller, server, client, phone.
 mod peers;
 
+/// Every provider against its simulator: the same suite for all.
+mod providers;
+
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
 

@@ -12,6 +12,8 @@ use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
 mod native;
+mod okta;
+mod privacyidea;
 
 /// What an address of a cloud may be.
 const HTTPS: &str = "allowed: \"https://HOST\", with a port and a path where needed";
@@ -44,6 +46,8 @@ impl Checker<'_> {
         let kind = word(written.r#type.take(), written::ProviderKind::Native);
         let (kind, usual_url, check): (_, _, Check<Self>) = match kind {
             written::ProviderKind::Native => ("native", None, Self::native),
+            written::ProviderKind::PrivacyIdea => ("privacyidea", None, Self::privacyidea),
+            written::ProviderKind::Okta => ("okta", None, Self::okta),
         };
         let common = self.common(at, name, usual_url, &mut written);
         let provider = check(self, at, common, &mut written);

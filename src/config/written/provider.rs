@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 
-use super::super::UnreachableClass;
 use super::super::values::{Hidden, OneOrMany, Span, Word};
+use super::super::{Codes, Login, Triggers, UnreachableClass};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -53,6 +53,28 @@ keys! {
     key_file: String,
     key_credential: String,
     key_env: String,
+    // privacyidea and okta
+    login: Word<Login>,
+    token: Hidden,
+    token_file: String,
+    token_credential: String,
+    token_env: String,
+    // privacyidea
+    account: String,
+    password: Hidden,
+    password_file: String,
+    password_credential: String,
+    password_env: String,
+    realm: String,
+    realms: OneOrMany,
+    triggers: Word<Triggers>,
+    codes: Word<Codes>,
+    // okta
+    client_id: String,
+    private_key: Hidden,
+    private_key_file: String,
+    private_key_credential: String,
+    private_key_env: String,
 }
 
 /// What kind of provider it is.
@@ -60,6 +82,10 @@ keys! {
 pub enum ProviderKind {
     /// Anteroom's own protocol.
     Native,
+    /// A privacyIDEA server.
+    PrivacyIdea,
+    /// Okta.
+    Okta,
 }
 
 /// `send = { … }` of a provider.
