@@ -93,9 +93,6 @@ impl Http {
         let count = CountConnections(Arc::clone(&connections));
         let mut builder = builder(outbound, &base)?.connector_layer(count);
         if let Some(identity) = identity {
-            if base.scheme() == "http" {
-                return Err(BuildError::CertificateWithoutTls);
-            }
             builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|error| BuildError::Client(describe(&error)))?;

@@ -22,6 +22,12 @@ mod holds;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// `anteroom test ldap` tells what an application would meet.
+mod ldap_test_command;
+
+/// Applications that speak LDAP get the directory's own answers, octet for octet.
+mod ldap_transparent;
+
 /// Planted secrets never come out anywhere.
 mod leaks;
 

@@ -10,7 +10,7 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key"] {
+    for name in ["vpn.secret", "bind.secret", "cloud.key", "privacyidea.secret", "okta.token"] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -67,6 +67,8 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
     let written = read_in(folder.path(), SAMPLE).unwrap().config;
     let alternative =
         ["secret", "bind_password", "key", "certificate", "provider_unreachable", "ca_file", "domain", "proxy"];
+    let of_clouds = ["password", "token", "private_key", "client_id", "realm"];
+    let alternative: Vec<&str> = alternative.into_iter().chain(of_clouds).collect();
     let uncommented: String = SAMPLE
         .lines()
         .map(|line| {

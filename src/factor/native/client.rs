@@ -29,9 +29,13 @@ impl Transport {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(config: &NativeProvider) -> Result<Self, BuildError> {
+        let base = http::base_url(&config.common.outbound.url)?;
         let (signer, identity) = match &config.authentication {
             NativeAuthentication::Signed { key_id, key } => {
                 (Some(Signer::new(key_id, key).map_err(BuildError::Key)?), None)
+            }
+            NativeAuthentication::Certificate { .. } if base.scheme() == "http" => {
+                return Err(BuildError::CertificateWithoutTls);
             }
             NativeAuthentication::Certificate { certificate, key } => (None, Some(identity(certificate, key)?)),
         };

@@ -28,6 +28,9 @@ const LONGEST_ID: usize = 128;
 /// Longest time that a prompt is asked to live, in seconds.
 const LONGEST_EXPIRY: u64 = 3600;
 
+/// The ways of asking that the protocol has.
+pub const METHODS: [Method; 4] = [Method::Push, Method::Call, Method::SmsReply, Method::Oath];
+
 /// This server as the service sees it.
 #[derive(Debug, Clone)]
 pub struct ServerIdentity {
