@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-    Codes, DirectoryKind, Lenience, LogFormat, Login, NumberMatching, OnDeadline, Requirement, Security, Triggers,
-    UnreachableClass,
+    Anonymous, Codes, DirectoryKind, Lenience, LogFormat, Login, NumberMatching, OnDeadline, Requirement, Sasl,
+    Security, Triggers, UnreachableClass,
 };
 use crate::secret::Secret;
 
@@ -218,6 +218,14 @@ impl Words for Triggers {
 
 impl Words for Codes {
     const WORDS: &'static [(&'static str, Self)] = &[("direct", Codes::Direct), ("challenge", Codes::Challenge)];
+}
+
+impl Words for Anonymous {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Anonymous::Refuse), ("allow", Anonymous::Allow)];
+}
+
+impl Words for Sasl {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
 }
 
 impl Words for NumberMatching {

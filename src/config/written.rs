@@ -15,6 +15,10 @@ mod provider;
 
 pub use provider::{Provider, ProviderKind, Route, Send};
 
+mod ldap;
+
+pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -23,6 +27,8 @@ pub struct File {
     pub server: Server,
     /// `[radius]`
     pub radius: Radius,
+    /// `[ldap]`
+    pub ldap: Ldap,
     /// `[target.NAME]`
     pub target: BTreeMap<String, Target>,
     /// `[provider.NAME]`

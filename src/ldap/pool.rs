@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
-pub use connection::{BindAnswer, Connection, tls_connector};
+pub use connection::{BindAnswer, Connection, Wire, tls_connector};
 use server::{Role, Server};
 pub use trouble::{ConnectError, Trouble};
 
@@ -42,6 +42,7 @@ mod connection;
 mod health;
 mod making;
 mod server;
+mod spare;
 mod trouble;
 
 /// How long one server is waited for while another is up.
@@ -97,6 +98,8 @@ pub struct Pool {
     /// connection.
     service_trial: tokio::sync::Mutex<()>,
     service_proven: AtomicBool,
+    /// Connections for the LDAP door, of which each client gets one of its own.
+    spares: spare::Spares,
     swept: AtomicBool,
     this: Weak<Pool>,
 }
@@ -118,6 +121,7 @@ impl Pool {
             service_pause: Mutex::new(None),
             service_trial: tokio::sync::Mutex::new(()),
             service_proven: AtomicBool::new(false),
+            spares: spare::Spares::default(),
             swept: AtomicBool::new(false),
             this: Weak::clone(this),
         });

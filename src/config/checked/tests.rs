@@ -10,7 +10,7 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key", "privacyidea.secret", "okta.token"] {
+    for name in ["vpn.secret", "bind.secret", "cloud.key", "privacyidea.secret", "okta.token", "ldap.pem", "ldap.key"] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -65,10 +65,24 @@ fn teaching_sample_is_fine() {
 fn defaults_that_the_sample_teaches_are_the_real_ones() {
     let folder = folder();
     let written = read_in(folder.path(), SAMPLE).unwrap().config;
-    let alternative =
-        ["secret", "bind_password", "key", "certificate", "provider_unreachable", "ca_file", "domain", "proxy"];
-    let of_clouds = ["password", "token", "private_key", "client_id", "realm"];
-    let alternative: Vec<&str> = alternative.into_iter().chain(of_clouds).collect();
+    let alternative = [
+        "secret",
+        "bind_password",
+        "key",
+        "certificate",
+        "provider_unreachable",
+        "ca_file",
+        "domain",
+        "passcode",
+        "reuse",
+        "service_filter",
+        "proxy",
+        "password",
+        "token",
+        "private_key",
+        "client_id",
+        "realm",
+    ];
     let uncommented: String = SAMPLE
         .lines()
         .map(|line| {
