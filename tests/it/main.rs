@@ -54,6 +54,9 @@ mod scenarios;
 /// The simulated clouds do what their scenario says.
 mod simulate;
 
+/// The provider against a real privacyIDEA server.
+mod peers_privacyidea;
+
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
 
