@@ -1,0 +1,193 @@
+//! The store on a database: its logic, once for SQLite and PostgreSQL.
+//!
+//! ```text
+//! person ── cache ──hit──▶ answer           (users/cache.rs: no trip to the database)
+//!             │ miss
+//!             ▼
+//!        Driver::read ── one statement ──   users/sqlite.rs: read-only connections on the write-ahead log
+//!        Driver::begin ─ several, or none ─                  one writing connection
+//!                                           users/postgres.rs: a pool to the writable server of several
+//! ```
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use futures_util::future::{BoxFuture, ready};
+
+use crate::audit::{Accounted, Event};
+use crate::users::cache::{Look, PeopleCache};
+use crate::users::model::Person;
+use crate::users::profile::Profile;
+use crate::users::roster::Roster;
+use crate::users::sql::driver::{Change, Dialect, Driver};
+use crate::users::sql::value::{Row, Value, built, fixed, unreadable};
+use crate::users::store::{Store, StoreError, StoreResult, folded};
+
+mod clearing;
+mod details;
+pub(in crate::users) mod driver;
+mod importing;
+mod people;
+mod records;
+mod roster;
+mod staging;
+mod text;
+pub(in crate::users) mod value;
+
+/// The user store on a database. [`SqlStore::close`] gives its connections back.
+#[derive(Debug)]
+pub struct SqlStore {
+    driver: Arc<dyn Driver>,
+    cache: Arc<PeopleCache>,
+}
+
+/// What keeps two changes of people apart on a server where they could run together. Any number will do, as
+/// long as nobody else locks it.
+const PEOPLE_LOCK: &str = "SELECT 1::bigint FROM pg_advisory_xact_lock(7308332045929147)";
+
+/// Begins a change of people: one at a time, so that names and versions are seen as they are.
+async fn begin_people(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
+    let mut change = driver.begin().await?;
+    if driver.dialect() == Dialect::Postgres {
+        change.rows(fixed(PEOPLE_LOCK), vec![]).await?;
+    }
+    Ok(change)
+}
+
+/// Forgets a person when dropped: also when the caller of a change goes away before it is done.
+struct Forget<'a> {
+    cache: &'a PeopleCache,
+    unique_id: &'a str,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.cache.forget(self.unique_id);
+    }
+}
+
+impl SqlStore {
+    pub(in crate::users) fn new(driver: Arc<dyn Driver>) -> SqlStore {
+        SqlStore { driver, cache: Arc::default() }
+    }
+
+    /// Gives every connection back and waits until that is done.
+    pub async fn close(&self) {
+        self.driver.close().await;
+    }
+
+    pub(in crate::users) fn driver(&self) -> &dyn Driver {
+        self.driver.as_ref()
+    }
+
+    fn forget<'a>(&'a self, unique_id: &'a str) -> Forget<'a> {
+        Forget { cache: &self.cache, unique_id }
+    }
+
+    async fn read_one<T>(
+        &self,
+        sql: sqlx::SqlStr,
+        values: Vec<Value>,
+        read: impl FnOnce(&mut Row) -> StoreResult<T>,
+    ) -> StoreResult<Option<T>> {
+        self.driver.read(sql, values).await?.first_mut().map(read).transpose()
+    }
+
+    async fn read_all<T>(
+        &self,
+        sql: sqlx::SqlStr,
+        values: Vec<Value>,
+        read: impl FnMut(&mut Row) -> StoreResult<T>,
+    ) -> StoreResult<Vec<T>> {
+        self.driver.read(sql, values).await?.iter_mut().map(read).collect()
+    }
+
+    /// The slow way of [`Store::person`]: looks whether the memory is still true, and reads the row.
+    async fn read_through(&self, unique_id: &str, first: Look) -> StoreResult<Option<Person>> {
+        let mut look = first;
+        if look == Look::Check {
+            let began = Instant::now();
+            let version = self.read_one(fixed(text::VERSION), vec![], |row| row.needed_int("version")).await?;
+            self.cache.checked(version.ok_or_else(|| unreadable("version"))?, began);
+            look = self.cache.look(unique_id, Instant::now(), true);
+        }
+        match look {
+            Look::Known(known) => Ok(known),
+            Look::Check => Err(StoreError::Unavailable("the people cache asked for two checks in a row".into())),
+            Look::Read { generation } => {
+                let person = self.read_one(fixed(text::PERSON), vec![unique_id.into()], people::read_person).await?;
+                self.cache.keep(unique_id, person.as_ref(), generation);
+                Ok(person)
+            }
+        }
+    }
+
+    fn among(&self, start: &str, number: usize) -> sqlx::SqlStr {
+        built(format!("{start}{}", self.driver.dialect().listed(number)))
+    }
+}
+
+impl Store for SqlStore {
+    fn person<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
+        match self.cache.look(unique_id, Instant::now(), false) {
+            Look::Known(known) => Box::pin(ready(Ok(known))),
+            look => Box::pin(self.read_through(unique_id, look)),
+        }
+    }
+
+    fn person_named<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
+        Box::pin(self.read_one(fixed(text::PERSON_NAMED), vec![folded(name).into()], people::read_person))
+    }
+
+    fn people<'a>(&'a self, after: &'a str, limit: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>> {
+        let values = vec![folded(after).into(), limit.into()];
+        Box::pin(self.read_all(fixed(text::PEOPLE), values, people::read_person))
+    }
+
+    fn add<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(async move { self.enrol(&Profile::new(person.clone()), "anteroom").await })
+    }
+
+    fn replace<'a>(&'a self, person: &'a Person) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            let Some(profile) = self.profile(&person.unique_id).await? else { return Ok(false) };
+            let wanted = Profile { person: person.clone(), ..profile };
+            Ok(self.change(&wanted, "anteroom").await?.is_some())
+        })
+    }
+
+    fn remove<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
+        self.dismiss(unique_id, "anteroom")
+    }
+
+    fn block<'a>(&'a self, unique_id: &'a str, until: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>> {
+        self.set_block(unique_id, until, "anteroom")
+    }
+
+    fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(self.append(&records::EVENTS, events, records::event_row))
+    }
+
+    fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(self.append(&records::ACCOUNTING, accounted, records::accounting_row))
+    }
+}
+
+impl SqlStore {
+    async fn append<T>(
+        &self,
+        insertion: &driver::Insertion,
+        records: &[T],
+        row: fn(&T) -> Vec<Value>,
+    ) -> StoreResult<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut change = self.driver.begin().await?;
+        insertion.run(change.as_mut(), self.driver.dialect(), records.iter().map(row).collect()).await?;
+        change.commit().await
+    }
+}
+
+#[cfg(test)]
+pub(in crate::users) mod testing;
