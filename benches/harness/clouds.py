@@ -14,7 +14,7 @@ PROMPTS, PER_SECOND, PORT = 10_000, 2_000, 28443
 SECRET = "simulated-secret-0123456789abcdef"
 SECTIONS = {
     "privacyidea": f'type = "privacyidea"\naccount = "anteroom"\npassword = "{SECRET}"\nrealm = "example"\n'
-                   'login = "name"\ntriggers = "method"\n',
+                   'user = "name"\ntriggers = "method"\n',
     "okta": f'type = "okta"\ntoken = "{SECRET}"\n',
     "native": f'type = "native"\nkey_id = "anteroom"\nkey = "{SECRET}"\n',
 }

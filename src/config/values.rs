@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-    Anonymous, Codes, DirectoryKind, Lenience, LogFormat, Login, NumberMatching, OnDeadline, Requirement, Sasl,
-    Security, Triggers, UnreachableClass,
+    Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
+    Requirement, Sasl, Security, Triggers, UnreachableClass,
 };
 use crate::secret::Secret;
 
@@ -203,13 +203,22 @@ impl Words for Security {
 }
 
 impl Words for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("native", ProviderKind::Native), ("privacyidea", ProviderKind::PrivacyIdea), ("okta", ProviderKind::Okta)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("native", ProviderKind::Native),
+        ("entra", ProviderKind::Entra),
+        ("duo", ProviderKind::Duo),
+        ("privacyidea", ProviderKind::PrivacyIdea),
+        ("okta", ProviderKind::Okta),
+    ];
 }
 
-impl Words for Login {
+impl Words for CloudName {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("upn", Login::Upn), ("name", Login::Name), ("email", Login::Email)];
+        &[("name", CloudName::Name), ("upn", CloudName::Upn), ("email", CloudName::Email)];
+}
+
+impl Words for EntraMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("poll", EntraMode::Poll), ("sync", EntraMode::Sync)];
 }
 
 impl Words for Triggers {

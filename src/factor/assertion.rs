@@ -1,68 +1,98 @@
-//! Signed assertions: a JSON Web Token that says who we are, in place of a secret (RFC 7523, RFC 7515, RS256).
+//! Signed assertions (RFC 7523): a JSON web token that proves possession of a certificate's or a registered key,
+//! RS256 (RFC 7518 section 3.3) by the TLS library's own signer.
 
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use rustls::SignatureScheme;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
-use serde_json::{Map, Value};
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use rustls::{SignatureAlgorithm, SignatureScheme};
+use serde_json::{Map, Value, json};
+use sha2::Digest as _;
 
-use crate::factor::http::BuildError;
+/// What may be wrong with the key or its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssertionError {
+    /// No private key in PEM.
+    NoKey,
+    /// Not an RSA key.
+    NotRsa,
+    /// No certificate in PEM.
+    NoCertificate,
+    /// The library cannot sign.
+    Unsigned,
+}
 
-/// A key that signs assertions, with the thumbprints of its certificate where it has one.
+impl fmt::Display for AssertionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AssertionError::NoKey => "no private key in PEM",
+            AssertionError::NotRsa => "the private key is not an RSA key",
+            AssertionError::NoCertificate => "no certificate in PEM",
+            AssertionError::Unsigned => "the key cannot sign",
+        })
+    }
+}
+
+impl std::error::Error for AssertionError {}
+
+/// A key that signs assertions.
 pub struct Assertion {
     key: Arc<dyn SigningKey>,
-    /// `x5t` (SHA-1) and `x5t#S256`, RFC 7515 sections 4.1.7 and 4.1.8.
-    thumbprints: Option<(String, String)>,
+    header: Map<String, Value>,
 }
 
 impl fmt::Debug for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assertion")
-            .field("x5t", &self.thumbprints.as_ref().map(|(sha1, _)| sha1))
-            .finish_non_exhaustive()
+        f.debug_struct("Assertion").field("header", &self.header).finish_non_exhaustive()
     }
 }
 
 impl Assertion {
-    /// Takes an RSA key (PKCS#8 or PKCS#1) and, where the service finds the key by it, its certificate, all in PEM.
+    /// A key in PEM, and the certificate that names it to the other side by its thumbprints.
     ///
     /// # Errors
-    /// When the key is none, or no RSA key, or the certificate is none.
-    pub fn from_pem(key: &[u8], certificate: Option<&[u8]>) -> Result<Self, BuildError> {
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| BuildError::AssertionKey)?;
-        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|_| BuildError::AssertionKey)?;
-        key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).ok_or(BuildError::AssertionKey)?;
-        let thumbprints = certificate.map(|pem| {
-            let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| BuildError::AssertionKey)?;
-            Ok((BASE64.encode(Sha1::digest(&certificate)), BASE64.encode(Sha256::digest(&certificate))))
-        });
-        Ok(Assertion { key, thumbprints: thumbprints.transpose()? })
+    /// What cannot be used.
+    pub fn from_pem(key: &[u8], certificate: Option<&[u8]>) -> Result<Self, AssertionError> {
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| AssertionError::NoKey)?;
+        let key = any_supported_type(&key).map_err(|_| AssertionError::NoKey)?;
+        if key.algorithm() != SignatureAlgorithm::RSA {
+            return Err(AssertionError::NotRsa);
+        }
+        let mut header = Map::from_iter([("alg".to_owned(), json!("RS256")), ("typ".to_owned(), json!("JWT"))]);
+        if let Some(certificate) = certificate {
+            let certificate = CertificateDer::from_pem_slice(certificate).map_err(|_| AssertionError::NoCertificate)?;
+            let sha1 = URL_SAFE_NO_PAD.encode(sha1::Sha1::digest(&certificate));
+            let sha256 = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(&certificate));
+            header.insert("x5t".to_owned(), sha1.into());
+            header.insert("x5t#S256".to_owned(), sha256.into());
+        }
+        Ok(Assertion { key, header })
     }
 
-    /// Signs claims. `header` holds what the header has besides the algorithm and the thumbprints. `None` when the
-    /// library cannot sign.
-    pub fn sign(&self, header: &Map<String, Value>, claims: &Value) -> Option<String> {
-        let mut header = header.clone();
-        header.insert("alg".to_owned(), "RS256".into());
-        header.insert("typ".to_owned(), "JWT".into());
-        if let Some((sha1, sha256)) = &self.thumbprints {
-            header.insert("x5t".to_owned(), sha1.as_str().into());
-            header.insert("x5t#S256".to_owned(), sha256.as_str().into());
-        }
-        let mut token = BASE64.encode(serde_json::to_vec(&header).ok()?);
+    /// Names the key by an id of the other side's.
+    #[must_use]
+    pub fn with_key_id(mut self, id: &str) -> Self {
+        self.header.insert("kid".to_owned(), id.into());
+        self
+    }
+
+    /// Signs claims.
+    ///
+    /// # Errors
+    /// When the library cannot.
+    pub fn sign(&self, claims: &Value) -> Result<String, AssertionError> {
+        let part = |value: &[u8]| URL_SAFE_NO_PAD.encode(value);
+        let header = serde_json::to_vec(&self.header).map_err(|_| AssertionError::Unsigned)?;
+        let mut token = format!("{}.{}", part(&header), part(claims.to_string().as_bytes()));
+        let signer = self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).ok_or(AssertionError::NotRsa)?;
+        let signature = signer.sign(token.as_bytes()).map_err(|_| AssertionError::Unsigned)?;
         token.push('.');
-        token.push_str(&BASE64.encode(serde_json::to_vec(claims).ok()?));
-        let signer = self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?;
-        let signature = signer.sign(token.as_bytes()).ok()?;
-        token.push('.');
-        token.push_str(&BASE64.encode(signature));
-        Some(token)
+        token.push_str(&part(&signature));
+        Ok(token)
     }
 }

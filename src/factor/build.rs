@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::factor::Provider;
+use crate::factor::duo::Duo;
+use crate::factor::entra::Entra;
 use crate::factor::http::BuildError;
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
@@ -17,6 +19,8 @@ use crate::factor::privacyidea::PrivacyIdea;
 pub fn build(provider: &config::Provider, server: ServerIdentity) -> Result<Arc<dyn Provider>, BuildError> {
     Ok(match provider {
         config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
+        config::Provider::Entra(entra) => Arc::new(Entra::new(entra)?),
+        config::Provider::Duo(duo) => Arc::new(Duo::new(duo)?),
         config::Provider::PrivacyIdea(privacyidea) => Arc::new(PrivacyIdea::new(privacyidea)?),
         config::Provider::Okta(okta) => Arc::new(Okta::start(okta)?),
     })

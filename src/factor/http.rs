@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Proxy, Request, Response, redirect};
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -174,6 +174,8 @@ impl Reply {
         match self.status {
             401 | 403 => Some(Refusal::Unreachable(UnreachableClass::Refused)),
             429 => Some(Refusal::Unreachable(UnreachableClass::RateLimited)),
+            // 503: the service says that it has done nothing (RFC 9110 section 15.6.4).
+            503 => Some(Refusal::Unreachable(UnreachableClass::ServerError)),
             500..=599 if prompts => Some(Refusal::Lost),
             500..=599 => Some(Refusal::Unreachable(UnreachableClass::ServerError)),
             _ => None,
@@ -208,6 +210,29 @@ impl Reply {
 /// Reads an answer in JSON (RFC 8259). One that is not UTF-8 is none, also where it says so in what is skipped.
 pub fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
+}
+
+/// What to say where a web page came instead of an answer.
+pub const PAGE: &str = "a web page came instead of an answer: a proxy or a captive portal stands in the way; set proxy, or \
+     let this server out";
+
+/// Whether an answer is a web page.
+pub fn is_page(reply: &Reply) -> bool {
+    let kind = reply.headers.as_ref().and_then(|headers| headers.get(CONTENT_TYPE)?.to_str().ok());
+    let start = reply.body.get(..reply.body.len().min(64)).unwrap_or_default().to_ascii_lowercase();
+    kind.is_some_and(|kind| kind.starts_with("text/html")) || start.trim_ascii_start().starts_with(b"<!doctype html")
+}
+
+/// What a status other than success means to whoever checks the configuration.
+pub fn status_trouble(status: u16) -> String {
+    let advice = match status {
+        401 | 403 => "credentials refused: check them, and the clock",
+        407 => "the proxy wants a name and a password: set proxy_user and proxy_password",
+        429 => "rate limited: wait, or ask the service for more",
+        500..=599 => "the service is in trouble: see its status page",
+        _ => "there is no such service at that address: check url",
+    };
+    format!("status {status}: {advice}")
 }
 
 /// What a garbled answer is: `prompts`, if the request could have prompted somebody.

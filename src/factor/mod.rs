@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use crate::config::{Login, NumberMatching, UnreachableClass};
+use crate::config::{NumberMatching, UnreachableClass};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
@@ -18,6 +18,8 @@ use crate::users::model::{Method, Person};
 pub mod assertion;
 pub mod build;
 pub mod cancelling;
+pub mod duo;
+pub mod entra;
 pub mod http;
 pub mod native;
 pub mod okta;
@@ -166,16 +168,6 @@ pub struct Health {
     pub clock_skew: Option<i64>,
     /// When the service's certificate expires, where there is one and it says so.
     pub certificate_expires: Option<SystemTime>,
-}
-
-/// The name by which a cloud knows a person, where they have one.
-pub fn login_of(person: &Person, login: Login) -> Option<&str> {
-    let name = match login {
-        Login::Upn => person.upn.as_deref(),
-        Login::Name => Some(person.name.as_str()),
-        Login::Email => person.email.as_deref(),
-    };
-    name.filter(|name| !name.is_empty())
 }
 
 /// What is wrong with a provider, in words that say what to do.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anteroom::config::{
-    Codes, Common, Login, NumberMatching, Outbound, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, SendFields,
+    CloudName, Codes, Common, NumberMatching, Outbound, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, SendFields,
     Triggers, UnreachableClass,
 };
 use anteroom::factor::privacyidea::PrivacyIdea;
@@ -44,7 +44,7 @@ fn config(server: &Server) -> PrivacyIdeaProvider {
     PrivacyIdeaProvider {
         common: Common { name: "tokens".into(), outbound, send, failover: Vec::new() },
         authorisation: account("anteroom"),
-        login: Login::Name,
+        user: CloudName::Name,
         realm: Some("lab".into()),
         realms: vec![("pinned.test".into(), "pinned".into())],
         triggers: Triggers::All,

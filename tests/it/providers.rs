@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anteroom::config::{Common, Login, NumberMatching, Outbound, SendFields, UnreachableClass};
+use anteroom::config::{CloudName, Common, NumberMatching, Outbound, SendFields, UnreachableClass};
 use anteroom::factor::routing::Guarded;
 use anteroom::factor::{Answer, Factor, Provider, Refusal, Request, Tell};
 use anteroom::secret::Secret;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::values::Word;
-use super::super::{Common, Outbound, OutboundProxy, Provider, SendFields, UnreachableClass, written};
+use super::super::{CloudName, Common, Outbound, OutboundProxy, Provider, SendFields, UnreachableClass, written};
 use super::address::is_loopback;
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
+mod duo;
+mod entra;
 mod native;
 mod okta;
 mod privacyidea;
@@ -46,6 +48,8 @@ impl Checker<'_> {
         let kind = word(written.r#type.take(), written::ProviderKind::Native);
         let (kind, usual_url, check): (_, _, Check<Self>) = match kind {
             written::ProviderKind::Native => ("native", None, Self::native),
+            written::ProviderKind::Entra => ("entra", Some(entra::URL), Self::entra),
+            written::ProviderKind::Duo => ("duo", None, Self::duo),
             written::ProviderKind::PrivacyIdea => ("privacyidea", None, Self::privacyidea),
             written::ProviderKind::Okta => ("okta", None, Self::okta),
         };
@@ -125,5 +129,10 @@ impl Checker<'_> {
             self.wrong(at, format!("found {text:?}"), "letters, digits and signs, no blanks");
         }
         Some(text)
+    }
+
+    /// Which of a person's names the cloud knows.
+    fn cloud_name(written: &mut written::Provider, usual: CloudName) -> CloudName {
+        word(written.user.take(), usual)
     }
 }

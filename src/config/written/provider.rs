@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 
-use super::super::values::{Hidden, OneOrMany, Span, Word};
-use super::super::{Codes, Login, Triggers, UnreachableClass};
+use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
+use super::super::{CloudName, Codes, EntraMode, Triggers, UnreachableClass};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -47,14 +47,32 @@ keys! {
     // several types
     certificate: String,
     certificate_key: String,
+    user: Word<CloudName>,
     // native
     key_id: String,
     key: Hidden,
     key_file: String,
     key_credential: String,
     key_env: String,
+    // entra
+    login: String,
+    resource: String,
+    tenant: String,
+    client_id: String,
+    client_secret: Hidden,
+    client_secret_file: String,
+    client_secret_credential: String,
+    client_secret_env: String,
+    mode: Word<EntraMode>,
+    poll_every: Span,
+    // duo
+    ikey: String,
+    skey: Hidden,
+    skey_file: String,
+    skey_credential: String,
+    skey_env: String,
+    signature: Count,
     // privacyidea and okta
-    login: Word<Login>,
     token: Hidden,
     token_file: String,
     token_credential: String,
@@ -70,7 +88,6 @@ keys! {
     triggers: Word<Triggers>,
     codes: Word<Codes>,
     // okta
-    client_id: String,
     private_key: Hidden,
     private_key_file: String,
     private_key_credential: String,
@@ -82,6 +99,10 @@ keys! {
 pub enum ProviderKind {
     /// Anteroom's own protocol.
     Native,
+    /// Microsoft Entra multifactor authentication.
+    Entra,
+    /// Duo.
+    Duo,
     /// A privacyIDEA server.
     PrivacyIdea,
     /// Okta.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::config::{OktaAuthentication, UnreachableClass};
 use crate::factor::Refusal;
@@ -35,7 +35,6 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub(super) struct App {
     client_id: String,
-    key_id: Option<String>,
     assertion: Assertion,
     tokens: Tokens,
 }
@@ -52,8 +51,13 @@ impl Admission {
             }
             OktaAuthentication::OAuth { client_id, key_id, key } => Admission::OAuth(Box::new(App {
                 client_id: client_id.clone(),
-                key_id: key_id.clone(),
-                assertion: Assertion::from_pem(key.open(), None)?,
+                assertion: {
+                    let assertion = Assertion::from_pem(key.open(), None).map_err(|_| BuildError::AssertionKey)?;
+                    match key_id {
+                        None => assertion,
+                        Some(id) => assertion.with_key_id(id),
+                    }
+                },
                 tokens: Tokens::new(),
             })),
         })
@@ -96,7 +100,7 @@ fn header(scheme: &str, token: &Secret) -> Option<HeaderValue> {
 
 impl App {
     async fn fetch(&self, http: &Http, within: Duration) -> Result<Fresh, Refusal> {
-        let App { client_id, key_id, assertion, .. } = self;
+        let App { client_id, assertion, .. } = self;
         let ours = Refusal::Unreachable(UnreachableClass::Refused);
         let url = http.url("oauth2/v1/token").ok_or(ours)?;
         let mut nonce = [0; 16];
@@ -107,11 +111,7 @@ impl App {
             "iss": client_id, "sub": client_id, "aud": url.as_str(), "iat": now,
             "exp": now.saturating_add(ASSERTION_LIVES), "jti": jti,
         });
-        let mut head = Map::new();
-        if let Some(key_id) = key_id {
-            head.insert("kid".to_owned(), Value::from(key_id.as_str()));
-        }
-        let signed = assertion.sign(&head, &claims).ok_or(ours)?;
+        let signed = assertion.sign(&claims).map_err(|_| ours)?;
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", SCOPES)

@@ -25,14 +25,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::config::{Login, OktaProvider, SendFields, UnreachableClass};
+use crate::config::{CloudName, OktaProvider, SendFields, UnreachableClass};
 use crate::factor::cancelling::{self, CancelQueue};
 use crate::factor::http::{self, BuildError, Call, Http, REQUESTS_AT_ONCE, Reply};
 use crate::factor::okta::admission::Admission;
 use crate::factor::okta::wire::{Begun, Enrolled, User};
 use crate::factor::polling::Pace;
 use crate::factor::sent::Sent;
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Tell, Trouble, login_of};
+use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Tell, Trouble};
 use crate::users::model::{Method, Person};
 
 pub mod wire;
@@ -72,7 +72,7 @@ pub struct Okta {
 #[derive(Debug)]
 struct Shared {
     name: String,
-    login: Login,
+    user: CloudName,
     send: SendFields,
     http: Http,
     admission: Admission,
@@ -109,7 +109,7 @@ impl Okta {
         let (cancels, queue) = CancelQueue::new();
         let shared = Arc::new(Shared {
             name: config.common.name.clone(),
-            login: config.login,
+            user: config.user,
             send: config.common.send,
             http: Http::new(&config.common.outbound, None)?,
             admission: Admission::new(&config.authentication)?,
@@ -149,7 +149,7 @@ impl Factor for Okta {
 
     /// What the person has there is known there only.
     fn offers(&self, person: &Person, method: Method) -> bool {
-        login_of(person, self.shared.login).is_some() && !wire::kinds(method).is_empty()
+        self.shared.user.of(person).is_some() && !wire::kinds(method).is_empty()
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
@@ -201,7 +201,7 @@ impl Shared {
             return Err(Refusal::Unreachable(UnreachableClass::RateLimited));
         }
         let person = &request.person;
-        let login = login_of(person, self.login).ok_or(Refusal::NotEnrolledThere)?;
+        let login = self.user.of(person).filter(|name| !name.is_empty()).ok_or(Refusal::NotEnrolledThere)?;
         let address = request.person_address.filter(|_| self.send.person_address);
         let user: User = self.look(&["users", login], left).await?;
         user.usable()?;

@@ -25,14 +25,14 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::config::{
-    Codes, Login, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, SendFields, Triggers, UnreachableClass,
+    CloudName, Codes, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, SendFields, Triggers, UnreachableClass,
 };
 use crate::factor::http::{self, BuildError, Call, Http, REQUESTS_AT_ONCE, Reply};
 use crate::factor::polling::Pace;
 use crate::factor::privacyidea::wire::{Checked, State, Triggered};
 use crate::factor::sent::Sent;
 use crate::factor::token::{Fresh, Tokens};
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble, login_of};
+use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
 use crate::users::model::{Method, Person};
 
@@ -76,7 +76,7 @@ pub struct PrivacyIdea {
     realm: Option<String>,
     /// By the part of a UPN after the `@`, in lower case.
     realms: Vec<(String, String)>,
-    login: Login,
+    user: CloudName,
     send: SendFields,
     triggers: Triggers,
     codes: Codes,
@@ -138,7 +138,7 @@ impl PrivacyIdea {
             name: config.common.name.clone(),
             realm: config.realm.clone(),
             realms: config.realms.clone(),
-            login: config.login,
+            user: config.user,
             send: config.common.send,
             triggers: config.triggers,
             codes: config.codes,
@@ -162,7 +162,7 @@ impl PrivacyIdea {
 
     fn who(&self, request: &Request) -> Result<Who, Refusal> {
         let person = &request.person;
-        let user = login_of(person, self.login).ok_or(Refusal::NotEnrolledThere)?.to_owned();
+        let user = self.user.of(person).filter(|name| !name.is_empty()).ok_or(Refusal::NotEnrolledThere)?.to_owned();
         let suffix =
             person.upn.as_deref().and_then(|upn| upn.rsplit_once('@')).map(|(_, suffix)| suffix.to_lowercase());
         let of_suffix = suffix.and_then(|suffix| self.realms.iter().find(|(known, _)| *known == suffix));
@@ -379,7 +379,8 @@ impl Factor for PrivacyIdea {
 
     /// What the person has there is known there only.
     fn offers(&self, person: &Person, method: Method) -> bool {
-        login_of(person, self.login).is_some() && (wire::kind(method).is_some() || method == Method::Oath)
+        self.user.of(person).filter(|name| !name.is_empty()).is_some()
+            && (wire::kind(method).is_some() || method == Method::Oath)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {

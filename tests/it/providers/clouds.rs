@@ -56,7 +56,7 @@ pub(crate) fn privacyidea(common: Common) -> PrivacyIdea {
     let config = PrivacyIdeaProvider {
         common,
         authorisation: PrivacyIdeaAuthorisation::Account { name: "anteroom".into(), password: credential() },
-        login: Login::Upn,
+        user: CloudName::Upn,
         realm: Some("lab".into()),
         realms: Vec::new(),
         triggers: Triggers::Method,
@@ -67,7 +67,7 @@ pub(crate) fn privacyidea(common: Common) -> PrivacyIdea {
 }
 
 pub(crate) fn okta(common: Common, authentication: OktaAuthentication) -> Okta {
-    let config = OktaProvider { common, authentication, login: Login::Upn };
+    let config = OktaProvider { common, authentication, user: CloudName::Upn };
     let timing = okta::Timing { interval: Duration::from_millis(10), per_second: 1000 };
     Okta::start_with(&config, timing).expect("a good configuration")
 }

@@ -53,7 +53,7 @@ async fn wrong_credentials_are_told() {
     let config = anteroom::config::PrivacyIdeaProvider {
         common: common(rig.simulator.url()),
         authorisation,
-        login: Login::Upn,
+        user: CloudName::Upn,
         realm: None,
         realms: Vec::new(),
         triggers: anteroom::config::Triggers::All,

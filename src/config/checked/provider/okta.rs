@@ -1,13 +1,13 @@
 //! `type = "okta"`: an API token, or an app with a key pair.
 
 use super::super::super::place::Path;
-use super::super::super::{Common, Login, OktaAuthentication, OktaProvider, Provider, written};
+use super::super::super::{CloudName, Common, OktaAuthentication, OktaProvider, Provider, written};
 use super::super::secrets::Spellings;
 use super::super::{Checker, word};
 
 impl Checker<'_> {
     pub(super) fn okta(&self, at: &Path, common: Option<Common>, written: &mut written::Provider) -> Option<Provider> {
-        let login = word(written.login.take(), Login::Upn);
+        let user = word(written.user.take(), CloudName::Upn);
         let authentication = self.okta_authentication(at, written);
         let admin = common.as_ref().is_some_and(|common| common.outbound.url.contains("-admin."));
         if admin {
@@ -17,7 +17,7 @@ impl Checker<'_> {
                 "the organisation's own, without -admin",
             );
         }
-        Some(Provider::Okta(OktaProvider { common: common?, authentication: authentication?, login }))
+        Some(Provider::Okta(OktaProvider { common: common?, authentication: authentication?, user }))
     }
 
     fn okta_authentication(&self, at: &Path, written: &mut written::Provider) -> Option<OktaAuthentication> {

@@ -2,7 +2,7 @@
 
 use super::super::super::place::Path;
 use super::super::super::{
-    Codes, Common, Login, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, Triggers, written,
+    CloudName, Codes, Common, PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, Triggers, written,
 };
 use super::super::secrets::Spellings;
 use super::super::{Checker, word};
@@ -28,7 +28,8 @@ impl Checker<'_> {
             }
             !realm.trim().is_empty()
         });
-        let (login, triggers) = (word(written.login.take(), Login::Name), word(written.triggers.take(), Triggers::All));
+        let (user, triggers) =
+            (word(written.user.take(), CloudName::Name), word(written.triggers.take(), Triggers::All));
         let codes = word(written.codes.take(), Codes::Direct);
         let given = written.realms.take().unwrap_or_default().0;
         let pairs = given.iter().map(|text| self.realm_of_suffix(&at.key("realms"), text));
@@ -36,7 +37,7 @@ impl Checker<'_> {
         Some(Provider::PrivacyIdea(PrivacyIdeaProvider {
             common: common?,
             authorisation: authorisation?,
-            login,
+            user,
             realm,
             realms: realms?,
             triggers,
