@@ -9,6 +9,8 @@ use super::{Ended, Failure, output};
 use crate::config::{Log, LogFormat};
 use crate::demo::phone::{Phone, PhoneOptions};
 use crate::secret::Secret;
+use crate::simulate::duo::Duo;
+use crate::simulate::entra::{Credential, Entra};
 use crate::simulate::okta::{App, Okta};
 use crate::simulate::privacyidea::PrivacyIdea;
 use crate::simulate::{Options, ScenarioFile, Service, Simulator, TlsFiles, native};
@@ -25,12 +27,25 @@ A scenario file says what people answer and what goes wrong: docs/simulate.md.";
 /// The secret that every simulator asks for unless it is told another. It protects nothing but loopback.
 const SECRET: &str = "simulated-secret-0123456789abcdef";
 
+/// The integration key of the simulated Duo, and its secret key of forty characters.
+const IKEY: &str = "DIANTEROOMSIMULATED0";
+const SKEY: &str = "simulated-secret-key-of-forty-characters";
+
+/// The directory of the simulated Entra, and whom its tokens are for.
+const TENANT: &str = "tenant.example";
+const RESOURCE: &str = "https://adnotifications.windowsazure.com/StrongAuthenticationService.svc/Connector";
+const CLIENT_ID: &str = "981f26a1-7f43-403b-a875-f8b09b8cd720";
+
 /// The name of the service account, key or app at every simulator.
 const NAME: &str = "anteroom";
 
 /// Which cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Cloud {
+    /// Microsoft Entra multifactor authentication
+    Entra,
+    /// Duo
+    Duo,
     /// A privacyIDEA server
     Privacyidea,
     /// Okta
@@ -87,6 +102,7 @@ async fn play(args: &Args) -> Ended {
             .map_err(|mistake| Failure::usage(format!("{}: {mistake}", path.display())))?,
     };
     let (secret, shown) = match &args.secret_env {
+        None if args.cloud == Cloud::Duo => (SKEY.to_owned(), SKEY.to_owned()),
         None => (SECRET.to_owned(), SECRET.to_owned()),
         Some(name) => {
             let secret = std::env::var(name).map_err(|_| Failure::usage(format!("there is no variable {name}")))?;
@@ -132,6 +148,8 @@ impl Running {
     ) -> Result<Running, Failure> {
         let taken = |error: std::io::Error| Failure::refused(format!("{error} (--port chooses another)"));
         let service: Arc<dyn Service> = match args.cloud {
+            Cloud::Entra => Arc::new(Entra::new(TENANT, CLIENT_ID, RESOURCE, Credential::Secret(secret))),
+            Cloud::Duo => Arc::new(Duo::new(IKEY, secret)),
             Cloud::Privacyidea => Arc::new(PrivacyIdea::new(NAME, secret, &args.realm)),
             Cloud::Okta => {
                 let public_key = args.public_key.as_deref().map(file).transpose()?;
@@ -195,6 +213,10 @@ fn file(path: &Path) -> Result<Vec<u8>, Failure> {
 fn section(args: &Args, url: &str, secret: &str) -> String {
     let ca_file = args.certificate.as_ref().map(|path| format!("  ca_file = {path:?}\n")).unwrap_or_default();
     let own = match args.cloud {
+        Cloud::Entra => format!(
+            "  type = \"entra\"\n  tenant = \"{TENANT}\"\n  client_secret = \"{secret}\"\n  login = \"{url}\"\n"
+        ),
+        Cloud::Duo => format!("  type = \"duo\"\n  ikey = \"{IKEY}\"\n  skey = \"{secret}\"\n"),
         Cloud::Privacyidea => format!(
             "  type = \"privacyidea\"\n  account = \"{NAME}\"\n  password = \"{secret}\"\n  realm = \"{}\"\n",
             args.realm

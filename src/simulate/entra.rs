@@ -6,31 +6,21 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::header;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
-use quick_xml::Reader;
-use quick_xml::events::Event;
-use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use serde_json::{Value, json};
-use sha1::Digest as _;
 use std::time::Duration;
 
-use crate::factor::entra::wire::element;
 use crate::secret::Secret;
 use crate::simulate::desk::Desk;
 use crate::simulate::prompt::{Asking, State};
 use crate::simulate::scenario::{Scenario, Step};
 use crate::simulate::service::{About, Call, Reply, Service};
+use xml::{BEGIN, END, METHODS, children, response};
+
+mod login;
+mod xml;
 
 /// Where the operations are.
 const CONNECTOR: &str = "/StrongAuthenticationService.svc/Connector/";
-
-/// How long a token is good for, in seconds.
-const TOKEN_LIVES: u64 = 3600;
 
 /// How long a session can be finished.
 const SESSION_LIVES: Duration = Duration::from_secs(180);
@@ -40,32 +30,6 @@ const REMEMBERED: usize = 100_000;
 
 /// The cookie that pins a session.
 const COOKIE: &str = "x-ms-gateway-slice=simulated";
-
-/// Children of `BeginTwoWayAuthenticationRequest` in their order.
-const BEGIN: [&str; 16] = [
-    "Version",
-    "UserPrincipalName",
-    "TenantId",
-    "Lcid",
-    "AuthenticationMethodId",
-    "AuthenticationMethodProperties",
-    "AuthenticationPurpose",
-    "ContextId",
-    "OtpRetryCount",
-    "SyncCall",
-    "RequireUserMatch",
-    "CallerName",
-    "CallerIP",
-    "ReplicationScope",
-    "ObjectId",
-    "CompanyName",
-];
-
-/// Children of `EndTwoWayAuthenticationRequest` in their order.
-const END: [&str; 5] = ["Version", "SessionId", "ContextId", "AdditionalAuthData", "UserPrincipalName"];
-
-/// Children of `GetAvailableAuthenticationMethodsRequest` in their order.
-const METHODS: [&str; 3] = ["Version", "UserPrincipalName", "ContextId"];
 
 /// What the application proves itself with.
 #[derive(Debug)]
@@ -117,109 +81,6 @@ impl Entra {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn token(&self, call: &Call, desk: &Desk) -> Reply {
-        let field = |name: &str| call.field(name).unwrap_or_default();
-        let refused = |code: u32, word: &str, text: &str| {
-            desk.refused();
-            let text = format!("AADSTS{code}: {text} Trace ID: 0 Correlation ID: 0");
-            Reply::json(
-                if code == 7_000_215 { 401 } else { 400 },
-                &json!({ "error": word, "error_description": text, "error_codes": [code] }),
-            )
-        };
-        if call.media_type() != "application/x-www-form-urlencoded" {
-            return refused(
-                900_144,
-                "invalid_request",
-                "The request body must contain the following parameter: 'grant_type'.",
-            );
-        }
-        if call.path() != format!("/{}/oauth2/token", self.tenant) {
-            return refused(90_002, "invalid_request", "Tenant not found.");
-        }
-        if field("grant_type") != "client_credentials" {
-            return refused(70_003, "unsupported_grant_type", "The app requested an unsupported grant type.");
-        }
-        if field("client_id") != self.client_id {
-            return refused(700_016, "unauthorized_client", "Application was not found in the directory.");
-        }
-        if field("resource") != self.resource {
-            return refused(500_011, "invalid_resource", "The resource principal was not found in the tenant.");
-        }
-        let proven = match &self.credential {
-            Credential::Secret(secret) => secret
-                .matches(field("client_secret").as_bytes())
-                .then_some(())
-                .ok_or((7_000_215, "Invalid client secret provided.")),
-            Credential::Certificate(pem) => self.assertion(call, pem),
-        };
-        if let Err((code, text)) = proven {
-            return refused(code, "invalid_client", text);
-        }
-        let mut memory = self.memory();
-        memory.last += 1;
-        if memory.tokens.len() >= REMEMBERED {
-            memory.tokens.clear();
-        }
-        let token = format!("eyJ0eXAi.simulated.{}", memory.last);
-        memory.tokens.insert(token.clone(), call.now.saturating_add(TOKEN_LIVES));
-        // The first version of the endpoint says numbers as text.
-        Reply::json(
-            200,
-            &json!({ "token_type": "Bearer", "expires_in": TOKEN_LIVES.to_string(), "resource": self.resource, "access_token": token }),
-        )
-    }
-
-    /// Checks a signed assertion as the real endpoint does.
-    fn assertion(&self, call: &Call, pem: &[u8]) -> Result<(), (u32, &'static str)> {
-        const WRONG: (u32, &str) = (700_027, "Client assertion failed signature validation.");
-        if call.field("client_assertion_type").as_deref()
-            != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-        {
-            return Err((7_000_218, "The request body must contain client_assertion or client_secret."));
-        }
-        let token = call.field("client_assertion").unwrap_or_default();
-        let (signed, signature) = token.rsplit_once('.').ok_or(WRONG)?;
-        let (head, claims) = signed.split_once('.').ok_or(WRONG)?;
-        let part = |text: &str| -> Option<Value> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok() };
-        let (head, claims) = (part(head).ok_or(WRONG)?, part(claims).ok_or(WRONG)?);
-        let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| WRONG)?;
-        let thumbprint = URL_SAFE_NO_PAD.encode(sha1::Sha1::digest(&certificate));
-        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let number = |name: &str| claims.get(name).and_then(Value::as_u64).unwrap_or_default();
-        if text(&head, "alg") != "RS256" || text(&head, "typ") != "JWT" || text(&head, "x5t") != thumbprint {
-            return Err((700_027, "The certificate with the thumbprint is not registered."));
-        }
-        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).map_err(|_| WRONG)?;
-        let key = &parsed.public_key().subject_public_key.data;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| WRONG)?;
-        let known = aws_lc_rs::default_provider().signature_verification_algorithms.mapping;
-        let rs256 = known.iter().find(|(scheme, _)| *scheme == SignatureScheme::RSA_PKCS1_SHA256).ok_or(WRONG)?;
-        let right =
-            rs256.1.iter().any(|algorithm| algorithm.verify_signature(key, signed.as_bytes(), &signature).is_ok());
-        if !right {
-            return Err(WRONG);
-        }
-        if text(&claims, "iss") != self.client_id || text(&claims, "sub") != self.client_id {
-            return Err((700_030, "Invalid issuer or subject of the assertion."));
-        }
-        if !text(&claims, "aud").ends_with(&format!("/{}/oauth2/token", self.tenant)) {
-            return Err((700_023, "Client assertion audience claim does not match."));
-        }
-        if number("nbf") > call.now.saturating_add(300) || number("exp") < call.now {
-            return Err((700_024, "Client assertion is not within its valid time range."));
-        }
-        let (id, mut memory) = (text(&claims, "jti"), self.memory());
-        if id.is_empty() || memory.assertions.contains(&id) {
-            return Err((700_026, "Client assertion was used before."));
-        }
-        if memory.assertions.len() >= 1000 {
-            memory.assertions.remove(0);
-        }
-        memory.assertions.push(id);
-        Ok(())
     }
 
     /// Whether a request of the connector may be read at all.
@@ -352,70 +213,6 @@ fn state(state: Option<State>) -> (&'static str, Option<&'static str>) {
         Some(State::Undeliverable) => ("PhoneAppNotificationFailed", Some("false")),
         Some(State::Expired | State::Cancelled) => ("PhoneAppNoResponse", Some("false")),
         None => ("InvalidSession", Some("false")),
-    }
-}
-
-fn response(root: &str, value: &str, result: Option<&str>, session: Option<&str>, user: Option<&str>) -> Reply {
-    let mut body = format!("<{root} xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\">");
-    element(&mut body, "Version", "1.0");
-    body.push_str("<Result>");
-    element(&mut body, "Value", value);
-    body.push_str("<Message i:nil=\"true\"/>");
-    element(&mut body, "Retry", if value == "AuthenticationPending" { "true" } else { "false" });
-    body.push_str("<Exception i:nil=\"true\"/></Result>");
-    if let Some(session) = session {
-        element(&mut body, "SessionId", session);
-    }
-    match result {
-        Some(result) => element(&mut body, "AuthenticationResult", result),
-        None => body.push_str("<AuthenticationResult i:nil=\"true\"/>"),
-    }
-    if let Some(user) = user {
-        element(&mut body, "UserPrincipalName", user);
-    }
-    body.push_str(&format!("</{root}>"));
-    Reply::new(200, "application/xml; charset=utf-8", body)
-}
-
-/// The children of a request's root by name; those out of their order are not read. `None` where it is not that
-/// request, or has a namespace.
-fn children(root: &str, order: &[&str], body: &[u8]) -> Option<HashMap<String, String>> {
-    let mut reader = Reader::from_str(std::str::from_utf8(body).ok()?);
-    let (mut found, mut depth, mut name, mut text) = (HashMap::new(), 0_usize, String::new(), String::new());
-    let mut next = 0;
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(start) => {
-                let here = std::str::from_utf8(start.local_name().into_inner()).ok()?.to_owned();
-                match depth {
-                    0 if here != root || start.attributes().count() > 0 => return None,
-                    1 => (name, text) = (here, String::new()),
-                    _ => {}
-                }
-                depth += 1;
-            }
-            Event::End(_) => {
-                depth = depth.checked_sub(1)?;
-                let place = order.iter().position(|known| *known == name).filter(|place| *place >= next);
-                if depth == 1
-                    && let Some(place) = place
-                {
-                    found.insert(std::mem::take(&mut name), std::mem::take(&mut text));
-                    next = place + 1;
-                }
-            }
-            Event::Text(more) => text.push_str(&more.decode().ok()?),
-            Event::GeneralRef(reference) => text.push_str(match &*reference.decode().ok()? {
-                "lt" => "<",
-                "gt" => ">",
-                "amp" => "&",
-                "quot" => "\"",
-                "apos" => "'",
-                _ => return None,
-            }),
-            Event::Eof => return (depth == 0 && !found.is_empty()).then_some(found),
-            _ => {}
-        }
     }
 }
 
