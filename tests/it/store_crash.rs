@@ -102,7 +102,7 @@ impl Committed {
         };
         let Ok(number) = number.parse() else { return false };
         match what {
-            "import" => self.import = number,
+            "start" | "import" => self.import = number,
             "step" => self.step = u64::try_from(number).unwrap(),
             "device" => self.device = u64::try_from(number).unwrap(),
             _ => {}
