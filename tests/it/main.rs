@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Entra and Duo, each against its simulator.
+mod clouds;
+
 /// Every command that the README shows.
 mod commands;
 

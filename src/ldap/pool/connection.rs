@@ -206,29 +206,48 @@ impl Connection {
         let id = self.begin();
         request.write(&mut self.output, id);
         self.send().await?;
-        let most = usize::try_from(request.size_limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-        let mut entries = Vec::new();
-        let mut passed_over = 0;
+        let mut found = Found::of(request, read);
         loop {
             let length = self.frame(LARGE_FRAME).await?;
             let frame = self.input.get(..length).unwrap_or_default();
-            let envelope = read_answer(frame, id)?;
-            let mut operation = envelope.operation(frame);
-            match envelope.op_tag {
-                op::SEARCH_ENTRY if entries.len() < most => {
-                    entries.push(read(&Entry::read(operation).map_err(AnswerError::Malformed)?));
-                }
-                op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE if passed_over < MAX_PASSED_OVER => passed_over += 1,
-                // Samba ends a search with an ExtendedResponse where a critical control is unknown to it.
-                op::SEARCH_DONE | op::EXTENDED_RESPONSE => {
-                    let code = LdapResult::read(&mut operation).map_err(AnswerError::Malformed)?.code;
-                    self.done(length);
-                    return Ok((code, entries));
-                }
-                op::SEARCH_ENTRY | op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE => return Err(Trouble::Flood),
-                found => return Err(AnswerError::WrongType { found }.into()),
+            if let Some(code) = found.take(frame, id)? {
+                self.done(length);
+                return Ok((code, found.entries));
             }
             self.input.advance(length);
+        }
+    }
+
+    /// The id of the last operation.
+    pub(super) fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
+    /// Sends whole messages that somebody else wrote.
+    pub(super) async fn send_these(&mut self, messages: &[u8]) -> Result<(), Trouble> {
+        self.stream.send(messages).await.map_err(|error| Trouble::NotSent(error.kind()))
+    }
+
+    /// Waits for octets. Nothing is lost when it is dropped.
+    pub(super) async fn receive(&mut self) -> Result<(), Trouble> {
+        self.input.reserve(READ_ROOM);
+        match self.stream.receive(&mut self.input).await {
+            Ok(octets) if octets > 0 => Ok(()),
+            _ => Err(Trouble::Closed),
+        }
+    }
+
+    /// The whole message, if it is here, that starts behind `taken` octets.
+    pub(super) fn message_behind(&self, taken: usize) -> Result<Option<&[u8]>, Trouble> {
+        let rest = self.input.get(taken..).unwrap_or_default();
+        Ok(frame_length(rest, LARGE_FRAME)?.and_then(|length| rest.get(..length)))
+    }
+
+    /// Forgets octets that have been looked at.
+    pub(super) fn forget(&mut self, taken: usize) {
+        self.input.advance(taken.min(self.input.len()));
+        if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER {
+            self.input = BytesMut::new();
         }
     }
 
@@ -305,7 +324,7 @@ impl Connection {
     }
 
     async fn send(&mut self) -> Result<(), Trouble> {
-        self.stream.send(&self.output).await.map_err(Trouble::NotSent)
+        self.stream.send(&self.output).await.map_err(|error| Trouble::NotSent(error.kind()))
     }
 
     /// Waits for a whole message at the start of `input` and returns its length.
@@ -314,12 +333,45 @@ impl Connection {
             if let Some(length) = frame_length(&self.input, limit)? {
                 return Ok(length);
             }
-            self.input.reserve(READ_ROOM);
-            match self.stream.receive(&mut self.input).await {
-                Ok(octets) if octets > 0 => {}
-                _ => return Err(Trouble::Closed),
-            }
+            self.receive().await?;
         }
+    }
+}
+
+/// What a search has found so far.
+pub(super) struct Found<T, R> {
+    read: R,
+    most: usize,
+    passed_over: u32,
+    pub(super) entries: Vec<T>,
+}
+
+impl<T, R: Fn(&Entry<'_>) -> T> Found<T, R> {
+    pub(super) fn of(request: &SearchRequest<'_>, read: R) -> Self {
+        let most = usize::try_from(request.size_limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+        Found { read, most, passed_over: 0, entries: Vec::new() }
+    }
+
+    /// Takes one message of the answer to operation `id`; the result code when it was the last one.
+    pub(super) fn take(&mut self, frame: &[u8], id: u32) -> Result<Option<u32>, Trouble> {
+        let envelope = read_answer(frame, id)?;
+        let mut operation = envelope.operation(frame);
+        match envelope.op_tag {
+            op::SEARCH_ENTRY if self.entries.len() < self.most => {
+                let entry = Entry::read(operation).map_err(AnswerError::Malformed)?;
+                self.entries.push((self.read)(&entry));
+            }
+            op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE if self.passed_over < MAX_PASSED_OVER => {
+                self.passed_over += 1;
+            }
+            // Samba ends a search with an ExtendedResponse where a critical control is unknown to it.
+            op::SEARCH_DONE | op::EXTENDED_RESPONSE => {
+                return Ok(Some(LdapResult::read(&mut operation).map_err(AnswerError::Malformed)?.code));
+            }
+            op::SEARCH_ENTRY | op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE => return Err(Trouble::Flood),
+            found => return Err(AnswerError::WrongType { found }.into()),
+        }
+        Ok(None)
     }
 }
 
