@@ -171,9 +171,8 @@ fn everybody_is_exported_and_one_is_erased() {
     let mut csv = csv::Reader::from_reader(text.as_bytes());
     let head = csv.headers().unwrap().clone();
     let rows: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
-    let column = |row: &csv::StringRecord, name: &str| {
-        row[head.iter().position(|column| column == name).unwrap()].to_owned()
-    };
+    let column =
+        |row: &csv::StringRecord, name: &str| row[head.iter().position(|column| column == name).unwrap()].to_owned();
     assert_eq!((column(&rows[0], "name"), column(&rows[0], "aliases")), ("'=cmd()".into(), "CORP\\f; f2".into()));
     assert_eq!(column(&rows[1], "phone"), "+12025550111");
     assert_eq!((column(&rows[1], "country_code"), column(&rows[1], "phone_extension")), ("1".into(), "890".into()));
