@@ -9,9 +9,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod keys;
 pub mod output;
 pub mod serve;
 pub mod simulate;
@@ -60,6 +62,12 @@ pub enum Command {
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Save the user store, while the server runs
+    Backup(backup::Backup),
+    /// Put a saved user store back
+    Restore(backup::Restore),
+    /// Show, add and rotate the keys of sealed values
+    Keys(keys::Args),
     /// Print the completions of a shell
     Completions(docs::Completions),
     /// Write the manual pages into a folder
@@ -129,6 +137,9 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Backup(args) => backup::backed_up(&args),
+        Command::Restore(args) => backup::restored(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };
