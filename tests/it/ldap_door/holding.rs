@@ -1,9 +1,10 @@
 //! A person's bind is held until the second factor is done, and only then answered.
 
-use anteroom::demo::directory::{DEMO_BASE, DEMO_PASSWORD, DEMO_SERVICE_NAME, DEMO_SERVICE_PASSWORD};
+use anteroom::demo::directory::{DEMO_BASE, DEMO_PASSWORD, DEMO_SERVICE_NAME, DEMO_SERVICE_PASSWORD, demo_people};
 use anteroom::demo::phone::behaviour::{Behaviour, Decision};
 use anteroom::ldap::result::code;
 use anteroom::ldap::search::Scope;
+use anteroom::secret::Secret;
 
 use super::client::{Client, answer, door, house, until};
 
@@ -108,5 +109,30 @@ async fn a_code_in_the_password_field_needs_no_prompt() {
     assert_eq!(client.bind(1, ALICE, &format!("{DEMO_PASSWORD},123456")).await.0, code::SUCCESS);
     assert_eq!(demo.directory.binds(), binds + 2, "the service account's own and one try, never the whole text");
     assert_eq!(client.bind(2, ALICE, &format!("{DEMO_PASSWORD},000000")).await.0, code::INVALID_CREDENTIALS);
+    demo.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_that_ends_like_a_code_still_works_and_is_never_tried_whole_first() {
+    let demo = house().await;
+    demo.phone.set_behaviour(None, answer(Decision::Approve));
+    let mut people = demo_people();
+    for person in people.iter_mut().filter(|person| person.name == "alice") {
+        person.password = Secret::from_text("tricky,123456".into());
+    }
+    demo.directory.set_people(people);
+    let mut client = Client::connect(door(&demo)).await;
+    // The service account's own bind comes with the first look-up.
+    assert_eq!(client.bind(1, "bob@demo.anteroom.test", DEMO_PASSWORD).await.0, code::SUCCESS);
+    let binds = demo.directory.binds();
+    assert_eq!(client.bind(2, ALICE, "tricky,123456").await.0, code::SUCCESS);
+    assert_eq!(demo.directory.binds(), binds + 2, "first without what looks like a code, then whole");
+    assert_eq!(client.bind(3, ALICE, "tricky,123456,push").await.0, code::SUCCESS);
+    assert_eq!(demo.directory.binds(), binds + 3, "what stands before a word is tried alone");
+    for (id, tries) in [(4, 2), (5, 2), (6, 0)] {
+        let before = demo.directory.binds();
+        assert_eq!(client.bind(id, ALICE, "wrong,654321").await.0, code::INVALID_CREDENTIALS);
+        assert_eq!(demo.directory.binds(), before + tries, "the throttle counts both tries");
+    }
     demo.stop().await;
 }
