@@ -18,6 +18,7 @@ use super::{Audit, Config, Limits, Log, LogFormat, Radius, Server, Throttle, wri
 
 mod address;
 mod client;
+mod import;
 mod provider;
 mod secrets;
 mod target;
@@ -125,6 +126,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn config(&self, file: written::File) -> Config {
         let targets = self.targets(file.target);
+        let import = self.import(file.import, &targets);
         let providers = self.providers(file.provider);
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, "0.0.0.0:1812");
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
@@ -141,6 +143,7 @@ impl Checker<'_> {
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
             providers: providers.found,
+            import,
             audit: Audit { file: file.audit.file.map(|path| self.path(&path)) },
             log: self.log(file.log),
             metrics,

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::secret::Secret;
 
 pub mod checked;
+pub mod import;
 pub mod known;
 pub mod mistakes;
 pub mod place;
@@ -41,6 +42,8 @@ pub struct Config {
     pub targets: BTreeMap<String, DirectoryTarget>,
     /// Who carries second factors, by name.
     pub providers: BTreeMap<String, NativeProvider>,
+    /// How the user store is filled from directories.
+    pub import: import::Import,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.

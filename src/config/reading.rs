@@ -280,7 +280,7 @@ fn split_message(message: &str, path: &Path) -> (String, String) {
     };
     let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
     let expected = match expected {
-        _ if known::is_table_list(path) => "write [[radius.client]], with two brackets, once for each client",
+        _ if known::is_table_list(path) => "a table for each, with two brackets: [[radius.client]], [[import.item]]",
         "a string" => "text in quotes",
         "a boolean" => "true or false, without quotes",
         "a sequence" => "a list in brackets",

@@ -11,6 +11,10 @@ use serde::Deserialize;
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
 use super::{DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Security, UnreachableClass};
 
+mod import;
+
+pub use import::{Attributes, Import, ImportItem};
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -23,6 +27,8 @@ pub struct File {
     pub target: BTreeMap<String, Target>,
     /// `[provider.NAME]`
     pub provider: BTreeMap<String, Provider>,
+    /// `[import]`
+    pub import: Import,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`

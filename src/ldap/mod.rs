@@ -5,6 +5,7 @@
 //! message   where a message ends, whether it is well formed, where its parts lie
 //! bind      the bind operation; the one place that believes a directory's yes
 //! search    the search operation
+//! control   controls: pages, DirSync
 //! filter    search filters
 //! result    result codes, AD's sub-codes, the small operations
 //! pool      connections: TLS, health, one operation at a time
@@ -15,6 +16,7 @@
 
 pub mod ber;
 pub mod bind;
+pub mod control;
 pub mod filter;
 pub mod message;
 pub mod pool;

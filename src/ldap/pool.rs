@@ -14,6 +14,8 @@
 //! as a whole it may have been counted as a bad password. The exception is an answer that says that the server
 //! has not looked at the password; then each other server is asked once.
 //!
+//! `pages` reads what is too long to be held.
+//!
 //! `connection` is one connection, `server` its place, `making` where it comes from, `health` what becomes of
 //! servers that are away, `trouble` what goes wrong.
 
@@ -29,6 +31,7 @@ use tokio_rustls::TlsConnector;
 use tracing::warn;
 
 pub use connection::{BindAnswer, Connection, tls_connector};
+pub use pages::{Batch, Finished, PagedSearch, Paging};
 use server::{Role, Server};
 pub use trouble::{ConnectError, Trouble};
 
@@ -41,6 +44,7 @@ use crate::secret::Secret;
 mod connection;
 mod health;
 mod making;
+mod pages;
 mod server;
 mod trouble;
 

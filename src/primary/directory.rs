@@ -23,6 +23,7 @@ use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
 
+mod dedicated;
 mod probe;
 
 pub use probe::{ClockSkew, Lockout, ProbeReport};

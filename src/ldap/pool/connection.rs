@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -140,7 +140,7 @@ impl Connection {
         let id = self.begin();
         write_extended_request(&mut self.output, id, oid::START_TLS, None);
         self.send().await.map_err(ConnectError::Garbled)?;
-        let length = self.frame(SMALL_FRAME).await.map_err(ConnectError::Garbled)?;
+        let length = self.frame(SMALL_FRAME, READ_ROOM).await.map_err(ConnectError::Garbled)?;
         let frame = self.input.get(..length).unwrap_or_default();
         let answer = |error| ConnectError::Garbled(Trouble::Answer(error));
         let envelope = read_answer(frame, id).map_err(answer)?;
@@ -168,7 +168,7 @@ impl Connection {
         let sent = self.send().await;
         self.output.zeroize();
         sent?;
-        let length = self.frame(SMALL_FRAME).await?;
+        let length = self.frame(SMALL_FRAME, READ_ROOM).await?;
         let frame = self.input.get(..length).unwrap_or_default();
         let result = read_bind_response(frame, id)?;
         let answer = BindAnswer { code: result.code, refusal: result.refusal() };
@@ -193,7 +193,7 @@ impl Connection {
         let mut entries = Vec::new();
         let mut passed_over = 0;
         loop {
-            let length = self.frame(LARGE_FRAME).await?;
+            let length = self.frame(LARGE_FRAME, READ_ROOM).await?;
             let frame = self.input.get(..length).unwrap_or_default();
             let envelope = read_answer(frame, id)?;
             let mut operation = envelope.operation(frame);
@@ -265,7 +265,8 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self) -> u32 {
+    /// Starts an operation and gives its message id.
+    pub(super) fn begin(&mut self) -> u32 {
         self.busy = true;
         self.output.clear();
         self.last_id = if self.last_id >= 0x7fff_ffff { 1 } else { self.last_id + 1 };
@@ -278,17 +279,33 @@ impl Connection {
         self.busy = !self.input.is_empty();
     }
 
-    async fn send(&mut self) -> Result<(), Trouble> {
+    /// Where the next request is written.
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Takes the message that `frame` has found, without a copy.
+    pub(super) fn take(&mut self, length: usize) -> Bytes {
+        self.input.split_to(length).freeze()
+    }
+
+    /// Ends an operation whose messages have all been taken.
+    pub(super) fn finish(&mut self) {
+        self.done(0);
+    }
+
+    pub(super) async fn send(&mut self) -> Result<(), Trouble> {
         self.stream.send(&self.output).await.map_err(Trouble::NotSent)
     }
 
-    /// Waits for a whole message at the start of `input` and returns its length.
-    async fn frame(&mut self, limit: usize) -> Result<usize, Trouble> {
+    /// Waits for a whole message at the start of `input` and returns its length. Each read is offered `room`
+    /// octets.
+    pub(super) async fn frame(&mut self, limit: usize, room: usize) -> Result<usize, Trouble> {
         loop {
             if let Some(length) = frame_length(&self.input, limit)? {
                 return Ok(length);
             }
-            self.input.reserve(READ_ROOM);
+            self.input.reserve(room);
             match self.stream.receive(&mut self.input).await {
                 Ok(octets) if octets > 0 => {}
                 _ => return Err(Trouble::Closed),
