@@ -21,17 +21,24 @@
 //! Nothing counts before all of it counts: what a pass writes becomes visible in one short step at its end, and
 //! an answer that was cut short, or is suddenly empty, ends the pass with an error.
 
+pub mod applying;
 pub mod changes;
+pub mod csv;
 pub mod entry;
+pub mod files;
 pub mod held;
 pub mod known;
 pub mod mark;
+pub mod otpauth;
 pub mod pass;
 pub mod plan;
 pub mod preset;
 pub mod progress;
+pub mod pskc;
 pub mod reader;
+pub mod schedule;
 pub mod scope;
+pub mod tokens;
 
 #[cfg(test)]
 pub(crate) mod testing;
