@@ -1,6 +1,16 @@
 //! The local user database: who is enrolled, and how.
 
 pub mod cache;
+pub mod changes;
+pub mod details;
+pub mod keys;
 pub mod model;
+pub mod phone;
+pub mod pin;
+pub mod profile;
+pub mod roster;
+pub mod sealed;
+pub mod sql;
 pub mod sqlite;
 pub mod store;
+pub mod token;

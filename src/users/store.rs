@@ -1,7 +1,7 @@
 //! What the rest of the program asks of the user database.
 //!
-//! [`crate::users::sqlite`] is the embedded implementation; the tests bring one in memory, and one suite
-//! runs against every implementation.
+//! [`crate::users::sql`] is the implementation, on SQLite and on PostgreSQL; the tests bring one in memory, and
+//! one suite runs against all. What administrators and imports ask beyond is [`crate::users::roster`].
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use crate::audit::{Accounted, Event};
 use crate::users::model::Person;
 
-/// Why the store could not answer. Never carries a value of a row.
+/// Why the store could not answer. Never carries a secret of a row.
 #[derive(Debug)]
 pub enum StoreError {
     /// The file or server cannot be reached, opened or written.
@@ -71,92 +71,4 @@ pub trait Store: Send + Sync {
 /// A name as it is compared: Unicode lower case. Two people cannot have names that fold to the same.
 pub fn folded(name: &str) -> String {
     name.to_lowercase()
-}
-
-/// Every statement that a store of people and events runs, in SQL that SQLite and PostgreSQL share.
-///
-/// The insertions of events and accounting records have as many rows as there are; [`insert`](statement::insert)
-/// writes their text.
-pub mod statement {
-    /// A person by `SELECT` from `people p`, in the order that is read back.
-    macro_rules! select_person {
-        ($rest:literal) => {
-            concat!(
-                "SELECT p.unique_id, p.name, p.upn, p.dn, p.first_name, p.last_name, p.email, p.phone, ",
-                "p.phone_extension, p.device_token, p.method, p.language, p.enabled, p.blocked_until ",
-                $rest
-            )
-        };
-    }
-
-    /// The person with a unique id.
-    pub const PERSON: &str = select_person!("FROM people p WHERE p.unique_id = $1");
-    /// The person with a folded name.
-    pub const PERSON_NAMED: &str =
-        select_person!("FROM names n JOIN people p ON p.unique_id = n.unique_id WHERE n.folded = $1");
-    /// People in order of their folded login name.
-    pub const PEOPLE: &str = select_person!(
-        "FROM names n JOIN people p ON p.unique_id = n.unique_id \
-         WHERE n.folded > $1 AND n.kind = 'name' ORDER BY n.folded LIMIT $2"
-    );
-    /// Adds a person.
-    pub const ADD: &str = "INSERT INTO people (unique_id, name, upn, dn, first_name, last_name, email, phone, \
-         phone_extension, device_token, method, language, enabled, blocked_until) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-    /// Replaces all but the unique id and the block.
-    pub const REPLACE: &str = "UPDATE people SET name = $2, upn = $3, dn = $4, first_name = $5, last_name = $6, \
-         email = $7, phone = $8, phone_extension = $9, device_token = $10, method = $11, language = $12, \
-         enabled = $13 WHERE unique_id = $1";
-    /// Removes a person; their names go with them.
-    pub const REMOVE: &str = "DELETE FROM people WHERE unique_id = $1";
-    /// Sets or clears the end of a block.
-    pub const BLOCK: &str = "UPDATE people SET blocked_until = $2 WHERE unique_id = $1";
-    /// Claims a name.
-    pub const ADD_NAME: &str = "INSERT INTO names (folded, kind, unique_id) VALUES ($1, $2, $3)";
-    /// Gives up the names that come from the person's own row.
-    pub const REMOVE_NAMES: &str = "DELETE FROM names WHERE unique_id = $1 AND kind IN ('name', 'upn')";
-    /// A number that goes up with every change of a person.
-    pub const PEOPLE_VERSION: &str = "SELECT version FROM people_version WHERE one = 1";
-
-    /// Every fixed statement, for the test that prepares each.
-    pub const ALL: [&str; 10] =
-        [PERSON, PERSON_NAMED, PEOPLE, ADD, REPLACE, REMOVE, BLOCK, ADD_NAME, REMOVE_NAMES, PEOPLE_VERSION];
-
-    /// Columns of an event, in the order in which they are bound.
-    pub const EVENT_COLUMNS: [&str; 23] = [
-        "time",
-        "sign_in",
-        "door",
-        "client",
-        "application",
-        "name",
-        "unique_id",
-        "account",
-        "source",
-        "person_address",
-        "method",
-        "provider",
-        "primary_result",
-        "factor_result",
-        "verdict",
-        "reason",
-        "requests",
-        "identify_us",
-        "primary_us",
-        "policy_us",
-        "factor_us",
-        "total_us",
-        "server",
-    ];
-
-    /// Columns of an accounting record, in the order in which they are bound.
-    pub const ACCOUNTING_COLUMNS: [&str; 9] =
-        ["time", "client", "source", "status", "session", "name", "octets_in", "octets_out", "session_seconds"];
-
-    /// The insertion of `rows` rows into `table`. Its parameters are bare question marks, as SQLite binds those
-    /// fastest.
-    pub fn insert(table: &str, columns: &[&str], rows: usize) -> String {
-        let row = format!("({})", vec!["?"; columns.len()].join(","));
-        format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), vec![row.as_str(); rows].join(","))
-    }
 }

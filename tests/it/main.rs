@@ -43,6 +43,9 @@ mod scenarios;
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
 
+/// What the suite of the user store asks of every database.
+mod store_suite;
+
 /// The tree is as the documents say.
 mod tidy;
 

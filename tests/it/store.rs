@@ -23,6 +23,7 @@ use anteroom::users::sqlite::SqliteStore;
 use anteroom::users::store::{Store, StoreError};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 
+use crate::store_suite;
 use crate::support::memory_store::MemoryStore;
 
 fn person(unique_id: &str, name: &str) -> Person {
@@ -236,6 +237,21 @@ async fn the_sqlite_store_conforms() {
     assert_eq!(row.get::<i64, _>("octets_in"), 5_000_000_000);
     assert_eq!(row.get::<Option<i64>, _>("octets_out"), None);
     assert_eq!(row.get::<i64, _>("session_seconds"), 70);
+}
+
+#[tokio::test]
+async fn the_sqlite_store_keeps_everything_of_a_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path, true).await.unwrap();
+    store_suite::conforms(&store).await;
+    store.close().await;
+    let mut raw = raw(&path).await;
+    for table in ["people", "names", "standing", "devices", "tokens", "pins", "pin_history"] {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut raw).await.unwrap();
+        assert_eq!(left, 0, "{table} keeps rows of nobody");
+    }
 }
 
 /// A file as the program with two steps left it.

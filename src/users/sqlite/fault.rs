@@ -1,5 +1,6 @@
 //! What SQLite's errors mean for the caller. Result codes: <https://www.sqlite.org/rescode.html>.
 
+use crate::users::sql::value::unreadable;
 use crate::users::store::StoreError;
 
 /// Sorts an error by whose fault it is. SQLite's texts name tables and columns, never values.
@@ -21,18 +22,5 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => StoreError::Unavailable("it has been closed".into()),
         sqlx::Error::ColumnDecode { index, .. } => unreadable(&index),
         other => StoreError::Unavailable(other.to_string()),
-    }
-}
-
-/// A row whose content cannot be what we wrote.
-pub(super) fn unreadable(column: &str) -> StoreError {
-    StoreError::Unusable(format!("column {column} of a person cannot be read; was it written by a newer Anteroom?"))
-}
-
-/// Says in our words which rule a refused row has broken.
-pub(super) fn conflict(error: StoreError, why: &str) -> StoreError {
-    match error {
-        StoreError::Conflict(_) => StoreError::Conflict(why.into()),
-        other => other,
     }
 }

@@ -10,12 +10,12 @@ use crate::users::sqlite::fault::store_error;
 use crate::users::store::{StoreError, StoreResult};
 
 /// How many. Each is a thread; reads take microseconds.
-const READERS: usize = 3;
+pub(super) const READERS: usize = 3;
 
 /// The connections, or nothing in their places once closed.
 #[derive(Debug)]
 pub(super) struct Readers {
-    connections: [Mutex<Option<SqliteConnection>>; READERS],
+    connections: Vec<Mutex<Option<SqliteConnection>>>,
 }
 
 /// A connection while it is in use.
@@ -29,21 +29,23 @@ impl Reader<'_> {
 }
 
 impl Readers {
-    pub(super) async fn open(options: &SqliteConnectOptions) -> StoreResult<Readers> {
-        let readers = Readers { connections: Default::default() };
-        for place in &readers.connections {
-            *place.lock().await = Some(options.connect().await.map_err(store_error)?);
+    /// Opens so many.
+    pub(super) async fn open(options: &SqliteConnectOptions, many: usize) -> StoreResult<Readers> {
+        let mut connections = Vec::with_capacity(many);
+        for _ in 0..many {
+            connections.push(Mutex::new(Some(options.connect().await.map_err(store_error)?)));
         }
-        Ok(readers)
+        Ok(Readers { connections })
     }
 
     /// The first free connection, or the last when none is: reads are too short to be worth a fair queue.
-    pub(super) async fn take(&self) -> Reader<'_> {
-        let [others @ .., last] = &self.connections;
-        match others.iter().find_map(|place| place.try_lock().ok()) {
+    pub(super) async fn take(&self) -> StoreResult<Reader<'_>> {
+        let closed = || StoreError::Unavailable("it has been closed".into());
+        let (last, others) = self.connections.split_last().ok_or_else(closed)?;
+        Ok(match others.iter().find_map(|place| place.try_lock().ok()) {
             Some(free) => Reader(free),
             None => Reader(last.lock().await),
-        }
+        })
     }
 
     pub(super) async fn close(&self) {

@@ -1,0 +1,219 @@
+-- Everything that is known of people, in versions, so that an import can be written before it counts.
+-- `born` is the generation in which a version begins to count, `died` the one in which it no longer
+-- does (9223372036854775807: no end in sight). What counts is born <= current AND died > current.
+CREATE TABLE people_state (
+    one     BIGINT PRIMARY KEY CHECK (one = 1),
+    current BIGINT NOT NULL, -- the generation that counts
+    newest  BIGINT NOT NULL, -- the last that was given to an import
+    version BIGINT NOT NULL  -- goes up with every change of people that is seen, so that a running server notices
+);
+
+INSERT INTO people_state (one, current, newest, version) VALUES (1, 1, 1, 0);
+
+CREATE TABLE people (
+    unique_id        TEXT COLLATE "C" NOT NULL,
+    died             BIGINT NOT NULL,
+    born             BIGINT NOT NULL,
+    name             TEXT COLLATE "C" NOT NULL,
+    upn              TEXT COLLATE "C",
+    dn               TEXT COLLATE "C",
+    first_name       TEXT COLLATE "C",
+    last_name        TEXT COLLATE "C",
+    email            TEXT COLLATE "C",
+    phone            TEXT COLLATE "C",
+    phone_extension  TEXT COLLATE "C",
+    method           TEXT COLLATE "C" NOT NULL,
+    language         TEXT COLLATE "C" NOT NULL,
+    enabled          BIGINT NOT NULL,
+    aliases          TEXT COLLATE "C",             -- JSON array of texts, as written
+    user_group       TEXT COLLATE "C",
+    description      TEXT COLLATE "C",
+    backup_phone     TEXT COLLATE "C",
+    backup_extension TEXT COLLATE "C",
+    mode             TEXT COLLATE "C" NOT NULL,
+    local            BIGINT NOT NULL, -- set of fields that were changed here
+    item             TEXT COLLATE "C",             -- the sync item that brought the person
+    content          BIGINT NOT NULL, -- digest of what the directory said last
+    quarantined      BIGINT,
+    created          BIGINT NOT NULL, -- times are microseconds since 1970-01-01 UTC
+    created_by       TEXT COLLATE "C" NOT NULL,
+    changed          BIGINT NOT NULL,
+    changed_by       TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (unique_id, died)
+);
+
+CREATE INDEX people_ending ON people (died) WHERE died < 9223372036854775807;
+
+CREATE INDEX people_quarantined ON people (quarantined) WHERE quarantined IS NOT NULL;
+
+-- Every name that leads to a person, in Unicode lower case. The key keeps two people from claiming one name.
+CREATE TABLE names (
+    folded    TEXT COLLATE "C" NOT NULL,
+    died      BIGINT NOT NULL,
+    born      BIGINT NOT NULL,
+    kind      TEXT COLLATE "C" NOT NULL CHECK (kind IN ('name', 'upn', 'alias')),
+    unique_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (folded, died)
+);
+
+CREATE INDEX names_ending ON names (died) WHERE died < 9223372036854775807;
+
+-- What Anteroom itself notes of a person, apart from what the directory says: an import never touches it.
+CREATE TABLE standing (
+    unique_id     TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    blocked_until BIGINT,
+    last_sign_in  BIGINT -- the last accepted one that is no longer in `events`
+);
+
+-- The apps of a person, the one that is asked first first.
+CREATE TABLE devices (
+    unique_id TEXT COLLATE "C" NOT NULL,
+    place     BIGINT NOT NULL,
+    name      TEXT COLLATE "C" NOT NULL,
+    kind      TEXT COLLATE "C" NOT NULL,
+    token     TEXT COLLATE "C" NOT NULL,
+    added     BIGINT NOT NULL,
+    added_by  TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (unique_id, place)
+);
+
+-- OATH tokens. The seed is sealed with a key that is not in this file.
+CREATE TABLE tokens (
+    serial       TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    unique_id    TEXT COLLATE "C", -- nobody's yet
+    label        TEXT COLLATE "C",
+    seed         BYTEA NOT NULL,
+    algorithm    TEXT COLLATE "C" NOT NULL,
+    digits       BIGINT NOT NULL,
+    period       BIGINT, -- seconds of a step; none: it counts events
+    counter      BIGINT, -- the next event that may be used
+    drift        BIGINT NOT NULL, -- steps that its clock is ahead
+    last_step    BIGINT, -- the last step or event that was used
+    last_used    BIGINT,
+    added        BIGINT NOT NULL,
+    added_by     TEXT COLLATE "C" NOT NULL
+);
+
+CREATE INDEX tokens_by_person ON tokens (unique_id) WHERE unique_id IS NOT NULL;
+
+CREATE TABLE pins (
+    unique_id       TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    hash            TEXT COLLATE "C" NOT NULL, -- Argon2id, PHC string
+    change_required BIGINT NOT NULL,
+    expires         BIGINT,
+    set_at          BIGINT NOT NULL,
+    set_by          TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE pin_history (
+    unique_id TEXT COLLATE "C" NOT NULL REFERENCES pins (unique_id) ON DELETE CASCADE,
+    place     BIGINT NOT NULL, -- goes up with each PIN
+    hash      TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (unique_id, place)
+);
+
+-- Who changed what about whom: before and after, without secrets.
+CREATE TABLE changes (
+    id         BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    time       BIGINT NOT NULL,
+    changed_by TEXT COLLATE "C" NOT NULL,
+    unique_id  TEXT COLLATE "C" NOT NULL,
+    name       TEXT COLLATE "C" NOT NULL,
+    kind       TEXT COLLATE "C" NOT NULL,
+    fields     TEXT COLLATE "C" NOT NULL, -- JSON: [[field, before, after], ...]
+    generation BIGINT NOT NULL
+);
+
+CREATE INDEX changes_by_person ON changes (unique_id, id);
+
+CREATE INDEX changes_by_time ON changes (time);
+
+CREATE INDEX changes_by_generation ON changes (generation);
+
+-- The one holder of the right to import.
+CREATE TABLE import_lock (
+    one   BIGINT PRIMARY KEY CHECK (one = 1),
+    node  TEXT COLLATE "C" NOT NULL,
+    token BIGINT NOT NULL, -- goes up with each holder
+    until BIGINT NOT NULL
+);
+
+INSERT INTO import_lock (one, node, token, until) VALUES (1, '', 0, 0);
+
+-- What the next import has to know of the last: cookies, change numbers.
+CREATE TABLE import_memory (
+    key   TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    value BYTEA NOT NULL
+);
+
+CREATE TABLE import_runs (
+    id      BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    began   BIGINT NOT NULL,
+    ended   BIGINT NOT NULL,
+    node    TEXT COLLATE "C" NOT NULL,
+    item    TEXT COLLATE "C" NOT NULL,
+    result  TEXT COLLATE "C" NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL -- JSON
+);
+
+CREATE INDEX import_runs_by_time ON import_runs (began);
+
+-- Imports that wait for an administrator's word.
+CREATE TABLE import_plans (
+    id          TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    made        BIGINT NOT NULL,
+    item        TEXT COLLATE "C" NOT NULL,
+    reason      TEXT COLLATE "C" NOT NULL,
+    summary     TEXT COLLATE "C" NOT NULL, -- JSON
+    approved    BIGINT,
+    approved_by TEXT COLLATE "C"
+);
+
+-- One row a sign-in. Times are microseconds: `time` since 1970-01-01 UTC, the steps as durations.
+CREATE TABLE events (
+    id             BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    time           BIGINT NOT NULL,
+    sign_in        TEXT COLLATE "C" NOT NULL,
+    door           TEXT COLLATE "C" NOT NULL,
+    client         TEXT COLLATE "C" NOT NULL,
+    application    TEXT COLLATE "C" NOT NULL,
+    name           TEXT COLLATE "C" NOT NULL,
+    unique_id      TEXT COLLATE "C",
+    account        TEXT COLLATE "C",
+    source         TEXT COLLATE "C" NOT NULL,
+    person_address TEXT COLLATE "C",
+    method         TEXT COLLATE "C",
+    provider       TEXT COLLATE "C",
+    primary_result TEXT COLLATE "C",
+    factor_result  TEXT COLLATE "C",
+    verdict        TEXT COLLATE "C" NOT NULL,
+    reason         TEXT COLLATE "C" NOT NULL,
+    requests       BIGINT NOT NULL,
+    identify_us    BIGINT,
+    primary_us     BIGINT,
+    policy_us      BIGINT,
+    factor_us      BIGINT,
+    total_us       BIGINT NOT NULL,
+    server         TEXT COLLATE "C" NOT NULL
+);
+
+CREATE INDEX events_by_time ON events (time);
+
+CREATE INDEX events_by_person ON events (unique_id, time) WHERE unique_id IS NOT NULL;
+
+-- One row an accounting record, as its client reported it. `time` is when it was received, in microseconds
+-- since 1970-01-01 UTC.
+CREATE TABLE accounting (
+    id              BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    time            BIGINT NOT NULL,
+    client          TEXT COLLATE "C" NOT NULL,
+    source          TEXT COLLATE "C" NOT NULL,
+    status          TEXT COLLATE "C" NOT NULL,
+    session         TEXT COLLATE "C" NOT NULL,
+    name            TEXT COLLATE "C" NOT NULL,
+    octets_in       BIGINT,
+    octets_out      BIGINT,
+    session_seconds BIGINT
+);
+
+CREATE INDEX accounting_by_time ON accounting (time);

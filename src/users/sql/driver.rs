@@ -1,0 +1,196 @@
+//! What a database must be able to do for the store: read with one statement, and change with several that
+//! count together or not at all. [`crate::users::sqlite`] and [`crate::users::postgres`] can.
+
+use std::sync::{Arc, OnceLock};
+
+use futures_util::future::BoxFuture;
+use sqlx::SqlStr;
+
+use crate::users::sql::value::{Kind, Row, Value, built};
+use crate::users::store::StoreResult;
+
+/// Which SQL a database speaks where the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::users) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// The texts of a JSON array that is parameter `number`, as something that `IN` accepts.
+    pub(in crate::users) fn listed(self, number: usize) -> String {
+        match self {
+            Dialect::Sqlite => format!("(SELECT value FROM json_each(${number}))"),
+            Dialect::Postgres => format!("(SELECT jsonb_array_elements_text(${number}::text::jsonb))"),
+        }
+    }
+}
+
+/// A database.
+pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
+    /// Which SQL it speaks.
+    fn dialect(&self) -> Dialect;
+
+    /// One statement on the state as it is now. Never waits for a writer.
+    fn read(&self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<Vec<Row>>>;
+
+    /// Begins a change. Dropped without [`Change::commit`] it has never been.
+    fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>>;
+
+    /// The same database through a connection of its own that is made for many rows.
+    fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>>;
+
+    /// Gives the connections back.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Several statements that count together.
+pub(in crate::users) trait Change: Send {
+    /// Runs a statement; how many rows it touched.
+    fn run(&mut self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<u64>>;
+
+    /// Runs a statement that gives rows.
+    fn rows(&mut self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<Vec<Row>>>;
+
+    /// Makes all of it count.
+    fn commit(self: Box<Self>) -> BoxFuture<'static, StoreResult<()>>;
+}
+
+/// Rows of one statement for SQLite, largest first. It allows 32,766 parameters; few sizes keep few statements
+/// prepared.
+const SIZES: [usize; 3] = [64, 8, 1];
+
+/// Rows of one statement for PostgreSQL, at most. Beyond a thousand it gets no faster.
+const ARRAY: usize = 1_000;
+
+/// An insertion of many rows into one table: SQLite takes a list of rows, PostgreSQL an array for each column.
+#[derive(Debug)]
+pub(in crate::users) struct Insertion {
+    table: &'static str,
+    columns: &'static [(&'static str, Kind)],
+    tail: &'static str,
+    lists: OnceLock<[Arc<str>; 3]>,
+    arrays: OnceLock<Arc<str>>,
+}
+
+impl Insertion {
+    /// Into `table`; `tail` is what follows the rows, such as `ON CONFLICT DO NOTHING`.
+    pub(in crate::users) const fn new(
+        table: &'static str,
+        columns: &'static [(&'static str, Kind)],
+        tail: &'static str,
+    ) -> Self {
+        Insertion { table, columns, tail, lists: OnceLock::new(), arrays: OnceLock::new() }
+    }
+
+    /// The text that SQLite runs for each of [`SIZES`]: bare question marks are what it binds fastest.
+    pub(in crate::users) fn lists(&self) -> &[Arc<str>; 3] {
+        self.lists.get_or_init(|| {
+            let row = format!("({})", vec!["?"; self.columns.len()].join(","));
+            SIZES.map(|rows| {
+                let rows = vec![row.as_str(); rows].join(",");
+                format!("INSERT INTO {} ({}) VALUES {rows} {}", self.table, self.names(), self.tail).into()
+            })
+        })
+    }
+
+    /// The text that PostgreSQL runs.
+    pub(in crate::users) fn arrays(&self) -> &Arc<str> {
+        self.arrays.get_or_init(|| {
+            let array = |(place, (_, kind)): (usize, &(&str, Kind))| {
+                let name = match kind {
+                    Kind::Int => "bigint",
+                    Kind::Text => "text",
+                    Kind::Blob => "bytea",
+                };
+                format!("${}::{name}[]", place + 1)
+            };
+            let arrays: Vec<String> = self.columns.iter().enumerate().map(array).collect();
+            let (names, arrays) = (self.names(), arrays.join(", "));
+            format!("INSERT INTO {} ({names}) SELECT * FROM UNNEST({arrays}) {}", self.table, self.tail).into()
+        })
+    }
+
+    fn names(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Inserts `rows`, each with a value for each column; how many came in.
+    pub(in crate::users) async fn run(
+        &self,
+        change: &mut dyn Change,
+        dialect: Dialect,
+        mut rows: Vec<Vec<Value>>,
+    ) -> StoreResult<u64> {
+        let mut inserted = 0;
+        while !rows.is_empty() {
+            let (size, text) = match dialect {
+                Dialect::Postgres => (rows.len().min(ARRAY), self.arrays()),
+                Dialect::Sqlite => {
+                    let mut sizes = SIZES.into_iter().zip(self.lists());
+                    let fits = sizes.find(|(size, _)| *size <= rows.len());
+                    let Some(fits) = fits else { break };
+                    fits
+                }
+            };
+            let rest = rows.split_off(size);
+            let values = match dialect {
+                Dialect::Sqlite => rows.into_iter().flatten().collect(),
+                Dialect::Postgres => self.turned(rows),
+            };
+            inserted += change.run(built(Arc::clone(text)), values).await?;
+            rows = rest;
+        }
+        Ok(inserted)
+    }
+
+    /// Rows as columns.
+    fn turned(&self, rows: Vec<Vec<Value>>) -> Vec<Value> {
+        let many = rows.len();
+        let mut columns: Vec<Value> = self
+            .columns
+            .iter()
+            .map(|(_, kind)| match kind {
+                Kind::Int => Value::Ints(Vec::with_capacity(many)),
+                Kind::Text => Value::Texts(Vec::with_capacity(many)),
+                Kind::Blob => Value::Blobs(Vec::with_capacity(many)),
+            })
+            .collect();
+        for row in rows {
+            for (column, value) in columns.iter_mut().zip(row) {
+                match (column, value) {
+                    (Value::Ints(column), Value::Int(number)) => column.push(number),
+                    (Value::Texts(column), Value::Text(text)) => column.push(text),
+                    (Value::Blobs(column), Value::Blob(octets)) => column.push(octets),
+                    // A value of another kind leaves its column short, which the database refuses.
+                    _ => {}
+                }
+            }
+        }
+        columns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TWO: Insertion = Insertion::new("t", &[("a", Kind::Int), ("b", Kind::Text)], "ON CONFLICT DO NOTHING");
+
+    #[test]
+    fn each_database_gets_its_own_text() {
+        let [_, _, one] = TWO.lists();
+        assert_eq!(&**one, "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING");
+        assert_eq!(
+            &**TWO.arrays(),
+            "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::bigint[], $2::text[]) ON CONFLICT DO NOTHING"
+        );
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let rows = vec![vec![Value::from(1_i64), Value::from("x")], vec![Value::Int(None), Value::Text(None)]];
+        let columns = TWO.turned(rows);
+        assert_eq!(columns, [Value::Ints(vec![Some(1), None]), Value::Texts(vec![Some("x".into()), None])]);
+    }
+}

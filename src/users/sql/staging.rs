@@ -1,0 +1,425 @@
+//! An import on its way: written under a generation that does not count yet, then made to count by one step.
+//!
+//! ```text
+//! begin    what a dead import left is removed; generation = current + 1
+//! stage    a few hundred rows a transaction: new versions born in the generation, old ones ending with it
+//! finish   current = generation            one row: from now on everybody reads the other versions
+//!          then what has ended is removed, a few hundred rows a transaction
+//! ```
+//!
+//! The lock's token is looked at in every transaction: a node that was given up for dead and wakes up again
+//! cannot write any more.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+
+use crate::users::changes::differences;
+use crate::users::profile::{Profile, Stamp};
+use crate::users::roster::{Import, ImportLock, Memory, Staged, Step};
+use crate::users::sql::driver::{Change, Dialect, Driver};
+use crate::users::sql::importing::{fenced, remember};
+use crate::users::sql::people::{NAMES, PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
+use crate::users::sql::records::{self, Noted};
+use crate::users::sql::value::{Value, built, fixed, list, unreadable};
+use crate::users::sql::{begin_people, people, text};
+use crate::users::store::{StoreError, StoreResult};
+
+/// Steps of one transaction: some 15 milliseconds.
+const CHUNK: usize = 256;
+
+/// Rows of one transaction that takes things away.
+const REMOVED_AT_ONCE: i64 = 256;
+
+/// Names that may wait for their holders to give them up in the same import.
+const WAITING: usize = 10_000;
+
+/// A claim of a name that waits: what it is, and the row.
+struct Waiting {
+    folded: String,
+    unique_id: String,
+    row: Vec<Value>,
+}
+
+pub(super) struct Staging {
+    driver: Arc<dyn Driver>,
+    lock: ImportLock,
+    by: String,
+    current: i64,
+    generation: i64,
+    done: Staged,
+    waiting: Vec<Waiting>,
+}
+
+/// Removes what a dead import has left, and takes the next generation.
+pub(super) async fn begin(driver: Arc<dyn Driver>, lock: &ImportLock, by: &str) -> StoreResult<Staging> {
+    clear(driver.as_ref(), lock).await?;
+    retire(driver.as_ref(), lock).await?;
+    let mut change = begin_people(driver.as_ref()).await?;
+    fenced(change.as_mut(), lock).await?;
+    change.run(fixed("UPDATE people_state SET newest = current + 1"), vec![]).await?;
+    let current = people::current(change.as_mut()).await?;
+    change.commit().await?;
+    Ok(Staging {
+        driver,
+        lock: lock.clone(),
+        by: by.to_owned(),
+        current,
+        generation: current + 1,
+        done: Staged::default(),
+        waiting: Vec::new(),
+    })
+}
+
+impl Import for Staging {
+    fn stage(&mut self, steps: Vec<Step>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let mut steps = steps.into_iter().peekable();
+            while steps.peek().is_some() {
+                self.chunk(steps.by_ref().take(CHUNK).collect()).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn finish<'a>(mut self: Box<Self>, memory: &'a [Memory]) -> BoxFuture<'a, StoreResult<Staged>> {
+        Box::pin(async move {
+            self.settle().await?;
+            let mut change = begin_people(self.driver.as_ref()).await?;
+            fenced(change.as_mut(), &self.lock).await?;
+            const SWITCH: &str = "UPDATE people_state SET current = $1, newest = $1, version = version + 1 \
+                                  WHERE current = $1 - 1 AND newest = $1";
+            if change.run(fixed(SWITCH), vec![self.generation.into()]).await? != 1 {
+                return Err(StoreError::Conflict("another import has begun; this one is given up".into()));
+            }
+            remember(change.as_mut(), memory).await?;
+            change.commit().await?;
+            if let Err(error) = retire(self.driver.as_ref(), &self.lock).await {
+                // It counts; the rest is for the next import to clear.
+                tracing::warn!(%error, "what the import has replaced could not be removed yet");
+            }
+            self.driver.close().await;
+            Ok(self.done)
+        })
+    }
+
+    fn abandon(self: Box<Self>) -> BoxFuture<'static, StoreResult<()>> {
+        Box::pin(async move {
+            let cleared = clear(self.driver.as_ref(), &self.lock).await;
+            self.driver.close().await;
+            cleared
+        })
+    }
+}
+
+impl Staging {
+    fn dialect(&self) -> Dialect {
+        self.driver.dialect()
+    }
+
+    /// One transaction.
+    async fn chunk(&mut self, steps: Vec<Step>) -> StoreResult<()> {
+        let driver = Arc::clone(&self.driver);
+        let mut change = begin_people(driver.as_ref()).await?;
+        fenced(change.as_mut(), &self.lock).await?;
+        let mut adds = Vec::with_capacity(steps.len());
+        let mut rest = Vec::new();
+        for step in steps {
+            match step {
+                Step::Add(profile) => adds.push(profile),
+                other => rest.push(other),
+            }
+        }
+        let (before, waited) = (self.done, self.waiting.len());
+        let written = self.write(change.as_mut(), adds, rest).await;
+        let committed = match written {
+            Ok(()) => change.commit().await,
+            Err(error) => Err(error),
+        };
+        if committed.is_err() {
+            self.done = before;
+            self.waiting.truncate(waited);
+        }
+        committed
+    }
+
+    async fn write(&mut self, change: &mut dyn Change, adds: Vec<Profile>, rest: Vec<Step>) -> StoreResult<()> {
+        let mut noted = Vec::new();
+        let existing = self.add(change, adds).await?;
+        for step in existing.into_iter().map(Step::Change).chain(rest) {
+            match step {
+                Step::Add(profile) | Step::Change(profile) => noted.extend(self.change(change, profile).await?),
+                Step::Remove(unique_id) => noted.extend(self.remove(change, &unique_id).await?),
+            }
+        }
+        let noted: Vec<Noted<'_>> = noted
+            .iter()
+            .map(|(kind, before, after)| {
+                let about = after.as_ref().unwrap_or(before);
+                Noted::new(about, kind, &self.by, differences(Some(before), after.as_ref()))
+            })
+            .collect();
+        records::note(change, self.dialect(), self.generation, &noted).await
+    }
+
+    /// Adds people; those who exist already come back.
+    async fn add(&mut self, change: &mut dyn Change, adds: Vec<Profile>) -> StoreResult<Vec<Profile>> {
+        if adds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stamp = Stamp { time: SystemTime::now(), by: self.by.clone() };
+        let stamped = |profile| Profile { created: stamp.clone(), changed: stamp.clone(), ..profile };
+        let mut adds: Vec<Profile> = adds.into_iter().map(stamped).collect();
+        let dialect = self.dialect();
+        let rows = adds.iter().map(|profile| version_row(profile, self.generation)).collect();
+        let inserted = PEOPLE.run(change, dialect, rows).await?;
+        let mut existing = Vec::new();
+        if usize::try_from(inserted).is_ok_and(|inserted| inserted < adds.len()) {
+            const OLDER: &str = "SELECT unique_id FROM people WHERE died = 9223372036854775807 AND born < $1 \
+                                 AND unique_id IN ";
+            let ids: Vec<String> = adds.iter().map(|profile| profile.person.unique_id.clone()).collect();
+            let sql = built(format!("{OLDER}{}", dialect.listed(2)));
+            let mut older = HashSet::new();
+            for mut row in change.rows(sql, vec![self.generation.into(), list(&ids)]).await? {
+                older.insert(row.needed_text("unique_id")?);
+            }
+            (existing, adds) = adds.into_iter().partition(|profile| older.contains(&profile.person.unique_id));
+            // One who comes twice in an import comes once; the first counts.
+            let mut seen = HashSet::new();
+            adds.retain(|profile| seen.insert(profile.person.unique_id.clone()));
+        }
+        self.done.added += inserted;
+        let rows = adds.iter().flat_map(|profile| name_rows(None, self.current, Some((profile, self.generation))));
+        let rows = rows.collect();
+        self.claim(change, rows).await?;
+        Ok(existing)
+    }
+
+    /// Claims names. One that somebody else has waits until the end.
+    async fn claim(&mut self, change: &mut dyn Change, rows: Vec<Vec<Value>>) -> StoreResult<()> {
+        let wanted = rows.len();
+        let kept = rows.clone();
+        let inserted = NAMES.run(change, self.dialect(), rows).await?;
+        if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
+            return Ok(());
+        }
+        let claims: Vec<Waiting> = kept.into_iter().filter_map(waiting).collect();
+        let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
+        let holders = holders(change, self.dialect(), &names).await?;
+        let others = claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id));
+        self.waiting.extend(others);
+        if self.waiting.len() > WAITING {
+            return Err(StoreError::Conflict(format!("more than {WAITING} names belong to somebody else already")));
+        }
+        Ok(())
+    }
+
+    async fn change(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<Option<Told>> {
+        let unique_id = wanted.person.unique_id.clone();
+        let found = versions(change, &unique_id, self.current).await?;
+        let Some(now) = found.now else {
+            if found.staged.is_none() {
+                self.add_one(change, wanted).await?;
+            }
+            return Ok(None);
+        };
+        let stamp = Stamp { time: SystemTime::now(), by: self.by.clone() };
+        let after = Profile { changed: now.profile.changed.clone(), ..wanted.imported_over(&now.profile) };
+        if found.staged.is_none() && after == now.profile {
+            return Ok(None);
+        }
+        let after = Profile { changed: stamp, ..after };
+        let renamed = after.names() != found.staged.as_ref().map_or_else(|| now.profile.names(), |v| v.profile.names());
+        let before = [Some(&now.profile), found.staged.as_ref().map(|staged| &staged.profile)];
+        if renamed {
+            drop_names(change, self.dialect(), &unique_id, before.into_iter().flatten()).await?;
+        }
+        match &found.staged {
+            Some(staged) => update(change, &after, staged.born).await?,
+            None => {
+                change.run(fixed(text::END_PERSON), vec![unique_id.as_str().into(), self.generation.into()]).await?;
+                PEOPLE.run(change, self.dialect(), vec![version_row(&after, self.generation)]).await?;
+            }
+        }
+        if renamed {
+            let rows = name_rows(Some(&now.profile), self.current, Some((&after, self.generation)));
+            self.claim(change, rows).await?;
+        }
+        if found.staged.is_none() {
+            self.done.changed += 1;
+        }
+        Ok(Some(("changed", now.profile, Some(after)))
+            .filter(|(_, before, after)| !differences(Some(before), after.as_ref()).is_empty()))
+    }
+
+    async fn add_one(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<()> {
+        self.add(change, vec![wanted]).await.map(|_| ())
+    }
+
+    async fn remove(&mut self, change: &mut dyn Change, unique_id: &str) -> StoreResult<Option<Told>> {
+        let found = versions(change, unique_id, self.current).await?;
+        let Some(Version { profile, .. }) = found.now else { return Ok(None) };
+        let staged = found.staged.map(|staged| staged.profile);
+        let all = [Some(&profile), staged.as_ref()].into_iter().flatten();
+        drop_names(change, self.dialect(), unique_id, all).await?;
+        change.run(fixed(text::UNSTAGE_PERSON), vec![unique_id.into(), self.current.into()]).await?;
+        change.run(fixed(text::END_PERSON), vec![unique_id.into(), self.generation.into()]).await?;
+        let mut nameless = profile.clone();
+        nameless.person.name.clear();
+        (nameless.person.upn, nameless.aliases) = (None, Vec::new());
+        let rows = name_rows(Some(&profile), self.current, Some((&nameless, self.generation)));
+        self.claim(change, rows).await?;
+        self.done.removed += 1;
+        Ok(Some(("removed", profile, None)))
+    }
+
+    /// Claims again the names that were somebody else's: by now they may have given them up.
+    async fn settle(&mut self) -> StoreResult<()> {
+        let driver = Arc::clone(&self.driver);
+        let mut waiting = std::mem::take(&mut self.waiting).into_iter().peekable();
+        while waiting.peek().is_some() {
+            let chunk: Vec<Waiting> = waiting.by_ref().take(CHUNK).collect();
+            let mut change = begin_people(driver.as_ref()).await?;
+            fenced(change.as_mut(), &self.lock).await?;
+            let rows = chunk.iter().map(|claim| claim.row.clone()).collect();
+            NAMES.run(change.as_mut(), driver.dialect(), rows).await?;
+            let names: Vec<String> = chunk.iter().map(|claim| claim.folded.clone()).collect();
+            let holders = holders(change.as_mut(), driver.dialect(), &names).await?;
+            for claim in &chunk {
+                let holder = holders.get(&claim.folded);
+                if holder != Some(&claim.unique_id) {
+                    return Err(StoreError::Conflict(format!(
+                        "the name {:?} of {} belongs to {} as well",
+                        claim.folded,
+                        claim.unique_id,
+                        holder.map_or("somebody else", String::as_str)
+                    )));
+                }
+            }
+            change.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a step has changed: one word, and the person before and after.
+type Told = (&'static str, Profile, Option<Profile>);
+
+fn waiting(row: Vec<Value>) -> Option<Waiting> {
+    let text = |place: usize| match row.get(place) {
+        Some(Value::Text(Some(text))) => Some(text.clone()),
+        _ => None,
+    };
+    let died = matches!(row.get(1), Some(Value::Int(Some(died))) if *died == text::ALIVE);
+    let (folded, unique_id) = (text(0)?, text(4)?);
+    died.then_some(Waiting { folded, unique_id, row })
+}
+
+/// Who will have these names.
+async fn holders(change: &mut dyn Change, dialect: Dialect, names: &[String]) -> StoreResult<HashMap<String, String>> {
+    const HOLDERS: &str = "SELECT folded, unique_id FROM names WHERE died = 9223372036854775807 AND folded IN ";
+    let sql = built(format!("{HOLDERS}{}", dialect.listed(1)));
+    let mut holders = HashMap::new();
+    for mut row in change.rows(sql, vec![list(names)]).await? {
+        holders.insert(row.needed_text("folded")?, row.needed_text("unique_id")?);
+    }
+    Ok(holders)
+}
+
+/// Removes what an import has written that never came to count.
+async fn clear(driver: &dyn Driver, lock: &ImportLock) -> StoreResult<()> {
+    const LEFT: &str = "SELECT count(*) FROM people_state WHERE newest > current";
+    let mut left = driver.read(fixed(LEFT), vec![]).await?;
+    if left.first_mut().ok_or_else(|| unreadable("newest"))?.needed_int("newest")? == 0 {
+        return Ok(());
+    }
+    // New versions and claims first: they hold the keys that the old ones get back.
+    for (table, key) in [("people", "unique_id"), ("names", "folded")] {
+        let find = format!(
+            "SELECT {key} FROM {table} WHERE {key} > $1 AND born > (SELECT current FROM people_state) \
+             ORDER BY {key} LIMIT $2"
+        );
+        let mut after = String::new();
+        loop {
+            let values = vec![after.as_str().into(), REMOVED_AT_ONCE.into()];
+            let mut keys = Vec::new();
+            for mut row in driver.read(built(find.as_str()), values).await? {
+                keys.push(row.needed_text(key)?);
+            }
+            let Some(last) = keys.last().cloned() else { break };
+            let mut change = begin_people(driver).await?;
+            fenced(change.as_mut(), lock).await?;
+            let sql = format!(
+                "DELETE FROM {table} WHERE born > (SELECT current FROM people_state) AND {key} IN {}",
+                driver.dialect().listed(1)
+            );
+            change.run(built(sql), vec![list(&keys)]).await?;
+            change.commit().await?;
+            after = last;
+        }
+    }
+    const ENDING: &str = "died > (SELECT current FROM people_state) AND died < 9223372036854775807";
+    for (table, key) in [("people", "unique_id"), ("names", "folded")] {
+        let restore = format!(
+            "UPDATE {table} SET died = 9223372036854775807 WHERE {ENDING} AND {key} IN \
+             (SELECT {key} FROM {table} WHERE {ENDING} LIMIT $1)"
+        );
+        until_none(driver, lock, &restore).await?;
+    }
+    let changes = "DELETE FROM changes WHERE id IN \
+                   (SELECT id FROM changes WHERE generation > (SELECT current FROM people_state) LIMIT $1)";
+    until_none(driver, lock, changes).await?;
+    let mut change = begin_people(driver).await?;
+    fenced(change.as_mut(), lock).await?;
+    change.run(fixed("UPDATE people_state SET newest = current"), vec![]).await?;
+    change.commit().await
+}
+
+/// Runs a statement with a limit until it touches nothing more, each time in a transaction of its own.
+async fn until_none(driver: &dyn Driver, lock: &ImportLock, sql: &str) -> StoreResult<()> {
+    loop {
+        let mut change = begin_people(driver).await?;
+        fenced(change.as_mut(), lock).await?;
+        let touched = change.run(built(sql), vec![REMOVED_AT_ONCE.into()]).await?;
+        change.commit().await?;
+        if touched == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Removes what has ended: old versions and names, and everything of people who have gone.
+async fn retire(driver: &dyn Driver, lock: &ImportLock) -> StoreResult<()> {
+    const ENDED: &str = "died <= (SELECT current FROM people_state) AND died < 9223372036854775807";
+    let names =
+        format!("DELETE FROM names WHERE {ENDED} AND folded IN (SELECT folded FROM names WHERE {ENDED} LIMIT $1)");
+    until_none(driver, lock, &names).await?;
+    let find = format!("SELECT unique_id FROM people WHERE {ENDED} LIMIT $1");
+    loop {
+        let mut change = begin_people(driver).await?;
+        fenced(change.as_mut(), lock).await?;
+        let mut ids = Vec::new();
+        for mut row in change.rows(built(find.as_str()), vec![REMOVED_AT_ONCE.into()]).await? {
+            ids.push(row.needed_text("unique_id")?);
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let listed = driver.dialect().listed(1);
+        let sql = format!("DELETE FROM people WHERE {ENDED} AND unique_id IN {listed}");
+        change.run(built(sql), vec![list(&ids)]).await?;
+        let sql = format!("SELECT unique_id FROM people WHERE unique_id IN {listed}");
+        let mut alive = HashSet::new();
+        for mut row in change.rows(built(sql), vec![list(&ids)]).await? {
+            alive.insert(row.needed_text("unique_id")?);
+        }
+        for gone in ids.iter().filter(|id| !alive.contains(*id)) {
+            for sql in text::ERASE {
+                change.run(fixed(sql), vec![gone.as_str().into()]).await?;
+            }
+        }
+        change.commit().await?;
+    }
+}
