@@ -21,6 +21,8 @@ use crate::factor::Factor;
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
+use crate::import::pass::{Importer, Place};
+use crate::import::schedule;
 use crate::primary::directory::Directory;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
@@ -67,6 +69,7 @@ pub struct Server {
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
+    importing: JoinHandle<()>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -86,6 +89,7 @@ impl Server {
             AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
         })?);
         let directories = directories(&config)?;
+        let importer = importer(&config, &directories, &store);
         let providers = providers(&config)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
@@ -127,7 +131,8 @@ impl Server {
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
         let drain = config.server.drain;
-        Ok(Server { sign_ins, metrics, listener, audit, store, providers, drain, monitor, pages })
+        let importing = tokio::spawn(schedule::run(importer));
+        Ok(Server { sign_ins, metrics, listener, audit, store, providers, drain, monitor, importing, pages })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -154,6 +159,8 @@ impl Server {
     /// without an answer, the audit is written.
     pub async fn stop(self) {
         self.listener.drain();
+        // A pass that is under way has changed nothing, and the next one removes what it has left.
+        self.importing.abort();
         self.sign_ins.drain(self.drain).await;
         let left = self.sign_ins.held();
         if left > 0 {
@@ -193,6 +200,21 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// The import shares the directories, but brings connections of its own.
+fn importer(config: &Config, directories: &Directories, store: &Arc<SqliteStore>) -> Importer {
+    let places = directories.iter().filter_map(|(name, directory, _)| {
+        let target = config.targets.get(name)?;
+        let (directory, base) = (Arc::clone(directory), target.base.clone());
+        Some((name.clone(), Place { directory, base, domains: target.domains.clone() }))
+    });
+    Importer {
+        import: Arc::new(config.import.clone()),
+        places: places.collect(),
+        roster: store.clone(),
+        node: config.server.name.clone(),
+    }
 }
 
 fn providers(config: &Config) -> Result<Providers, AppError> {

@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod import;
 pub mod output;
 pub mod serve;
 pub mod test;
@@ -26,6 +27,7 @@ Examples:
   anteroom check                                 what is wrong with the configuration?
   anteroom serve                                 run the service
   anteroom user list                             who is enrolled
+  anteroom import --dry-run                      who would be enrolled from the directory?
   anteroom test radius --user alice              sign in once, as an appliance would
 
 Exit codes: 0 done; 1 refused or failed; 2 a mistake on the command line or in the configuration.
@@ -57,6 +59,8 @@ pub enum Command {
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Fill the user store from directories and files
+    Import(import::Args),
     /// Print the completions of a shell
     Completions(docs::Completions),
     /// Write the manual pages into a folder
@@ -125,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Import(args) => import::run(args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

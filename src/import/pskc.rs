@@ -49,7 +49,6 @@ struct Key {
     digits: Option<String>,
     encoding: String,
     period: Option<String>,
-    period_unit: String,
     counter: Option<String>,
     plain: Option<Zeroizing<String>>,
     locked: Option<Locked>,

@@ -158,7 +158,7 @@ impl<'a> Sieve<'a> {
         let pending = std::mem::take(&mut self.pending);
         let ids: Vec<String> =
             pending.iter().filter(|one| one.is_known).map(|one| one.candidate.profile.person.unique_id.clone()).collect();
-        let mut existing = self.existing(&ids).await?;
+        let mut existing = existing(&self.roster, &ids).await?;
         let mut decisions = Vec::with_capacity(pending.len());
         for Pending { item: place, candidate, content, .. } in pending {
             let Some(item) = self.import.items.get(place) else { continue };
@@ -188,15 +188,6 @@ impl<'a> Sieve<'a> {
     fn comes_before(&self, earlier: &str, place: usize) -> bool {
         let readings = self.selection.names.iter().zip(&self.selection.readings).take(place);
         readings.into_iter().any(|(name, reading)| name == earlier && reading.is_none())
-    }
-
-    async fn existing(&self, unique_ids: &[String]) -> Result<HashMap<String, Profile>, ImportError> {
-        let mut existing = HashMap::new();
-        for ids in unique_ids.chunks(TOGETHER) {
-            let profiles = self.roster.profiles_of(ids).await?;
-            existing.extend(profiles.into_iter().map(|profile| (profile.person.unique_id.clone(), profile)));
-        }
-        Ok(existing)
     }
 
     /// Keeps names apart, and stages what may be.
@@ -328,7 +319,7 @@ impl<'a> Sieve<'a> {
         }
         for missing in missing.chunks(TOGETHER) {
             let ids: Vec<String> = missing.iter().map(|(id, _)| id.clone()).collect();
-            let mut existing = self.existing(&ids).await?;
+            let mut existing = existing(&self.roster, &ids).await?;
             for (id, rule) in missing {
                 let Some(before) = existing.remove(id) else { continue };
                 match plan::leave(*rule, before, now) {
@@ -354,7 +345,7 @@ impl<'a> Sieve<'a> {
             })
             .map(|state| state.unique_id)
             .collect();
-        for (_, before) in self.existing(&gone).await? {
+        for (_, before) in existing(&self.roster, &gone).await? {
             let decision = plan::vacate(before);
             self.names.free(&self.hashes, &decision);
             self.carry_out(decision, staging).await?;
@@ -401,4 +392,14 @@ impl<'a> Sieve<'a> {
         let read = |place: &usize| scopes.items.get(*place).is_some_and(|extent| *extent != Extent::NotRead);
         (0..self.import.items.len()).filter(read).map(|place| self.known.of_item(place).0).sum()
     }
+}
+
+/// The profiles of those of these people who are in the store.
+async fn existing(roster: &Arc<dyn Roster>, unique_ids: &[String]) -> Result<HashMap<String, Profile>, ImportError> {
+    let mut existing = HashMap::new();
+    for ids in unique_ids.chunks(TOGETHER) {
+        let profiles = roster.profiles_of(ids).await?;
+        existing.extend(profiles.into_iter().map(|profile| (profile.person.unique_id.clone(), profile)));
+    }
+    Ok(existing)
 }
