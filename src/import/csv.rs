@@ -1,7 +1,7 @@
 //! People out of a CSV file: Anteroom's own columns, which `anteroom user export` writes, and those of the old
 //! server's export, told apart by their names alone. Pure.
 
-use crate::import::entry::{cleaned, language, usable};
+use crate::import::entry::{cleaned, language, tidy, usable};
 use crate::import::files::{BadLine, column, separator, yes_or_no};
 use crate::users::model::{Method, Person};
 use crate::users::phone;
@@ -212,7 +212,7 @@ fn row(
     }
     let get = |wanted: Column| {
         let place = columns.iter().position(|column| *column == Some(wanted))?;
-        record.get(place).map(cleaned)
+        record.get(place).map(tidy)
     };
     let text = |wanted| get(wanted).filter(|text| !text.is_empty());
     let upn = text(Column::Upn).or_else(|| text(Column::Name).filter(|name| name.contains('@')));
@@ -265,7 +265,7 @@ fn row(
         blocked_until: None,
     });
     let aliases = text(Column::Aliases).unwrap_or_default();
-    profile.aliases = aliases.split([';', '|']).map(cleaned).filter(|alias| usable(alias)).collect();
+    profile.aliases = aliases.split([';', '|']).map(tidy).filter(|alias| usable(alias)).collect();
     profile.group = text(Column::Group);
     profile.description = text(Column::Description);
     (profile.backup_phone, profile.backup_extension) = (backup_phone, backup_extension);

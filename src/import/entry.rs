@@ -201,16 +201,16 @@ impl Reading {
         self.unique_id(entry, &mut unique_id)?;
         let text = |attributes: &[String]| attributes.iter().find_map(|attribute| value(entry, attribute));
         let mut names: Vec<String> =
-            self.map.user_name.iter().filter_map(|attribute| value(entry, attribute)).filter(|name| usable(name)).collect();
+            self.map.user_name.iter().filter_map(|attribute| name(entry, attribute)).collect();
         if names.is_empty() {
             return Err(Unfit::NoName);
         }
         let name = names.remove(0);
         // The name that an Active Directory account has in `DOMAIN\name`.
-        let account = entry.first_text("sAMAccountName").map(cleaned).filter(|account| usable(account));
+        let account = name(entry, "sAMAccountName");
         let in_domain = account.iter().flat_map(|account| self.domains.iter().map(move |d| format!("{d}\\{account}")));
         let aliases = self.map.aliases.iter().flat_map(|attribute| entry.values(attribute));
-        let aliases = aliases.filter_map(|value| std::str::from_utf8(value).ok()).map(cleaned);
+        let aliases = aliases.filter_map(|value| std::str::from_utf8(value).ok()).map(tidy);
         let upn = std::iter::once(&name).chain(&names).find(|name| name.contains('@')).cloned();
         let mut others: Vec<String> = Vec::new();
         for other in names.into_iter().chain(in_domain).chain(aliases) {
@@ -267,11 +267,22 @@ fn value(entry: &Entry<'_>, attribute: &str) -> Option<String> {
     texts.map(cleaned).find(|text| !text.is_empty())
 }
 
+/// The first value of an attribute that could be a name. A name that is too long is none: cut, it would be another.
+fn name(entry: &Entry<'_>, attribute: &str) -> Option<String> {
+    let texts = entry.values(attribute).filter_map(|value| std::str::from_utf8(value).ok());
+    texts.map(tidy).find(|text| usable(text))
+}
+
+/// A text without blanks at its ends and without control characters.
+pub(crate) fn tidy(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.trim().to_owned()
+}
+
 /// A text without blanks at its ends and without control characters, not too long.
 pub(crate) fn cleaned(text: &str) -> String {
-    let plain = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    let cut: String = plain.take(LONGEST_VALUE).collect();
-    if cut.ends_with(' ') { cut.trim_end().to_owned() } else { cut }
+    let tidy = tidy(text);
+    if tidy.len() <= LONGEST_VALUE { tidy } else { tidy.chars().take(LONGEST_VALUE).collect() }
 }
 
 /// Whether somebody could sign in with a name.
