@@ -17,10 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::factor::Factor;
-use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
+use crate::factor::{self, Factor};
 use crate::import::pass::{Importer, Place};
 use crate::import::schedule;
 use crate::primary::directory::Directory;
@@ -173,8 +172,8 @@ impl Server {
             tracing::warn!(left = self.listener.running(), "requests are left without an answer");
         }
         drop(self.listener);
-        for (_, native, _) in &self.providers {
-            native.drain(LAST_WORDS).await;
+        for (_, provider, _) in &self.providers {
+            provider.drain(LAST_WORDS).await;
         }
         if tokio::time::timeout(LAST_WORDS, self.audit.flush()).await.is_err() {
             tracing::error!("the audit could not be written in time");
@@ -189,7 +188,7 @@ impl Server {
 }
 
 /// Each provider by name, and the breaker before it.
-type Providers = Vec<(String, Arc<Native>, Arc<Guarded>)>;
+type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
 /// Each directory by name, and whether it takes DNs from the store.
 type Directories = Vec<(String, Arc<Directory>, bool)>;
@@ -221,11 +220,10 @@ fn providers(config: &Config) -> Result<Providers, AppError> {
     let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let made = config.providers.iter().map(|(name, provider)| {
         let server = ServerIdentity { name: config.server.name.clone(), address };
-        let native =
-            Native::start(provider, server).map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
-        let native = Arc::new(native);
-        let guarded = Arc::new(Guarded::new(native.clone()));
-        Ok((name.clone(), native, guarded))
+        let built = factor::build::build(provider, server);
+        let provider = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
+        let guarded = Arc::new(Guarded::new(Arc::clone(&provider)));
+        Ok((name.clone(), provider, guarded))
     });
     made.collect()
 }

@@ -29,6 +29,7 @@
 //! * [`telemetry`]: logs, metrics, health.
 //! * [`app`]: builds everything from the configuration; start, drain, stop.
 //! * [`demo`]: the embedded directory and phone simulator of `anteroom demo`.
+//! * [`simulate`]: the clouds of `anteroom simulate`.
 //! * [`cli`]: one file per command.
 
 pub mod secret;
@@ -56,5 +57,7 @@ pub mod telemetry;
 pub mod app;
 
 pub mod demo;
+
+pub mod simulate;
 
 pub mod cli;

@@ -13,6 +13,9 @@ from urllib.request import urlopen
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
 LDAP_PORT, PROMPT_PORT, BARE_PORT = 28389, 28180, 28120
+# Where the LDAP door is measured: the directory itself, a forwarder, OpenLDAP's own proxy, Anteroom.
+LDAP_PORTS = {"direct": LDAP_PORT, "direct_tls": 28636, "forwarder": 28390, "backldap": 28391, "anteroom": 28392,
+              "anteroom_tls": 28637}
 PORTS = {"anteroom": 28121, "freeradius": 28122}
 SECRET, PASSWORD, BASE = "bench-shared-secret", "Us3r-Passw0rd!", "dc=bench,dc=example,dc=test"
 KEY_ID, KEY = "bench", "a-key-of-more-than-thirty-two-octets-for-benchmarks"
@@ -55,6 +58,23 @@ denial_backoff = "1s"
 file = "audit.jsonl"
 [log]
 level = "info"
+"""
+
+
+# What is added where the LDAP door is measured.
+LDAP_CONFIG = """
+[ldap]
+listen = ["127.0.0.1:{ldap_listen}"]
+listen_tls = ["127.0.0.1:{ldap_listen_tls}"]
+certificate = "{state}/tls/cert.pem"
+certificate_key = "{state}/tls/key.pem"
+[[ldap.client]]
+name = "applications"
+address = "127.0.0.0/8"
+answer_within = "10m"
+held = 200000
+plaintext = true
+service_accounts = ["cn=svc-proxy,ou=services,{base}"]
 """
 
 
@@ -105,7 +125,8 @@ class Peers:
         """Runs one of benches/peers and returns what it prints."""
         environment = dict(os.environ, BENCH_STATE=str(self.state), BENCH_PIN=" ".join(pin),
                            BENCH_SECRET=SECRET, BENCH_PASSWORD=PASSWORD, BENCH_BASE=BASE,
-                           BENCH_LDAP_PORT=str(LDAP_PORT), BENCH_PROMPTS=f"http://127.0.0.1:{PROMPT_PORT}",
+                           BENCH_LDAP_PORT=str(LDAP_PORT), BENCH_LDAPS_PORT=str(LDAP_PORTS["direct_tls"]),
+                           BENCH_BACK_LDAP_PORT=str(LDAP_PORTS["backldap"]), BENCH_PROMPTS=f"http://127.0.0.1:{PROMPT_PORT}",
                            **{key: str(value) for key, value in variables.items()})
         done = subprocess.run([str(HERE / "peers" / name), *map(str, arguments)], env=environment,
                               stdout=subprocess.PIPE, text=True, check=False)
@@ -114,9 +135,9 @@ class Peers:
         return done.stdout.strip()
 
     @contextmanager
-    def slapd(self, people, layout):
+    def slapd(self, people, layout, part="rest"):
         """The directory with so many people; gives its pid."""
-        self.script("slapd.sh", "start", people, pin=self.pin(layout, "rest"))
+        self.script("slapd.sh", "start", people, pin=self.pin(layout, part))
         try:
             yield int(self.script("slapd.sh", "pid", people))
         finally:
@@ -170,9 +191,32 @@ class Peers:
             wait_for_port("udp", BARE_PORT, child)
             yield child.pid
 
+    @contextmanager
+    def ldap_server(self, kind, layout, people):
+        """What stands in front of the directory; gives its pid, or None where nothing does."""
+        pin, port = self.pin(layout, "server"), LDAP_PORTS[kind]
+        if kind == "direct":
+            yield None
+        elif kind == "backldap":
+            self.script("back-ldap.sh", "start", pin=pin)
+            try:
+                yield int(self.script("back-ldap.sh", "pid"))
+            finally:
+                self.script("back-ldap.sh", "stop")
+        else:
+            command = [str(self.load_program), "forwarder", "--listen", f"127.0.0.1:{port}", "--to",
+                       f"127.0.0.1:{LDAP_PORT}"]
+            if kind == "anteroom":
+                command = self.anteroom_files(people, more=LDAP_CONFIG.format(
+                    ldap_listen=port, ldap_listen_tls=LDAP_PORTS["anteroom_tls"], state=self.state, base=BASE))
+            with self.process(pin + command, f"{kind}.log") as child:
+                wait_for_port("tcp", port, child)
+                time.sleep(0.5)
+                yield child.pid
+
     # --- servers under test
 
-    def anteroom_files(self, people, answer_within="50s", dn_from_store=False):
+    def anteroom_files(self, people, answer_within="50s", dn_from_store=False, more=""):
         """A fresh folder with configuration and store; gives the command."""
         program = self.programs / "anteroom"
         folder, ready = self.state / "anteroom", self.state / f"people-{people}.db"
@@ -189,7 +233,7 @@ class Peers:
         shutil.copy(ready, folder / "anteroom.db")
         (folder / "anteroom.toml").write_text(CONFIG.format(
             port=PORTS["anteroom"], secret=SECRET, password=PASSWORD, base=BASE, ldap=LDAP_PORT, prompts=PROMPT_PORT,
-            key_id=KEY_ID, key=KEY, answer_within=answer_within, dn_from_store=str(dn_from_store).lower()))
+            key_id=KEY_ID, key=KEY, answer_within=answer_within, dn_from_store=str(dn_from_store).lower()) + more)
         (folder / "anteroom.toml").chmod(0o600)
         return [str(program), "serve", "--config", str(folder / "anteroom.toml")]
 

@@ -1,10 +1,11 @@
 """What is measured: one function for each line of the table of contents in docs/performance.md.
 
-Each gives rows of Anteroom beside FreeRADIUS. Both get the same directory, prompt service, load
+Each gives rows of Anteroom beside FreeRADIUS; those of the LDAP door are in ldap.py. Both get the same directory, prompt service, load
 generator, CPUs and number of requests under way, one after the other in the same run."""
 import time
 from statistics import median
 
+from . import ldap
 from .peers import BARE_PORT, PASSWORD, PORTS, SECRET
 from .table import Row
 
@@ -256,7 +257,7 @@ def memory(run):
 
 
 ALL = {function.__name__: function for function in
-       (cpu, rate, held200ms, held5s, held100k, single, retransmit, overload, start, memory)}
+       (cpu, rate, held200ms, held5s, held100k, single, retransmit, overload, start, memory, *ldap.ALL)}
 
 
 def run_one(name, run):

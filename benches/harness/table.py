@@ -2,8 +2,19 @@
 import json
 
 
+def holds(value, sign, limit):
+    """Whether a limit is kept."""
+    return value <= limit if sign == "<=" else value >= limit
+
+
+SIGNS = {"<=": "≤", ">=": "≥"}
+VERDICTS = {True: "met", False: "MISSED", None: ""}
+
+
 class Row:
     """What was measured, Anteroom beside FreeRADIUS, and what the project wants of it."""
+
+    HEAD = ["measured", "Anteroom", "FreeRADIUS", "ratio", "target", "", "note"]
 
     def __init__(self, what, anteroom, freeradius=None, limit=None, of=None, unit="", note=""):
         """`limit` is ("<=", x) or (">=", x); it is for the ratio to FreeRADIUS if `of` is "ratio", or for
@@ -24,22 +35,62 @@ class Row:
         value = self.ratio if self.of == "ratio" else self.anteroom
         if not self.limit or value is None:
             return None
-        return value <= self.limit[1] if self.limit[0] == "<=" else value >= self.limit[1]
+        return holds(value, *self.limit)
 
     def cells(self):
         """The texts of its table row."""
         target = ""
         if self.limit:
-            sign = {"<=": "≤", ">=": "≥"}[self.limit[0]]
-            target = f"{'ratio ' if self.of == 'ratio' else ''}{sign} {shown(self.limit[1])}"
-        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
+            target = f"{'ratio ' if self.of == 'ratio' else ''}{SIGNS[self.limit[0]]} {shown(self.limit[1])}"
         what = f"{self.what}, {self.unit}" if self.unit else self.what
-        return [what, shown(self.anteroom), shown(self.freeradius), shown(self.ratio), target, verdict, self.note]
+        return [what, shown(self.anteroom), shown(self.freeradius), shown(self.ratio), target,
+                VERDICTS[self.met], self.note]
 
     def record(self):
         """The same for a program."""
         return {"what": self.what, "unit": self.unit, "anteroom": self.anteroom, "freeradius": self.freeradius,
                 "ratio": self.ratio, "limit": self.limit, "of": self.of, "met": self.met, "note": self.note}
+
+
+class Beside:
+    """What was measured of several servers in front of one directory, and what the project wants of Anteroom's."""
+
+    PEERS = {"direct": "slapd", "backldap": "back-ldap", "forwarder": "forwarder"}
+    HEAD = ["measured", "Anteroom", *PEERS.values(), "Anteroom's share of", "target", "", "note"]
+
+    def __init__(self, what, values, limits=(), unit="", note=""):
+        """`values` by kind; `limits` are (kind, "<=" or ">=", x) for the ratio of Anteroom's value to that kind's,
+        or ("value", ...) for Anteroom's own."""
+        self.what, self.values, self.limits, self.unit, self.note = what, values, limits, unit, note
+
+    def against(self, kind):
+        """Anteroom's value, or its ratio to another's."""
+        own, other = self.values.get("anteroom"), self.values.get(kind)
+        if kind == "value":
+            return own
+        return own / other if own is not None and other else None
+
+    @property
+    def met(self):
+        """Whether all targets are reached; None without targets or a measurement."""
+        found = [(self.against(kind), sign, limit) for kind, sign, limit in self.limits]
+        if not found or any(value is None for value, _, _ in found):
+            return None
+        return all(holds(*one) for one in found)
+
+    def cells(self):
+        """The texts of its table row."""
+        ratios = [f"{name} {shown(self.against(kind))}" for kind, name in self.PEERS.items() if self.against(kind)]
+        target = [f"{'' if kind == 'value' else self.PEERS[kind] + ' '}{SIGNS[sign]} {shown(limit)}"
+                  for kind, sign, limit in self.limits]
+        what = f"{self.what}, {self.unit}" if self.unit else self.what
+        return [what, shown(self.values.get("anteroom")), *(shown(self.values.get(kind)) for kind in self.PEERS),
+                ", ".join(ratios), ", ".join(target), VERDICTS[self.met], self.note]
+
+    def record(self):
+        """The same for a program."""
+        return {"what": self.what, "unit": self.unit, "values": self.values, "limits": self.limits, "met": self.met,
+                "note": self.note}
 
 
 def shown(value):
@@ -55,9 +106,10 @@ def shown(value):
 
 def show(title, rows):
     """Prints the table of one scenario."""
-    head = ["measured", "Anteroom", "FreeRADIUS", "ratio", "target", "", "note"]
-    lines = [head] + [row.cells() for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    lines = ([rows[0].HEAD] if rows else []) + [row.cells() for row in rows]
+    if not lines:
+        return
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     print(f"\n### {title}\n")
     for number, line in enumerate(lines):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |")

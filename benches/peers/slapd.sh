@@ -1,19 +1,28 @@
 #!/usr/bin/env bash
-# OpenLDAP slapd on a loopback port with N people: the directory that both servers ask.
+# OpenLDAP slapd on a loopback port (and another for LDAPS) with N people: the directory that all servers ask.
 #   slapd.sh start [N]     load N people on first use (default 10000), then run
 #   slapd.sh stop [N] | pid [N] | operations [N]
 # Each N has a folder of its own, so that loading 200,000 is done once. One runs at a time.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 N=${2:-10000}
-HOST=127.0.0.1 PORT=${BENCH_LDAP_PORT:-28389}
+HOST=127.0.0.1 PORT=${BENCH_LDAP_PORT:-28389} TLS_PORT=${BENCH_LDAPS_PORT:-28636}
 BASE=${BENCH_BASE:-dc=bench,dc=example,dc=test} PASSWORD=${BENCH_PASSWORD:-Us3r-Passw0rd!}
-D=$BENCH_STATE/slapd-$N
+D=$BENCH_STATE/slapd-$N TLS=$BENCH_STATE/tls
 
-load() {
+# The same certificate for every server that speaks TLS, so that handshakes are compared and not keys.
+certificate() {
+  [ -e "$TLS/key.pem" ] && return 0
+  need openssl openssl
+  mkdir -p "$TLS"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -subj "/CN=bench.example.test" \
+    -addext "subjectAltName=IP:$HOST" -addext "basicConstraints=critical,CA:FALSE" \
+    -keyout "$TLS/key.new" -out "$TLS/cert.pem" 2>/dev/null
+  mv "$TLS/key.new" "$TLS/key.pem"; }
+
+# Written at each start: what is kept is the database.
+configure() {
   local schema=/etc/ldap/schema
-  need slapadd "slapd ldap-utils"
-  rm -rf "$D"; mkdir -p "$D/db"
   cat >"$D/slapd.conf" <<CONF
 include $schema/core.schema
 include $schema/cosine.schema
@@ -26,8 +35,10 @@ pidfile $D/slapd.pid
 argsfile $D/slapd.args
 loglevel 0
 threads 8
-# Like the page limit of Active Directory; nothing here needs more.
-sizelimit 1000
+TLSCertificateFile $TLS/cert.pem
+TLSCertificateKeyFile $TLS/key.pem
+# Like the page limit of Active Directory; in pages there is no limit.
+sizelimit size.soft=1000 size.hard=1000 size.prtotal=unlimited
 database mdb
 maxsize 4294967296
 suffix "$BASE"
@@ -46,6 +57,11 @@ overlay memberof
 database monitor
 access to * by * read
 CONF
+}
+
+load() {
+  need slapadd "slapd ldap-utils"
+  rm -rf "$D/db"; mkdir -p "$D/db"
   python3 "$(dirname "${BASH_SOURCE[0]}")/people.py" "$N" "$BASE" "$PASSWORD" >"$D/people.ldif"
   # -q checks nothing and syncs nothing: right for a throw-away directory from a trusted generator.
   slapadd -q -f "$D/slapd.conf" -l "$D/people.ldif" >"$D/slapadd.log" 2>&1 || { tail -3 "$D/slapadd.log" >&2; die slapadd; }
@@ -56,9 +72,10 @@ case ${1:-} in
   start)
     need slapd "slapd ldap-utils"
     pid_of "$D/slapd.pid" >/dev/null && exit 0
+    mkdir -p "$D"; certificate; configure
     [ -e "$D/loaded" ] || load
     (exec 3<>"/dev/tcp/$HOST/$PORT") 2>/dev/null && die "port $PORT is taken: another slapd of ours, perhaps"
-    $BENCH_PIN /usr/sbin/slapd -f "$D/slapd.conf" -h "ldap://$HOST:$PORT"
+    $BENCH_PIN /usr/sbin/slapd -f "$D/slapd.conf" -h "ldap://$HOST:$PORT ldaps://$HOST:$TLS_PORT"
     wait_tcp "$HOST" "$PORT" 20 || die "slapd does not listen"
     # slapd writes its pid file shortly after it listens.
     for _ in $(seq 50); do pid_of "$D/slapd.pid" >/dev/null && exit 0; sleep 0.05; done

@@ -34,6 +34,8 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         on_deadline: OnDeadline::Reject,
         carry_over: Duration::from_secs(30),
         gives_up_after: Duration::from_secs(2),
+        passcode: None,
+        reuse: None,
         held: 1000,
         policy: ClientPolicy::default(),
     };

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::{Ended, Failure, output};
 use crate::secret::Secret;
 
+pub mod application;
 pub mod ldap;
 pub mod password;
 pub mod radius;

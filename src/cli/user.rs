@@ -306,7 +306,7 @@ fn remark(person: &Person, out: &mut (impl Write + ?Sized)) -> Result<(), String
     let (missing, option) = match person.method {
         Method::Push if person.device_token.is_none() => ("device token", "--device-token"),
         Method::Call | Method::SmsReply if person.phone.is_none() => ("phone", "--phone"),
-        Method::Push | Method::Call | Method::SmsReply => return Ok(()),
+        _ => return Ok(()),
     };
     let (name, method) = (show::plain(&person.name), person.method);
     say(

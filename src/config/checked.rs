@@ -20,10 +20,14 @@ mod address;
 mod client;
 mod import;
 mod provider;
+mod route;
 mod secrets;
 mod target;
 
 pub use address::is_loopback;
+
+/// Longest path of a Unix socket, in octets (`sun_path` of Linux without its closing NUL).
+const LONGEST_SOCKET: usize = 107;
 
 /// A configuration that may be used, and what its owner should look at.
 #[derive(Debug)]
@@ -133,7 +137,10 @@ impl Checker<'_> {
         for address in accounting.iter().filter(|address| listen.contains(address)) {
             self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
         }
+        let names = file.radius.client.iter().filter_map(|client| client.name.clone()).collect();
         let clients = self.clients(file.radius.client, &targets, &providers);
+        let routes = self.routes(file.route, &names, &providers.written);
+        self.unused_providers(&providers, &clients, &routes);
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         Config {
             file: self.file.clone(),
@@ -144,6 +151,7 @@ impl Checker<'_> {
             targets: targets.found,
             providers: providers.found,
             import,
+            routes,
             audit: Audit { file: file.audit.file.map(|path| self.path(&path)) },
             log: self.log(file.log),
             metrics,
@@ -154,11 +162,16 @@ impl Checker<'_> {
         let at = Path::top("server");
         let name = server.name.unwrap_or_else(sources::host_name);
         self.text_length(&at.key("name"), &name, 253);
-        Server {
-            name,
-            store: self.path(server.store.as_deref().unwrap_or("/var/lib/anteroom/anteroom.db")),
-            drain: self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m"),
+        let store = self.path(server.store.as_deref().unwrap_or("/var/lib/anteroom/anteroom.db"));
+        let control = match &server.control {
+            Some(path) => self.path(path),
+            None => store.with_file_name("control.sock"),
+        };
+        if control.as_os_str().len() > LONGEST_SOCKET {
+            let found = format!("is a path of {} octets", control.as_os_str().len());
+            self.wrong(&at.key("control"), found, format!("allowed: up to {LONGEST_SOCKET}, as the system has it"));
         }
+        Server { name, store, control, drain: self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m") }
     }
 
     fn limits(&self, limits: &written::Limits) -> Limits {

@@ -21,6 +21,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("import", fields_of::<written::Import>()),
         ("import.item.*", fields_of::<written::ImportItem>()),
         ("import.item.*.attributes", fields_of::<written::Attributes>()),
+        ("route.*", fields_of::<written::Route>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
         ("audit", fields_of::<written::Audit>()),
@@ -31,7 +32,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    matches!(pattern(path).as_str(), "radius.client" | "import.item")
+    matches!(pattern(path).as_str(), "radius.client" | "route" | "import.item")
 }
 
 /// What to say about the unknown key at `path`.

@@ -8,22 +8,28 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::secret::Secret;
 
 pub mod checked;
+mod client;
 pub mod import;
 pub mod known;
 pub mod mistakes;
 pub mod place;
+pub mod provider;
 pub mod reading;
+pub mod route;
 pub mod sources;
 pub mod values;
 pub mod written;
 
 pub use checked::{Checked, load, load_text};
+pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use mistakes::{Mistake, Mistakes};
+pub use provider::{Common, NativeAuthentication, NativeProvider, Outbound, OutboundProxy, Provider, SendFields};
+pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]
@@ -40,10 +46,12 @@ pub struct Config {
     pub throttle: Throttle,
     /// Where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
-    /// Who carries second factors, by name.
-    pub providers: BTreeMap<String, NativeProvider>,
     /// How the user store is filled from directories.
     pub import: import::Import,
+    /// Who carries second factors, by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Who is asked by other providers than their client's; the first that fits.
+    pub routes: Vec<Arc<Route>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.
@@ -59,6 +67,8 @@ pub struct Server {
     pub name: String,
     /// The SQLite database of enrolled people and audit events.
     pub store: PathBuf,
+    /// The socket by which commands of this machine reach the running server.
+    pub control: PathBuf,
     /// How long a stopping server waits for holds that are under way.
     pub drain: Duration,
 }
@@ -102,90 +112,6 @@ impl AddressRange {
             _ => u128::MAX,
         }
     }
-}
-
-/// A client as the sign-in sees it, whatever door it comes through.
-#[derive(Debug)]
-pub struct Client {
-    /// Its name in the configuration, the log and the metrics.
-    pub name: String,
-    /// The name that people see on their phone and admins in reports.
-    pub application: String,
-    /// Name of the target that checks the primary credential.
-    pub target: String,
-    /// Name of the provider of second factors.
-    pub provider: String,
-    /// From a request's arrival to its answer, at most.
-    pub answer_within: Duration,
-    /// What the client gets when `answer_within` is over.
-    pub on_deadline: OnDeadline,
-    /// How long an approval that came too late waits for the client's retry; zero: not at all.
-    pub carry_over: Duration,
-    /// After this long without a packet the client may have given up, so that an approval which comes now
-    /// carries over. An approval that comes sooner has been delivered and is good for nothing more.
-    pub gives_up_after: Duration,
-    /// Held sign-ins through this client at once, at most.
-    pub held: usize,
-    /// Who may come in how.
-    pub policy: ClientPolicy,
-}
-
-/// What a client gets when its `answer_within` is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDeadline {
-    /// An Access-Reject.
-    Reject,
-    /// Nothing, so that the client tries its next server.
-    Silence,
-}
-
-/// Who may come in through a client without a second factor. The default everywhere is: nobody.
-#[derive(Debug, Clone, Default)]
-pub struct ClientPolicy {
-    /// A person whom the directory knows and the store does not.
-    pub unknown_users: Lenience,
-    /// A person whose entry in the store is disabled.
-    pub disabled_users: Lenience,
-    /// Account names (sAMAccountName or UPN, compared without case) that pass on the password alone.
-    pub exempt_users: Vec<String>,
-    /// Distinguished names of groups whose members, nested ones too, pass on the password alone.
-    pub exempt_groups: Vec<String>,
-    /// Networks of the person's own address that pass on the password alone.
-    pub exempt_networks: Vec<AddressRange>,
-    /// Whether the password alone is enough while the provider cannot be reached.
-    pub provider_unreachable: Option<UnreachableRule>,
-}
-
-/// What happens to a person who cannot be asked for a second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Lenience {
-    /// Refused.
-    #[default]
-    Reject,
-    /// Let in on the password alone, as a named exemption.
-    PasswordOnly,
-}
-
-/// When an unreachable provider lets people in on the password alone.
-#[derive(Debug, Clone)]
-pub struct UnreachableRule {
-    /// The kinds of failure that it is good for.
-    pub classes: Vec<UnreachableClass>,
-    /// When it ends.
-    pub until: SystemTime,
-}
-
-/// Failures that happen before any prompt can have been sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UnreachableClass {
-    /// No connection to the provider.
-    Connect,
-    /// The TLS handshake failed.
-    Tls,
-    /// The provider answered 5xx.
-    ServerError,
-    /// The provider answered 429.
-    RateLimited,
 }
 
 /// A RADIUS client: who it is on the wire, and its [`Client`] part.
@@ -355,55 +281,6 @@ pub enum Security {
     StartTls,
     /// No protection; only for a loopback address (`ldap://` with `plaintext = true`).
     Plaintext,
-}
-
-/// A cloud that speaks Anteroom's own protocol (`docs/native-protocol.md`).
-#[derive(Debug)]
-pub struct NativeProvider {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Base address, `https://…`; `http://` only for a loopback address.
-    pub url: String,
-    /// Extra certificate authorities in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// How requests are authenticated.
-    pub authentication: NativeAuthentication,
-    /// Time for one request, connection included.
-    pub timeout: Duration,
-    /// Which optional facts about a person are sent.
-    pub send: SendFields,
-}
-
-/// How Anteroom authenticates to a native provider.
-#[derive(Debug)]
-pub enum NativeAuthentication {
-    /// Each request signed with HMAC-SHA256.
-    Signed {
-        /// Which key.
-        key_id: String,
-        /// The key, at least 32 octets.
-        key: Secret,
-    },
-    /// A client certificate.
-    Certificate {
-        /// Certificate chain in PEM.
-        certificate: PathBuf,
-        /// Its private key in PEM.
-        key: PathBuf,
-    },
-}
-
-/// Which optional facts leave the house. All on by default; each can be switched off.
-#[derive(Debug, Clone, Copy)]
-pub struct SendFields {
-    /// First and last name.
-    pub names: bool,
-    /// E-mail address.
-    pub email: bool,
-    /// Phone numbers. Without them calls and texts cannot be made.
-    pub phone: bool,
-    /// The address the person comes from.
-    pub person_address: bool,
 }
 
 /// Where audit events go besides the store.

@@ -279,8 +279,9 @@ fn split_message(message: &str, path: &Path) -> (String, String) {
         return (message.to_owned(), String::new());
     };
     let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+    let list = format!("write [[{path}]], with two brackets, once for each");
     let expected = match expected {
-        _ if known::is_table_list(path) => "a table for each, with two brackets: [[radius.client]], [[import.item]]",
+        _ if known::is_table_list(path) => list.as_str(),
         "a string" => "text in quotes",
         "a boolean" => "true or false, without quotes",
         "a sequence" => "a list in brackets",

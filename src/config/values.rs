@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::written::ProviderKind;
-use super::{DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -181,8 +181,12 @@ impl Words for UnreachableClass {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("connect", UnreachableClass::Connect),
         ("tls", UnreachableClass::Tls),
-        ("server_error", UnreachableClass::ServerError),
+        ("refused", UnreachableClass::Refused),
         ("rate_limited", UnreachableClass::RateLimited),
+        ("server_error", UnreachableClass::ServerError),
+        ("malformed", UnreachableClass::Malformed),
+        ("timeout", UnreachableClass::Timeout),
+        ("outage", UnreachableClass::Outage),
     ];
 }
 
@@ -197,6 +201,11 @@ impl Words for Security {
 
 impl Words for ProviderKind {
     const WORDS: &'static [(&'static str, Self)] = &[("native", ProviderKind::Native)];
+}
+
+impl Words for NumberMatching {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("approve", NumberMatching::Approve), ("code", NumberMatching::Code)];
 }
 
 impl Words for LogFormat {

@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{DirectoryKind, Lenience, LogFormat, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+
+mod provider;
+
+pub use provider::{Provider, ProviderKind, Route, Send};
 
 mod import;
 
@@ -29,6 +33,8 @@ pub struct File {
     pub provider: BTreeMap<String, Provider>,
     /// `[import]`
     pub import: Import,
+    /// `[[route]]`
+    pub route: Vec<Route>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -48,6 +54,7 @@ pub struct File {
 pub struct Server {
     pub name: Option<String>,
     pub store: Option<String>,
+    pub control: Option<String>,
     pub drain: Option<Span>,
 }
 
@@ -74,7 +81,9 @@ pub struct Client {
     pub secret_env: Option<String>,
     pub application: Option<String>,
     pub target: Option<String>,
-    pub provider: Option<String>,
+    pub provider: Option<OneOrMany>,
+    pub methods: Option<OneOrMany>,
+    pub number_matching: Option<Word<NumberMatching>>,
     pub require_message_authenticator: Option<Word<Requirement>>,
     pub limit_proxy_state: Option<Word<Requirement>>,
     pub answer_within: Option<Span>,
@@ -89,6 +98,7 @@ pub struct Client {
     pub exempt_networks: Option<OneOrMany>,
     pub person_address: Option<String>,
     pub provider_unreachable: Option<Unreachable>,
+    pub provider_bypass: Option<Word<Lenience>>,
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
     pub held: Option<Count>,
@@ -102,6 +112,7 @@ pub struct Client {
 pub struct Unreachable {
     pub classes: Option<Vec<Word<UnreachableClass>>>,
     pub until: Option<When>,
+    pub r#for: Option<Span>,
 }
 
 /// `[target.NAME]`: a directory.
@@ -130,43 +141,6 @@ pub struct Target {
     pub timeout: Option<Span>,
     pub connections: Option<Count>,
     pub dn_from_store: Option<bool>,
-}
-
-/// `[provider.NAME]`: a carrier of second factors.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
-pub struct Provider {
-    pub r#type: Option<Word<ProviderKind>>,
-    pub url: Option<String>,
-    pub ca_file: Option<String>,
-    pub key_id: Option<String>,
-    pub key: Option<Hidden>,
-    pub key_file: Option<String>,
-    pub key_credential: Option<String>,
-    pub key_env: Option<String>,
-    pub certificate: Option<String>,
-    pub certificate_key: Option<String>,
-    pub timeout: Option<Span>,
-    pub send: Send,
-}
-
-/// What kind of provider it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// Anteroom's own protocol.
-    Native,
-}
-
-/// `send = { … }` of a provider.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
-pub struct Send {
-    pub names: Option<bool>,
-    pub email: Option<bool>,
-    pub phone: Option<bool>,
-    pub person_address: Option<bool>,
 }
 
 /// `[limits]`: bounds on held sign-ins.

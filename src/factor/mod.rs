@@ -6,19 +6,26 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use crate::config::UnreachableClass;
+use crate::config::{NumberMatching, UnreachableClass};
+use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
+pub mod build;
+pub mod http;
 pub mod native;
 pub mod routing;
+pub mod tell;
+pub mod token;
+
+pub use tell::Tell;
 
 /// What is asked of a provider.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Request {
     /// Also the idempotency key: asked twice, the provider prompts once.
     pub sign_in: SignInId,
@@ -26,12 +33,20 @@ pub struct Request {
     pub person: Arc<Person>,
     /// How to ask.
     pub method: Method,
+    /// The code that the person typed: there with [`Method::Oath`], and only with it.
+    pub code: Option<Secret>,
     /// Name shown on the phone.
     pub application: Arc<str>,
     /// Address of the person's device, where known.
     pub person_address: Option<IpAddr>,
     /// When the answer is of no use any more.
     pub deadline: Instant,
+    /// Which of several devices, counted from 1, where the person named one (`push2`).
+    pub device: Option<u8>,
+    /// What stands in for a number that the person would have to compare.
+    pub number_matching: NumberMatching,
+    /// Where a text for the person can be put; none where their client shows nothing.
+    pub tell: Option<Tell>,
 }
 
 /// What a provider answered.
@@ -56,6 +71,8 @@ pub enum Refusal {
     Undeliverable,
     /// The provider wants a typed code, which this way of asking cannot give.
     NeedsCode,
+    /// The typed code is not right, or was used before.
+    WrongCode,
     /// The provider could not be reached, and no prompt can have been sent.
     Unreachable(UnreachableClass),
     /// The connection broke or timed out after the prompt may have been sent.
@@ -64,23 +81,37 @@ pub enum Refusal {
     Misconfigured,
     /// The answer made no sense.
     Garbled,
+    /// The provider does not know the person, or they have nothing there to be asked by.
+    NotEnrolledThere,
+    /// The provider has locked the person out, or its own rules refuse them.
+    LockedThere,
+    /// The provider would let the person in without asking them. That is no approval.
+    Bypassed,
 }
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 20] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
         Refusal::Undeliverable,
         Refusal::NeedsCode,
+        Refusal::WrongCode,
         Refusal::Unreachable(UnreachableClass::Connect),
         Refusal::Unreachable(UnreachableClass::Tls),
-        Refusal::Unreachable(UnreachableClass::ServerError),
+        Refusal::Unreachable(UnreachableClass::Refused),
         Refusal::Unreachable(UnreachableClass::RateLimited),
+        Refusal::Unreachable(UnreachableClass::ServerError),
+        Refusal::Unreachable(UnreachableClass::Malformed),
+        Refusal::Unreachable(UnreachableClass::Timeout),
+        Refusal::Unreachable(UnreachableClass::Outage),
         Refusal::Lost,
         Refusal::Misconfigured,
         Refusal::Garbled,
+        Refusal::NotEnrolledThere,
+        Refusal::LockedThere,
+        Refusal::Bypassed,
     ];
 }
 
@@ -89,9 +120,59 @@ pub trait Factor: Send + Sync {
     /// Its name in the configuration, for the audit.
     fn name(&self) -> &str;
 
+    /// Whether it can ask this person this way, as far as can be said without asking it. As it stands here, it is
+    /// for those who rely on what the user store has.
+    fn offers(&self, person: &Person, method: Method) -> bool {
+        match method {
+            Method::Push => person.device_token.is_some(),
+            Method::Call | Method::SmsReply => person.phone.is_some(),
+            Method::Oath => true,
+            Method::SmsCode | Method::EmailCode | Method::BackupCode => false,
+        }
+    }
+
     /// Asks and waits. Dropping the future before it is done cancels the transaction at the provider.
     fn run(&self, request: Request) -> BoxFuture<'_, Answer>;
 }
+
+/// A carrier of second factors as the server keeps it.
+pub trait Provider: Factor + std::fmt::Debug {
+    /// Whether it answers and takes our credentials, without prompting anybody: for the breaker and for
+    /// `anteroom check`.
+    fn probe(&self) -> BoxFuture<'_, Result<Health, Trouble>>;
+
+    /// Waits until what must still be said to it (cancellations) is said, or `within` is over.
+    fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
+        let _ = within;
+        Box::pin(std::future::ready(()))
+    }
+
+    /// How many connections it has begun so far; with TLS each is a handshake.
+    fn connections(&self) -> u64;
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// From the request to the answer, a new connection included where there was none.
+    pub round_trip: Duration,
+    /// The service's clock minus ours, in seconds, where it tells its time.
+    pub clock_skew: Option<i64>,
+    /// When the service's certificate expires, where there is one and it says so.
+    pub certificate_expires: Option<SystemTime>,
+}
+
+/// What is wrong with a provider, in words that say what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble(pub String);
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Trouble {}
 
 /// Proof that the person approved this very sign-in.
 #[derive(Debug)]
@@ -122,10 +203,14 @@ impl FactorApproved {
 ///
 /// # Errors
 /// Why there is no approval.
-pub async fn ask(provider: &dyn Factor, request: Request) -> Result<FactorApproved, Refusal> {
+pub fn ask(provider: &dyn Factor, request: Request) -> impl Future<Output = Result<FactorApproved, Refusal>> + '_ {
     let (sign_in, unique_id, method) = (request.sign_in, request.person.unique_id.clone(), request.method);
-    match provider.run(request).await {
-        Answer::Approved => Ok(FactorApproved { sign_in, unique_id, method }),
-        Answer::Refused(refusal) => Err(refusal),
+    // Not inside: what is asked is not kept while the person looks for their phone.
+    let asked = provider.run(request);
+    async move {
+        match asked.await {
+            Answer::Approved => Ok(FactorApproved { sign_in, unique_id, method }),
+            Answer::Refused(refusal) => Err(refusal),
+        }
     }
 }

@@ -20,13 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::UnreachableClass;
-use crate::factor::{Answer, Factor, Refusal, Request};
-
-/// A provider that can be asked for a sign of life.
-pub trait Probe: Factor {
-    /// Whether it answers and takes our credentials.
-    fn probe(&self) -> BoxFuture<'_, bool>;
-}
+use crate::factor::{Answer, Factor, Provider, Refusal, Request};
+use crate::users::model::{Method, Person};
 
 /// When a breaker opens, and how soon it looks again.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +49,7 @@ pub enum BreakerState {
 
 /// A provider behind its breaker and the deadline.
 pub struct Guarded {
-    provider: Arc<dyn Probe>,
+    provider: Arc<dyn Provider>,
     breaker: Arc<Breaker>,
     probing: Mutex<Option<JoinHandle<()>>>,
 }
@@ -78,18 +73,25 @@ struct Breaker {
     opened: AtomicU64,
 }
 
-/// The classes that open a breaker. A rate limit does not: it is about us, and passes.
-const CLASSES: [UnreachableClass; 3] =
-    [UnreachableClass::Connect, UnreachableClass::Tls, UnreachableClass::ServerError];
+/// The classes that open a breaker. A rate limit does not: it is about us, passes, and the provider's own pause is
+/// kept. Nor does what the operator declared, which ends when they say so.
+const CLASSES: [UnreachableClass; 6] = [
+    UnreachableClass::Connect,
+    UnreachableClass::Tls,
+    UnreachableClass::Refused,
+    UnreachableClass::ServerError,
+    UnreachableClass::Malformed,
+    UnreachableClass::Timeout,
+];
 
 impl Guarded {
     /// Puts the breaker before `provider`.
-    pub fn new(provider: Arc<dyn Probe>) -> Self {
+    pub fn new(provider: Arc<dyn Provider>) -> Self {
         Guarded::with_patience(provider, Patience::default())
     }
 
     /// [`Guarded::new`] with other patience.
-    pub fn with_patience(provider: Arc<dyn Probe>, patience: Patience) -> Self {
+    pub fn with_patience(provider: Arc<dyn Provider>, patience: Patience) -> Self {
         let (failures, open, opened) = (AtomicU32::new(0), AtomicU8::new(0), AtomicU64::new(0));
         let breaker = Arc::new(Breaker { patience, failures, open, opened });
         Guarded { provider, breaker, probing: Mutex::default() }
@@ -127,6 +129,10 @@ impl Drop for Guarded {
 impl Factor for Guarded {
     fn name(&self) -> &str {
         self.provider.name()
+    }
+
+    fn offers(&self, person: &Person, method: Method) -> bool {
+        self.provider.offers(person, method)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
@@ -188,12 +194,12 @@ impl Breaker {
 }
 
 /// Pings until there is an answer, then closes the breaker.
-async fn probe(provider: Arc<dyn Probe>, breaker: Arc<Breaker>) {
+async fn probe(provider: Arc<dyn Provider>, breaker: Arc<Breaker>) {
     let longest = breaker.patience.pause.saturating_mul(4);
     let mut pause = breaker.patience.pause;
     loop {
         tokio::time::sleep(pause).await;
-        if provider.probe().await {
+        if provider.probe().await.is_ok() {
             tracing::info!(provider = provider.name(), "provider answers again");
             breaker.close();
             return;

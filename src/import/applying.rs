@@ -9,9 +9,9 @@ use crate::import::plan::Counts;
 use crate::import::tokens::TokenRow;
 use crate::primary::Primary;
 use crate::primary::directory::Directory;
+use crate::users::keys::KeyFile;
 use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{Roster, Step};
-use crate::users::keys::KeyFile;
 use crate::users::store::StoreResult;
 use crate::users::token::Token;
 

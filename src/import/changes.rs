@@ -91,9 +91,8 @@ pub async fn facts(source: &mut Source, preset: Preset) -> Result<ServerFacts, R
 /// and units.
 fn feed_filter(reading: &Reading) -> Result<Filter, ReadError> {
     let attributes = &reading.item().attributes;
-    let parse = |text: &str| {
-        Filter::parse(text).map_err(|error| ReadError::Unusable(format!("filter {text}: {error}")))
-    };
+    let parse =
+        |text: &str| Filter::parse(text).map_err(|error| ReadError::Unusable(format!("filter {text}: {error}")));
     let class = |name: &str| Filter::Equality("objectClass".to_owned(), name.as_bytes().to_vec());
     let mut any = vec![parse(&attributes.groups)?, class("organizationalUnit")];
     match reading.item().preset {

@@ -87,10 +87,36 @@ const COLUMNS: &[(&str, Column)] = &[
 /// Columns that other programs write and that say nothing here. Any other unknown column is a mistake: a phone
 /// number in a misspelled column would silently be lost.
 const PASSED_OVER: &[&str] = &[
-    "item", "local", "quarantined", "created", "createdby", "changed", "changedby", "lastsignin", "blockeduntil",
-    "devices", "devicetoken", "tokens", "content", "pin", "pinset", "pinchangerequired", "pinexpires",
-    "pinexpirationdate", "usercanchangephone", "usercanchangepin", "sendemail", "tags", "sid", "notes",
-    "textmessagelanguage", "mobileapplanguage", "oathtokenlanguage", "replicationgroup", "phonesource", "newpin",
+    "item",
+    "local",
+    "quarantined",
+    "created",
+    "createdby",
+    "changed",
+    "changedby",
+    "lastsignin",
+    "blockeduntil",
+    "devices",
+    "devicetoken",
+    "tokens",
+    "content",
+    "pin",
+    "pinset",
+    "pinchangerequired",
+    "pinexpires",
+    "pinexpirationdate",
+    "usercanchangephone",
+    "usercanchangepin",
+    "sendemail",
+    "tags",
+    "sid",
+    "notes",
+    "textmessagelanguage",
+    "mobileapplanguage",
+    "oathtokenlanguage",
+    "replicationgroup",
+    "phonesource",
+    "newpin",
 ];
 
 /// What the old server calls the ways of the second proof, and what they are here.
@@ -222,8 +248,7 @@ fn row(
             return Err("the login name is too long".to_owned());
         }
     }
-    let (phone, phone_extension) =
-        number(&text, defaults, [Column::CountryCode, Column::Phone, Column::Extension]);
+    let (phone, phone_extension) = number(&text, defaults, [Column::CountryCode, Column::Phone, Column::Extension]);
     let (backup_phone, backup_extension) =
         number(&text, defaults, [Column::BackupCountryCode, Column::BackupPhone, Column::BackupExtension]);
     let method = match text(Column::Method) {

@@ -201,13 +201,13 @@ impl Reading {
         self.unique_id(entry, &mut unique_id)?;
         let text = |attributes: &[String]| attributes.iter().find_map(|attribute| value(entry, attribute));
         let mut names: Vec<String> =
-            self.map.user_name.iter().filter_map(|attribute| name(entry, attribute)).collect();
+            self.map.user_name.iter().filter_map(|attribute| usable_name(entry, attribute)).collect();
         if names.is_empty() {
             return Err(Unfit::NoName);
         }
         let name = names.remove(0);
         // The name that an Active Directory account has in `DOMAIN\name`.
-        let account = name(entry, "sAMAccountName");
+        let account = usable_name(entry, "sAMAccountName");
         let in_domain = account.iter().flat_map(|account| self.domains.iter().map(move |d| format!("{d}\\{account}")));
         let aliases = self.map.aliases.iter().flat_map(|attribute| entry.values(attribute));
         let aliases = aliases.filter_map(|value| std::str::from_utf8(value).ok()).map(tidy);
@@ -268,7 +268,7 @@ fn value(entry: &Entry<'_>, attribute: &str) -> Option<String> {
 }
 
 /// The first value of an attribute that could be a name. A name that is too long is none: cut, it would be another.
-fn name(entry: &Entry<'_>, attribute: &str) -> Option<String> {
+fn usable_name(entry: &Entry<'_>, attribute: &str) -> Option<String> {
     let texts = entry.values(attribute).filter_map(|value| std::str::from_utf8(value).ok());
     texts.map(tidy).find(|text| usable(text))
 }

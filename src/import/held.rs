@@ -63,9 +63,8 @@ impl Leaving {
             let percent = import.stop_above_percent?;
             let share = count.saturating_mul(100);
             let bound = usize::try_from(percent).unwrap_or(usize::MAX).saturating_mul(all);
-            return (share > bound).then(|| {
-                format!("{count} of {all} people would be disabled or removed, more than {percent} percent")
-            });
+            return (share > bound)
+                .then(|| format!("{count} of {all} people would be disabled or removed, more than {percent} percent"));
         }
         Some(format!("{count} people would be disabled or removed, more than {}", import.stop_above))
     }

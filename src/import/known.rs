@@ -184,13 +184,10 @@ mod tests {
         }
         known.seal();
         let mut meet = |id: &str| known.meet(&hashes, id, 4);
-        assert_eq!(["a", "b", "c", "d", "e"].map(&mut meet), [
-            Met::Unchanged,
-            Met::Unchanged,
-            Met::Changed,
-            Met::Changed,
-            Met::Stranger
-        ]);
+        assert_eq!(
+            ["a", "b", "c", "d", "e"].map(&mut meet),
+            [Met::Unchanged, Met::Unchanged, Met::Changed, Met::Changed, Met::Stranger]
+        );
         assert_eq!(meet("a"), Met::Again);
         assert_eq!(known.find(&hashes, "a").unwrap().item, Some(1));
         assert_eq!(known.of_item(1), (3, 3), "who has left does not count");

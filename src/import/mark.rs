@@ -296,11 +296,7 @@ mod tests {
     fn a_fresh_position_is_the_counter_or_a_time_some_minutes_ago() {
         let import = import(Vec::new());
         assert_eq!(fresh_position(&import, &facts(), at(0)), Some(Position::Usn { next: 121 }));
-        let elsewhere = |attribute: &str| ServerFacts {
-            usn: None,
-            time_attribute: Some(attribute.into()),
-            ..facts()
-        };
+        let elsewhere = |attribute: &str| ServerFacts { usn: None, time_attribute: Some(attribute.into()), ..facts() };
         let value = |attribute| match fresh_position(&import, &elsewhere(attribute), at(1_767_225_600)) {
             Some(Position::Since { value, .. }) => value,
             other => panic!("{other:?}"),

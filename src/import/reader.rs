@@ -302,8 +302,14 @@ impl Source {
         read: impl Fn(&Entry<'_>) -> T,
     ) -> Result<(u32, Vec<T>), ReadError> {
         let filter = filter.encode();
-        let request =
-            SearchRequest { base, scope, size_limit: 0, time_limit: Duration::ZERO, filter: &filter, attributes: wanted };
+        let request = SearchRequest {
+            base,
+            scope,
+            size_limit: 0,
+            time_limit: Duration::ZERO,
+            filter: &filter,
+            attributes: wanted,
+        };
         match tokio::time::timeout(self.patience, self.connection.search(&request, read)).await {
             Ok(answer) => answer.map_err(|trouble| self.lost(trouble)),
             Err(_) => Err(self.lost(Trouble::Silence(self.patience))),
@@ -433,7 +439,9 @@ impl Source {
             }
             asked = format!("{attribute};range={}-*", end + 1);
         }
-        Err(ReadError::Unusable(format!("the directory gives the members of {dn:?} in ranges that do not fit together")))
+        Err(ReadError::Unusable(format!(
+            "the directory gives the members of {dn:?} in ranges that do not fit together"
+        )))
     }
 
     /// Walks the lists of members of a directory that does not search through groups by itself.

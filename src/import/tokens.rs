@@ -103,10 +103,7 @@ fn check(token: &TokenRow) -> Result<(), String> {
         return Err(format!("a serial number or owner that is empty or longer than {LONGEST_NAME} characters"));
     }
     if !(SHORTEST_SEED..=LONGEST_SEED).contains(&token.seed.len()) {
-        return Err(format!(
-            "a secret of {} octets; allowed: {SHORTEST_SEED} to {LONGEST_SEED}",
-            token.seed.len()
-        ));
+        return Err(format!("a secret of {} octets; allowed: {SHORTEST_SEED} to {LONGEST_SEED}", token.seed.len()));
     }
     if !(6..=8).contains(&token.digits) {
         return Err(format!("codes of {} digits; allowed: 6 to 8", token.digits));

@@ -18,11 +18,12 @@ use crate::config::{DirectoryKind, DirectoryTarget, Servers};
 use crate::ldap::ber::Writer;
 use crate::ldap::filter::{Filter, write_equality};
 use crate::ldap::pool::tls_connector;
-use crate::ldap::pool::{Pool, Settings};
+use crate::ldap::pool::{BindAnswer, Pool, Settings};
 use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
 
+mod bind_name;
 mod dedicated;
 mod probe;
 
@@ -180,9 +181,7 @@ impl Directory {
     /// Searches for people by a filter in BER; two are enough to know that it is not one.
     async fn find(&self, filter: &[u8], deadline: Instant) -> Result<Vec<Option<Identity>>, Fault> {
         self.locate(deadline).await?;
-        let mut wanted = vec![self.unique_id.as_str()];
-        wanted.extend(self.rules.name_attributes.first().map(String::as_str));
-        wanted.extend(self.rules.at_attributes.first().map(String::as_str));
+        let wanted = self.wanted();
         let request = SearchRequest {
             base: &self.base,
             scope: Scope::Subtree,
@@ -201,6 +200,12 @@ impl Directory {
             }
             code => Err(Fault::Refused { code }),
         }
+    }
+
+    /// The attributes that make an identity.
+    fn wanted(&self) -> Vec<&str> {
+        let names = self.rules.name_attributes.first().into_iter().chain(self.rules.at_attributes.first());
+        std::iter::once(&self.unique_id).chain(names).map(String::as_str).collect()
     }
 
     /// An entry as an identity; `None` when what identifies it is missing.
@@ -274,25 +279,28 @@ impl Directory {
     }
 
     async fn bind_as(&self, dn: &str, password: &Secret, deadline: Instant) -> Finding {
-        // A bind without a name or without a password proves nothing and succeeds (RFC 4513 section 5.1.2).
-        if dn.is_empty() || password.is_empty() {
-            return Finding::Wrong(Refusal::WrongPassword);
-        }
         if let Err(fault) = self.locate(deadline).await {
             return Finding::Fault(fault);
         }
-        match self.pool.bind(dn.as_bytes(), password, deadline).await {
-            Ok(answer) => match answer.code {
-                code::SUCCESS => Finding::Right,
-                code::INVALID_CREDENTIALS => Finding::Wrong(answer.refusal),
-                code => Finding::Fault(Fault::Refused { code }),
-            },
-            Err(fault) => Finding::Fault(fault),
-        }
+        finding(self.pool.bind(dn.as_bytes(), password, deadline).await)
     }
 
-    async fn try_password_of(&self, who: &Identity, password: &Secret, deadline: Instant) -> Finding {
-        let finding = self.bind_as(&who.dn, password, deadline).await;
+    /// Tries the password of `who` by binding as the name that it is known by now.
+    ///
+    /// `bind` makes one try as a distinguished name: on a connection of the pool, or on the LDAP door's own. It is
+    /// never asked with an empty name or an empty password.
+    pub async fn try_by<F: Future<Output = Finding>>(
+        &self,
+        who: &Identity,
+        password: &Secret,
+        deadline: Instant,
+        bind: impl Fn(String) -> F,
+    ) -> Finding {
+        // A bind without a name or without a password proves nothing and succeeds (RFC 4513 section 5.1.2).
+        if who.dn.is_empty() || password.is_empty() {
+            return Finding::Wrong(Refusal::WrongPassword);
+        }
+        let finding = bind(who.dn.clone()).await;
         let stale = match &finding {
             Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT | code::INVALID_DN_SYNTAX }) => true,
             Finding::Wrong(Refusal::WrongPassword | Refusal::NoSuchUser) => self.dn_from_store,
@@ -304,9 +312,9 @@ impl Directory {
         // The DN may be one of the past. Only a DN that really changed is worth another try: the same one
         // again would count the same mistake twice.
         match self.refresh(who, deadline).await {
-            Ok(Some(now)) if !names::same(&now.dn, &who.dn) => {
+            Ok(Some(now)) if !now.dn.is_empty() && !names::same(&now.dn, &who.dn) => {
                 debug!(unique_id = %who.unique_id, "the person's DN has changed");
-                self.bind_as(&now.dn, password, deadline).await
+                bind(now.dn).await
             }
             Ok(_) => match finding {
                 Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT }) => Finding::Wrong(Refusal::NoSuchUser),
@@ -329,7 +337,12 @@ impl Primary for Directory {
         password: &'a Secret,
         deadline: Instant,
     ) -> BoxFuture<'a, Finding> {
-        Box::pin(self.try_password_of(who, password, deadline))
+        Box::pin(self.try_by(
+            who,
+            password,
+            deadline,
+            move |dn| async move { self.bind_as(&dn, password, deadline).await },
+        ))
     }
 
     fn member_of_any<'a>(
@@ -339,5 +352,24 @@ impl Primary for Directory {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(groups::member_of_any(self, who, groups, deadline))
+    }
+
+    fn matches<'a>(
+        &'a self,
+        who: &'a Identity,
+        filter: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(groups::matches(self, who, filter, deadline))
+    }
+}
+
+/// What the answer to a bind means.
+pub fn finding(answer: Result<BindAnswer, Fault>) -> Finding {
+    match answer {
+        Ok(BindAnswer { code: code::SUCCESS, .. }) => Finding::Right,
+        Ok(BindAnswer { code: code::INVALID_CREDENTIALS, refusal }) => Finding::Wrong(refusal),
+        Ok(BindAnswer { code, .. }) => Finding::Fault(Fault::Refused { code }),
+        Err(fault) => Finding::Fault(fault),
     }
 }

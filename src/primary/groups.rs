@@ -55,6 +55,22 @@ pub(super) async fn member_of_any(
     }
 }
 
+/// Whether the entry of `who` matches a filter.
+///
+/// # Errors
+/// When the directory does not say, or the filter is none.
+pub(super) async fn matches(
+    directory: &Directory,
+    who: &Identity,
+    filter: &str,
+    deadline: Instant,
+) -> Result<bool, Fault> {
+    directory.locate(deadline).await?;
+    let filter = Filter::parse(filter).map_err(|_| Fault::Garbled)?.encode();
+    let found = read(directory, &who.dn, &filter, &["1.1"], deadline, |_| ()).await?;
+    Ok(matches!(found, Found::Entry(())))
+}
+
 /// The answer for the entry at `dn`; `None` when there is none.
 async fn member_at(
     directory: &Directory,

@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
+use crate::ldap::result::code;
 use crate::secret::Secret;
 
+pub mod bind_names;
 pub mod directory;
 pub mod groups;
 pub mod locate;
@@ -123,6 +125,17 @@ pub trait Primary: Send + Sync {
         groups: &'a [String],
         deadline: Instant,
     ) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// Whether the entry of `who` matches a filter in parentheses (RFC 4515). A target without filters cannot say.
+    fn matches<'a>(
+        &'a self,
+        who: &'a Identity,
+        filter: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        let _ = (who, filter, deadline);
+        Box::pin(std::future::ready(Err(Fault::Refused { code: code::UNWILLING_TO_PERFORM })))
+    }
 }
 
 /// Proof that the primary credential of this very person was right.

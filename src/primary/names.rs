@@ -115,6 +115,41 @@ pub fn same(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
 }
 
+/// A distinguished name in lower case, without the spaces that mean nothing around its separators (RFC 4514
+/// section 3 allows none, RFC 2253 section 4 did).
+pub fn plain_dn(dn: &str) -> String {
+    let mut plain = String::with_capacity(dn.len());
+    let mut escaped = false;
+    let mut pending = 0;
+    for character in dn.trim().chars().flat_map(char::to_lowercase) {
+        if character == ' ' && !escaped {
+            pending += 1;
+            continue;
+        }
+        let separates = !escaped && matches!(character, ',' | '=' | '+');
+        if !separates && !plain.ends_with([',', '=', '+']) || plain.ends_with("\\,") || plain.ends_with("\\=") {
+            plain.extend(std::iter::repeat_n(' ', pending));
+        }
+        pending = 0;
+        plain.push(character);
+        escaped = !escaped && character == '\\';
+    }
+    plain
+}
+
+/// Whether two distinguished names are the same but for case and meaningless spaces.
+pub fn same_dn(one: &str, other: &str) -> bool {
+    same(one, other) || one.contains('=') && plain_dn(one) == plain_dn(other)
+}
+
+/// Whether the entry at `dn` lies below `container`, at any depth.
+pub fn is_below(dn: &str, container: &str) -> bool {
+    let (dn, container) = (plain_dn(dn), plain_dn(container));
+    let above = dn.strip_suffix(&container).and_then(|rest| rest.strip_suffix(','));
+    // The comma must not be an escaped one: then it is part of a name.
+    !container.is_empty() && above.is_some_and(|above| above.chars().rev().take_while(|&c| c == '\\').count() % 2 == 0)
+}
+
 /// The DNS name that the `DC=` parts of a distinguished name spell, if it has any.
 pub fn dns_domain(base: &str) -> Option<String> {
     let parts = base.split(',').filter_map(|part| {

@@ -360,6 +360,7 @@ fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instan
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
         station: packet.value(CALLING_STATION_ID).map(Into::into),
+        through: None,
         received: now,
     }
 }

@@ -32,11 +32,15 @@ pub(super) fn client(name: &str) -> RadiusClient {
         name: name.into(),
         application: "VPN".into(),
         target: "corp".into(),
-        provider: "phone".into(),
+        providers: vec!["phone".into()],
+        methods: Vec::new(),
+        number_matching: Default::default(),
         answer_within: Duration::from_secs(55),
         on_deadline: OnDeadline::Reject,
         carry_over: Duration::from_secs(30),
         gives_up_after: Duration::from_secs(2),
+        passcode: None,
+        reuse: None,
         held: 1000,
         policy: ClientPolicy::default(),
     };
@@ -83,7 +87,15 @@ pub(super) fn accept() -> Outcome {
     let primary = crate::primary::check(&Right, &who, &password, Instant::now()).now_or_never().unwrap().unwrap();
     let policy = ClientPolicy { unknown_users: Lenience::PasswordOnly, ..ClientPolicy::default() };
     let now = std::time::SystemTime::now();
-    let facts = Facts { who: &who, person: None, in_exempt_group: false, person_address: None, now };
+    let facts = Facts {
+        who: &who,
+        person: None,
+        in_exempt_group: false,
+        is_service: false,
+        typed: None,
+        person_address: None,
+        now,
+    };
     let Decision::Exempt(exempted) = decide(&policy, facts) else { panic!("not exempt") };
     Outcome::Accept(Accept::new(primary, SecondPassed::Exempt(exempted)).unwrap())
 }

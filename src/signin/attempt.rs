@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Client;
+use crate::primary::Primary;
 use crate::secret::Secret;
 
 /// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
@@ -84,8 +85,19 @@ pub struct Attempt {
     /// What the client calls the person's device (Calling-Station-Id), as it came. Only ever compared: a retry
     /// names the same one.
     pub station: Option<Box<[u8]>>,
+    /// Where the password is checked instead of by the client's target: a door's own connection to it.
+    pub through: Option<Through>,
     /// When the request arrived.
     pub received: Instant,
+}
+
+/// A door's own connection to the directory, which is to be the bound person's if all goes well.
+pub struct Through(pub Arc<dyn Primary>);
+
+impl fmt::Debug for Through {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Through(..)")
+    }
 }
 
 impl Attempt {

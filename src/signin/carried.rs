@@ -1,4 +1,5 @@
-//! Approvals that came when their client may already have given up, each for one retry. Pure.
+//! Approvals that are kept: those that came when their client may already have given up, each for one retry, and
+//! those that a client's `reuse` lets stand for several sign-ins. Pure.
 //!
 //! No call scans: each approval stands once in a queue by its coming, and each call takes a bounded number of
 //! ended ones from its front. One that was used leaves its place in the queue behind until its end.
@@ -26,6 +27,7 @@ pub(super) struct Carried {
 struct Approval {
     approval: Arc<FactorApproved>,
     until: Instant,
+    uses: u32,
 }
 
 impl Carried {
@@ -34,20 +36,31 @@ impl Carried {
         Carried { by_key: HashMap::new(), ends: VecDeque::new(), capacity }
     }
 
-    /// Keeps an approval, unless there is no room: then the retry prompts again.
-    pub(super) fn keep(&mut self, key: HoldKey, approval: Arc<FactorApproved>, until: Instant, now: Instant) {
+    /// Keeps an approval for `uses` uses, unless there is no room: then the retry prompts again.
+    pub(super) fn keep(
+        &mut self,
+        key: HoldKey,
+        (approval, uses): (Arc<FactorApproved>, u32),
+        until: Instant,
+        now: Instant,
+    ) {
         self.expire(now);
         if self.ends.len() < self.capacity {
             self.ends.push_back((until, key));
-            self.by_key.insert(key, Approval { approval, until });
+            self.by_key.insert(key, Approval { approval, until, uses });
         }
     }
 
-    /// Takes an approval that is still good. It is gone afterwards.
+    /// Uses an approval that is still good. After its last use it is gone.
     pub(super) fn take(&mut self, key: HoldKey, now: Instant) -> Option<Arc<FactorApproved>> {
         self.expire(now);
-        let kept = self.by_key.remove(&key)?;
-        (now < kept.until).then_some(kept.approval)
+        let kept = self.by_key.get_mut(&key)?;
+        let approval = (now < kept.until && kept.uses > 0).then(|| Arc::clone(&kept.approval));
+        kept.uses = kept.uses.saturating_sub(1);
+        if kept.uses == 0 || approval.is_none() {
+            self.by_key.remove(&key);
+        }
+        approval
     }
 
     /// Forgets every approval of a person. Looks at all, as only a fraud report asks for this.

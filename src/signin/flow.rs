@@ -9,9 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
 use crate::factor;
-use crate::primary::{self, Finding, IdentifyError, Identity, Refusal};
+use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::outcome::{Accept, Outcome, Reason};
+use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
@@ -31,6 +33,8 @@ pub(super) struct Trail {
     /// Whether a prompt is out. One whose sign-in is dropped counts as unanswered: whoever signs in and gives up
     /// again and again must not ring the person's phone each time.
     pub(super) prompt_open: bool,
+    /// What the person typed behind the password.
+    pub(super) typed: Option<Box<Typed>>,
     pub(super) steps: Steps,
 }
 
@@ -44,7 +48,7 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
         return Ok(Identity { unique_id: person.unique_id, name: person.name, upn: person.upn, dn });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
-    target.primary.identify(&attempt.name, attempt.deadline()).await.map_err(|error| {
+    primary_of(attempt, target).identify(&attempt.name, attempt.deadline()).await.map_err(|error| {
         if let IdentifyError::Fault(fault) = &error {
             tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot say who it is");
         }
@@ -85,20 +89,34 @@ fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Re
     sign_ins.deps.targets.get(&attempt.client.target).ok_or(Reason::Internal)
 }
 
+/// Where this attempt's password is checked: through the door's own connection where it brings one.
+fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
+    attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
+}
+
 /// Throttle and primary. The password is wiped when this is over.
 async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
     let began = now();
     let checked = {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
-        let password = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
-        let permit = Admission::new(sign_ins, attempt, who, began)?;
-        let target = target(sign_ins, attempt)?;
-        let checked = primary::check(target.primary.as_ref(), who, password, attempt.deadline()).await;
-        permit.settle(checked.as_ref().err());
+        let whole = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
+        let cut = attempt.client.passcode.as_ref().and_then(|rule| passcode::cut(rule, whole));
+        let (checked, typed) = match cut {
+            None => (try_password(sign_ins, attempt, who, whole).await?, None),
+            Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
+                // It may be a password that ends like this. The throttle has its say on this try, too.
+                Err(Finding::Wrong(Refusal::WrongPassword)) => {
+                    let again = try_password(sign_ins, attempt, who, whole).await;
+                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None)
+                }
+                checked => (checked, Some(cut.typed)),
+            },
+        };
         if let Err(Finding::Fault(fault)) = &checked {
             tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot check the password");
         }
+        ending.trail.typed = typed.map(Box::new);
         checked
     };
     ending.forget_credential();
@@ -115,6 +133,20 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
     };
     ending.trail.primary = Some(reason.code());
     Err(reason)
+}
+
+/// One try, counted by the throttle.
+async fn try_password(
+    sign_ins: &Arc<SignIns>,
+    attempt: &Attempt,
+    who: &Arc<Identity>,
+    password: &Secret,
+) -> Result<Result<PrimaryPassed, Finding>, Reason> {
+    let permit = Admission::new(sign_ins, attempt, who, now())?;
+    let target = target(sign_ins, attempt)?;
+    let checked = primary::check(primary_of(attempt, target), who, password, attempt.deadline()).await;
+    permit.settle(checked.as_ref().err());
+    Ok(checked)
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, it counts as a wrong password: the
@@ -163,6 +195,7 @@ struct Known {
     who: Arc<Identity>,
     person: Option<Arc<Person>>,
     in_exempt_group: bool,
+    is_service: bool,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
@@ -173,25 +206,40 @@ async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -
         tracing::error!(sign_in = %attempt.id, %error, "user store cannot be read");
         Reason::StoreUnavailable
     })?;
-    let groups = &attempt.client.policy.exempt_groups;
-    let in_exempt_group = if groups.is_empty() {
-        false
-    } else {
-        let target = target(sign_ins, attempt)?;
-        target.primary.member_of_any(&who, groups, attempt.deadline()).await.map_err(|fault| {
-            tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups the person is in");
-            Reason::from_fault(&fault)
-        })?
-    };
-    Ok(Known { who, person: person.map(Arc::new), in_exempt_group })
+    let policy = &attempt.client.policy;
+    let in_exempt_group = is_member(sign_ins, attempt, &who, &policy.exempt_groups).await?;
+    let is_service = is_member(sign_ins, attempt, &who, &policy.service.groups).await?
+        || match &policy.service.filter {
+            None => false,
+            Some(filter) => {
+                let primary = primary_of(attempt, target(sign_ins, attempt)?);
+                primary.matches(&who, filter, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))?
+            }
+        };
+    Ok(Known { who, person: person.map(Arc::new), in_exempt_group, is_service })
+}
+
+async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Reason> {
+    if groups.is_empty() {
+        return Ok(false);
+    }
+    let primary = primary_of(attempt, target(sign_ins, attempt)?);
+    primary.member_of_any(who, groups, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))
+}
+
+fn unsaid(attempt: &Attempt, fault: &primary::Fault) -> Reason {
+    tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups or filters the person matches");
+    Reason::from_fault(fault)
 }
 
 impl Known {
-    fn facts(&self, attempt: &Attempt) -> Facts<'_> {
+    fn facts(&self, attempt: &Attempt, typed: Option<Method>) -> Facts<'_> {
         Facts {
             who: &self.who,
             person: self.person.as_deref(),
             in_exempt_group: self.in_exempt_group,
+            is_service: self.is_service,
+            typed,
             person_address: attempt.person_address,
             now: SystemTime::now(),
         }
@@ -199,7 +247,10 @@ impl Known {
 
     fn decide(&self, ending: &Ending) -> Decision {
         match ending.attempt() {
-            Some(attempt) => policy::decide(&attempt.client.policy, self.facts(attempt)),
+            Some(attempt) => policy::decide(
+                &attempt.client.policy,
+                self.facts(attempt, ending.trail.typed.as_deref().map(Typed::method)),
+            ),
             None => Decision::Reject(Reason::Internal),
         }
     }
@@ -213,6 +264,10 @@ async fn hold(
     known: &mut Known,
     method: Method,
 ) -> Result<SecondPassed, Reason> {
+    let code = match ending.trail.typed.take().map(|typed| *typed) {
+        Some(Typed::Code(code)) => Some(code),
+        Some(Typed::Method(_)) | None => None,
+    };
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
     if let Some(approval) = sign_ins.pending.take_carried(key, now()) {
@@ -220,21 +275,31 @@ async fn hold(
         ending.trail.method = Some(approval.method());
         return Ok(SecondPassed::Approved(approval));
     }
+    if let Some(approval) = sign_ins.pending.take_remembered(key, now()) {
+        ending.trail.factor = Some("remembered");
+        ending.trail.method = Some(approval.method());
+        return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt);
+    }
     let who = Arc::clone(&known.who);
     let unique_id = who.unique_id.as_str();
     lock(&sign_ins.throttle).prompt(unique_id, now())?;
 
     let began = attempt.received;
-    let provider = sign_ins.deps.providers.get(&attempt.client.provider).ok_or(Reason::Internal)?;
+    let provider =
+        attempt.client.providers.first().and_then(|name| sign_ins.deps.providers.get(name)).ok_or(Reason::Internal)?;
     let deadline = attempt.deadline();
     let request = factor::Request {
         sign_in: attempt.id,
         // What is known of the person is not needed while they look for their phone.
         person: known.person.take().ok_or(Reason::Internal)?,
         method,
+        code,
         application: attempt.client.application.as_str().into(),
         person_address: attempt.person_address,
         deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
+        device: None,
+        number_matching: attempt.client.number_matching,
+        tell: None,
     };
     ending.trail.method = Some(method);
     ending.trail.prompt_open = true;
@@ -250,12 +315,13 @@ async fn hold(
             ending.trail.factor = Some("approved");
             let approval = Arc::new(approval);
             carry_over(sign_ins, ending, lead, &approval);
+            remember(sign_ins, ending, &approval);
             Ok(SecondPassed::Approved(approval))
         }
         Err(refusal) => {
             ending.trail.factor = Some(Reason::from_factor(refusal).code());
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            policy::after_refusal(&attempt.client.policy, known.facts(attempt), refusal).map(SecondPassed::Exempt)
+            policy::after_refusal(&attempt.client.policy, known.facts(attempt, None), refusal).map(SecondPassed::Exempt)
         }
     }
 }
@@ -306,5 +372,13 @@ fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<F
         && let Some(until) = now.checked_add(attempt.client.carry_over)
     {
         sign_ins.pending.carry(identified.key, Arc::clone(approval), until, now);
+    }
+}
+
+/// Keeps an approval for further sign-ins where the client's section says so.
+fn remember(sign_ins: &SignIns, ending: &Ending, approval: &Arc<FactorApproved>) {
+    let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
+    if let Some(reuse) = attempt.client.reuse {
+        sign_ins.pending.remember(identified.key, Arc::clone(approval), reuse, now());
     }
 }

@@ -14,6 +14,7 @@ pub mod attempt;
 mod carried;
 pub mod flow;
 pub mod outcome;
+pub mod passcode;
 pub mod pending;
 pub mod policy;
 pub mod proof;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::config::UnreachableClass;
 use crate::factor;
 use crate::primary;
 use crate::signin::attempt::Unusable;
@@ -145,6 +146,12 @@ reasons! {
     UserDisabledExempt = "user_disabled_exempt", "let in without a second factor: disabled in the user store, and the client says disabled_users = \"password_only\"";
     /// [`Exemption::ProviderUnreachable`].
     ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
+    /// [`Exemption::ProviderBypass`].
+    ProviderBypassExempt = "provider_bypass_exempt", "let in without a second factor: the provider would not ask them, and the client says provider_bypass = \"password_only\"";
+    /// [`Exemption::ServiceAccount`].
+    ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
+    /// [`Exemption::RememberedApproval`].
+    RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
     /// Empty password.
@@ -204,7 +211,9 @@ reasons! {
     /// The prompt did not arrive.
     Undeliverable = "undeliverable", "the prompt could not be delivered; check the person's device and phone number";
     /// The provider wants a code.
-    NeedsCode = "needs_code", "the provider wants a typed code, which this client cannot give";
+    NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password";
+    /// The typed code was wrong.
+    WrongCode = "wrong_code", "the password was right and the code typed with it was not";
     /// The provider cannot be reached.
     ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
     /// The provider was lost in the middle.
@@ -213,6 +222,12 @@ reasons! {
     ProviderRefused = "provider_refused", "the provider refused our credentials or our request; run `anteroom check`";
     /// The provider spoke nonsense.
     ProviderGarbled = "provider_garbled", "the provider gave an answer that is none; see the log";
+    /// The provider does not know the person.
+    ProviderUnknownPerson = "provider_unknown_person", "the provider does not know the person, or has nothing to ask them by; enrol them there, and see the provider's `user`";
+    /// The provider has locked the person out.
+    ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration";
+    /// The provider would not ask.
+    ProviderBypassed = "provider_bypassed", "the provider would let the person in without asking them, which is no proof; see the client's provider_bypass";
     /// `answer_within` is over.
     Deadline = "deadline", "the sign-in was not finished within answer_within";
     /// Nobody is left to receive the answer.
@@ -243,6 +258,9 @@ impl Reason {
             Exemption::NotEnrolled => Reason::NotEnrolledExempt,
             Exemption::UserDisabled => Reason::UserDisabledExempt,
             Exemption::ProviderUnreachable => Reason::ProviderUnreachableExempt,
+            Exemption::ProviderBypass => Reason::ProviderBypassExempt,
+            Exemption::ServiceAccount => Reason::ServiceAccount,
+            Exemption::RememberedApproval => Reason::RememberedApproval,
         }
     }
 
@@ -299,10 +317,16 @@ impl Reason {
             factor::Refusal::Expired => Reason::Expired,
             factor::Refusal::Undeliverable => Reason::Undeliverable,
             factor::Refusal::NeedsCode => Reason::NeedsCode,
+            factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
+            factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
+            factor::Refusal::WrongCode => Reason::WrongCode,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,
             factor::Refusal::Garbled => Reason::ProviderGarbled,
+            factor::Refusal::NotEnrolledThere => Reason::ProviderUnknownPerson,
+            factor::Refusal::LockedThere => Reason::ProviderLocked,
+            factor::Refusal::Bypassed => Reason::ProviderBypassed,
         }
     }
 }

@@ -23,7 +23,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
 
-use crate::config::{Client, Limits, OnDeadline};
+use crate::config::{Client, Limits, OnDeadline, Reuse};
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::carried::Carried;
@@ -183,6 +183,8 @@ struct Table {
     per_client: HashMap<usize, usize>,
     per_person: HashMap<u64, usize>,
     carried: Carried,
+    /// Approvals that stand for several sign-ins.
+    remembered: Carried,
     closed: bool,
 }
 
@@ -194,6 +196,7 @@ impl Table {
             per_client: HashMap::new(),
             per_person: HashMap::new(),
             carried: Carried::new(limits.held),
+            remembered: Carried::new(limits.held),
             closed: false,
         }
     }
@@ -365,12 +368,26 @@ impl Pending {
 
     /// Keeps an approval for one retry.
     pub(super) fn carry(&self, key: HoldKey, approval: Arc<FactorApproved>, until: Instant, now: Instant) {
-        self.table().carried.keep(key, approval, until, now);
+        self.table().carried.keep(key, (approval, 1), until, now);
     }
 
-    /// Forgets every approval of this person that was kept for a retry.
+    /// Keeps an approval for further sign-ins under the same key, as the client's `reuse` says.
+    pub(super) fn remember(&self, key: HoldKey, approval: Arc<FactorApproved>, reuse: Reuse, now: Instant) {
+        if let Some(until) = now.checked_add(reuse.within) {
+            self.table().remembered.keep(key, (approval, reuse.count), until, now);
+        }
+    }
+
+    /// Uses an approval that was given for an earlier sign-in under the same key.
+    pub(super) fn take_remembered(&self, key: HoldKey, now: Instant) -> Option<Arc<FactorApproved>> {
+        self.table().remembered.take(key, now)
+    }
+
+    /// Forgets every approval of this person that was kept.
     pub(super) fn forget_carried(&self, unique_id: &str) {
-        self.table().carried.forget(unique_id);
+        let table = &mut *self.table();
+        table.carried.forget(unique_id);
+        table.remembered.forget(unique_id);
     }
 
     /// Takes an approval that carries over to this retry. It is gone afterwards.

@@ -6,10 +6,11 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use crate::config::{ClientPolicy, Lenience};
+use crate::config::{ClientPolicy, Lenience, ServiceAccounts};
 use crate::factor;
-use crate::primary::Identity;
+use crate::primary::{Identity, names};
 use crate::signin::outcome::Reason;
+use crate::signin::proof::FactorApproved;
 use crate::users::model::{Method, Person};
 
 /// The rules that let somebody in without a second factor.
@@ -27,17 +28,26 @@ pub enum Exemption {
     UserDisabled,
     /// The provider cannot be reached, and the client's rule covers that kind of failure now.
     ProviderUnreachable,
+    /// The provider would not ask them, and the client says `provider_bypass = "password_only"`.
+    ProviderBypass,
+    /// The client's section says that a program, and not a person, signs in with this account.
+    ServiceAccount,
+    /// The same person approved a moment ago, from the same place, and the client's `reuse` covers this.
+    RememberedApproval,
 }
 
 impl Exemption {
     /// Every one, for tables and tests.
-    pub const ALL: [Exemption; 6] = [
+    pub const ALL: [Exemption; 9] = [
         Exemption::ExemptUser,
         Exemption::ExemptGroup,
         Exemption::ExemptNetwork,
         Exemption::NotEnrolled,
         Exemption::UserDisabled,
         Exemption::ProviderUnreachable,
+        Exemption::ProviderBypass,
+        Exemption::ServiceAccount,
+        Exemption::RememberedApproval,
     ];
 }
 
@@ -73,6 +83,11 @@ pub struct Facts<'a> {
     pub person: Option<&'a Person>,
     /// Whether the directory says that they are in one of the client's `exempt_groups`.
     pub in_exempt_group: bool,
+    /// Whether the directory says that the account is one of the client's `service_groups` or matches its
+    /// `service_filter`.
+    pub is_service: bool,
+    /// How they typed that they want to be asked, if they did. [`Method::Oath`]: a code is there.
+    pub typed: Option<Method>,
     /// Address of their device, where the client told it.
     pub person_address: Option<IpAddr>,
     /// Wall-clock time.
@@ -110,11 +125,37 @@ pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
             Lenience::PasswordOnly => Decision::Exempt(Exempted::new(Exemption::UserDisabled, facts.who)),
         };
     }
-    let reachable = match person.method {
-        Method::Push => person.device_token.is_some(),
-        Method::Call | Method::SmsReply => person.phone.is_some(),
+    let method = facts.typed.unwrap_or(person.method);
+    let (reachable, otherwise) = match method {
+        Method::Push => (person.device_token.is_some(), Reason::NoMethod),
+        Method::Call | Method::SmsReply => (person.phone.is_some(), Reason::NoMethod),
+        Method::Oath | Method::SmsCode | Method::EmailCode | Method::BackupCode => {
+            (facts.typed == Some(Method::Oath), Reason::NeedsCode)
+        }
     };
-    if reachable { Decision::Due(person.method) } else { Decision::Reject(Reason::NoMethod) }
+    if reachable { Decision::Due(method) } else { Decision::Reject(otherwise) }
+}
+
+/// What a remembered approval is good for: an exemption of the very person who gave it.
+///
+/// # Errors
+/// [`Reason::Internal`] when it is somebody else's, which would be a mistake of ours.
+pub fn remembered(who: &Identity, approval: &FactorApproved) -> Result<Exempted, Reason> {
+    if approval.unique_id() == who.unique_id {
+        Ok(Exempted::new(Exemption::RememberedApproval, who))
+    } else {
+        Err(Reason::Internal)
+    }
+}
+
+/// Whether the client's section names this account, or a container of it, as a program's.
+fn is_named_service(service: &ServiceAccounts, who: &Identity) -> bool {
+    let is = |listed: &String, name: &str| names::same(listed, name);
+    service.names.iter().any(|listed| {
+        is(listed, &who.name)
+            || who.upn.as_deref().is_some_and(|upn| is(listed, upn))
+            || names::same_dn(listed, &who.dn)
+    }) || service.ous.iter().any(|ou| names::is_below(&who.dn, ou))
 }
 
 /// Exemptions that hold whether or not the person is enrolled.
@@ -131,6 +172,8 @@ fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exempti
         Some(Exemption::ExemptGroup)
     } else if facts.person_address.is_some_and(inside) {
         Some(Exemption::ExemptNetwork)
+    } else if facts.is_service || is_named_service(&policy.service, facts.who) {
+        Some(Exemption::ServiceAccount)
     } else {
         None
     }
@@ -144,10 +187,12 @@ fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exempti
 pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, refusal: factor::Refusal) -> Result<Exempted, Reason> {
     if let factor::Refusal::Unreachable(class) = refusal
         && let Some(rule) = &policy.provider_unreachable
-        && rule.classes.contains(&class)
-        && facts.now < rule.until
+        && rule.covers(&[class], std::time::Duration::ZERO, facts.now)
     {
         return Ok(Exempted::new(Exemption::ProviderUnreachable, facts.who));
+    }
+    if refusal == factor::Refusal::Bypassed && policy.provider_bypass == Lenience::PasswordOnly {
+        return Ok(Exempted::new(Exemption::ProviderBypass, facts.who));
     }
     Err(Reason::from_factor(refusal))
 }

@@ -110,13 +110,22 @@ impl PeopleCache {
             return false;
         }
         inner.version = Some(version);
+        Self::empty(inner);
+        true
+    }
+
+    /// Forgets everybody: this process has changed many.
+    pub fn forget_all(&self) {
+        Self::empty(self.lock());
+    }
+
+    fn empty(mut inner: MutexGuard<'_, Inner>) {
         inner.generation = inner.generation.wrapping_add(1);
         inner.hand = 0;
         let gone = (std::mem::take(&mut inner.slots), std::mem::take(&mut inner.index));
         // Thousands of small pieces are given back without the lock.
         drop(inner);
         drop(gone);
-        true
     }
 
     /// Keeps what was read, unless something changed since `generation`.

@@ -16,11 +16,27 @@ pub enum Method {
     Call,
     /// A text message that is answered by a text message.
     SmsReply,
+    /// A one-time code that the person types with the password (RFC 4226, RFC 6238); whoever carries it checks it.
+    Oath,
+    /// A text message with a code, which is typed.
+    SmsCode,
+    /// An e-mail with a code, which is typed.
+    EmailCode,
+    /// A code from a list that was printed once.
+    BackupCode,
 }
 
 impl Method {
     /// Every one.
-    pub const ALL: [Method; 3] = [Method::Push, Method::Call, Method::SmsReply];
+    pub const ALL: [Method; 7] = [
+        Method::Push,
+        Method::Call,
+        Method::SmsReply,
+        Method::Oath,
+        Method::SmsCode,
+        Method::EmailCode,
+        Method::BackupCode,
+    ];
 
     /// The word in configuration, logs and the native protocol.
     pub fn word(self) -> &'static str {
@@ -28,6 +44,10 @@ impl Method {
             Method::Push => "push",
             Method::Call => "call",
             Method::SmsReply => "sms_reply",
+            Method::Oath => "oath",
+            Method::SmsCode => "sms_code",
+            Method::EmailCode => "email_code",
+            Method::BackupCode => "backup_code",
         }
     }
 }
@@ -45,7 +65,7 @@ impl FromStr for Method {
         Method::ALL
             .into_iter()
             .find(|method| method.word() == word)
-            .ok_or_else(|| format!("unknown method {word:?}; one of push, call, sms_reply"))
+            .ok_or_else(|| format!("unknown method {word:?}; one of {}", Method::ALL.map(Method::word).join(", ")))
     }
 }
 

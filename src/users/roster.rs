@@ -32,9 +32,18 @@ pub trait Roster: Store {
     /// Adds a person, or `Conflict`. `created` and `changed` are set by the store.
     fn enrol<'a>(&'a self, profile: &'a Profile, by: &'a str) -> BoxFuture<'a, StoreResult<()>>;
 
-    /// Replaces all of the profile with the same unique id but its block and `created`; what differs becomes
-    /// local. `None` if there is no such person, else what has changed.
+    /// Replaces all of the profile with the same unique id but its block, `created` and what is local; what
+    /// differs becomes local, too. `None` if there is no such person, else what has changed.
     fn change<'a>(&'a self, profile: &'a Profile, by: &'a str) -> BoxFuture<'a, StoreResult<Option<Vec<Difference>>>>;
+
+    /// Makes these fields of a person no longer local: the next import fills them. `None` if there is no such
+    /// person, else what has changed.
+    fn release<'a>(
+        &'a self,
+        unique_id: &'a str,
+        fields: Fields,
+        by: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<Difference>>>>;
 
     /// Removes a person and everything of theirs; `false` if there is none.
     fn dismiss<'a>(&'a self, unique_id: &'a str, by: &'a str) -> BoxFuture<'a, StoreResult<bool>>;

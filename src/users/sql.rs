@@ -19,7 +19,7 @@ use crate::users::cache::{Look, PeopleCache};
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
 use crate::users::model::Person;
-use crate::users::profile::Profile;
+use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Memory, Roster, State};
 use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::value::{Row, Value, built, fixed, list, unreadable};
@@ -41,7 +41,7 @@ pub(in crate::users) mod value;
 #[derive(Debug)]
 pub struct SqlStore {
     driver: Arc<dyn Driver>,
-    cache: PeopleCache,
+    cache: Arc<PeopleCache>,
 }
 
 /// What keeps two changes of people apart on a server where they could run together. Any number will do, as
@@ -71,7 +71,7 @@ impl Drop for Forget<'_> {
 
 impl SqlStore {
     pub(in crate::users) fn new(driver: Arc<dyn Driver>) -> SqlStore {
-        SqlStore { driver, cache: PeopleCache::default() }
+        SqlStore { driver, cache: Arc::default() }
     }
 
     /// Gives every connection back and waits until that is done.
@@ -138,7 +138,7 @@ fn read_state(row: &mut Row) -> StoreResult<State> {
         item: row.text("item")?,
         enabled: row.flag("enabled")?,
         quarantined: row.time("quarantined")?,
-        local: crate::users::profile::Fields::from_bits(row.needed_int("local")?),
+        local: Fields::from_bits(row.needed_int("local")?),
     })
 }
 
@@ -262,7 +262,19 @@ impl Roster for SqlStore {
     fn change<'a>(&'a self, profile: &'a Profile, by: &'a str) -> BoxFuture<'a, StoreResult<Option<Vec<Difference>>>> {
         Box::pin(async move {
             let _forget = self.forget(&profile.person.unique_id);
-            changing_people!(self, change => people::change(change, self.driver.dialect(), profile, by))
+            changing_people!(self, change => people::change(change, self.driver.dialect(), profile, Fields::default(), by))
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        unique_id: &'a str,
+        fields: Fields,
+        by: &'a str,
+    ) -> BoxFuture<'a, StoreResult<Option<Vec<Difference>>>> {
+        Box::pin(async move {
+            let _forget = self.forget(unique_id);
+            changing_people!(self, change => people::release(change, self.driver.dialect(), unique_id, fields, by))
         })
     }
 
@@ -435,7 +447,7 @@ impl Roster for SqlStore {
     fn begin_import<'a>(&'a self, lock: &'a ImportLock, by: &'a str) -> BoxFuture<'a, StoreResult<Box<dyn Import>>> {
         Box::pin(async move {
             let driver = self.driver.for_many_rows().await?;
-            let import: Box<dyn Import> = Box::new(staging::begin(driver, lock, by).await?);
+            let import: Box<dyn Import> = Box::new(staging::begin(driver, Arc::clone(&self.cache), lock, by).await?);
             Ok(import)
         })
     }

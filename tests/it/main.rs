@@ -22,6 +22,12 @@ mod holds;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// `anteroom test ldap` tells what an application would meet.
+mod ldap_test_command;
+
+/// Applications that speak LDAP get the directory's own answers, octet for octet.
+mod ldap_transparent;
+
 /// Planted secrets never come out anywhere.
 mod leaks;
 
@@ -39,6 +45,9 @@ mod peers_clients;
 
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
+
+/// The simulated clouds do what their scenario says.
+mod simulate;
 
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;

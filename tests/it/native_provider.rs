@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anteroom::config::{NativeAuthentication, NativeProvider, SendFields, UnreachableClass};
+use anteroom::config::{
+    Common, NativeAuthentication, NativeProvider, NumberMatching, Outbound, SendFields, UnreachableClass,
+};
 use anteroom::demo::phone::{Behaviour, Decision, Garbage, Moment, Phone, PhoneOptions, State};
 use anteroom::factor::native::client::{BuildError, unix_now};
 use anteroom::factor::native::ping::PingError;
@@ -46,13 +48,18 @@ fn key() -> Secret {
 }
 
 fn config(url: String) -> NativeProvider {
+    config_within(url, Duration::from_millis(500), None)
+}
+
+fn config_within(url: String, timeout: Duration, ca_file: Option<PathBuf>) -> NativeProvider {
     NativeProvider {
-        name: "cloud".into(),
-        url,
-        ca_file: None,
+        common: Common {
+            name: "cloud".into(),
+            outbound: Outbound { url, ca_file, proxy: None, timeout },
+            send: SendFields { names: true, email: true, phone: true, person_address: true },
+            failover: Vec::new(),
+        },
         authentication: NativeAuthentication::Signed { key_id: "test".into(), key: key() },
-        timeout: Duration::from_millis(500),
-        send: SendFields { names: true, email: true, phone: true, person_address: true },
     }
 }
 
@@ -87,9 +94,13 @@ fn request(person: &str, sign_in: SignInId, within: Duration) -> Request {
         sign_in,
         person: Arc::new(person),
         method: Method::Push,
+        code: None,
         application: "VPN".into(),
         person_address: Some([192, 0, 2, 7].into()),
         deadline: Instant::now() + within,
+        device: None,
+        number_matching: NumberMatching::Approve,
+        tell: None,
     }
 }
 
@@ -147,12 +158,13 @@ fn refused(refusal: Refusal) -> Answer {
     Answer::Refused(refusal)
 }
 
-const OUTCOMES: [(Decision, Answer); 5] = [
+const OUTCOMES: [(Decision, Answer); 6] = [
     (Decision::Approve, Answer::Approved),
     (Decision::Deny, Answer::Refused(Refusal::Denied)),
     (Decision::Fraud, Answer::Refused(Refusal::Fraud)),
     (Decision::Undeliverable, Answer::Refused(Refusal::Undeliverable)),
     (Decision::NeedsCode, Answer::Refused(Refusal::NeedsCode)),
+    (Decision::WrongCode, Answer::Refused(Refusal::WrongCode)),
 ];
 
 #[tokio::test]
@@ -363,7 +375,7 @@ async fn broken_connection_is_retried_and_prompts_once() {
 async fn no_answer_in_time_is_retried_then_lost() {
     let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Silent { times: 1 } };
     let phone = Phone::start(LOOPBACK, options).await.unwrap();
-    let config = NativeProvider { timeout: Duration::from_millis(60), ..config(phone.url()) };
+    let config = config_within(phone.url(), Duration::from_millis(60), None);
     let native = Native::start_with(&config, server(), QUICK).unwrap();
     assert_eq!(native.run(request("alice", id(1), Duration::from_secs(5))).await, Answer::Approved);
     phone.set_behaviour(None, Behaviour::Silent { times: u32::MAX });
@@ -423,7 +435,7 @@ async fn one_thousand_prompts_are_held_over_few_connections() {
     let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Manual };
     let phone = Phone::start(LOOPBACK, options).await.unwrap();
     // The machine may be busy: no request is to be sent twice because of that.
-    let config = NativeProvider { timeout: Duration::from_secs(20), ..config(phone.url()) };
+    let config = config_within(phone.url(), Duration::from_secs(20), None);
     let rig = Rig { phone, native: Arc::new(Native::start_with(&config, server(), NO_POLLING).unwrap()) };
     until(|| rig.native.status().stream_up).await;
     let held: Vec<_> = (1..=1000).map(|number| rig.hold(number)).collect();
@@ -502,7 +514,7 @@ async fn signatures_are_checked_and_used_once() {
 async fn ping_says_what_is_wrong() {
     let rig = Rig::new(APPROVE).await;
     let report = rig.native.ping().await.expect("answers");
-    assert!(report.clock_skew.abs() <= 1 && report.certificate_expires.is_none());
+    assert!(report.clock_skew.unwrap().abs() <= 1 && report.certificate_expires.is_none());
     let wrong = NativeProvider {
         authentication: NativeAuthentication::Signed { key_id: "test".into(), key: Secret::from_text("x".repeat(32)) },
         ..config(rig.phone.url())
@@ -510,7 +522,7 @@ async fn ping_says_what_is_wrong() {
     let stranger = Native::start_with(&wrong, server(), QUICK).unwrap();
     assert_eq!(stranger.ping().await, Err(PingError::Credentials { status: 401 }));
     let answer = stranger.run(request("alice", id(1), Duration::from_secs(5))).await;
-    assert_eq!(answer, refused(Refusal::Misconfigured));
+    assert_eq!(answer, refused(Refusal::Unreachable(UnreachableClass::Refused)));
     let astray = Native::start_with(&config(format!("{}/elsewhere", rig.phone.url())), server(), QUICK).unwrap();
     assert_eq!(astray.ping().await, Err(PingError::NotThere { status: 404 }));
     let url = rig.phone.url();
@@ -544,4 +556,22 @@ async fn debug_shows_no_secret() {
     assert!(!text.contains("planted") && !text.contains("0123456789abcdef"), "{text}");
     // Nor the octets of the key as numbers: the state of an HMAC gives it away, too.
     assert!(!text.contains("112, 108, 97"), "{text}");
+}
+
+#[tokio::test]
+async fn a_typed_code_is_carried_and_checked_once() {
+    let rig = Rig::with(Behaviour::Manual, NO_POLLING).await;
+    let coded = |number, code: &str| Request {
+        method: Method::Oath,
+        code: Some(anteroom::secret::Secret::from_text(code.into())),
+        ..request("alice", id(number), Duration::from_secs(5))
+    };
+    assert_eq!(rig.native.run(coded(1, "000000")).await, refused(Refusal::WrongCode));
+    assert_eq!(rig.native.run(coded(2, "123456")).await, Answer::Approved);
+    rig.phone.give_code("alice", "246810");
+    assert_eq!(rig.native.run(coded(3, "123456")).await, refused(Refusal::WrongCode));
+    assert_eq!(rig.native.run(coded(4, "246810")).await, Answer::Approved);
+    assert_eq!(rig.native.run(coded(5, "246810")).await, refused(Refusal::WrongCode), "it was used");
+    let none = Request { code: None, ..coded(6, "") };
+    assert_eq!(rig.native.run(none).await, refused(Refusal::NeedsCode));
 }

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anteroom::config::{AddressRange, ClientPolicy, Lenience, UnreachableClass, UnreachableRule};
+use anteroom::config::{AddressRange, ClientPolicy, Lenience, ServiceAccounts, UnreachableClass, UnreachableRule};
 use anteroom::factor::{Answer, Refusal as FactorRefusal};
 use anteroom::primary::{Fault, Finding, IdentifyError, Refusal};
 use anteroom::signin::outcome::{Outcome, Reason, Verdict};
@@ -80,6 +80,7 @@ struct Rules {
     groups: Option<Result<bool, Fault>>,
     inside_network: Option<bool>,
     unreachable: Option<(UnreachableClass, bool)>,
+    service: bool,
 }
 
 fn rules() -> Vec<Rules> {
@@ -107,7 +108,12 @@ fn rules() -> Vec<Rules> {
                                 groups,
                                 inside_network,
                                 unreachable,
+                                service: false,
                             });
+                            // Half of them are a program's account.
+                            if (all.len() - 1) / 4 % 2 == 0 {
+                                all.last_mut().unwrap().service = true;
+                            }
                         }
                     }
                 }
@@ -115,6 +121,11 @@ fn rules() -> Vec<Rules> {
         }
     }
     all
+}
+
+fn service(named: bool) -> ServiceAccounts {
+    let ous = if named { vec!["dc=CORP, dc=example".into()] } else { vec!["OU=Others,DC=corp,DC=example".into()] };
+    ServiceAccounts { ous, ..ServiceAccounts::default() }
 }
 
 fn policy(rules: &Rules) -> ClientPolicy {
@@ -132,9 +143,17 @@ fn policy(rules: &Rules) -> ClientPolicy {
         },
         provider_unreachable: rules.unreachable.map(|(class, current)| UnreachableRule {
             classes: vec![class],
-            until: if current { SystemTime::now() + hour } else { SystemTime::now() - hour },
+            until: Some(if current { SystemTime::now() + hour } else { SystemTime::now() - hour }),
+            lasting: None,
         }),
+        provider_bypass: bypass(rules),
+        service: service(rules.service),
     }
+}
+
+/// Set with another rule, as one more dimension would only make the table longer.
+fn bypass(rules: &Rules) -> Lenience {
+    rules.disabled_users
 }
 
 /// What the provider does.
@@ -175,6 +194,9 @@ fn expected(primary: &FakePrimary, stands: Stands, rules: &Rules, factor: &Told<
     if rules.inside_network == Some(true) {
         return Ok(Reason::ExemptNetwork);
     }
+    if rules.service {
+        return Ok(Reason::ServiceAccount);
+    }
     match stands {
         Stands::Missing if rules.unknown_users == Lenience::PasswordOnly => return Ok(Reason::NotEnrolledExempt),
         Stands::Missing => return Err(Reason::NotEnrolled),
@@ -187,6 +209,9 @@ fn expected(primary: &FakePrimary, stands: Stands, rules: &Rules, factor: &Told<
         Told::Says(Answer::Approved) => Ok(Reason::Approved),
         Told::Says(Answer::Refused(FactorRefusal::Unreachable(class))) if rules.unreachable == Some((*class, true)) => {
             Ok(Reason::ProviderUnreachableExempt)
+        }
+        Told::Says(Answer::Refused(FactorRefusal::Bypassed)) if bypass(rules) == Lenience::PasswordOnly => {
+            Ok(Reason::ProviderBypassExempt)
         }
         Told::Says(Answer::Refused(refusal)) => Err(Reason::from_factor(*refusal)),
         Told::Panics | Told::Hangs => Err(Reason::Internal),
@@ -212,6 +237,9 @@ fn proofs_hold(house: &House, outcome: &Outcome, factor: &Told<Answer>, rules: &
             Exemption::NotEnrolled => rules.unknown_users == Lenience::PasswordOnly,
             Exemption::UserDisabled => rules.disabled_users == Lenience::PasswordOnly,
             Exemption::ProviderUnreachable => rules.unreachable.is_some_and(|(_, current)| current),
+            Exemption::ProviderBypass => bypass(rules) == Lenience::PasswordOnly,
+            Exemption::ServiceAccount => rules.service,
+            Exemption::RememberedApproval => false,
         }),
     }
 }
@@ -269,10 +297,14 @@ async fn proofs_of_two_people_do_not_make_an_accept() {
     let request = anteroom::factor::Request {
         sign_in: fakes::attempt(&fakes::client(ClientPolicy::default())).id,
         method: person.method,
+        code: None,
         person: person.into(),
         application: "VPN".into(),
         person_address: None,
         deadline,
+        device: None,
+        number_matching: Default::default(),
+        tell: None,
     };
     let passed = anteroom::primary::check(&primary, &who, &password, deadline).await.unwrap();
     let approved = anteroom::factor::ask(&factor, request).await.unwrap();

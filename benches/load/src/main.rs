@@ -1,10 +1,13 @@
-//! `anteroom-load`: what the benchmarks need besides the servers: a RADIUS load generator, a bare
-//! responder to compare with, and a prompt service. Each prints one JSON object.
+//! `anteroom-load`: what the benchmarks need besides the servers: load generators for RADIUS and LDAP, a
+//! bare responder and a bare forwarder to compare with, and a prompt service. Each prints one JSON object.
 
+mod applications;
 mod dice;
 mod first;
+mod forwarder;
 mod generator;
 mod histogram;
+mod ldap;
 mod prompts;
 mod responder;
 mod retransmit;
@@ -18,6 +21,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
+use crate::applications::{Load, Mode};
 use crate::generator::{Generator, Pace, Plan, Tally};
 use crate::histogram::millis;
 use crate::usage::{Meter, Watched};
@@ -44,6 +48,15 @@ enum Command {
         listen: SocketAddr,
         #[arg(long, default_value = "bench-shared-secret")]
         secret: String,
+    },
+    /// Bind and search as applications do, and measure
+    Ldap(LdapArgs),
+    /// A bare TCP forwarder
+    Forwarder {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        to: SocketAddr,
     },
     /// A prompt service for one HTTP request each: POST /simulator/ask
     Prompts {
@@ -154,6 +167,46 @@ struct FirstArgs {
     command: Vec<String>,
 }
 
+#[derive(Args)]
+struct LdapArgs {
+    /// The LDAP server
+    #[arg(long)]
+    server: SocketAddr,
+    /// What each connection does
+    #[arg(long, value_enum, default_value = "search")]
+    mode: Mode,
+    /// How many connections at a time
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// Searches under way on each connection
+    #[arg(long, default_value_t = 1)]
+    depth: usize,
+    /// How many people there are
+    #[arg(long, default_value_t = 10_000)]
+    people: u32,
+    /// Where they are
+    #[arg(long)]
+    base: String,
+    /// Who binds
+    #[arg(long)]
+    name: String,
+    /// With which password
+    #[arg(long)]
+    password: String,
+    /// Entries of one page
+    #[arg(long, default_value_t = 1000)]
+    page: u32,
+    /// Stop after so many seconds
+    #[arg(long)]
+    seconds: f64,
+    /// Do not measure the first so many seconds
+    #[arg(long, default_value_t = 0.0)]
+    warmup: f64,
+    /// A process whose CPU time and memory to report, NAME=PID; may be repeated
+    #[arg(long = "pid", value_name = "NAME=PID")]
+    pids: Vec<Watched>,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(None) => ExitCode::SUCCESS,
@@ -201,6 +254,23 @@ fn run(command: Command) -> Result<Option<Value>, String> {
         Command::Responder { listen, secret } => {
             responder::run(listen, &Keys::new(secret.as_bytes())?).map(|()| None).map_err(text)
         }
+        Command::Ldap(args) => {
+            let plan = applications::Plan {
+                server: args.server,
+                mode: args.mode,
+                connections: args.connections.max(1),
+                depth: args.depth.max(1),
+                people: args.people.max(1),
+                base: args.base,
+                name: args.name,
+                password: args.password,
+                page: args.page,
+                seconds: args.seconds,
+                warmup: args.warmup,
+            };
+            Load::run(plan, Meter::new(args.pids)).map(Some).map_err(text)
+        }
+        Command::Forwarder { listen, to } => forwarder::run(listen, to).map(|()| None).map_err(text),
         Command::Prompts { listen, delay_ms } => {
             prompts::run(listen, Duration::from_millis(delay_ms)).map(|()| None).map_err(text)
         }

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::Finding;
-use crate::config::{Config, NativeAuthentication};
+use crate::config::Config;
 
 /// A certificate that ends sooner than this many days from now is worth a warning.
 const SOON: i64 = 30;
@@ -18,11 +18,11 @@ const SOON: i64 = 30;
 pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for provider in config.providers.values() {
-        let what = format!("provider {}", provider.name);
-        if let NativeAuthentication::Certificate { certificate, key } = &provider.authentication {
+        let what = format!("provider {}", provider.common().name);
+        if let Some((certificate, key)) = provider.certificate() {
             findings.extend(pair(&format!("{what} certificate"), certificate, key, now));
         }
-        if let Some(file) = &provider.ca_file {
+        if let Some(file) = &provider.common().outbound.ca_file {
             findings.extend(authorities(&format!("{what} ca_file"), file, now));
         }
     }

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use super::{Finding, lockout};
-use crate::config::{Config, DirectoryTarget, NativeProvider, Throttle};
-use crate::factor::native::Native;
+use crate::config::{Config, DirectoryTarget, Provider, Throttle};
+use crate::factor::build::build;
 use crate::factor::native::wire::ServerIdentity;
 use crate::primary::directory::{Directory, ProbeReport};
 
@@ -28,7 +28,7 @@ pub trait Probes: Sync {
     fn directory<'a>(&'a self, target: &'a DirectoryTarget, throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>>;
 
     /// Whether a provider answers and takes our credentials.
-    fn provider<'a>(&'a self, provider: &'a NativeProvider) -> BoxFuture<'a, Vec<Finding>>;
+    fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>>;
 }
 
 /// Everything that needs the network, one finding after the other.
@@ -115,22 +115,25 @@ impl Probes for Network {
         })
     }
 
-    fn provider<'a>(&'a self, provider: &'a NativeProvider) -> BoxFuture<'a, Vec<Finding>> {
+    fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(async move {
-            let what = format!("provider {}", provider.name);
+            let what = format!("provider {}", provider.common().name);
             let identity = ServerIdentity { name: self.name.clone(), address: None };
-            let native = match Native::start(provider, identity) {
-                Ok(native) => native,
+            let built = match build(provider, identity) {
+                Ok(built) => built,
                 Err(error) => return vec![Finding::fail(what, error.to_string(), "")],
             };
-            match native.ping().await {
+            match built.probe().await {
                 Ok(report) => {
                     let mut findings = vec![Finding::ok(
                         what.clone(),
                         format!("answers in {:?}, takes our credentials", rounded(report.round_trip)),
                     )];
-                    let apart = Duration::from_secs(report.clock_skew.unsigned_abs());
-                    findings.extend(clock(&what, apart, report.clock_skew > 0));
+                    findings.extend(
+                        report
+                            .clock_skew
+                            .and_then(|skew| clock(&what, Duration::from_secs(skew.unsigned_abs()), skew > 0)),
+                    );
                     findings.extend(report.certificate_expires.map(|end| expiry(&what, end, SystemTime::now())));
                     findings
                 }

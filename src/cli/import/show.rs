@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::cli::output;
+use crate::import::mark::Pass;
 use crate::import::pass::{Event, Outcome};
 use crate::import::plan::{Counts, Decision};
-use crate::import::mark::Pass;
 use crate::users::changes::{differences, time_text};
 use crate::users::profile::Profile;
 use crate::users::roster::{HeldPlan, ImportRun};
@@ -216,7 +216,11 @@ pub(super) fn run_text(run: &ImportRun) -> String {
 }
 
 /// The state of imports for machines.
-pub(super) fn status_json(runs: &[ImportRun], plans: &[HeldPlan], holder: Option<&(String, std::time::SystemTime)>) -> Value {
+pub(super) fn status_json(
+    runs: &[ImportRun],
+    plans: &[HeldPlan],
+    holder: Option<&(String, std::time::SystemTime)>,
+) -> Value {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
     json!({
         "running": holder.map(|(node, until)| json!({ "node": node, "until": time_text(*until) })),

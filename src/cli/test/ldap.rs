@@ -1,32 +1,33 @@
-//! `anteroom test ldap`: a bind, and perhaps a search, as an application would make them.
+//! `anteroom test ldap`: what an application does when somebody signs in. It connects, binds its service
+//! account, searches the person, binds as the person and waits for the phone; each step with its time.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Ended, Failure, PasswordSource, no_answer, output};
 use url::Url;
 
+use super::application::{Outcome, Question, Step, Who, converse};
+use super::{Ended, Failure, Given, PasswordSource, no_answer, output};
 use crate::config::checked::is_loopback;
 use crate::config::{Security, ServerUrl};
-use crate::ldap::filter::Filter;
-use crate::ldap::pool::{Connection, tls_connector};
-use crate::ldap::result::{code, code_name};
-use crate::ldap::search::{Entry, Scope, SearchRequest};
-use crate::secret::Secret;
-
-/// Entries that are shown at most.
-const MOST_ENTRIES: u32 = 100;
+use crate::ldap::result::code_name;
 
 const EXAMPLES: &str = "\
 Examples:
-  anteroom test ldap --url ldaps://dc1.corp.example.com --bind-name alice@corp.example.com
-                                                 asks for the password: is it right, and what does AD say?
-  anteroom test ldap --url ldap://dc1.corp.example.com --ca-file corp-ca.pem --bind-name svc@corp.example.com \\
+  anteroom test ldap --url ldaps://anteroom.corp.example.com --bind-name svc-wiki@corp.example.com \\
+      --password-file wiki.secret --base DC=corp,DC=example,DC=com --user alice
+                                                 as an application: service account, search, then alice's bind
+  anteroom test ldap --url ldap://anteroom.corp.example.com --ca-file corp-ca.pem --bind-name alice@corp.example.com
+                                                 asks for the password, then waits for the phone (with StartTLS)
+  anteroom test ldap --url ldaps://dc1.corp.example.com --bind-name svc@corp.example.com \\
       --password-file bind.secret --base DC=corp,DC=example,DC=com --filter '(sAMAccountName=alice)'
-                                                 can the service account find people? (ldap:// uses StartTLS)
+                                                 the directory itself, for comparison
 
-Exit codes: 0 bound, and searched where asked for; 1 refused; 3 no answer.";
+Exit codes: 0 every step succeeded; 1 a step was refused or found nobody; 3 no answer.";
+
+/// How people are found by the name that they type, in AD and elsewhere.
+const USER_FILTER: &str = "(|(sAMAccountName={})(userPrincipalName={})(uid={})(mail={}))";
 
 /// Options of `anteroom test ldap`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,7 @@ pub struct Args {
     /// Extra certificate authorities in PEM; without it the system's own are trusted
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Who binds: a DN, or for AD also name@domain or DOMAIN\name
+    /// Who binds first: a DN, or for AD also name@domain or DOMAIN\name
     #[arg(long, value_name = "NAME")]
     pub bind_name: String,
     /// Where the password comes from.
@@ -53,123 +54,97 @@ pub struct Args {
     /// What to search for
     #[arg(long, value_name = "FILTER", default_value = "(objectClass=*)", requires = "base")]
     pub filter: String,
-    /// Seconds for each step
+    /// Then find this person below --base, and bind as them on the same connection
+    #[arg(long, value_name = "NAME", requires = "base", conflicts_with = "filter")]
+    pub user: Option<String>,
+    /// How the person is found; {} is the name
+    #[arg(long, value_name = "FILTER", default_value = USER_FILTER, requires = "user")]
+    pub user_filter: String,
+    /// Environment variable that holds the person's password; without it and --user-password-file it is asked for
+    #[arg(long, value_name = "NAME", requires = "user", conflicts_with_all = ["user_password_file", "user_password"])]
+    pub user_password_env: Option<String>,
+    /// File that holds the person's password
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "user_password")]
+    pub user_password_file: Option<PathBuf>,
+    /// The person's password itself, for labs only: everybody on this machine sees it in the process list
+    #[arg(long, value_name = "PASSWORD", requires = "user")]
+    pub user_password: Option<Given>,
+    /// Seconds for each step; applications should wait 60 or more
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
 }
 
-/// What is asked.
-#[derive(Debug)]
-pub struct Question {
-    /// Of which server.
-    pub url: String,
-    /// Without protection.
-    pub plaintext: bool,
-    /// Extra certificate authorities.
-    pub ca_file: Option<PathBuf>,
-    /// Who binds.
-    pub bind_name: String,
-    /// With which password.
-    pub password: Secret,
-    /// Where and what to search, if anything.
-    pub search: Option<(String, String)>,
-    /// For each step.
-    pub timeout: Duration,
+impl Args {
+    fn question(&self) -> Result<Question, Failure> {
+        let server = server(&self.url, self.plaintext).map_err(|why| Failure::usage(format!("{}: {why}", self.url)))?;
+        let first = Who {
+            name: self.bind_name.clone(),
+            password: self.password.read(&format!("Password of {}", self.bind_name))?,
+        };
+        let second = self.user.as_ref().map(|user| {
+            let source = PasswordSource {
+                password_env: self.user_password_env.clone(),
+                password_file: self.user_password_file.clone(),
+                password: self.user_password.clone(),
+            };
+            Ok::<_, Failure>(Who { name: user.clone(), password: source.read(&format!("Password of {user}"))? })
+        });
+        let filter = match &self.user {
+            Some(user) => self.user_filter.replace("{}", &escaped(user)),
+            None => self.filter.clone(),
+        };
+        Ok(Question {
+            server,
+            ca_file: self.ca_file.clone(),
+            first,
+            search: self.base.clone().map(|base| (base, filter)),
+            second: second.transpose()?,
+            timeout: Duration::from_secs(self.timeout),
+        })
+    }
 }
 
-/// What came back.
-#[derive(Debug)]
-pub struct Reply {
-    /// Result code (RFC 4511 section 4.1.9) of the last step.
-    pub code: u32,
-    /// The server's own words.
-    pub diagnostic: String,
-    /// Names of the entries that were found; `None` if there was no search.
-    pub entries: Option<Vec<String>>,
-}
-
-/// Why nothing came back.
-#[derive(Debug)]
-pub enum Trouble {
-    /// The time was over.
-    NoAnswer,
-    /// It could not even be asked.
-    Failed(String),
-}
-
-/// Binds and searches, and prints what came of it.
+/// Goes through the steps and prints each of them.
 ///
 /// # Errors
 /// The question could not be put.
 pub fn run(args: &Args) -> Ended {
-    let question = Question {
-        url: args.url.clone(),
-        plaintext: args.plaintext,
-        ca_file: args.ca_file.clone(),
-        bind_name: args.bind_name.clone(),
-        password: args.password.read(&format!("Password of {}", args.bind_name))?,
-        search: args.base.clone().map(|base| (base, args.filter.clone())),
-        timeout: Duration::from_secs(args.timeout),
+    let question = args.question()?;
+    let steps = super::super::runtime()?.block_on(converse(&question, show));
+    Ok(match steps.last().map(|step| &step.outcome) {
+        Some(Outcome::NoAnswer) => no_answer(),
+        _ if steps.iter().all(Step::succeeded) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// One line or more for a step.
+fn show(step: &Step) {
+    let (what, took) = (step.what, step.took.as_secs_f64());
+    let end = match &step.outcome {
+        Outcome::Answer { code, told } if told.is_empty() => format!("{code} {}", code_name(*code)),
+        Outcome::Answer { code, told } => format!("{code} {}: {told:?}", code_name(*code)),
+        Outcome::Done(told) => told.clone(),
+        Outcome::NoAnswer => "no answer".to_owned(),
+        Outcome::Failed(why) => why.clone(),
     };
-    let start = Instant::now();
-    let reply = super::super::runtime()?.block_on(exchange(&question));
-    let took = start.elapsed().as_secs_f64();
-    match reply {
-        Ok(reply) => {
-            output::line(format_args!("result {}  after {took:.3} s  {}", reply.code, reply.diagnostic));
-            let entries = reply.entries.unwrap_or_default();
-            entries.iter().for_each(|entry| output::line(format_args!("    {entry}")));
-            Ok(if reply.code == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Err(Trouble::NoAnswer) => {
-            output::line(format_args!("no answer  after {took:.3} s"));
-            Ok(no_answer())
-        }
-        Err(Trouble::Failed(why)) => Err(Failure::refused(format!("{}: {why}", args.url))),
+    output::line(format_args!("{what:8} {took:8.3} s  {end}"));
+    step.entries.iter().for_each(|entry| output::line(format_args!("    {entry}")));
+    if let Some(advice) = step.advice() {
+        output::line(format_args!("    hint: {advice}"));
     }
 }
 
-/// One bind, and a search where asked for: the only place that knows the wire.
-async fn exchange(question: &Question) -> Result<Reply, Trouble> {
-    let failed = |why: String| Trouble::Failed(why);
-    let server = server(&question.url, question.plaintext).map_err(failed)?;
-    let tls = tls_connector(question.ca_file.as_deref()).map_err(failed)?;
-    let mut connection = within(question.timeout, Connection::open(&server, &tls)).await?;
-    if question.password.is_empty() {
-        return Err(failed("an empty password is no proof: a directory may take it for an anonymous bind".to_owned()));
+/// A value inside a filter (RFC 4515 section 3).
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for character in value.chars() {
+        match character {
+            '*' | '(' | ')' | '\\' | '\0' => out.push_str(&format!("\\{:02x}", u32::from(character))),
+            _ => out.push(character),
+        }
     }
-    let bind = connection.bind(question.bind_name.as_bytes(), question.password.open());
-    let answer = within(question.timeout, bind).await?;
-    let told = if answer.code == code::INVALID_CREDENTIALS {
-        format!("bind: {} ({:?})", code_name(answer.code), answer.refusal)
-    } else {
-        format!("bind: {}", code_name(answer.code))
-    };
-    let Some((base, filter)) = question.search.as_ref().filter(|_| answer.code == code::SUCCESS) else {
-        return Ok(Reply { code: answer.code, diagnostic: told, entries: None });
-    };
-    let filter = Filter::parse(filter).map_err(|error| failed(format!("--filter: {error}")))?.encode();
-    let request = SearchRequest {
-        base,
-        scope: Scope::Subtree,
-        size_limit: MOST_ENTRIES,
-        time_limit: question.timeout,
-        filter: &filter,
-        attributes: &["1.1"],
-    };
-    let search = connection.search(&request, |entry: &Entry<'_>| entry.dn.to_owned());
-    let (code, entries) = within(question.timeout, search).await?;
-    Ok(Reply { code, diagnostic: format!("search: {}", code_name(code)), entries: Some(entries) })
-}
-
-async fn within<T, E: std::fmt::Display>(
-    timeout: Duration,
-    step: impl Future<Output = Result<T, E>>,
-) -> Result<T, Trouble> {
-    match tokio::time::timeout(timeout, step).await {
-        Ok(result) => result.map_err(|error| Trouble::Failed(error.to_string())),
-        Err(_) => Err(Trouble::NoAnswer),
-    }
+    out
 }
 
 /// The server that a URL means, with the rules of the configuration.
@@ -206,5 +181,13 @@ mod tests {
         assert!(server("ldap://dc1", true).is_err());
         assert!(server("https://dc1", false).is_err());
         assert!(server("ldap://", false).is_err());
+    }
+
+    #[test]
+    fn a_name_cannot_change_the_filter() {
+        use crate::ldap::filter::Filter;
+        let hostile = "*)(uid=*))\\\0";
+        let filter = Filter::parse(&"(uid={})".replace("{}", &escaped(hostile))).unwrap();
+        assert_eq!(filter, Filter::Equality("uid".to_owned(), hostile.as_bytes().to_vec()));
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Change {
     /// The app's token for pushes; `-` reads it from standard input, so that no process list shows it.
     #[arg(long, value_name = "TOKEN")]
     device_token: Option<String>,
-    /// How they are asked: push, call or sms_reply. A new person is asked by push.
+    /// How they are asked: push, call, sms_reply or oath. A new person is asked by push.
     #[arg(long)]
     method: Option<Method>,
     /// Language of prompts, as a BCP 47 tag such as `en` or `pt-BR`.

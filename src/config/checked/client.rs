@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::place::Path;
-use super::super::values::{When, Word};
+use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, Client, ClientPolicy, DirectoryTarget, Lenience, NativeProvider, OnDeadline, PersonAddress,
-    RadiusClient, ReplyAttribute, Requirement, UnreachableRule, written,
+    AddressRange, Client, ClientPolicy, DirectoryTarget, Lenience, NumberMatching, OnDeadline, PersonAddress, Provider,
+    RadiusClient, ReplyAttribute, Requirement, ServiceAccounts, UnreachableClass, UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -25,7 +25,7 @@ impl Checker<'_> {
         &self,
         written: Vec<written::Client>,
         targets: &Named<DirectoryTarget>,
-        providers: &Named<NativeProvider>,
+        providers: &Named<Provider>,
     ) -> Vec<Arc<RadiusClient>> {
         let at = Path::top("radius").key("client");
         if written.is_empty() {
@@ -58,11 +58,10 @@ impl Checker<'_> {
             return clients;
         }
         self.unused("target", &targets.written, clients.iter().map(|client| client.client.target.as_str()));
-        self.unused("provider", &providers.written, clients.iter().map(|client| client.client.provider.as_str()));
         clients
     }
 
-    fn unused<'n>(
+    pub(super) fn unused<'n>(
         &self,
         section: &str,
         names: &std::collections::BTreeSet<String>,
@@ -79,7 +78,7 @@ impl Checker<'_> {
         at: &Path,
         mut written: written::Client,
         targets: &Named<DirectoryTarget>,
-        providers: &Named<NativeProvider>,
+        providers: &Named<Provider>,
     ) -> Option<RadiusClient> {
         let name = self.required(&at.key("name"), written.name.take(), "a name for logs and metrics");
         if let Some(name) = &name {
@@ -104,7 +103,8 @@ impl Checker<'_> {
             self.warn(&at.key("secret"), found, "take 16 or more: who sees one packet can guess a short one offline");
         }
         let target = self.chosen(at, "target", written.target.take(), &targets.written);
-        let provider = self.chosen(at, "provider", written.provider.take(), &providers.written);
+        let ask = self.chosen_providers(at, written.provider.take(), &providers.written);
+        let methods = self.methods(&at.key("methods"), written.methods.take());
         let requirement = word(written.require_message_authenticator.take(), Requirement::Yes);
         if requirement != Requirement::Yes {
             self.warn(
@@ -122,12 +122,16 @@ impl Checker<'_> {
             application: written.application.take().unwrap_or_else(|| name.clone()),
             name,
             target: target?,
-            provider: provider?,
+            providers: ask?,
+            methods,
+            number_matching: word(written.number_matching, NumberMatching::Approve),
             answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
             on_deadline: word(written.on_deadline, OnDeadline::Reject),
             carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
             gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
             held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
+            passcode: None,
+            reuse: None,
             policy,
         };
         self.text_length(&at.key("application"), &client.application, 100);
@@ -155,7 +159,7 @@ impl Checker<'_> {
     }
 
     /// The target or provider of a client: named, or the only one there is.
-    fn chosen(
+    pub(super) fn chosen(
         &self,
         at: &Path,
         section: &str,
@@ -205,15 +209,30 @@ impl Checker<'_> {
             unknown_users,
             disabled_users: word(written.disabled_users, Lenience::Reject),
             exempt_users: self.list(&at.key("exempt_users"), written.exempt_users.take()).unwrap_or_default(),
-            exempt_groups: self.groups(at, written),
+            exempt_groups: self.groups(&at.key("exempt_groups"), written.exempt_groups.take()),
             exempt_networks,
             provider_unreachable: written.provider_unreachable.take().and_then(|rule| self.unreachable(at, rule)),
+            provider_bypass: self.provider_bypass(at, written),
+            service: ServiceAccounts::default(),
         }
     }
 
-    fn groups(&self, at: &Path, written: &mut written::Client) -> Vec<String> {
-        let at = at.key("exempt_groups");
-        let groups = self.list(&at, written.exempt_groups.take()).unwrap_or_default();
+    fn provider_bypass(&self, at: &Path, written: &mut written::Client) -> Lenience {
+        let bypass = word(written.provider_bypass.take(), Lenience::Reject);
+        if bypass == Lenience::PasswordOnly {
+            let advice = "whoever administers the provider then decides who needs no second factor";
+            self.warn(
+                &at.key("provider_bypass"),
+                "whom the provider bypasses comes in with the password alone",
+                advice,
+            );
+        }
+        bypass
+    }
+
+    /// Distinguished names of groups.
+    pub(super) fn groups(&self, at: &Path, given: Option<OneOrMany>) -> Vec<String> {
+        let groups = self.list(at, given).unwrap_or_default();
         for (position, group) in groups.iter().enumerate() {
             if !group.contains('=') && !group.trim().is_empty() {
                 let allowed = "the group's distinguished name, such as \"CN=VPN Service,OU=Groups,DC=corp,DC=example\"";
@@ -227,20 +246,24 @@ impl Checker<'_> {
         let at = at.key("provider_unreachable");
         let classes: Vec<_> = rule.classes.unwrap_or_default().into_iter().map(|Word(class)| class).collect();
         if classes.is_empty() {
-            let allowed = "allowed: one or more of \"connect\", \"tls\", \"server_error\", \"rate_limited\"";
-            self.wrong(&at.key("classes"), "found none", allowed);
+            let words = UnreachableClass::ALL.map(|class| format!("{:?}", class.word())).join(", ");
+            self.wrong(&at.key("classes"), "found none", format!("allowed: one or more of {words}"));
         }
-        let Some(When(until)) = rule.until else {
-            self.wrong(&at.key("until"), "missing", "when it ends, such as \"2026-12-01T00:00:00Z\": no rule for ever");
+        let until = rule.until.map(|When(until)| until);
+        let lasting = rule.r#for.map(|given| self.duration(&at.key("for"), Some(given), "1h", "1m", "7d"));
+        if until.is_none() && lasting.is_none() {
+            let allowed = "when it ends, such as \"2026-12-01T00:00:00Z\", or for how long into each outage it is good, \
+                           as for = \"2h\": no rule for ever";
+            self.wrong(&at.key("until"), "missing", allowed);
             return None;
-        };
-        if until <= self.now {
+        }
+        if until.is_some_and(|until| until <= self.now) {
             self.warn(&at.key("until"), "is over", "the rule has no effect any more: take it out");
         } else {
             let found = "while the provider is away, the password alone is enough";
             self.warn(&at, found, "for an emergency; whoever can cut the line to the provider needs no second factor");
         }
-        Some(UnreachableRule { classes, until })
+        Some(UnreachableRule { classes, until, lasting })
     }
 
     fn person(&self, at: &Path, text: &str) -> Option<PersonAddress> {

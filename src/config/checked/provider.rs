@@ -1,18 +1,29 @@
-//! `[provider.NAME]`: who carries second factors.
+//! `[provider.NAME]`: who carries second factors. What all types have is read here; each type's own keys in a file
+//! of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::place::Path;
-use super::super::{NativeAuthentication, NativeProvider, SendFields, written};
+use super::super::values::Word;
+use super::super::{Common, Outbound, OutboundProxy, Provider, SendFields, UnreachableClass, written};
 use super::address::is_loopback;
 use super::secrets::Spellings;
-use super::{Checker, Named};
+use super::{Checker, Named, word};
 
-/// A key of HMAC-SHA256 shorter than its output weakens it (RFC 2104 section 3), in octets.
-const SHORTEST_KEY: usize = 32;
+mod native;
+
+/// What an address of a cloud may be.
+const HTTPS: &str = "allowed: \"https://HOST\", with a port and a path where needed";
+
+/// What an address of a proxy may be.
+const PROXY: &str = "allowed: \"http://HOST:PORT\", without user and password, which have keys of their own";
+
+/// What checks the keys of one type, and takes them out.
+type Check<C> = fn(&C, &Path, Option<Common>, &mut written::Provider) -> Option<Provider>;
 
 impl Checker<'_> {
-    pub(super) fn providers(&self, written: BTreeMap<String, written::Provider>) -> Named<NativeProvider> {
+    pub(super) fn providers(&self, written: BTreeMap<String, written::Provider>) -> Named<Provider> {
         let at = Path::top("provider");
         if written.is_empty() {
             self.wrong(&at, "missing", "at least one [provider.NAME]: who carries second factors");
@@ -29,69 +40,86 @@ impl Checker<'_> {
         Named { found, written: names }
     }
 
-    fn provider(&self, at: &Path, name: String, mut written: written::Provider) -> Option<NativeProvider> {
-        let url = self.provider_url(&at.key("url"), written.url.take());
-        let send = SendFields {
-            names: written.send.names.unwrap_or(true),
-            email: written.send.email.unwrap_or(true),
-            phone: written.send.phone.unwrap_or(true),
-            person_address: written.send.person_address.unwrap_or(true),
+    fn provider(&self, at: &Path, name: String, mut written: written::Provider) -> Option<Provider> {
+        let kind = word(written.r#type.take(), written::ProviderKind::Native);
+        let (kind, usual_url, check): (_, _, Check<Self>) = match kind {
+            written::ProviderKind::Native => ("native", None, Self::native),
         };
-        let timeout = self.duration(&at.key("timeout"), written.timeout, "10s", "100ms", "2m");
-        let ca_file = written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path)));
-        let authentication = self.authentication(at, written);
-        Some(NativeProvider { name, url: url?, ca_file, authentication: authentication?, timeout, send })
+        let common = self.common(at, name, usual_url, &mut written);
+        let provider = check(self, at, common, &mut written);
+        for key in written.left() {
+            self.wrong(&at.key(key), format!("is no key of the type {kind:?}"), "take it out, or correct the type");
+        }
+        provider
     }
 
-    fn provider_url(&self, at: &Path, given: Option<String>) -> Option<String> {
-        const ALLOWED: &str = "allowed: \"https://HOST\", with a port and a path where needed";
-        let text = self.required(at, given, ALLOWED)?;
-        let url = self.plain_url(at, &text, ALLOWED)?;
+    /// What every type has.
+    fn common(&self, at: &Path, name: String, url: Option<&str>, written: &mut written::Provider) -> Option<Common> {
+        let url = self.https_url(&at.key("url"), written.url.take().or_else(|| url.map(str::to_owned)));
+        let send = written.send.take().unwrap_or_default();
+        let send = SendFields {
+            names: send.names.unwrap_or(true),
+            email: send.email.unwrap_or(true),
+            phone: send.phone.unwrap_or(true),
+            person_address: send.person_address.unwrap_or(true),
+        };
+        let timeout = self.duration(&at.key("timeout"), written.timeout.take(), "10s", "100ms", "2m");
+        let ca_file = written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path)));
+        let proxy = self.proxy(at, written);
+        let failover = match written.failover.take() {
+            Some(classes) => classes.into_iter().map(|Word(class)| class).collect(),
+            None => UnreachableClass::ALL.to_vec(),
+        };
+        Some(Common { name, outbound: Outbound { url: url?, ca_file, proxy, timeout }, send, failover })
+    }
+
+    /// The address of a cloud: protected, save where it is this machine itself.
+    fn https_url(&self, at: &Path, given: Option<String>) -> Option<String> {
+        let text = self.required(at, given, HTTPS)?;
+        let url = self.plain_url(at, &text, HTTPS)?;
         match url.scheme() {
             "https" => {}
             "http" if url.host_str().is_some_and(|host| is_loopback(host.trim_matches(['[', ']']))) => {}
             "http" => {
-                self.wrong(at, "found http:// to another machine, where everybody on the way could approve", ALLOWED)
+                self.wrong(at, "found http:// to another machine, where everybody on the way could approve", HTTPS)
             }
-            other => self.wrong(at, format!("found {other}://"), ALLOWED),
+            other => self.wrong(at, format!("found {other}://"), HTTPS),
         }
         Some(text.trim_end_matches('/').to_owned())
     }
 
-    fn authentication(&self, at: &Path, mut written: written::Provider) -> Option<NativeAuthentication> {
+    fn proxy(&self, at: &Path, written: &mut written::Provider) -> Option<OutboundProxy> {
         let spellings = Spellings {
-            literal: written.key.take(),
-            file: written.key_file.take(),
-            credential: written.key_credential.take(),
-            variable: written.key_env.take(),
+            literal: written.proxy_password.take(),
+            file: written.proxy_password_file.take(),
+            credential: written.proxy_password_credential.take(),
+            variable: written.proxy_password_env.take(),
         };
-        let certificate = written.certificate.is_some() || written.certificate_key.is_some();
-        let signed = written.key_id.is_some() || spellings.used() > 0;
-        match (signed, certificate) {
-            (true, true) => {
-                self.wrong(&at.key("certificate"), "found beside key_id or key", "one way to authenticate, not two");
-                None
-            }
-            (false, true) => {
-                let certificate = self.readable(&at.key("certificate"), written.certificate);
-                let key = self.readable(&at.key("certificate_key"), written.certificate_key);
-                Some(NativeAuthentication::Certificate { certificate: certificate?, key: key? })
-            }
-            _ => {
-                let what = "how requests are authenticated: key_id and key, or certificate and certificate_key";
-                let key_id = self.required(&at.key("key_id"), written.key_id, what);
-                if let Some(id) = &key_id
-                    && !id.chars().all(|c| c.is_ascii_graphic())
-                {
-                    self.wrong(&at.key("key_id"), format!("found {id:?}"), "letters, digits and signs, no blanks");
-                }
-                let key = self.secret(at, "key", spellings)?;
-                if key.len() < SHORTEST_KEY {
-                    let found = format!("has {} octets", key.len());
-                    self.wrong(&at.key("key"), found, format!("allowed: {SHORTEST_KEY} or more, from a random source"));
-                }
-                Some(NativeAuthentication::Signed { key_id: key_id?, key })
-            }
+        let user = written.proxy_user.take();
+        let password = (spellings.used() > 0).then(|| self.secret(at, "proxy_password", spellings));
+        let given = written.proxy.take();
+        if given.is_none() && (user.is_some() || password.is_some()) {
+            self.wrong(&at.key("proxy"), "missing beside its user or password", PROXY);
         }
+        if user.is_some() != password.is_some() {
+            self.wrong(&at.key("proxy_user"), "user and password belong together", "both, or neither");
+        }
+        let at = at.key("proxy");
+        let text = self.required(&at, Some(given?), PROXY)?;
+        let url = self.plain_url(&at, &text, PROXY)?;
+        if url.scheme() != "http" {
+            self.wrong(&at, format!("found {}://", url.scheme()), PROXY);
+        }
+        let credentials = user.zip(password.flatten()).map(|(user, password)| (user, Arc::new(password)));
+        Some(OutboundProxy { url: text.trim_end_matches('/').to_owned(), credentials })
+    }
+
+    /// A text of a cloud's own making: letters, digits and signs, no blanks.
+    fn token(&self, at: &Path, given: Option<String>, what: &str) -> Option<String> {
+        let text = self.required(at, given, what)?;
+        if !text.chars().all(|c| c.is_ascii_graphic()) {
+            self.wrong(at, format!("found {text:?}"), "letters, digits and signs, no blanks");
+        }
+        Some(text)
     }
 }

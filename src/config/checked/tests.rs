@@ -46,7 +46,7 @@ fn minimal_sample_is_fine_and_safe() {
     assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
     let client = &checked.config.radius.clients[0];
     assert_eq!(client.secret.open(), PLANTED.as_bytes());
-    assert_eq!((client.client.target.as_str(), client.client.provider.as_str()), ("corp", "cloud"));
+    assert_eq!((client.client.target.as_str(), client.client.providers[0].as_str()), ("corp", "cloud"));
     assert_eq!(client.require_message_authenticator, crate::config::Requirement::Yes);
     assert_eq!(client.client.answer_within, Duration::from_secs(55));
     assert_eq!(client.client.policy.unknown_users, crate::config::Lenience::Reject);
@@ -79,6 +79,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "people = [\"",
         "filter = \"(!(ext",
         "nested",
+        "proxy",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -113,7 +114,9 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || ["[[radius.", "[[import.", "[import.item."].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
+                || ["[[radius.", "[[import.", "[import.item."]
+                    .iter()
+                    .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
         }
     }
@@ -147,7 +150,12 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("ou = \"OU=People", "#ou = \"OU=People", "import.item[0]", "exactly one of"),
     ("#group = \"VPN-Users\"", "group = \"VPN-Users\"", "import.item[0]", "exactly one of"),
     ("#nested = true", "nested = true", "import.item[0].nested", "belongs to group"),
-    ("ou = \"OU=People,DC=corp,DC=example\"\n# Whether", "ou = \"People\"\n# Whether", "import.item[0].ou", "distinguished"),
+    (
+        "ou = \"OU=People,DC=corp,DC=example\"\n# Whether",
+        "ou = \"People\"\n# Whether",
+        "import.item[0].ou",
+        "distinguished",
+    ),
     ("#method = \"push\"\n#language", "method = \"pigeon\"\n#language", "import.item[0].method", "push"),
     ("#leavers = \"disable\"", "leavers = \"erase\"", "import.item[0].leavers", "\"remove\""),
     ("#filter = \"(!(extension", "filter = \"(!(extension(", "import.item[0].filter", "RFC 4515"),
@@ -195,7 +203,7 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("key_file = \"cloud.key\"", "key = \"short\"", "provider.cloud.key", "32 or more"),
     // names that must exist, or differ
     ("target = \"corp\"", "target = \"crop\"", "radius.client[0].target", "as this file has them: corp"),
-    ("provider = \"cloud\"", "provider = \"fog\"", "radius.client[0].provider", "as this file has them: cloud"),
+    ("provider = \"cloud\"\n", "provider = \"fog\"\n", "radius.client[0].provider", "as this file has them: cloud"),
     ("name = \"vpn\"\n", "name = \"the vpn\"\n", "radius.client[0].name", "letters, digits"),
     // the policy
     ("person_address = \"Calling-Station-Id\"", "", "radius.client[0].exempt_networks", "can never match"),
@@ -214,25 +222,25 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ),
     ("'Class = \"vpn\"'", "'Colour = \"red\"'", "radius.client[0].reply_attributes[0]", "Colour"),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], ",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], ",
         "provider_unreachable = { classes = [], ",
         "radius.client[0].provider_unreachable.classes",
         "found none",
     ),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], until = \"2026-12-01T00:00:00Z\" }",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], until = \"2026-12-01T00:00:00Z\", for = \"4h\" }",
         "provider_unreachable = { classes = [\"tls\"] }",
         "radius.client[0].provider_unreachable.until",
         "missing",
     ),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], until = \"2026-12-01T00:00:00Z\" }",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], until = \"2026-12-01T00:00:00Z\", for = \"4h\" }",
         "provider_unreachable = { classes = [\"tls\"], until = \"soon\" }",
         "radius.client[0].provider_unreachable.until",
         "a time with its zone",
     ),
     (
-        "#provider_unreachable = { classes = [\"connect\", \"tls\"], ",
+        "#provider_unreachable = { classes = [\"connect\", \"outage\"], ",
         "provider_unreachable = { classes = [\"all\"], ",
         "radius.client[0].provider_unreachable.classes[0]",
         "\"rate_limited\"",

@@ -98,7 +98,7 @@ pub(super) fn target(uri: &Uri) -> &str {
 ///
 /// # Errors
 /// The status to answer with.
-pub(super) fn own_page(headers: &HeaderMap, changes: bool) -> Result<(), StatusCode> {
+pub(crate) fn own_page(headers: &HeaderMap, changes: bool) -> Result<(), StatusCode> {
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     if !is_loopback(host) {

@@ -18,6 +18,8 @@ pub enum Decision {
     Undeliverable,
     /// A typed code is wanted.
     NeedsCode,
+    /// The typed code is not right.
+    WrongCode,
 }
 
 /// When a connection is dropped.
@@ -177,11 +179,15 @@ fn always() -> u32 {
     u32::MAX
 }
 
+/// The one-time code of everybody who was not given one of their own. Only a simulator takes it twice.
+pub const USUAL_CODE: &str = "123456";
+
 /// The behaviour of each person, and of everybody else.
 #[derive(Debug, Default)]
 pub struct Behaviours {
     everybody: Behaviour,
     people: HashMap<Box<str>, Behaviour>,
+    codes: HashMap<Box<str>, Option<Box<str>>>,
 }
 
 impl Behaviours {
@@ -198,5 +204,27 @@ impl Behaviours {
             }
             None => self.everybody = behaviour,
         }
+    }
+
+    /// Gives a person a code that is good for one time.
+    pub fn give_code(&mut self, person: &str, code: &str) {
+        self.codes.insert(person.into(), Some(code.into()));
+    }
+
+    /// What comes of a typed code.
+    pub fn check_code(&mut self, person: &str, typed: Option<&str>) -> Decision {
+        let Some(typed) = typed else { return Decision::NeedsCode };
+        let own = self.codes.get_mut(person);
+        let right = match &own {
+            Some(code) => code.as_deref() == Some(typed),
+            None => typed == USUAL_CODE,
+        };
+        if !right {
+            return Decision::WrongCode;
+        }
+        if let Some(used) = own {
+            *used = None;
+        }
+        Decision::Approve
     }
 }

@@ -32,14 +32,14 @@ impl Cut {
 
 /// All open connections.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     open: Mutex<HashMap<u64, Weak<Cut>>>,
     next: AtomicU64,
 }
 
 impl Connections {
     /// Cuts every one.
-    pub(super) fn cut_all(&self) {
+    pub(crate) fn cut_all(&self) {
         for cut in self.open.lock().unwrap_or_else(PoisonError::into_inner).values() {
             if let Some(cut) = cut.upgrade() {
                 cut.cut();
@@ -54,9 +54,9 @@ pub(super) struct Peer(pub(super) Arc<Cut>);
 
 /// A TCP listener whose connections can be cut.
 #[derive(Debug)]
-pub(super) struct PhoneListener {
-    pub(super) tcp: TcpListener,
-    pub(super) connections: Arc<Connections>,
+pub(crate) struct PhoneListener {
+    pub(crate) tcp: TcpListener,
+    pub(crate) connections: Arc<Connections>,
 }
 
 impl Listener for PhoneListener {
@@ -87,7 +87,7 @@ impl Connected<IncomingStream<'_, PhoneListener>> for Peer {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     tcp: TcpStream,
     cut: Arc<Cut>,
     number: u64,

@@ -26,11 +26,12 @@ use crate::secret::Secret;
 pub mod behaviour;
 pub mod prompts;
 
-mod admission;
+pub(crate) mod admission;
+pub(crate) mod listener;
+pub(crate) mod page;
+
 mod answers;
 mod events;
-mod listener;
-mod page;
 mod protocol;
 mod simulator;
 mod state;
@@ -186,6 +187,11 @@ impl Phone {
     /// Sets what happens to prompts of one login name, or of everybody who has no behaviour of their own.
     pub fn set_behaviour(&self, person: Option<&str>, behaviour: Behaviour) {
         self.simulator.prompts().behaviours.set(person, behaviour);
+    }
+
+    /// Gives a person a code that is good for one time.
+    pub fn give_code(&self, person: &str, code: &str) {
+        self.simulator.prompts().behaviours.give_code(person, code);
     }
 
     /// Ends all event streams, and lets new ones be opened or not.

@@ -32,30 +32,42 @@ pub(super) fn routes() -> Router<Arc<Simulator>> {
 #[derive(Template)]
 #[template(path = "phone.html")]
 struct Page<'a> {
+    title: &'a str,
     token: &'a str,
     list: List<'a>,
 }
 
+/// The part of the page that is fetched again and again. The simulators of the clouds have the same.
 #[derive(Template)]
 #[template(path = "phone_prompts.html")]
-struct List<'a> {
-    token: &'a str,
-    pending: Vec<Card>,
-    hidden: usize,
-    recent: Vec<Card>,
+pub(crate) struct List<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) pending: Vec<Card>,
+    pub(crate) hidden: usize,
+    pub(crate) recent: Vec<Card>,
+    pub(crate) asked: Vec<Row>,
 }
 
 /// A prompt as the page shows it.
-struct Card {
-    number: u64,
-    application: Box<str>,
-    person: Box<str>,
-    address: Option<Box<str>>,
-    server: Box<str>,
-    method: &'static str,
-    seconds_left: u64,
-    seconds_total: u64,
-    state: &'static str,
+pub(crate) struct Card {
+    pub(crate) number: u64,
+    pub(crate) application: Box<str>,
+    pub(crate) person: Box<str>,
+    pub(crate) address: Option<Box<str>>,
+    pub(crate) server: Box<str>,
+    pub(crate) method: Box<str>,
+    /// Number that the sign-in page must show.
+    pub(crate) shown: Option<Box<str>>,
+    pub(crate) seconds_left: u64,
+    pub(crate) seconds_total: u64,
+    pub(crate) state: &'static str,
+}
+
+/// A request as the page shows it.
+pub(crate) struct Row {
+    pub(crate) line: String,
+    pub(crate) fields: String,
+    pub(crate) answer: String,
 }
 
 impl Card {
@@ -70,7 +82,9 @@ impl Card {
                 "call" => "Phone call",
                 "sms_reply" => "Text message",
                 _ => "Push",
-            },
+            }
+            .into(),
+            shown: None,
             seconds_left: prompt.expires.saturating_duration_since(now).as_secs(),
             seconds_total: prompt.expires.saturating_duration_since(prompt.created).as_secs().max(1),
             state: if prompt.cancelled { "cancelled" } else { prompt.state.word() },
@@ -103,17 +117,30 @@ async fn page(Shared(phone): Shared<Arc<Simulator>>, headers: HeaderMap) -> Resp
     if let Err(status) = admission::own_page(&headers, false) {
         return status.into_response();
     }
-    let (pending, hidden, recent) = cards(&phone);
-    let list = List { token: &phone.token, pending, hidden, recent };
-    html(&Page { token: &phone.token, list }, &phone.token)
+    show("Phone simulator", listed(&phone))
 }
 
 async fn list(Shared(phone): Shared<Arc<Simulator>>, headers: HeaderMap) -> Response {
     if let Err(status) = admission::own_page(&headers, false) {
         return status.into_response();
     }
-    let (pending, hidden, recent) = cards(&phone);
-    html(&List { token: &phone.token, pending, hidden, recent }, &phone.token)
+    show_list(&listed(&phone))
+}
+
+fn listed(phone: &Simulator) -> List<'_> {
+    let (pending, hidden, recent) = cards(phone);
+    List { token: &phone.token, pending, hidden, recent, asked: Vec::new() }
+}
+
+/// The whole page.
+pub(crate) fn show(title: &str, list: List<'_>) -> Response {
+    let token = list.token;
+    html(&Page { title, token, list }, token)
+}
+
+/// The list alone.
+pub(crate) fn show_list(list: &List<'_>) -> Response {
+    html(list, list.token)
 }
 
 fn html(template: &impl Template, nonce: &str) -> Response {

@@ -98,8 +98,14 @@ enum Act {
     Expire,
 }
 
-const DECISIONS: [Decision; 5] =
-    [Decision::Approve, Decision::Deny, Decision::Fraud, Decision::Undeliverable, Decision::NeedsCode];
+const DECISIONS: [Decision; 6] = [
+    Decision::Approve,
+    Decision::Deny,
+    Decision::Fraud,
+    Decision::Undeliverable,
+    Decision::NeedsCode,
+    Decision::WrongCode,
+];
 
 /// The table.
 pub(super) struct Prompts {

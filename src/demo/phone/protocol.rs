@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::demo::phone::admission::{self, SKEW};
-use crate::demo::phone::behaviour::{Behaviour, Moment};
+use crate::demo::phone::behaviour::{Behaviour, Decision, Moment};
 use crate::demo::phone::listener::Peer;
 use crate::demo::phone::prompts::{Asked, Prompt, State};
 use crate::demo::phone::{Simulator, answers};
@@ -79,6 +79,8 @@ struct Body1 {
     idempotency_key: String,
     application: String,
     method: String,
+    #[serde(default)]
+    code: Option<String>,
     mode: String,
     expires_in: u64,
     server: BodyServer,
@@ -156,7 +158,7 @@ fn ask_one(phone: &Simulator, body: &[u8]) -> Step {
         address: body.person.address.map(Into::into),
         lives: Duration::from_secs(body.expires_in),
     };
-    post(phone, asked, &key)
+    post(phone, asked, body.code.as_deref(), &key)
 }
 
 /// What becomes of a request for a prompt.
@@ -203,12 +205,17 @@ impl IntoResponse for Answer {
     }
 }
 
-fn post(phone: &Simulator, asked: Asked, key: &str) -> Step {
+fn post(phone: &Simulator, asked: Asked, code: Option<&str>, key: &str) -> Step {
     let (now, wall) = (Instant::now(), unix_now());
     let mut prompts = phone.prompts();
     prompts.counts.posts = prompts.counts.posts.saturating_add(1);
-    let behaviour = prompts.behaviours.of(&asked.person);
+    let mut behaviour = prompts.behaviours.of(&asked.person);
     let known = prompts.repeat(key);
+    // A code is checked at once, where the person would be waited for.
+    let waits = matches!(behaviour, Behaviour::Manual | Behaviour::Answer { decision: Decision::Approve, .. });
+    if &*asked.method == "oath" && waits && known.is_none() {
+        behaviour = Behaviour::Answer { decision: prompts.behaviours.check_code(&asked.person, code), after_ms: 0 };
+    }
     match behaviour {
         Behaviour::RateLimit { retry_after } if known.is_none() => {
             prompts.note_early(key, now);

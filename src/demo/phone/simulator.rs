@@ -32,6 +32,7 @@ pub(super) fn routes() -> Router<Arc<Simulator>> {
     Router::new()
         .route("/simulator/behaviour", post(behave))
         .route("/simulator/decide", post(decide))
+        .route("/simulator/code", post(give_code))
         .route("/simulator/prompts", get(list))
         .route("/simulator/counts", get(counts))
         .route("/simulator/ask", post(ask))
@@ -71,6 +72,17 @@ struct Behave {
 
 async fn behave(Shared(phone): Shared<Arc<Simulator>>, Json(behave): Json<Behave>) -> StatusCode {
     phone.prompts().behaviours.set(behave.person.as_deref(), behave.behaviour);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct GiveCode {
+    person: String,
+    code: String,
+}
+
+async fn give_code(Shared(phone): Shared<Arc<Simulator>>, Json(given): Json<GiveCode>) -> StatusCode {
+    phone.prompts().behaviours.give_code(&given.person, &given.code);
     StatusCode::NO_CONTENT
 }
 

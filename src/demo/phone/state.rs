@@ -19,6 +19,8 @@ pub enum State {
     Undeliverable,
     /// A typed code is wanted.
     NeedsCode,
+    /// The typed code is not right.
+    WrongCode,
 }
 
 impl State {
@@ -32,6 +34,7 @@ impl State {
             State::Expired => "expired",
             State::Undeliverable => "undeliverable",
             State::NeedsCode => "needs_code",
+            State::WrongCode => "wrong_code",
         }
     }
 }
@@ -44,6 +47,7 @@ impl From<Decision> for State {
             Decision::Fraud => State::Fraud,
             Decision::Undeliverable => State::Undeliverable,
             Decision::NeedsCode => State::NeedsCode,
+            Decision::WrongCode => State::WrongCode,
         }
     }
 }

@@ -171,11 +171,13 @@ struct Line<'a> {
 /// The answers to `count` prompts, one line each, in the order of the request. An answer to a wrong number of
 /// prompts answers none of them: nobody knows which is whose.
 fn read_answers(body: &Bytes, count: usize) -> Result<Vec<Reply>, Answered> {
-    let garbled = || Ok(Reply { status: 200, body: Bytes::from_static(b"?") });
+    let garbled = || Ok(Reply { status: 200, body: Bytes::from_static(b"?"), ..Reply::default() });
     let mut replies = Vec::with_capacity(count);
     for line in body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
         let reply = match serde_json::from_slice::<Line<'_>>(line) {
-            Ok(Line { status, answer }) => Reply { status, body: body.slice_ref(answer.get().as_bytes()) },
+            Ok(Line { status, answer }) => {
+                Reply { status, body: body.slice_ref(answer.get().as_bytes()), ..Reply::default() }
+            }
             Err(_) => return Err(garbled()),
         };
         replies.push(reply);

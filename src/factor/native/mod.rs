@@ -30,8 +30,7 @@ use crate::factor::native::cancel::{Cancel, CancelQueue};
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
 use crate::factor::native::waiting::{Delivery, Waiting};
 use crate::factor::native::wire::{Key, Message, ServerIdentity, Trouble};
-use crate::factor::routing::Probe;
-use crate::factor::{Answer, Factor, Refusal, Request};
+use crate::factor::{self, Answer, Factor, Health, Provider, Refusal, Request};
 use crate::signin::attempt::SignInId;
 
 pub mod batching;
@@ -142,9 +141,9 @@ impl Native {
         let (cancels, queue) = CancelQueue::new();
         let (batching, gathered) = Batching::new();
         let shared = Arc::new(Shared {
-            name: config.name.clone(),
+            name: config.common.name.clone(),
             server,
-            send: config.send,
+            send: config.common.send,
             timing,
             transport: Transport::new(config)?,
             waiting: Waiting::new(),
@@ -231,9 +230,17 @@ impl Factor for Native {
     }
 }
 
-impl Probe for Native {
-    fn probe(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { self.ping().await.is_ok() })
+impl Provider for Native {
+    fn probe(&self) -> BoxFuture<'_, Result<Health, factor::Trouble>> {
+        Box::pin(async { self.ping().await.map_err(|error| factor::Trouble(error.to_string())) })
+    }
+
+    fn drain(&self, within: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(Native::drain(self, within))
+    }
+
+    fn connections(&self) -> u64 {
+        self.shared.transport.connections()
     }
 }
 
@@ -257,14 +264,15 @@ impl Shared {
             let failure = match tokio::time::timeout(within, sending).await {
                 Ok(Ok(reply)) => return self.take(key, &reply, maybe_sent),
                 Ok(Err(failure)) => failure,
-                Err(_) => Failure::Broken,
+                Err(_) => Failure::OutOfTime,
             };
             tracing::debug!(sign_in = %key, provider = self.name, ?failure, attempt, "request failed");
             match failure {
                 Failure::Unsent(class) if !maybe_sent => return Err(Refusal::Unreachable(class)),
                 Failure::Unsent(_) => {}
-                Failure::Broken => maybe_sent = true,
-                Failure::CertificateRefused => return Err(Refusal::Misconfigured),
+                Failure::Broken | Failure::OutOfTime => maybe_sent = true,
+                Failure::CertificateRefused if maybe_sent => return Err(Refusal::Lost),
+                Failure::CertificateRefused => return Err(Refusal::Unreachable(UnreachableClass::Refused)),
                 Failure::TooLong => return Err(Refusal::Garbled),
             }
             if self.waiting.answer(key).is_some() {
@@ -314,6 +322,7 @@ impl Shared {
 fn refusal_of(status: u16, body: &[u8], maybe_sent: bool) -> Refusal {
     let no_prompt = |class| if maybe_sent { Refusal::Lost } else { Refusal::Unreachable(class) };
     match status {
+        401 | 403 => no_prompt(UnreachableClass::Refused),
         429 => no_prompt(UnreachableClass::RateLimited),
         400..=499 => Refusal::Misconfigured,
         500..=599 => match serde_json::from_slice::<Trouble>(body) {
@@ -346,8 +355,12 @@ impl Held<'_> {
                 | Refusal::Expired
                 | Refusal::Undeliverable
                 | Refusal::NeedsCode
+                | Refusal::WrongCode
                 | Refusal::Unreachable(_)
-                | Refusal::Misconfigured => false,
+                | Refusal::Misconfigured
+                | Refusal::NotEnrolledThere
+                | Refusal::LockedThere
+                | Refusal::Bypassed => false,
             },
         };
     }

@@ -2,25 +2,15 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use reqwest::Method;
 
 use crate::config::UnreachableClass;
+use crate::factor::Health;
 use crate::factor::native::Native;
 use crate::factor::native::client::{self, Failure, unix_now};
 use crate::factor::native::wire::{ALLOWED_SKEW, LONGEST_MESSAGE, Pong};
-
-/// What a ping found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PingReport {
-    /// From the request to the answer, a new connection included where there was none.
-    pub round_trip: Duration,
-    /// The service's clock minus ours, in seconds.
-    pub clock_skew: i64,
-    /// When the service's certificate expires, where there is one and it says so.
-    pub certificate_expires: Option<SystemTime>,
-}
 
 /// Why a ping failed. The text says what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,15 +84,14 @@ impl Native {
     ///
     /// # Errors
     /// What is wrong, and what to do.
-    pub async fn ping(&self) -> Result<PingReport, PingError> {
+    pub async fn ping(&self) -> Result<Health, PingError> {
         let transport = &self.shared.transport;
         let begun = Instant::now();
         let asked = async {
             let response = transport.open(Method::GET, "v1/ping").await?;
-            let expires = client::certificate_expiry(&response);
-            client::read(response, LONGEST_MESSAGE).await.map(|reply| (reply, expires))
+            client::read(response, LONGEST_MESSAGE).await
         };
-        let (reply, certificate_expires) = match tokio::time::timeout(transport.timeout(), asked).await {
+        let reply = match tokio::time::timeout(transport.timeout(), asked).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(failure)) => return Err(PingError::of(failure)),
             Err(_) => return Err(PingError::Broken),
@@ -120,7 +109,7 @@ impl Native {
         if skew.unsigned_abs() > ALLOWED_SKEW {
             return Err(PingError::Clock { skew });
         }
-        Ok(PingReport { round_trip, clock_skew: skew, certificate_expires })
+        Ok(Health { round_trip, clock_skew: Some(skew), certificate_expires: reply.certificate_expires })
     }
 }
 
@@ -130,7 +119,7 @@ impl PingError {
             Failure::Unsent(UnreachableClass::Tls) => PingError::Tls,
             Failure::Unsent(_) => PingError::Connect,
             Failure::CertificateRefused => PingError::Credentials { status: 0 },
-            Failure::Broken => PingError::Broken,
+            Failure::Broken | Failure::OutOfTime => PingError::Broken,
             Failure::TooLong => PingError::Garbled,
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::{Common, Outbound};
 
 #[test]
 fn status_is_sorted_by_whether_a_prompt_can_have_been_sent() {
@@ -14,8 +15,8 @@ fn status_is_sorted_by_whether_a_prompt_can_have_been_sent() {
         (503, b"<html>", false, Refusal::Lost),
         (500, b"{}", false, Refusal::Lost),
         (400, none, false, Refusal::Misconfigured),
-        (401, b"", false, Refusal::Misconfigured),
-        (403, b"", false, Refusal::Misconfigured),
+        (401, b"", false, Refusal::Unreachable(UnreachableClass::Refused)),
+        (403, b"", false, Refusal::Unreachable(UnreachableClass::Refused)),
         (204, b"", false, Refusal::Garbled),
         (302, b"", false, Refusal::Garbled),
         (600, none, false, Refusal::Garbled),
@@ -46,9 +47,13 @@ fn request(sign_in: SignInId) -> Request {
         sign_in,
         person: Arc::new(person),
         method: crate::users::model::Method::Push,
+        code: None,
         application: "VPN".into(),
         person_address: None,
         deadline: std::time::Instant::now() + Duration::from_secs(30),
+        device: None,
+        number_matching: Default::default(),
+        tell: None,
     }
 }
 
@@ -57,15 +62,21 @@ fn request(sign_in: SignInId) -> Request {
 #[tokio::test]
 async fn held_prompt_stays_below_600_octets() {
     let config = NativeProvider {
-        name: "cloud".into(),
-        url: "http://127.0.0.1:1".into(),
-        ca_file: None,
+        common: Common {
+            name: "cloud".into(),
+            outbound: Outbound {
+                url: "http://127.0.0.1:1".into(),
+                ca_file: None,
+                proxy: None,
+                timeout: Duration::from_secs(1),
+            },
+            send: SendFields { names: true, email: true, phone: true, person_address: true },
+            failover: Vec::new(),
+        },
         authentication: crate::config::NativeAuthentication::Signed {
             key_id: "k".into(),
             key: crate::secret::Secret::from_text("0123456789abcdef0123456789abcdef".into()),
         },
-        timeout: Duration::from_secs(1),
-        send: SendFields { names: true, email: true, phone: true, person_address: true },
     };
     let server = ServerIdentity { name: "one".into(), address: None };
     let native = Native::start(&config, server).expect("a loopback address");

@@ -28,6 +28,9 @@ const LONGEST_ID: usize = 128;
 /// Longest time that a prompt is asked to live, in seconds.
 const LONGEST_EXPIRY: u64 = 3600;
 
+/// The ways of asking that the protocol has.
+pub const METHODS: [Method; 4] = [Method::Push, Method::Call, Method::SmsReply, Method::Oath];
+
 /// This server as the service sees it.
 #[derive(Debug, Clone)]
 pub struct ServerIdentity {
@@ -92,6 +95,8 @@ struct Asked<'a> {
     idempotency_key: &'a str,
     application: &'a str,
     method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
     mode: &'static str,
     language: &'a str,
     expires_in: u64,
@@ -143,6 +148,7 @@ pub fn ask(
         idempotency_key: key.as_str(),
         application: &request.application,
         method: request.method.word(),
+        code: request.code.as_ref().and_then(|code| std::str::from_utf8(code.open()).ok()),
         mode: "standard",
         language: &person.language,
         expires_in: left.as_secs().clamp(1, LONGEST_EXPIRY),
@@ -179,7 +185,7 @@ pub struct Message<'a> {
     /// Our server name, repeated.
     #[serde(borrow, default)]
     pub server: Cow<'a, str>,
-    /// One of the seven states.
+    /// One of the eight states.
     #[serde(borrow, default)]
     pub state: Cow<'a, str>,
     /// What came out, once it is final.
@@ -292,6 +298,7 @@ pub fn judge(message: &Message<'_>, expected: Expected<'_>) -> Said {
         ("expired", _) => refused(Refusal::Expired),
         ("undeliverable", _) => refused(Refusal::Undeliverable),
         ("needs_code", _) => refused(Refusal::NeedsCode),
+        ("wrong_code", _) => refused(Refusal::WrongCode),
         _ => Said::Refused(Refusal::Garbled),
     }
 }

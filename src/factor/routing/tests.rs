@@ -1,10 +1,12 @@
 use std::sync::atomic::AtomicBool;
 
 use super::*;
+use crate::factor::{Health, Trouble};
 use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
 /// Answers what it was told to, or never.
+#[derive(Debug)]
 struct Scripted {
     answer: Mutex<Option<Answer>>,
     alive: AtomicBool,
@@ -31,9 +33,15 @@ impl Factor for Scripted {
     }
 }
 
-impl Probe for Scripted {
-    fn probe(&self) -> BoxFuture<'_, bool> {
-        Box::pin(std::future::ready(self.alive.load(Ordering::Relaxed)))
+impl Provider for Scripted {
+    fn probe(&self) -> BoxFuture<'_, Result<Health, Trouble>> {
+        let health = Health { round_trip: Duration::ZERO, clock_skew: None, certificate_expires: None };
+        let alive = self.alive.load(Ordering::Relaxed);
+        Box::pin(std::future::ready(if alive { Ok(health) } else { Err(Trouble("away".into())) }))
+    }
+
+    fn connections(&self) -> u64 {
+        0
     }
 }
 
@@ -53,7 +61,7 @@ fn scripted(answer: Option<Answer>) -> (Arc<Scripted>, Guarded) {
         dropped: Arc::default(),
     });
     let patience = Patience { failures: 3, pause: Duration::from_secs(1) };
-    let guarded = Guarded::with_patience(Arc::clone(&provider) as Arc<dyn Probe>, patience);
+    let guarded = Guarded::with_patience(Arc::clone(&provider) as Arc<dyn Provider>, patience);
     (provider, guarded)
 }
 
@@ -78,9 +86,13 @@ fn request(within: Duration) -> Request {
         sign_in: SignInId::new([1; 12]),
         person: Arc::new(person),
         method: Method::Push,
+        code: None,
         application: "VPN".into(),
         person_address: None,
         deadline: (Instant::now() + within).into_std(),
+        device: None,
+        number_matching: Default::default(),
+        tell: None,
     }
 }
 
@@ -147,7 +159,7 @@ async fn only_unreachable_providers_open_it() {
         for _ in 0..10 {
             guarded.run(request(SOON)).await;
         }
-        let opens = matches!(refusal, Refusal::Unreachable(class) if class != UnreachableClass::RateLimited);
+        let opens = matches!(refusal, Refusal::Unreachable(class) if CLASSES.contains(&class));
         assert_eq!(matches!(guarded.state(), BreakerState::Open(_)), opens, "{refusal:?}");
     }
 }

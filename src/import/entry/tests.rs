@@ -123,7 +123,9 @@ fn guids_are_written_as_the_sign_in_path_writes_them() {
 
 #[test]
 fn only_what_looks_like_a_language_is_one() {
-    for (text, tag) in [("en", Some("en")), ("de_CH", Some("de-CH")), ("fr, en", Some("fr")), ("zh-Hant-TW", Some("zh-Hant-TW"))] {
+    for (text, tag) in
+        [("en", Some("en")), ("de_CH", Some("de-CH")), ("fr, en", Some("fr")), ("zh-Hant-TW", Some("zh-Hant-TW"))]
+    {
         assert_eq!(language(text).as_deref(), tag);
     }
     for text in ["", "english please", "e", "12", "en-", "x'; drop"] {

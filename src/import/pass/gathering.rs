@@ -70,12 +70,8 @@ impl Plans {
         now: SystemTime,
     ) -> Result<Plans, ImportError> {
         let import = &importer.import;
-        let mut plans = Plans {
-            plans: Vec::new(),
-            places: importer.places.clone(),
-            patience: import.patience,
-            page: import.page,
-        };
+        let mut plans =
+            Plans { plans: Vec::new(), places: importer.places.clone(), patience: import.patience, page: import.page };
         for reading in selection.readings.iter().flatten() {
             let target = &reading.item().target;
             if plans.plans.iter().any(|plan| plan.target == *target) {

@@ -156,8 +156,11 @@ impl<'a> Sieve<'a> {
     /// Decides on those who wait for it.
     async fn decide(&mut self, staging: &mut Staging) -> Result<(), ImportError> {
         let pending = std::mem::take(&mut self.pending);
-        let ids: Vec<String> =
-            pending.iter().filter(|one| one.is_known).map(|one| one.candidate.profile.person.unique_id.clone()).collect();
+        let ids: Vec<String> = pending
+            .iter()
+            .filter(|one| one.is_known)
+            .map(|one| one.candidate.profile.person.unique_id.clone())
+            .collect();
         let mut existing = existing(&self.roster, &ids).await?;
         let mut decisions = Vec::with_capacity(pending.len());
         for Pending { item: place, candidate, content, .. } in pending {
@@ -240,12 +243,7 @@ impl<'a> Sieve<'a> {
     }
 
     /// An item that had people and finds none is not believed.
-    pub(super) fn check_empty(
-        &self,
-        gathered: &Gathered,
-        scopes: &Scopes,
-        allowed: bool,
-    ) -> Result<(), ImportError> {
+    pub(super) fn check_empty(&self, gathered: &Gathered, scopes: &Scopes, allowed: bool) -> Result<(), ImportError> {
         for (place, item) in self.import.items.iter().enumerate() {
             if scopes.items.get(place) != Some(&Extent::Full) || gathered.entries(place) != Some(0) || allowed {
                 continue;
@@ -340,7 +338,8 @@ impl<'a> Sieve<'a> {
             .filter(|state| {
                 let standing = self.known.find(&self.hashes, &state.unique_id);
                 let left = state.quarantined.is_some() || state.content & STATES == LEFT;
-                let keeps = [Field::Name, Field::Upn, Field::Aliases].into_iter().any(|field| state.local.contains(field));
+                let keeps =
+                    [Field::Name, Field::Upn, Field::Aliases].into_iter().any(|field| state.local.contains(field));
                 left && !state.enabled && !keeps && standing.is_none_or(|standing| !standing.seen)
             })
             .map(|state| state.unique_id)

@@ -172,9 +172,10 @@ impl Opened {
 
     /// Opens a seed whose MAC is right.
     pub(super) fn open(&self, locked: &Locked, mac: Option<&[u8]>) -> Result<Secret, String> {
-        let key = self.key.as_ref().ok_or(
-            "its secret is encrypted; give the vendor's key (--key-file) or passphrase (--passphrase-file)",
-        )?;
+        let key = self
+            .key
+            .as_ref()
+            .ok_or("its secret is encrypted; give the vendor's key (--key-file) or passphrase (--passphrase-file)")?;
         let (kind, mac_key) = self.mac.as_ref().ok_or("its secret is encrypted, and no MAC protects it")?;
         let mac = mac.ok_or("its secret is encrypted, and its MAC is missing")?;
         let right = match kind {

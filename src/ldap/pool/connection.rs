@@ -163,6 +163,19 @@ impl Connection {
     /// # Errors
     /// [`Trouble`]; only after [`Trouble::NotSent`] is it sure that the server has not checked the password.
     pub async fn bind(&mut self, name: &[u8], password: &[u8]) -> Result<BindAnswer, Trouble> {
+        self.bind_with(name, password, |result| BindAnswer { code: result.code, refusal: result.refusal() }).await
+    }
+
+    /// Binds; `read` makes of the answer what the caller keeps.
+    ///
+    /// # Errors
+    /// As [`Connection::bind`].
+    pub async fn bind_with<T>(
+        &mut self,
+        name: &[u8],
+        password: &[u8],
+        read: impl FnOnce(&LdapResult<'_>) -> T,
+    ) -> Result<T, Trouble> {
         let id = self.begin();
         write_bind_request(&mut self.output, id, name, password);
         let sent = self.send().await;
@@ -170,8 +183,7 @@ impl Connection {
         sent?;
         let length = self.frame(SMALL_FRAME, READ_ROOM).await?;
         let frame = self.input.get(..length).unwrap_or_default();
-        let result = read_bind_response(frame, id)?;
-        let answer = BindAnswer { code: result.code, refusal: result.refusal() };
+        let answer = read(&read_bind_response(frame, id)?);
         self.done(length);
         Ok(answer)
     }

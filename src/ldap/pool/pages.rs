@@ -130,11 +130,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Trouble`]. Whatever has been handed on by then is a part of the answer only.
-    pub async fn pages(
-        &mut self,
-        search: &PagedSearch<'_>,
-        batches: &Sender<Batch>,
-    ) -> Result<Finished, Trouble> {
+    pub async fn pages(&mut self, search: &PagedSearch<'_>, batches: &Sender<Batch>) -> Result<Finished, Trouble> {
         let mut finished = Finished::default();
         if let Paging::DirSync { cookie, .. } = &search.paging {
             finished.cookie.clone_from(cookie);

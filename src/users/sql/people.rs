@@ -119,10 +119,11 @@ pub(super) fn read_person(row: &mut Row) -> StoreResult<Person> {
     })
 }
 
-/// A version of a profile: the generation in which it begins to count comes with it.
+/// A version of a profile, and the generations in which it begins and ceases to count.
 pub(super) struct Version {
     pub(super) profile: Profile,
     pub(super) born: i64,
+    pub(super) died: i64,
 }
 
 pub(super) fn read_version(row: &mut Row) -> StoreResult<Version> {
@@ -144,7 +145,7 @@ pub(super) fn read_version(row: &mut Row) -> StoreResult<Version> {
         created: Stamp { time: row.needed_time("created")?, by: row.needed_text("created_by")? },
         changed: Stamp { time: row.needed_time("changed")?, by: row.needed_text("changed_by")? },
     };
-    Ok(Version { profile, born: row.needed_int("born")? })
+    Ok(Version { profile, born: row.needed_int("born")?, died: row.needed_int("died")? })
 }
 
 pub(super) fn read_profile(row: &mut Row) -> StoreResult<Profile> {
@@ -176,6 +177,19 @@ pub(super) async fn versions(change: &mut dyn Change, unique_id: &str, current: 
     Ok(found)
 }
 
+/// Gives fields back to the import.
+pub(super) async fn release(
+    opened: &mut dyn Change,
+    dialect: Dialect,
+    unique_id: &str,
+    fields: Fields,
+    by: &str,
+) -> StoreResult<Option<Vec<Difference>>> {
+    let current = current(opened).await?;
+    let Some(now) = versions(opened, unique_id, current).await?.now else { return Ok(None) };
+    change(opened, dialect, &now.profile, fields, by).await
+}
+
 /// Adds a person.
 pub(super) async fn enrol(change: &mut dyn Change, dialect: Dialect, profile: &Profile, by: &str) -> StoreResult<()> {
     let now = Stamp { time: SystemTime::now(), by: by.to_owned() };
@@ -186,7 +200,7 @@ pub(super) async fn enrol(change: &mut dyn Change, dialect: Dialect, profile: &P
         return Err(StoreError::Conflict("the unique id belongs to an enrolled person already".into()));
     }
     claim(change, dialect, &profile, &HashSet::new()).await?;
-    insert_names(change, dialect, name_rows(Some(&profile), current, None)).await?;
+    insert_names(change, dialect, name_rows(&person.unique_id, Some(&profile), current, None)).await?;
     if let Some(token) = &person.device_token {
         details::set_first_device(change, dialect, &person.unique_id, Some(token), by).await?;
     }
@@ -198,21 +212,24 @@ pub(super) async fn enrol(change: &mut dyn Change, dialect: Dialect, profile: &P
     raise(change).await
 }
 
-/// Replaces a profile, in the version that counts and in the one that an import is about to make count.
+/// Replaces a profile, in the version that counts and in the one that an import is about to make count. What
+/// differs becomes local, but for what is released.
 pub(super) async fn change(
     change: &mut dyn Change,
     dialect: Dialect,
     wanted: &Profile,
+    released: Fields,
     by: &str,
 ) -> StoreResult<Option<Vec<Difference>>> {
     let unique_id = wanted.person.unique_id.as_str();
     let current = current(change).await?;
     let Versions { now: Some(now), staged } = versions(change, unique_id, current).await? else { return Ok(None) };
-    let before = now.profile;
+    let before = now.profile.clone();
     let differing = wanted.differing(&before);
     let mut after = Profile { created: before.created.clone(), ..wanted.clone() };
     after.person.blocked_until = before.person.blocked_until;
-    after.local = differing.iter().fold(wanted.local, Fields::with);
+    let local = differing.iter().fold(before.local, Fields::with);
+    after.local = released.iter().fold(local, Fields::without);
     if after.person.enabled && !before.person.enabled {
         after.quarantined = None;
     }
@@ -231,7 +248,11 @@ pub(super) async fn change(
         staged
     });
     drop_names(change, dialect, unique_id, [Some(&before), staged_before.as_ref()].into_iter().flatten()).await?;
-    let rows = name_rows(Some(&after), current, staged.as_ref().map(|staged| (&staged.profile, staged.born)));
+    let later = match &staged {
+        Some(staged) => Some((Some(&staged.profile), staged.born)),
+        None => (now.died != ALIVE).then_some((None, now.died)),
+    };
+    let rows = name_rows(unique_id, Some(&after), current, later);
     insert_names(change, dialect, rows).await?;
     update(change, &after, now.born).await?;
     if let Some(staged) = &staged {
@@ -279,27 +300,30 @@ async fn insert_names(change: &mut dyn Change, dialect: Dialect, rows: Vec<Vec<V
     if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) { Ok(()) } else { Err(taken()) }
 }
 
-/// The rows for the names of a person: those that count, and those that are about to.
-pub(super) fn name_rows(now: Option<&Profile>, current: i64, staged: Option<(&Profile, i64)>) -> Vec<Vec<Value>> {
-    let of = now.or(staged.map(|(profile, _)| profile)).map_or("", |profile| &profile.person.unique_id);
-    let mut later = staged.map(|(profile, _)| profile.names());
+/// The rows for the names of a person: those that count, and those that are about to. `later` is what an import
+/// is about to make of them, and in which generation: somebody else's names, or no person any more.
+pub(super) fn name_rows(
+    unique_id: &str,
+    now: Option<&Profile>,
+    current: i64,
+    later: Option<(Option<&Profile>, i64)>,
+) -> Vec<Vec<Value>> {
+    let (mut coming, generation) = match later {
+        Some((profile, generation)) => (profile.map(Profile::names).unwrap_or_default(), Some(generation)),
+        None => (Vec::new(), None),
+    };
     let mut rows = Vec::new();
     for (folded, kind) in now.map(Profile::names).unwrap_or_default() {
+        let stays = coming.iter().position(|(name, _)| *name == folded);
+        if let Some(place) = stays {
+            coming.swap_remove(place);
+        }
         // Without an import under way nothing ends.
-        let died = match (&mut later, staged) {
-            (Some(later), Some((_, generation))) => match later.iter().position(|(name, _)| *name == folded) {
-                Some(place) => {
-                    later.swap_remove(place);
-                    ALIVE
-                }
-                None => generation,
-            },
-            _ => ALIVE,
-        };
-        rows.push(name_row(folded, kind, of, current, died));
+        let died = generation.filter(|_| stays.is_none()).unwrap_or(ALIVE);
+        rows.push(name_row(folded, kind, unique_id, current, died));
     }
-    if let (Some(later), Some((_, generation))) = (later, staged) {
-        rows.extend(later.into_iter().map(|(folded, kind)| name_row(folded, kind, of, generation, ALIVE)));
+    for (folded, kind) in coming {
+        rows.push(name_row(folded, kind, unique_id, generation.unwrap_or(current), ALIVE));
     }
     rows
 }

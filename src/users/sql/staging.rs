@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
+use crate::users::cache::PeopleCache;
 use crate::users::changes::differences;
 use crate::users::profile::{Profile, Stamp};
 use crate::users::roster::{Import, ImportLock, Memory, Staged, Step};
@@ -45,6 +46,7 @@ struct Waiting {
 
 pub(super) struct Staging {
     driver: Arc<dyn Driver>,
+    cache: Arc<PeopleCache>,
     lock: ImportLock,
     by: String,
     current: i64,
@@ -54,7 +56,12 @@ pub(super) struct Staging {
 }
 
 /// Removes what a dead import has left, and takes the next generation.
-pub(super) async fn begin(driver: Arc<dyn Driver>, lock: &ImportLock, by: &str) -> StoreResult<Staging> {
+pub(super) async fn begin(
+    driver: Arc<dyn Driver>,
+    cache: Arc<PeopleCache>,
+    lock: &ImportLock,
+    by: &str,
+) -> StoreResult<Staging> {
     clear(driver.as_ref(), lock).await?;
     retire(driver.as_ref(), lock).await?;
     let mut change = begin_people(driver.as_ref()).await?;
@@ -64,6 +71,7 @@ pub(super) async fn begin(driver: Arc<dyn Driver>, lock: &ImportLock, by: &str) 
     change.commit().await?;
     Ok(Staging {
         driver,
+        cache,
         lock: lock.clone(),
         by: by.to_owned(),
         current,
@@ -95,7 +103,10 @@ impl Import for Staging {
                 return Err(StoreError::Conflict("another import has begun; this one is given up".into()));
             }
             remember(change.as_mut(), memory).await?;
-            change.commit().await?;
+            let committed = change.commit().await;
+            // Also where it is not known whether it counts.
+            self.cache.forget_all();
+            committed?;
             if let Err(error) = retire(self.driver.as_ref(), &self.lock).await {
                 // It counts; the rest is for the next import to clear.
                 tracing::warn!(%error, "what the import has replaced could not be removed yet");
@@ -191,8 +202,10 @@ impl Staging {
             adds.retain(|profile| seen.insert(profile.person.unique_id.clone()));
         }
         self.done.added += inserted;
-        let rows = adds.iter().flat_map(|profile| name_rows(None, self.current, Some((profile, self.generation))));
-        let rows = rows.collect();
+        let claims = |profile: &Profile| {
+            name_rows(&profile.person.unique_id, None, self.current, Some((Some(profile), self.generation)))
+        };
+        let rows = adds.iter().flat_map(claims).collect();
         self.claim(change, rows).await?;
         Ok(existing)
     }
@@ -244,7 +257,8 @@ impl Staging {
             }
         }
         if renamed {
-            let rows = name_rows(Some(&now.profile), self.current, Some((&after, self.generation)));
+            let later = Some((Some(&after), self.generation));
+            let rows = name_rows(&unique_id, Some(&now.profile), self.current, later);
             self.claim(change, rows).await?;
         }
         if found.staged.is_none() {
@@ -266,10 +280,7 @@ impl Staging {
         drop_names(change, self.dialect(), unique_id, all).await?;
         change.run(fixed(text::UNSTAGE_PERSON), vec![unique_id.into(), self.current.into()]).await?;
         change.run(fixed(text::END_PERSON), vec![unique_id.into(), self.generation.into()]).await?;
-        let mut nameless = profile.clone();
-        nameless.person.name.clear();
-        (nameless.person.upn, nameless.aliases) = (None, Vec::new());
-        let rows = name_rows(Some(&profile), self.current, Some((&nameless, self.generation)));
+        let rows = name_rows(unique_id, Some(&profile), self.current, Some((None, self.generation)));
         self.claim(change, rows).await?;
         self.done.removed += 1;
         Ok(Some(("removed", profile, None)))

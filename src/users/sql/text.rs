@@ -34,7 +34,7 @@ macro_rules! profile_columns {
         concat!(
             person_columns!(),
             ", p.aliases, p.user_group, p.description, p.backup_phone, p.backup_extension, p.mode, p.local, \
-             p.item, p.content, p.quarantined, p.created, p.created_by, p.changed, p.changed_by, p.born"
+             p.item, p.content, p.quarantined, p.created, p.created_by, p.changed, p.changed_by, p.born, p.died"
         )
     };
 }

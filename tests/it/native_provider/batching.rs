@@ -6,7 +6,7 @@ use super::*;
 async fn together() -> (Phone, Native) {
     let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Manual };
     let phone = Phone::start(LOOPBACK, options).await.unwrap();
-    let config = NativeProvider { timeout: Duration::from_secs(2), ..config(phone.url()) };
+    let config = config_within(phone.url(), Duration::from_secs(2), None);
     let native = Native::start_with(&config, server(), NO_POLLING).unwrap();
     until(|| native.status().stream_up).await;
     (phone, native)

@@ -70,7 +70,7 @@ async fn front(authority: &Authority, phone: SocketAddr, name: &str, clients: bo
 
 fn start(address: SocketAddr, ca_file: Option<PathBuf>, client: Option<(PathBuf, PathBuf)>) -> Native {
     let url = format!("https://localhost:{}", address.port());
-    let mut config = NativeProvider { ca_file, timeout: Duration::from_secs(2), ..config(url) };
+    let mut config = config_within(url, Duration::from_secs(2), ca_file);
     if let Some((certificate, key)) = client {
         config.authentication = NativeAuthentication::Certificate { certificate, key };
     }
@@ -126,7 +126,7 @@ async fn client_certificate_is_shown_and_missing_one_is_refused() {
         let native = start(front, Some(authority.file("ca.pem")), client);
         let answer = ask(&native).await;
         // The alert may be read or not before the connection is gone.
-        let possible = [refused(Refusal::Misconfigured), refused(Refusal::Lost), TLS];
+        let possible = [refused(Refusal::Unreachable(UnreachableClass::Refused)), refused(Refusal::Lost), TLS];
         assert!(possible.contains(&answer), "{answer:?}");
     }
     assert_eq!(phone.counts().posts, 1);
@@ -138,7 +138,7 @@ async fn files_that_are_not_there_or_not_pem_are_refused() {
     let (missing, odd) = (folder.path().join("missing"), folder.path().join("odd"));
     std::fs::write(&odd, "not PEM").unwrap();
     let build = |path: &Path| {
-        let config = NativeProvider { ca_file: Some(path.to_owned()), ..config("https://localhost".into()) };
+        let config = config_within("https://localhost".into(), Duration::from_secs(2), Some(path.to_owned()));
         Native::start_with(&config, server(), QUICK).err()
     };
     assert!(matches!(build(&missing), Some(BuildError::File(..))));

@@ -1,10 +1,13 @@
 //! What the tests with real peers share: the server as a process, the controller, a RADIUS client written by
 //! hand, and what to do where a peer is missing.
 
+pub(crate) mod ldap;
 pub(crate) mod phone;
 pub(crate) mod relay;
 pub(crate) mod samba;
+pub(crate) mod script;
 pub(crate) mod server;
+pub(crate) mod slapd;
 pub(crate) mod wire;
 pub(crate) mod world;
 

@@ -1,13 +1,12 @@
 //! A real Active Directory domain controller (Samba), started once for all tests of this binary.
 //!
-//! The controller is a child of `tests/peers/samba-ad.sh`, which ends it when our end of its standard input
-//! closes, however this process ends.
+//! The controller is a child of `tests/peers/samba-ad.sh`, which ends it with this process.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::script::Script;
 use super::{missing, peer_file};
 
 /// Everybody's password, where the fixture says nothing else.
@@ -25,30 +24,7 @@ static CONTROLLER: OnceLock<Result<Controller, String>> = OnceLock::new();
 struct Controller {
     address: String,
     folder: PathBuf,
-    talk: Mutex<Talk>,
-}
-
-#[derive(Debug)]
-struct Talk {
-    words: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    _script: Child,
-}
-
-impl Talk {
-    fn expect(&mut self, answer: &str) -> Result<(), String> {
-        let mut line = String::new();
-        match self.answers.read_line(&mut line) {
-            Ok(_) if line.trim() == answer => Ok(()),
-            Ok(_) => Err(format!("the controller's script ended; it said {line:?} and wrote why above")),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    fn say(&mut self, word: &str) {
-        self.words.write_all(format!("{word}\n").as_bytes()).unwrap();
-        self.expect(word).unwrap();
-    }
+    talk: Mutex<Script>,
 }
 
 /// Only root may listen on ports 389 and 636.
@@ -68,16 +44,7 @@ fn start() -> Result<Controller, String> {
     // an address of this very run: nothing else on this machine is there
     let address = format!("127.66.{}.{}", process >> 8 & 0xff, (process & 0xff).clamp(1, 254));
     let folder = std::env::temp_dir().join(format!("anteroom-ad-{process}"));
-    let mut script = script()
-        .arg(&folder)
-        .arg(&address)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let (words, answers) = (script.stdin.take().unwrap(), BufReader::new(script.stdout.take().unwrap()));
-    let mut talk = Talk { words, answers, _script: script };
-    talk.expect("ready")?;
+    let talk = Script::start(script().arg(&folder).arg(&address))?;
     Ok(Controller { address, folder, talk: Mutex::new(talk) })
 }
 
@@ -156,7 +123,7 @@ impl Alone {
         self.controller.folder.join("tls/ca.pem")
     }
 
-    fn talk(&self) -> MutexGuard<'_, Talk> {
+    fn talk(&self) -> MutexGuard<'_, Script> {
         self.controller.talk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

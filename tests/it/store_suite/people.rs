@@ -80,11 +80,17 @@ pub(crate) async fn changes_become_local_and_are_told(store: &dyn Roster) {
     assert!(!format!("{record:?}").contains("planted"));
     assert_eq!(store.changes(None, record[0].id, 1).await.unwrap(), record[1..]);
 
+    let released = Fields::default().with(Field::Email).with(Field::Phone);
+    assert_eq!(store.release("id-a", released, "cli:root").await.unwrap().unwrap().len(), 1);
+    assert_eq!(store.release("nobody", released, "cli:root").await.unwrap(), None);
+    let after = store.profile("id-a").await.unwrap().unwrap();
+    assert_eq!(after.local.iter().collect::<Vec<_>>(), [Field::Enabled]);
+
     // Asked for again there is nothing to change; somebody else is not there.
     let again = store.profile("id-a").await.unwrap().unwrap();
     assert_eq!(store.change(&again, "cli:root").await.unwrap(), Some(Vec::new()));
     assert_eq!(store.change(&profile("nobody", "nobody"), "cli:root").await.unwrap(), None);
-    assert_eq!(store.changes(Some("id-a"), i64::MAX, 10).await.unwrap().len(), 2);
+    assert_eq!(store.changes(Some("id-a"), i64::MAX, 10).await.unwrap().len(), 3);
 
     assert!(store.set_block("id-a", Some(at(5)), "cli:root").await.unwrap());
     assert!(!store.set_block("nobody", None, "cli:root").await.unwrap());

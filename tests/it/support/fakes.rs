@@ -307,11 +307,15 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         name: "vpn".into(),
         application: "Head office VPN".into(),
         target: "corp".into(),
-        provider: "cloud".into(),
+        providers: vec!["cloud".into()],
+        methods: Vec::new(),
+        number_matching: Default::default(),
         answer_within: Duration::from_secs(55),
         on_deadline: OnDeadline::Reject,
         carry_over: Duration::from_secs(60),
         gives_up_after: Duration::from_secs(2),
+        passcode: None,
+        reuse: None,
         held: 1000,
         policy,
     })
@@ -331,6 +335,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
         station: None,
+        through: None,
         received: tokio::time::Instant::now().into_std(),
     }
 }

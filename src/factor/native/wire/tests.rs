@@ -87,6 +87,7 @@ fn each_state_has_its_meaning() {
         ("expired", Refusal::Expired),
         ("undeliverable", Refusal::Undeliverable),
         ("needs_code", Refusal::NeedsCode),
+        ("wrong_code", Refusal::WrongCode),
     ] {
         let message = with(approved(), "/state", json!(state));
         assert_eq!(said(&message), Said::Refused(Refusal::Garbled), "contradicting {state}");
@@ -142,9 +143,13 @@ fn request(method: Method) -> Request {
         sign_in: sign_in(),
         person: Arc::new(person),
         method,
+        code: None,
         application: "VPN".into(),
         person_address: Some([192, 0, 2, 7].into()),
         deadline: Instant::now(),
+        device: None,
+        number_matching: Default::default(),
+        tell: None,
     }
 }
 

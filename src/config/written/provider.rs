@@ -1,0 +1,86 @@
+//! `[provider.NAME]` as written: the keys of every type in one struct, as the type is a key like the others.
+//!
+//! Each type's checker takes its own keys out; [`Provider::left`] names those that nobody took, which do not
+//! belong to that type.
+
+use serde::Deserialize;
+
+use super::super::UnreachableClass;
+use super::super::values::{Hidden, OneOrMany, Span, Word};
+
+/// Declares the struct, and which keys are still there.
+macro_rules! keys {
+    ($($key:ident: $kind:ty,)*) => {
+        /// `[provider.NAME]`: a carrier of second factors.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+        pub struct Provider {
+            $(pub $key: Option<$kind>,)*
+        }
+
+        impl Provider {
+            /// The keys that nobody has taken.
+            pub fn left(&self) -> Vec<&'static str> {
+                let mut left = Vec::new();
+                $(if self.$key.is_some() { left.push(stringify!($key).trim_start_matches("r#")); })*
+                left
+            }
+        }
+    };
+}
+
+keys! {
+    // every type
+    r#type: Word<ProviderKind>,
+    url: String,
+    ca_file: String,
+    proxy: String,
+    proxy_user: String,
+    proxy_password: Hidden,
+    proxy_password_file: String,
+    proxy_password_credential: String,
+    proxy_password_env: String,
+    timeout: Span,
+    send: Send,
+    failover: Vec<Word<UnreachableClass>>,
+    // several types
+    certificate: String,
+    certificate_key: String,
+    // native
+    key_id: String,
+    key: Hidden,
+    key_file: String,
+    key_credential: String,
+    key_env: String,
+}
+
+/// What kind of provider it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Anteroom's own protocol.
+    Native,
+}
+
+/// `send = { … }` of a provider.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Send {
+    pub names: Option<bool>,
+    pub email: Option<bool>,
+    pub phone: Option<bool>,
+    pub person_address: Option<bool>,
+}
+
+/// `[[route]]`: who is asked by whom.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct Route {
+    pub clients: Option<OneOrMany>,
+    pub users: Option<OneOrMany>,
+    pub groups: Option<OneOrMany>,
+    pub provider: Option<OneOrMany>,
+    pub methods: Option<OneOrMany>,
+}

@@ -1,0 +1,19 @@
+//! From a section of the configuration to a provider: the one match over the types.
+
+use std::sync::Arc;
+
+use crate::config;
+use crate::factor::Provider;
+use crate::factor::http::BuildError;
+use crate::factor::native::Native;
+use crate::factor::native::wire::ServerIdentity;
+
+/// Builds a provider and starts what it runs in the background. To be called within the runtime.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub fn build(provider: &config::Provider, server: ServerIdentity) -> Result<Arc<dyn Provider>, BuildError> {
+    Ok(match provider {
+        config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
+    })
+}
