@@ -19,6 +19,9 @@ mod crash;
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
+/// Imports: a second pass has nothing to do, what goes wrong changes nothing, many leavers are asked about.
+mod import;
+
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
