@@ -1,7 +1,7 @@
 //! Builds everything from the configuration; starts, drains, stops.
 //!
 //! ```text
-//! Config ─▶ store, metrics, audit ─▶ targets, providers ─▶ SignIns ─▶ RADIUS listener
+//! Config ─▶ store, metrics, audit ─▶ targets, providers ─▶ SignIns ─▶ RADIUS and LDAP listeners
 //! stop:     listener takes nothing new ─ holds are finished (server.drain) ─ prompts cancelled
 //!           ─ audit flushed ─ store closed
 //! ```
@@ -22,6 +22,8 @@ use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
 use crate::import::pass::{Importer, Place};
 use crate::import::schedule;
+use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
+use crate::ldap::relay::Surroundings;
 use crate::primary::directory::Directory;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
@@ -63,6 +65,7 @@ pub struct Server {
     /// Its numbers.
     pub metrics: Arc<Metrics>,
     listener: Listener,
+    ldap: LdapListener,
     audit: Arc<Audit>,
     store: Arc<SqliteStore>,
     providers: Providers,
@@ -80,7 +83,9 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let store = SqliteStore::open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
-        let metrics = Arc::new(Metrics::new(config.radius.clients.iter().map(|client| client.client.name.as_str())));
+        let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
+        let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
+        let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = Audit::new(Arc::clone(&metrics), shared_store.clone(), config.audit.file.clone());
         let audit = Arc::new(audit.map_err(|error| {
@@ -115,6 +120,13 @@ impl Server {
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let shared = Arc::new(Shared::new(clients, start));
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
+        let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
+        let behind = |target: &str| {
+            let directory = directories.iter().find(|(name, ..)| name == target)?;
+            Some(Arc::clone(&directory.1) as Behind)
+        };
+        let ldap = LdapListener::start(&config.ldap, surroundings, Arc::clone(&metrics), behind)
+            .map_err(|why| AppError(format!("ldap: {why}")))?;
         let health = Arc::new(Health::default());
         let pages = match config.metrics {
             Some(address) => Some(pages(address, &metrics, &health).await?),
@@ -131,7 +143,7 @@ impl Server {
         }));
         let drain = config.server.drain;
         let importing = tokio::spawn(schedule::run(importer));
-        Ok(Server { sign_ins, metrics, listener, audit, store, providers, drain, monitor, importing, pages })
+        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, importing, pages })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -142,6 +154,21 @@ impl Server {
     /// Where Accounting-Requests are received.
     pub fn accounting(&self) -> &[SocketAddr] {
         self.listener.accounting()
+    }
+
+    /// Where LDAP is spoken, with StartTLS where there is a certificate.
+    pub fn ldap(&self) -> &[SocketAddr] {
+        self.ldap.plain()
+    }
+
+    /// Where LDAP over TLS is spoken.
+    pub fn ldaps(&self) -> &[SocketAddr] {
+        self.ldap.tls()
+    }
+
+    /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
+    pub fn reload_certificate(&self) {
+        self.ldap.reload();
     }
 
     /// Opens the audit file anew, as after a rotation.
@@ -160,6 +187,7 @@ impl Server {
         self.listener.drain();
         // A pass that is under way has changed nothing, and the next one removes what it has left.
         self.importing.abort();
+        self.ldap.drain();
         self.sign_ins.drain(self.drain).await;
         let left = self.sign_ins.held();
         if left > 0 {
@@ -170,6 +198,9 @@ impl Server {
         // The last verdicts are there; their answers have yet to leave.
         if tokio::time::timeout(LAST_ANSWERS, self.listener.answered()).await.is_err() {
             tracing::warn!(left = self.listener.running(), "requests are left without an answer");
+        }
+        if tokio::time::timeout(LAST_WORDS, self.ldap.close()).await.is_err() {
+            tracing::warn!(left = self.ldap.connections(), "LDAP connections are cut off");
         }
         drop(self.listener);
         for (_, provider, _) in &self.providers {
@@ -268,7 +299,7 @@ async fn pages(
     Ok((stop, served))
 }
 
-/// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew.
+/// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
 /// Why it could not start.
@@ -279,13 +310,19 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hang_up = signals(SignalKind::hangup())?;
     let server = Server::start(config).await?;
-    tracing::info!(radius = ?server.radius(), accounting = ?server.accounting(), "ready");
+    tracing::info!(
+        radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
+        "ready"
+    );
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => server.reopen_audit(),
+            _ = hang_up.recv() => {
+                server.reopen_audit();
+                server.reload_certificate();
+            }
         }
     }
     tracing::info!(held = server.sign_ins.held(), "stopping");

@@ -31,6 +31,9 @@ pub struct Args {
     /// TCP port of the built-in directory, on loopback
     #[arg(long, value_name = "PORT", default_value_t = 3890)]
     pub ldap_port: u16,
+    /// TCP port of the LDAP door, on loopback
+    #[arg(long, value_name = "PORT", default_value_t = 1389)]
+    pub ldap_door_port: u16,
 }
 
 /// Runs the demo until it is interrupted, or its check.
@@ -65,16 +68,19 @@ fn print_row(row: &Row) {
 }
 
 async fn play(args: Args) -> Ended {
-    let ports = Ports { radius: args.radius_port, web: args.web_port, ldap: args.ldap_port };
+    let ports =
+        Ports { radius: args.radius_port, web: args.web_port, ldap: args.ldap_port, ldap_door: args.ldap_door_port };
     let demo = Demo::start(ports).await.map_err(refused)?;
     let radius = demo.server.radius().first().copied().ok_or_else(|| Failure::refused("no RADIUS listener"))?;
     let ldap = demo.directory.local_addr();
+    let door = demo.server.ldap().first().copied().ok_or_else(|| Failure::refused("no LDAP listener"))?;
     output::line(format_args!(
         "\
 Anteroom is running on this machine, with everything it needs.
 
   phones      {url}      open this page: prompts appear there
   RADIUS      {radius}       secret {DEMO_SECRET}
+  LDAP        ldap://{door}      for applications: binds are held until the phone is answered
   directory   ldap://{ldap}  people: alice bob carol erin ada, dave is not enrolled;
                                      locked disabled mustchange expired ... are what they say
   password    {DEMO_PASSWORD}           the same for everybody
@@ -85,6 +91,10 @@ Sign in as an appliance would, then approve on the page:
 
 The same with FreeRADIUS's client:
   echo \"User-Name=alice,User-Password='{DEMO_PASSWORD}',Message-Authenticator=0x00\" | radclient -t 60 -r 1 {radius} auth {DEMO_SECRET}
+
+Sign in as an application would, by LDAP; or with the code in the same field, without a prompt:
+  ldapwhoami -x -H ldap://{door} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD}'
+  ldapwhoami -x -H ldap://{door} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD},123456'
 
 What the directory itself says of a password:
   ldapwhoami -x -H ldap://{ldap} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD}'

@@ -19,6 +19,7 @@ use super::{Audit, Config, Limits, Log, LogFormat, Radius, Server, Throttle, wri
 mod address;
 mod client;
 mod import;
+mod ldap;
 mod provider;
 mod route;
 mod secrets;
@@ -132,20 +133,28 @@ impl Checker<'_> {
         let targets = self.targets(file.target);
         let import = self.import(file.import, &targets);
         let providers = self.providers(file.provider);
-        let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, "0.0.0.0:1812");
+        let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
+        let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
         for address in accounting.iter().filter(|address| listen.contains(address)) {
             self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
         }
-        let names = file.radius.client.iter().filter_map(|client| client.name.clone()).collect();
+        let (radius, ldap) = (file.radius.client.len(), file.ldap.client.len());
+        let radius_names = file.radius.client.iter().map(|client| client.name.clone());
+        let ldap_names = file.ldap.client.iter().map(|client| client.name.clone());
+        let names = radius_names.chain(ldap_names).flatten().collect();
         let clients = self.clients(file.radius.client, &targets, &providers);
+        let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
-        self.unused_providers(&providers, &clients, &routes);
+        if (radius, ldap) == (clients.len(), ldap_door.clients.len()) {
+            self.check_together(&clients, &ldap_door.clients, (&targets, &providers), &routes);
+        }
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         Config {
             file: self.file.clone(),
             server: self.server(file.server),
             radius: Radius { listen, accounting, clients },
+            ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
             targets: targets.found,

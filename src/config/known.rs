@@ -15,6 +15,11 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("radius", fields_of::<written::Radius>()),
         ("radius.client.*", fields_of::<written::Client>()),
         ("radius.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
+        ("ldap", fields_of::<written::Ldap>()),
+        ("ldap.client.*", fields_of::<written::LdapClient>()),
+        ("ldap.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
+        ("ldap.client.*.passcode", fields_of::<written::Passcode>()),
+        ("ldap.client.*.reuse", fields_of::<written::Reuse>()),
         ("target.*", fields_of::<written::Target>()),
         ("provider.*", fields_of::<written::Provider>()),
         ("provider.*.send", fields_of::<written::Send>()),
@@ -32,7 +37,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    matches!(pattern(path).as_str(), "radius.client" | "route" | "import.item")
+    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route" | "import.item")
 }
 
 /// What to say about the unknown key at `path`.

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 
+pub mod by_address;
 pub mod checked;
 mod client;
 pub mod import;
 pub mod known;
+mod ldap;
 pub mod mistakes;
 pub mod place;
 pub mod provider;
@@ -27,6 +29,7 @@ pub mod written;
 
 pub use checked::{Checked, load, load_text};
 pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
+pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{Common, NativeAuthentication, NativeProvider, Outbound, OutboundProxy, Provider, SendFields};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
@@ -40,6 +43,8 @@ pub struct Config {
     pub server: Server,
     /// The RADIUS door.
     pub radius: Radius,
+    /// The LDAP door.
+    pub ldap: Ldap,
     /// Bounds on held sign-ins.
     pub limits: Limits,
     /// Bounds on guessing and prompting.

@@ -8,7 +8,10 @@ use std::time::{Duration, SystemTime};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::written::ProviderKind;
-use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{
+    Anonymous, DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security,
+    UnreachableClass,
+};
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -201,6 +204,14 @@ impl Words for Security {
 
 impl Words for ProviderKind {
     const WORDS: &'static [(&'static str, Self)] = &[("native", ProviderKind::Native)];
+}
+
+impl Words for Anonymous {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Anonymous::Refuse), ("allow", Anonymous::Allow)];
+}
+
+impl Words for Sasl {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
 }
 
 impl Words for NumberMatching {

@@ -18,6 +18,9 @@ pub use provider::{Provider, ProviderKind, Route, Send};
 mod import;
 
 pub use import::{Attributes, Import, ImportItem};
+mod ldap;
+
+pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +30,8 @@ pub struct File {
     pub server: Server,
     /// `[radius]`
     pub radius: Radius,
+    /// `[ldap]`
+    pub ldap: Ldap,
     /// `[target.NAME]`
     pub target: BTreeMap<String, Target>,
     /// `[provider.NAME]`

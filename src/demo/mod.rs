@@ -33,6 +33,8 @@ pub struct Ports {
     pub web: u16,
     /// TCP, the directory.
     pub ldap: u16,
+    /// TCP, the LDAP door.
+    pub ldap_door: u16,
 }
 
 /// Why the demo could not start, in words.
@@ -93,13 +95,14 @@ impl Demo {
             .await
             .map_err(|error| taken("the phone simulator", ports.web, "--web-port", &error))?;
         let radius = if ports.radius == 0 { free_port()? } else { ports.radius };
-        let text = configuration(radius, &directory, &phone, &hex);
+        let door = if ports.ldap_door == 0 { free_tcp_port()? } else { ports.ldap_door };
+        let text = configuration((radius, door), &directory, &phone, &hex);
         let config = checked::load_text(&text, &folder.join("demo.toml"))
             .map_err(|mistakes| DemoError(format!("the demo's own configuration: {mistakes}")))?;
         enrol_all(&config.server.store, &enrol).await?;
         let server = Server::start(config)
             .await
-            .map_err(|error| DemoError(format!("{error} (--radius-port chooses another)")))?;
+            .map_err(|error| DemoError(format!("{error} (--radius-port and --ldap-door-port choose others)")))?;
         Ok(Demo { directory, phone, server, folder })
     }
 
@@ -121,6 +124,12 @@ fn loopback(port: u16) -> SocketAddr {
 fn free_port() -> Result<u16, DemoError> {
     let port = std::net::UdpSocket::bind(loopback(0)).and_then(|socket| socket.local_addr());
     port.map(|address| address.port()).map_err(|error| DemoError(format!("no free UDP port: {error}")))
+}
+
+/// A TCP port that is free now.
+fn free_tcp_port() -> Result<u16, DemoError> {
+    let port = std::net::TcpListener::bind(loopback(0)).and_then(|listener| listener.local_addr());
+    port.map(|address| address.port()).map_err(|error| DemoError(format!("no free TCP port: {error}")))
 }
 
 fn taken(what: &str, port: u16, option: &str, error: &std::io::Error) -> DemoError {
@@ -170,7 +179,7 @@ pub fn enrolled(person: &DemoPerson) -> Person {
 }
 
 /// The configuration file of the demo: real, and checked like any other.
-fn configuration(radius_port: u16, directory: &DemoDirectory, phone: &Phone, key: &str) -> String {
+fn configuration((radius_port, door_port): (u16, u16), directory: &DemoDirectory, phone: &Phone, key: &str) -> String {
     let group = directory::group_dn("MFA-Exempt");
     format!(
         r#"
@@ -212,6 +221,18 @@ address = "127.0.0.3"
 secret = "{DEMO_SECRET}"
 application = "Demo in a hurry"
 answer_within = "2s"
+
+# Applications on this machine speak LDAP to the door as they would to the directory.
+[ldap]
+listen = ["127.0.0.1:{door_port}"]
+
+[[ldap.client]]
+name = "demo-wiki"
+address = "127.0.0.1"
+application = "Demo wiki"
+service_accounts = ["{DEMO_SERVICE_NAME}"]
+exempt_groups = ["{group}"]
+passcode = {{ delimiter = "," }}
 
 [target.demo]
 type = "ad"

@@ -138,7 +138,7 @@ pub fn frame_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameEr
         return Err(FrameError::TooLong { length, limit });
     }
     let Some(frame) = bytes.get(..length) else { return Ok(None) };
-    validate(frame, header.octets)?;
+    validate(frame, header.octets, MAX_DEPTH)?;
     Ok(Some(length))
 }
 
@@ -150,8 +150,56 @@ pub fn next_frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, 
     Ok(frame_length(buffer, limit)?.map(|length| buffer.split_to(length).freeze()))
 }
 
+/// What the first octets of a message tell: enough to pass the rest on without looking at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The message id; 0 is an unsolicited notification.
+    pub message_id: u32,
+    /// Identifier octet of the operation, see [`op`].
+    pub op_tag: u8,
+    /// Octets of the whole message, its header included.
+    pub length: usize,
+    /// Octets of the outer header.
+    pub start: usize,
+}
+
+impl Head {
+    /// Reads the head of the message that `bytes` starts with; `None` when more octets are needed.
+    ///
+    /// # Errors
+    /// [`FrameError`], as soon as the octets that are there allow to say so.
+    pub fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, FrameError> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        if first != SEQUENCE {
+            return Err(FrameError::NotAMessage { found: first });
+        }
+        let Some(outer) = Header::read(bytes)? else { return Ok(None) };
+        let length = outer.octets.saturating_add(outer.length);
+        if length > limit {
+            return Err(FrameError::TooLong { length, limit });
+        }
+        let inside = bytes.get(outer.octets..length.min(bytes.len())).unwrap_or_default();
+        let missing = if bytes.len() < length { Ok(None) } else { Err(BerError::Truncated.into()) };
+        let Some(id) = Header::read(inside)? else { return missing };
+        let Some((id_element, rest)) = inside.split_at_checked(id.octets.saturating_add(id.length)) else {
+            return if id.length > 8 { Err(BerError::BadInteger.into()) } else { missing };
+        };
+        let message_id = Reader::new(id_element).number(INTEGER)?;
+        let Some(&op_tag) = rest.first() else { return missing };
+        Ok(Some(Head { message_id, op_tag, length, start: outer.octets }))
+    }
+}
+
+/// Checks nesting and inner lengths of the whole message `frame`, in one pass.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn check(frame: &[u8], head: &Head, deepest: usize) -> Result<(), FrameError> {
+    validate(frame, head.start, deepest)
+}
+
 /// Checks nesting and inner lengths of a whole message whose content starts at `start`, in one pass.
-fn validate(frame: &[u8], start: usize) -> Result<(), FrameError> {
+fn validate(frame: &[u8], start: usize, deepest: usize) -> Result<(), FrameError> {
     // Where the elements that we are inside of end, from the outermost; `end` is the innermost.
     let mut ends = [0; MAX_DEPTH];
     let mut depth: usize = 1;
@@ -178,7 +226,7 @@ fn validate(frame: &[u8], start: usize) -> Result<(), FrameError> {
             at += header.length;
         } else {
             end = at + header.length;
-            *ends.get_mut(depth).ok_or(FrameError::TooDeep)? = end;
+            *ends.get_mut(depth).filter(|_| depth < deepest).ok_or(FrameError::TooDeep)? = end;
             depth += 1;
         }
     }

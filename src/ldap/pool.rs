@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::warn;
 
-pub use connection::{BindAnswer, Connection, tls_connector};
+pub use connection::{BindAnswer, Connection, Wire, tls_connector};
 pub use pages::{Batch, Finished, PagedSearch, Paging};
 use server::{Role, Server};
 pub use trouble::{ConnectError, Trouble};
@@ -46,6 +46,7 @@ mod health;
 mod making;
 mod pages;
 mod server;
+mod spare;
 mod trouble;
 
 /// How long one server is waited for while another is up.
@@ -101,6 +102,8 @@ pub struct Pool {
     /// connection.
     service_trial: tokio::sync::Mutex<()>,
     service_proven: AtomicBool,
+    /// Connections for the LDAP door, of which each client gets one of its own.
+    spares: spare::Spares,
     swept: AtomicBool,
     this: Weak<Pool>,
 }
@@ -122,6 +125,7 @@ impl Pool {
             service_pause: Mutex::new(None),
             service_trial: tokio::sync::Mutex::new(()),
             service_proven: AtomicBool::new(false),
+            spares: spare::Spares::default(),
             swept: AtomicBool::new(false),
             this: Weak::clone(this),
         });

@@ -21,6 +21,10 @@ pub mod code {
     pub const AUTH_METHOD_NOT_SUPPORTED: u32 = 7;
     /// strongerAuthRequired
     pub const STRONGER_AUTH_REQUIRED: u32 = 8;
+    /// confidentialityRequired
+    pub const CONFIDENTIALITY_REQUIRED: u32 = 13;
+    /// saslBindInProgress
+    pub const SASL_BIND_IN_PROGRESS: u32 = 14;
     /// referral
     pub const REFERRAL: u32 = 10;
     /// adminLimitExceeded
@@ -55,6 +59,8 @@ pub fn code_name(code: u32) -> &'static str {
         code::SIZE_LIMIT_EXCEEDED => "sizeLimitExceeded",
         code::AUTH_METHOD_NOT_SUPPORTED => "authMethodNotSupported",
         code::STRONGER_AUTH_REQUIRED => "strongerAuthRequired",
+        code::CONFIDENTIALITY_REQUIRED => "confidentialityRequired",
+        code::SASL_BIND_IN_PROGRESS => "saslBindInProgress",
         code::REFERRAL => "referral",
         code::ADMIN_LIMIT_EXCEEDED => "adminLimitExceeded",
         code::UNAVAILABLE_CRITICAL_EXTENSION => "unavailableCriticalExtension",

@@ -18,7 +18,7 @@ use crate::config::{DirectoryKind, DirectoryTarget, Servers};
 use crate::ldap::ber::Writer;
 use crate::ldap::filter::{Filter, write_equality};
 use crate::ldap::pool::tls_connector;
-use crate::ldap::pool::{BindAnswer, Pool, Settings};
+use crate::ldap::pool::{BindAnswer, Pool, Settings, Wire};
 use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
@@ -178,6 +178,15 @@ impl Directory {
         tokio::time::timeout_at(deadline.into(), looked).await.map_err(|_| Fault::Deadline)
     }
 
+    /// A connection of its own for a client of the LDAP door, not bound yet.
+    ///
+    /// # Errors
+    /// [`Fault`] when no server gives one in time.
+    pub async fn connect(&self, deadline: Instant) -> Result<Box<dyn Wire>, Fault> {
+        self.locate(deadline).await?;
+        self.pool.connect_for_door(deadline).await
+    }
+
     /// Searches for people by a filter in BER; two are enough to know that it is not one.
     async fn find(&self, filter: &[u8], deadline: Instant) -> Result<Vec<Option<Identity>>, Fault> {
         self.locate(deadline).await?;
@@ -279,49 +288,47 @@ impl Directory {
     }
 
     async fn bind_as(&self, dn: &str, password: &Secret, deadline: Instant) -> Finding {
+        // A bind without a name or without a password proves nothing and succeeds (RFC 4513 section 5.1.2).
+        if dn.is_empty() || password.is_empty() {
+            return Finding::Wrong(Refusal::WrongPassword);
+        }
         if let Err(fault) = self.locate(deadline).await {
             return Finding::Fault(fault);
         }
         finding(self.pool.bind(dn.as_bytes(), password, deadline).await)
     }
 
-    /// Tries the password of `who` by binding as the name that it is known by now.
-    ///
-    /// `bind` makes one try as a distinguished name: on a connection of the pool, or on the LDAP door's own. It is
-    /// never asked with an empty name or an empty password.
-    pub async fn try_by<F: Future<Output = Finding>>(
-        &self,
-        who: &Identity,
-        password: &Secret,
-        deadline: Instant,
-        bind: impl Fn(String) -> F,
-    ) -> Finding {
-        // A bind without a name or without a password proves nothing and succeeds (RFC 4513 section 5.1.2).
-        if who.dn.is_empty() || password.is_empty() {
-            return Finding::Wrong(Refusal::WrongPassword);
+    async fn try_password_of(&self, who: &Identity, password: &Secret, deadline: Instant) -> Finding {
+        let first = self.bind_as(&who.dn, password, deadline).await;
+        match self.judge(who, first, deadline).await {
+            Ok(finding) => finding,
+            Err(dn) => self.bind_as(&dn, password, deadline).await,
         }
-        let finding = bind(who.dn.clone()).await;
+    }
+
+    /// As [`Primary::judged`].
+    async fn judge(&self, who: &Identity, finding: Finding, deadline: Instant) -> Result<Finding, String> {
         let stale = match &finding {
             Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT | code::INVALID_DN_SYNTAX }) => true,
             Finding::Wrong(Refusal::WrongPassword | Refusal::NoSuchUser) => self.dn_from_store,
             _ => false,
         };
         if !stale {
-            return finding;
+            return Ok(finding);
         }
         // The DN may be one of the past. Only a DN that really changed is worth another try: the same one
         // again would count the same mistake twice.
         match self.refresh(who, deadline).await {
-            Ok(Some(now)) if !now.dn.is_empty() && !names::same(&now.dn, &who.dn) => {
+            Ok(Some(now)) if !names::same(&now.dn, &who.dn) => {
                 debug!(unique_id = %who.unique_id, "the person's DN has changed");
-                bind(now.dn).await
+                Err(now.dn)
             }
-            Ok(_) => match finding {
+            Ok(_) => Ok(match finding {
                 Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT }) => Finding::Wrong(Refusal::NoSuchUser),
                 finding => finding,
-            },
+            }),
             // What the first bind came to still stands, and must be counted if it was a mistake.
-            Err(_) => finding,
+            Err(_) => Ok(finding),
         }
     }
 }
@@ -337,12 +344,7 @@ impl Primary for Directory {
         password: &'a Secret,
         deadline: Instant,
     ) -> BoxFuture<'a, Finding> {
-        Box::pin(self.try_by(
-            who,
-            password,
-            deadline,
-            move |dn| async move { self.bind_as(&dn, password, deadline).await },
-        ))
+        Box::pin(self.try_password_of(who, password, deadline))
     }
 
     fn member_of_any<'a>(
@@ -352,6 +354,24 @@ impl Primary for Directory {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<bool, Fault>> {
         Box::pin(groups::member_of_any(self, who, groups, deadline))
+    }
+
+    fn identify_bind<'a>(
+        &'a self,
+        name: &'a str,
+        is_service: bool,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
+        Box::pin(self.identify_name(name, is_service, deadline))
+    }
+
+    fn judged<'a>(
+        &'a self,
+        who: &'a Identity,
+        finding: Finding,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Finding, String>> {
+        Box::pin(self.judge(who, finding, deadline))
     }
 
     fn matches<'a>(

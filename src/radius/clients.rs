@@ -5,7 +5,6 @@
 //! from the first signed request that was right; `limit_proxy_state` from the first request of all, as
 //! FreeRADIUS does it.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -17,7 +16,8 @@ use super::dictionary;
 use super::discard::{Discarded, LogGate};
 use super::packet::{EncodeError, Packet};
 use super::reply::Replies;
-use crate::config::{AddressRange, PersonAddress, RadiusClient, Requirement};
+use crate::config::by_address::ByAddress;
+use crate::config::{PersonAddress, RadiusClient, Requirement};
 
 /// Why a client of the configuration cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +44,7 @@ impl std::error::Error for ClientError {}
 #[derive(Debug)]
 pub struct Clients {
     known: Vec<Arc<Known>>,
-    single: HashMap<IpAddr, Arc<Known>>,
-    /// Smallest first.
-    ranges: Vec<(AddressRange, Arc<Known>)>,
+    by_address: ByAddress<Arc<Known>>,
 }
 
 impl Clients {
@@ -55,28 +53,16 @@ impl Clients {
     /// # Errors
     /// [`ClientError`] of the first client whose replies cannot be encoded.
     pub fn new(configured: &[Arc<RadiusClient>], start: Instant) -> Result<Self, ClientError> {
-        let mut clients = Clients { known: Vec::new(), single: HashMap::new(), ranges: Vec::new() };
-        for config in configured {
-            let known = Arc::new(Known::new(config, start)?);
-            for range in &config.addresses {
-                if range.span() == 0 {
-                    clients.single.entry(range.first.to_canonical()).or_insert_with(|| Arc::clone(&known));
-                } else {
-                    clients.ranges.push((*range, Arc::clone(&known)));
-                }
-            }
-            clients.known.push(known);
-        }
-        clients.ranges.sort_by_key(|(range, _)| range.span());
-        Ok(clients)
+        let known = configured.iter().map(|config| Known::new(config, start).map(Arc::new));
+        let known = known.collect::<Result<Vec<_>, _>>()?;
+        let ranges =
+            known.iter().flat_map(|known| known.config.addresses.iter().map(|range| (range, Arc::clone(known))));
+        Ok(Clients { by_address: ByAddress::new(ranges), known })
     }
 
     /// The client with this address.
     pub fn find(&self, address: IpAddr) -> Option<&Arc<Known>> {
-        let address = address.to_canonical();
-        self.single
-            .get(&address)
-            .or_else(|| self.ranges.iter().find(|(range, _)| range.contains(address)).map(|(_, known)| known))
+        self.by_address.find(address)
     }
 
     /// All of them, in the order of the configuration: for metrics and `check`.

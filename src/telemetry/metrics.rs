@@ -55,6 +55,9 @@ pub struct Metrics {
     providers: Family<Labels<1>, Gauge>,
     servers: Family<Labels<2>, Gauge>,
     known_servers: Mutex<HashSet<Labels<2>>>,
+    ldap_refused: Family<Labels<1>, Counter>,
+    /// Connections to the LDAP door that are open now.
+    pub ldap_connections: Gauge,
     /// Sign-ins that are held now.
     pub held: Gauge,
     /// How long the directory took to check a password.
@@ -92,6 +95,10 @@ impl Metrics {
         registry.register("sign_ins", "Sign-ins that ended, by client, verdict and reason", sign_ins.clone());
         let held = Gauge::default();
         registry.register("held_sign_ins", "Sign-ins held now", held.clone());
+        let ldap_connections = Gauge::default();
+        registry.register("ldap_connections", "Connections to the LDAP door", ldap_connections.clone());
+        let ldap_refused = Family::default();
+        registry.register("ldap_refused", "LDAP connections that were not served, by cause", ldap_refused.clone());
         let mut histogram = |name: &str, help: &str, buckets: [f64; 10]| {
             let histogram = Histogram::new(buckets);
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -132,6 +139,8 @@ impl Metrics {
             providers,
             servers,
             known_servers: Mutex::default(),
+            ldap_refused,
+            ldap_connections,
             held,
             primary,
             factor,
@@ -166,6 +175,11 @@ impl Metrics {
     /// The counter of dropped RADIUS packets of one cause. For keeping: taking it costs a lock and a hash.
     pub fn discards(&self, cause: &'static str) -> Counter {
         self.discards.get_or_create_owned(&[("cause", cause.into())])
+    }
+
+    /// The counter of LDAP connections that were not served for one cause.
+    pub fn ldap_refused(&self, cause: &'static str) -> Counter {
+        self.ldap_refused.get_or_create_owned(&[("cause", cause.into())])
     }
 
     /// Counts audit events that could not be written.

@@ -25,6 +25,8 @@ mod import;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// The LDAP door: binds are held, everything else passes, and what it refuses.
+mod ldap_door;
 /// `anteroom test ldap` tells what an application would meet.
 mod ldap_test_command;
 

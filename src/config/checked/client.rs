@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, Client, ClientPolicy, DirectoryTarget, Lenience, NumberMatching, OnDeadline, PersonAddress, Provider,
-    RadiusClient, ReplyAttribute, Requirement, ServiceAccounts, UnreachableClass, UnreachableRule, written,
+    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline,
+    PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts, UnreachableClass,
+    UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -20,45 +21,62 @@ const REPLY_ROOM: usize = 3000;
 /// Shorter shared secrets can be guessed offline from one packet (RFC 2865 section 3 asks for 16 octets).
 const SHORT_SECRET: usize = 16;
 
+/// The providers of the file.
+pub(super) type Providers = Named<Provider>;
+
 impl Checker<'_> {
     pub(super) fn clients(
         &self,
         written: Vec<written::Client>,
         targets: &Named<DirectoryTarget>,
-        providers: &Named<Provider>,
+        providers: &Providers,
     ) -> Vec<Arc<RadiusClient>> {
         let at = Path::top("radius").key("client");
-        if written.is_empty() {
-            self.wrong(&at, "missing", "at least one [[radius.client]], or nobody can ask anything");
+        let clients = written.into_iter().enumerate().filter_map(|(position, client)| {
+            self.client(&at.index(position), client, targets, providers).map(Arc::new)
+        });
+        clients.collect()
+    }
+
+    /// What only all clients together can get wrong.
+    pub(super) fn check_together(
+        &self,
+        radius: &[Arc<RadiusClient>],
+        ldap: &[Arc<LdapClient>],
+        (targets, providers): (&Named<DirectoryTarget>, &Providers),
+        routes: &[Arc<Route>],
+    ) {
+        if radius.is_empty() && ldap.is_empty() {
+            let what = "at least one [[radius.client]] or [[ldap.client]], or nobody can ask anything";
+            self.wrong(&Path::top("radius").key("client"), "missing", what);
+            return;
         }
-        let total = written.len();
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        let mut ranges: Vec<(AddressRange, String)> = Vec::new();
-        let mut clients = Vec::new();
-        for (position, client) in written.into_iter().enumerate() {
-            let at = at.index(position);
-            let name = client.name.clone();
-            if let Some(name) = &name
-                && let Some(earlier) = names.insert(name.clone(), position)
-            {
-                let found = format!("found {name:?}, which radius.client[{earlier}] has, too");
-                self.wrong(&at.key("name"), found, "a name of its own");
-            }
-            let Some(client) = self.client(&at, client, targets, providers) else { continue };
-            for range in &client.addresses {
-                if let Some((_, other)) = ranges.iter().find(|(known, _)| known == range) {
-                    let found = format!("found {}, which is the address of client {other:?}, too", show(range));
-                    self.wrong(&at.key("address"), found, "each range belongs to one client");
+        let mut names: BTreeMap<&str, Path> = BTreeMap::new();
+        let radius = radius.iter().map(|client| (&client.client, &client.addresses));
+        let ldap = ldap.iter().map(|client| (&client.client, &client.addresses));
+        let doors: [(&str, Vec<_>); 2] = [("radius", radius.collect()), ("ldap", ldap.collect())];
+        for (door, clients) in &doors {
+            let mut ranges: Vec<(AddressRange, &str)> = Vec::new();
+            for (position, (client, addresses)) in clients.iter().enumerate() {
+                let at = Path::top(door).key("client").index(position);
+                if let Some(earlier) = names.insert(&client.name, at.clone()) {
+                    let found = format!("found {:?}, which {earlier} has, too", client.name);
+                    self.wrong(&at.key("name"), found, "a name of its own");
                 }
+                for range in *addresses {
+                    if let Some((_, other)) = ranges.iter().find(|(known, _)| known == range) {
+                        let found = format!("found {}, which is the address of client {other:?}, too", show(range));
+                        self.wrong(&at.key("address"), found, "each range belongs to one client");
+                    }
+                }
+                ranges.extend(addresses.iter().map(|range| (*range, client.name.as_str())));
             }
-            ranges.extend(client.addresses.iter().map(|range| (*range, client.client.name.clone())));
-            clients.push(Arc::new(client));
         }
-        if clients.len() < total {
-            return clients;
-        }
-        self.unused("target", &targets.written, clients.iter().map(|client| client.client.target.as_str()));
-        clients
+        let all = || doors.iter().flat_map(|(_, clients)| clients);
+        self.unused("target", &targets.written, all().map(|(client, _)| client.target.as_str()));
+        let by_clients = all().flat_map(|(client, _)| &client.providers);
+        let used = by_clients.chain(routes.iter().flat_map(|route| &route.providers)).map(String::as_str);
+        self.unused("provider", &providers.written, used);
     }
 
     pub(super) fn unused<'n>(
@@ -78,17 +96,9 @@ impl Checker<'_> {
         at: &Path,
         mut written: written::Client,
         targets: &Named<DirectoryTarget>,
-        providers: &Named<Provider>,
+        providers: &Providers,
     ) -> Option<RadiusClient> {
-        let name = self.required(&at.key("name"), written.name.take(), "a name for logs and metrics");
-        if let Some(name) = &name {
-            self.name(&at.key("name"), name);
-        }
-        let texts = self.filled_list(&at.key("address"), written.address.take(), "at least one address");
-        if texts.is_none() && !self.is_spoiled(&at.key("address")) && written.address.is_none() {
-            self.missing_once(&at.key("address"), "where its packets come from: an address, a CIDR block or a range");
-        }
-        let addresses = self.ranges(&at.key("address"), &texts.unwrap_or_default());
+        let addresses = self.client_addresses(at, &mut written);
         let spellings = Spellings {
             literal: written.secret.take(),
             file: written.secret_file.take(),
@@ -102,9 +112,6 @@ impl Checker<'_> {
             let found = format!("has {} octets", secret.len());
             self.warn(&at.key("secret"), found, "take 16 or more: who sees one packet can guess a short one offline");
         }
-        let target = self.chosen(at, "target", written.target.take(), &targets.written);
-        let ask = self.chosen_providers(at, written.provider.take(), &providers.written);
-        let methods = self.methods(&at.key("methods"), written.methods.take());
         let requirement = word(written.require_message_authenticator.take(), Requirement::Yes);
         if requirement != Requirement::Yes {
             self.warn(
@@ -116,25 +123,9 @@ impl Checker<'_> {
         let person_address =
             written.person_address.take().and_then(|text| self.person(&at.key("person_address"), &text));
         let reply_attributes = self.reply(at, &mut written);
-        let policy = self.policy(at, &mut written, person_address);
-        let name = name?;
-        let client = Client {
-            application: written.application.take().unwrap_or_else(|| name.clone()),
-            name,
-            target: target?,
-            providers: ask?,
-            methods,
-            number_matching: word(written.number_matching, NumberMatching::Approve),
-            answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
-            on_deadline: word(written.on_deadline, OnDeadline::Reject),
-            carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
-            gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
-            held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
-            passcode: None,
-            reuse: None,
-            policy,
-        };
-        self.text_length(&at.key("application"), &client.application, 100);
+        // A spoiled key names an attribute, too.
+        let knows_address = person_address.is_some() || self.is_spoiled(&at.key("person_address"));
+        let client = self.common_client(at, &mut written, knows_address, targets, providers)?;
         if let Some(message) = &written.reject_message {
             self.text_length(&at.key("reject_message"), message, 253);
         }
@@ -156,6 +147,55 @@ impl Checker<'_> {
                 10_000_000,
             ),
         })
+    }
+
+    /// Where a client's packets or connections come from.
+    pub(super) fn client_addresses(&self, at: &Path, written: &mut written::Client) -> Vec<AddressRange> {
+        let at = at.key("address");
+        let given = written.address.take();
+        if given.is_none() && !self.is_spoiled(&at) {
+            self.wrong(&at, "missing", "where it asks from: an address, a CIDR block or a range");
+        }
+        let texts = self.filled_list(&at, given, "at least one address");
+        self.ranges(&at, &texts.unwrap_or_default())
+    }
+
+    /// What a client of every door has. `knows_address`: whether it is known where the person is.
+    pub(super) fn common_client(
+        &self,
+        at: &Path,
+        written: &mut written::Client,
+        knows_address: bool,
+        targets: &Named<DirectoryTarget>,
+        providers: &Providers,
+    ) -> Option<Client> {
+        let name = self.required(&at.key("name"), written.name.take(), "a name for logs and metrics");
+        if let Some(name) = &name {
+            self.name(&at.key("name"), name);
+        }
+        let target = self.chosen(at, "target", written.target.take(), &targets.written);
+        let ask = self.chosen_providers(at, written.provider.take(), &providers.written);
+        let methods = self.methods(&at.key("methods"), written.methods.take());
+        let policy = self.policy(at, written, knows_address);
+        let name = name?;
+        let client = Client {
+            application: written.application.take().unwrap_or_else(|| name.clone()),
+            name,
+            target: target?,
+            providers: ask?,
+            methods,
+            number_matching: word(written.number_matching, NumberMatching::Approve),
+            answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
+            on_deadline: word(written.on_deadline, OnDeadline::Reject),
+            carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
+            gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
+            held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
+            passcode: None,
+            reuse: None,
+            policy,
+        };
+        self.text_length(&at.key("application"), &client.application, 100);
+        Some(client)
     }
 
     /// The target or provider of a client: named, or the only one there is.
@@ -189,11 +229,11 @@ impl Checker<'_> {
         }
     }
 
-    fn policy(&self, at: &Path, written: &mut written::Client, person: Option<PersonAddress>) -> ClientPolicy {
+    fn policy(&self, at: &Path, written: &mut written::Client, knows_address: bool) -> ClientPolicy {
         let networks_at = at.key("exempt_networks");
         let networks = self.list(&networks_at, written.exempt_networks.take()).unwrap_or_default();
         let exempt_networks = self.ranges(&networks_at, &networks);
-        if !exempt_networks.is_empty() && person.is_none() && !self.is_spoiled(&at.key("person_address")) {
+        if !exempt_networks.is_empty() && !knows_address {
             self.wrong(
                 &networks_at,
                 "can never match, as no attribute says where the person is",
@@ -292,14 +332,6 @@ impl Checker<'_> {
             self.wrong(&at, format!("{size} octets in all"), format!("allowed: up to {REPLY_ROOM}"));
         }
         attributes
-    }
-
-    /// Says that a key is missing, unless something was said about that key already.
-    fn missing_once(&self, at: &Path, what: &str) {
-        let said = self.mistakes.borrow().iter().any(|mistake| mistake.key == at.to_string());
-        if !said {
-            self.wrong(at, "missing", what);
-        }
     }
 }
 

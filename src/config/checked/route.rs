@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::values::OneOrMany;
-use super::super::{Provider, RadiusClient, Route, written};
-use super::{Checker, Named};
+use super::super::{Route, written};
+use super::Checker;
 use crate::users::model::Method;
 
 impl Checker<'_> {
@@ -101,17 +101,5 @@ impl Checker<'_> {
             }
         }
         methods
-    }
-
-    /// Warns of providers that nobody is asked by.
-    pub(super) fn unused_providers(
-        &self,
-        providers: &Named<Provider>,
-        clients: &[Arc<RadiusClient>],
-        routes: &[Arc<Route>],
-    ) {
-        let by_clients = clients.iter().flat_map(|client| &client.client.providers);
-        let used = by_clients.chain(routes.iter().flat_map(|route| &route.providers)).map(String::as_str);
-        self.unused("provider", &providers.written, used);
     }
 }

@@ -158,7 +158,7 @@ impl Checker<'_> {
     }
 
     /// A filter in parentheses that are balanced (RFC 4515). The directory judges the rest.
-    fn filter(&self, at: &Path, filter: &str) {
+    pub(super) fn filter(&self, at: &Path, filter: &str) {
         let mut depth = 0_i32;
         let mut closed_early = false;
         for (position, c) in filter.char_indices() {

@@ -10,7 +10,7 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key"] {
+    for name in ["vpn.secret", "bind.secret", "cloud.key", "ldap.pem", "ldap.key"] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -79,6 +79,9 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "people = [\"",
         "filter = \"(!(ext",
         "nested",
+        "passcode",
+        "reuse",
+        "service_filter",
         "proxy",
     ];
     let uncommented: String = SAMPLE

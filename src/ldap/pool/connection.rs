@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -47,6 +47,11 @@ pub struct BindAnswer {
     /// What code 49 means by its sub-code.
     pub refusal: Refusal,
 }
+
+/// A stream to one side of the LDAP door, whatever protects it.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
 
 enum Stream {
     Plain(TcpStream),
@@ -244,6 +249,15 @@ impl Connection {
             }
         }
         !self.stream.has_something()
+    }
+
+    /// The stream itself, for the LDAP door; `None` while an operation is under way on it.
+    pub fn into_wire(self) -> Option<Box<dyn Wire>> {
+        match self.stream {
+            _ if self.busy || !self.input.is_empty() => None,
+            Stream::Plain(tcp) => Some(Box::new(tcp)),
+            Stream::Tls(tls) => Some(tls),
+        }
     }
 
     /// Whether an operation is under way, or went wrong.

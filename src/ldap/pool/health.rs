@@ -60,6 +60,7 @@ impl Pool {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(pool) = this.upgrade() else { return };
+                pool.sweep_spares();
                 let now = Instant::now();
                 for lane in pool.servers.load().iter().flat_map(|server| [&server.bind, &server.lookup]) {
                     lane.idle().retain(|connection| now.saturating_duration_since(connection.used()) < IDLE);

@@ -20,7 +20,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`IdentifyError`].
-    pub async fn identify_bind(
+    pub(super) async fn identify_name(
         &self,
         name: &str,
         is_service: bool,

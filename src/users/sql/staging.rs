@@ -20,19 +20,17 @@ use crate::users::cache::PeopleCache;
 use crate::users::changes::differences;
 use crate::users::profile::{Profile, Stamp};
 use crate::users::roster::{Import, ImportLock, Memory, Staged, Step};
+use crate::users::sql::clearing::{clear, retire};
 use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::importing::{fenced, remember};
 use crate::users::sql::people::{NAMES, PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
 use crate::users::sql::records::{self, Noted};
-use crate::users::sql::value::{Value, built, fixed, list, unreadable};
+use crate::users::sql::value::{Value, built, fixed, list};
 use crate::users::sql::{begin_people, people, text};
 use crate::users::store::{StoreError, StoreResult};
 
 /// Steps of one transaction: some 15 milliseconds.
 const CHUNK: usize = 256;
-
-/// Rows of one transaction that takes things away.
-const REMOVED_AT_ONCE: i64 = 256;
 
 /// Names that may wait for their holders to give them up in the same import.
 const WAITING: usize = 10_000;
@@ -337,100 +335,4 @@ async fn holders(change: &mut dyn Change, dialect: Dialect, names: &[String]) ->
         holders.insert(row.needed_text("folded")?, row.needed_text("unique_id")?);
     }
     Ok(holders)
-}
-
-/// Removes what an import has written that never came to count.
-async fn clear(driver: &dyn Driver, lock: &ImportLock) -> StoreResult<()> {
-    const LEFT: &str = "SELECT count(*) FROM people_state WHERE newest > current";
-    let mut left = driver.read(fixed(LEFT), vec![]).await?;
-    if left.first_mut().ok_or_else(|| unreadable("newest"))?.needed_int("newest")? == 0 {
-        return Ok(());
-    }
-    // New versions and claims first: they hold the keys that the old ones get back.
-    for (table, key) in [("people", "unique_id"), ("names", "folded")] {
-        let find = format!(
-            "SELECT {key} FROM {table} WHERE {key} > $1 AND born > (SELECT current FROM people_state) \
-             ORDER BY {key} LIMIT $2"
-        );
-        let mut after = String::new();
-        loop {
-            let values = vec![after.as_str().into(), REMOVED_AT_ONCE.into()];
-            let mut keys = Vec::new();
-            for mut row in driver.read(built(find.as_str()), values).await? {
-                keys.push(row.needed_text(key)?);
-            }
-            let Some(last) = keys.last().cloned() else { break };
-            let mut change = begin_people(driver).await?;
-            fenced(change.as_mut(), lock).await?;
-            let sql = format!(
-                "DELETE FROM {table} WHERE born > (SELECT current FROM people_state) AND {key} IN {}",
-                driver.dialect().listed(1)
-            );
-            change.run(built(sql), vec![list(&keys)]).await?;
-            change.commit().await?;
-            after = last;
-        }
-    }
-    const ENDING: &str = "died > (SELECT current FROM people_state) AND died < 9223372036854775807";
-    for (table, key) in [("people", "unique_id"), ("names", "folded")] {
-        let restore = format!(
-            "UPDATE {table} SET died = 9223372036854775807 WHERE {ENDING} AND {key} IN \
-             (SELECT {key} FROM {table} WHERE {ENDING} LIMIT $1)"
-        );
-        until_none(driver, lock, &restore).await?;
-    }
-    let changes = "DELETE FROM changes WHERE id IN \
-                   (SELECT id FROM changes WHERE generation > (SELECT current FROM people_state) LIMIT $1)";
-    until_none(driver, lock, changes).await?;
-    let mut change = begin_people(driver).await?;
-    fenced(change.as_mut(), lock).await?;
-    change.run(fixed("UPDATE people_state SET newest = current"), vec![]).await?;
-    change.commit().await
-}
-
-/// Runs a statement with a limit until it touches nothing more, each time in a transaction of its own.
-async fn until_none(driver: &dyn Driver, lock: &ImportLock, sql: &str) -> StoreResult<()> {
-    loop {
-        let mut change = begin_people(driver).await?;
-        fenced(change.as_mut(), lock).await?;
-        let touched = change.run(built(sql), vec![REMOVED_AT_ONCE.into()]).await?;
-        change.commit().await?;
-        if touched == 0 {
-            return Ok(());
-        }
-    }
-}
-
-/// Removes what has ended: old versions and names, and everything of people who have gone.
-async fn retire(driver: &dyn Driver, lock: &ImportLock) -> StoreResult<()> {
-    const ENDED: &str = "died <= (SELECT current FROM people_state) AND died < 9223372036854775807";
-    let names =
-        format!("DELETE FROM names WHERE {ENDED} AND folded IN (SELECT folded FROM names WHERE {ENDED} LIMIT $1)");
-    until_none(driver, lock, &names).await?;
-    let find = format!("SELECT unique_id FROM people WHERE {ENDED} LIMIT $1");
-    loop {
-        let mut change = begin_people(driver).await?;
-        fenced(change.as_mut(), lock).await?;
-        let mut ids = Vec::new();
-        for mut row in change.rows(built(find.as_str()), vec![REMOVED_AT_ONCE.into()]).await? {
-            ids.push(row.needed_text("unique_id")?);
-        }
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let listed = driver.dialect().listed(1);
-        let sql = format!("DELETE FROM people WHERE {ENDED} AND unique_id IN {listed}");
-        change.run(built(sql), vec![list(&ids)]).await?;
-        let sql = format!("SELECT unique_id FROM people WHERE unique_id IN {listed}");
-        let mut alive = HashSet::new();
-        for mut row in change.rows(built(sql), vec![list(&ids)]).await? {
-            alive.insert(row.needed_text("unique_id")?);
-        }
-        for gone in ids.iter().filter(|id| !alive.contains(*id)) {
-            for sql in text::ERASE {
-                change.run(fixed(sql), vec![gone.as_str().into()]).await?;
-            }
-        }
-        change.commit().await?;
-    }
 }

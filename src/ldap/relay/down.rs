@@ -1,0 +1,131 @@
+//! From the directory to the client: heads are looked at, and all but a rootDSE and the answer to a relayed bind passes
+//! as it comes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+use super::binding::response;
+use super::{Event, LONGEST_EDITED, Link, Moved, SCRATCH, directory_gone, garbled};
+use crate::ldap::ber::SEQUENCE;
+use crate::ldap::bind::read_bind_response;
+use crate::ldap::message::Head;
+use crate::ldap::result::code;
+use crate::ldap::root;
+use crate::ldap::session::{Relayed, Reply};
+
+impl Link {
+    /// From the directory to the client.
+    pub(super) fn poll_down(&mut self, context: &mut Context<'_>) -> Moved {
+        self.to_client.flush(self.client.as_mut(), context).map_err(|_| Event::End(None))?;
+        if !self.to_client.is_empty() {
+            return Ok(false);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Some(directory) = &mut self.directory else { return Ok(false) };
+            let mut room = ReadBuf::new(scratch);
+            match Pin::new(directory).poll_read(context, &mut room) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(())) if !room.filled().is_empty() => {}
+                Poll::Ready(_) => return Err(self.directory_closed()),
+            }
+            self.last = Instant::now();
+            self.receive(room.filled(), context)?;
+            Ok(true)
+        })
+    }
+
+    fn directory_closed(&mut self) -> Event {
+        if let Some(bind) = self.session.binding() {
+            self.to_client.push(&response(bind, code::UNAVAILABLE, "the directory closed the connection"));
+            return Event::End(None);
+        }
+        directory_gone()
+    }
+
+    /// Takes what has just come from the directory.
+    fn receive(&mut self, octets: &[u8], context: &mut Context<'_>) -> Result<(), Event> {
+        if self.opaque {
+            return self.send_down(octets, context);
+        }
+        if self.from_directory.is_empty() {
+            let consumed = self.pass_down(octets, context)?;
+            self.from_directory.extend_from_slice(octets.get(consumed..).unwrap_or_default());
+            return Ok(());
+        }
+        let mut kept = std::mem::take(&mut self.from_directory);
+        kept.extend_from_slice(octets);
+        let consumed = self.pass_down(&kept, context)?;
+        kept.drain(..consumed);
+        if !kept.is_empty() {
+            self.from_directory = kept;
+        }
+        Ok(())
+    }
+
+    fn pass_down(&mut self, input: &[u8], context: &mut Context<'_>) -> Result<usize, Event> {
+        let (mut at, mut run) = (0, 0);
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.passing_down > 0 {
+                let passing = self.passing_down.min(rest.len());
+                self.passing_down -= passing;
+                at += passing;
+                continue;
+            }
+            if self.session.is_layered() && rest.first() != Some(&SEQUENCE) {
+                self.opaque = true;
+                at = input.len();
+                break;
+            }
+            let Some(head) = Head::read(rest, usize::MAX).map_err(|_| garbled())? else { break };
+            let reply = self.session.response(&head);
+            if reply == Reply::Pass {
+                let there = head.length.min(rest.len());
+                self.passing_down = head.length - there;
+                at += there;
+                continue;
+            }
+            if head.length > LONGEST_EDITED {
+                return Err(garbled());
+            }
+            let Some(frame) = rest.get(..head.length) else { break };
+            self.send_down(input.get(run..at).unwrap_or_default(), context)?;
+            self.edit(reply, frame, &head, context)?;
+            at += head.length;
+            run = at;
+        }
+        self.send_down(input.get(run..at).unwrap_or_default(), context)?;
+        Ok(at)
+    }
+
+    fn edit(&mut self, reply: Reply, frame: &[u8], head: &Head, context: &mut Context<'_>) -> Result<(), Event> {
+        match reply {
+            Reply::Pass => self.send_down(frame, context),
+            Reply::Root => {
+                let edited = root::edited(frame, self.session.offers()).map_err(|_| garbled())?;
+                self.send_down(edited.as_deref().unwrap_or(frame), context)
+            }
+            Reply::BindAnswer(what) => {
+                let result = read_bind_response(frame, head.message_id).map_err(|_| garbled())?;
+                if what == Relayed::Sasl && result.code == code::SUCCESS {
+                    let (client, source) = (&self.config.client.name, self.source);
+                    tracing::warn!(client, %source, "a SASL bind was accepted without a second factor");
+                }
+                self.session.relayed(what, result.code);
+                self.send_down(frame, context)?;
+                // What waits for this bind is served in the next round.
+                self.draining = (!self.from_client.is_empty()).then_some(self.last);
+                Ok(())
+            }
+        }
+    }
+
+    fn send_down(&mut self, octets: &[u8], context: &mut Context<'_>) -> Result<(), Event> {
+        if octets.is_empty() {
+            return Ok(());
+        }
+        self.to_client.send(self.client.as_mut(), octets, context).map_err(|_| Event::End(None))
+    }
+}

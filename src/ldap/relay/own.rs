@@ -1,0 +1,217 @@
+//! A client's own directory connection as the place where its bind is checked.
+//!
+//! The password is tried by a bind on the very connection that the client is to have afterwards, so that what the
+//! directory thinks of that connection is true. The proof is made by [`crate::primary::check`] as everywhere; this
+//! is only where it asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zeroize::Zeroizing;
+
+use super::Behind;
+use crate::config::LdapClient;
+use crate::ldap::ber::{INTEGER, SEQUENCE, Writer};
+use crate::ldap::bind::{VERSION, read_bind_response};
+use crate::ldap::message::{SMALL_FRAME, frame_length, op};
+use crate::ldap::pool::{BindAnswer, Wire};
+use crate::primary::directory::finding;
+use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, names};
+use crate::secret::Secret;
+
+/// Context tag of simple authentication (RFC 4511 section 4.2).
+const SIMPLE: u8 = 0x80;
+
+/// A client's own connection during its bind.
+pub(super) struct Own {
+    behind: Arc<dyn Behind>,
+    client: Arc<LdapClient>,
+    /// Message id and controls of the client's request, which go to the directory as they came.
+    id: u32,
+    controls: Box<[u8]>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    wire: Option<Box<dyn Wire>>,
+    /// The directory's last answer.
+    answer: Option<Box<[u8]>>,
+    passed: bool,
+    /// Needed again only by a request that joins another one's hold.
+    password: Option<Secret>,
+}
+
+/// A connection that is bound, and the directory's own words on it.
+pub(super) type Bound = (Box<dyn Wire>, Box<[u8]>);
+
+impl Own {
+    pub(super) fn new(
+        behind: Arc<dyn Behind>,
+        client: Arc<LdapClient>,
+        wire: Option<Box<dyn Wire>>,
+        (id, controls): (u32, Box<[u8]>),
+        password: Option<Secret>,
+    ) -> Self {
+        let state = Mutex::new(State { wire, password, ..State::default() });
+        Own { behind, client, id, controls, state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the directory has found the password right on this connection.
+    pub(super) fn passed(&self) -> bool {
+        self.state().passed
+    }
+
+    /// The directory's refusal, where it gave one.
+    pub(super) fn refusal(&self) -> Option<Box<[u8]>> {
+        let mut state = self.state();
+        if state.passed { None } else { state.answer.take() }
+    }
+
+    /// The bound connection.
+    pub(super) fn take_bound(&self) -> Option<Bound> {
+        let mut state = self.state();
+        if !state.passed {
+            return None;
+        }
+        Some((state.wire.take()?, state.answer.take()?))
+    }
+
+    /// Closes the connection: whoever it is bound as does not come in.
+    pub(super) fn discard(&self) {
+        self.state().wire = None;
+    }
+
+    /// The password, once.
+    pub(super) fn take_password(&self) -> Option<Secret> {
+        self.state().password.take()
+    }
+
+    /// One bind. A connection on which it failed is gone.
+    pub(super) async fn bind(&self, dn: &str, password: &Secret, deadline: Instant) -> Result<BindAnswer, Fault> {
+        let kept = self.state().wire.take();
+        let until = tokio::time::Instant::from_std(deadline);
+        let asked = async {
+            let mut wire = match kept {
+                Some(wire) => wire,
+                None => self.behind.connect(deadline).await?,
+            };
+            let frame = self.exchange(&mut wire, dn, password).await?;
+            Ok((wire, frame))
+        };
+        let (wire, frame) = match tokio::time::timeout_at(until, asked).await {
+            Ok(asked) => asked?,
+            Err(_) => return Err(Fault::Deadline),
+        };
+        let result = read_bind_response(&frame, self.id).map_err(|error| {
+            tracing::warn!(client = self.client.client.name, %error, "an odd answer to a bind");
+            Fault::Garbled
+        })?;
+        let answer = BindAnswer { code: result.code, refusal: result.refusal() };
+        let passed = finding(Ok(answer)) == Finding::Right;
+        let mut state = self.state();
+        state.passed = passed;
+        state.answer = Some(frame);
+        if passed {
+            state.wire = Some(wire);
+            state.password = None;
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, wire: &mut Box<dyn Wire>, dn: &str, password: &Secret) -> Result<Box<[u8]>, Fault> {
+        let request = self.request(dn, password);
+        let sent = async {
+            wire.write_all(&request).await?;
+            wire.flush().await
+        };
+        sent.await.map_err(|_| Fault::Unreachable)?;
+        drop(request);
+        let mut input = BytesMut::with_capacity(512);
+        loop {
+            if let Some(length) = frame_length(&input, SMALL_FRAME).map_err(|_| Fault::Garbled)? {
+                // What lies behind the answer was not asked for.
+                return if length == input.len() { Ok(input.to_vec().into()) } else { Err(Fault::Garbled) };
+            }
+            match wire.read_buf(&mut input).await {
+                Ok(octets) if octets > 0 => {}
+                _ => return Err(Fault::Unreachable),
+            }
+        }
+    }
+
+    /// The client's request, as the name that was found and with the password alone.
+    fn request(&self, dn: &str, password: &Secret) -> Zeroizing<Vec<u8>> {
+        // Room for all of it at once: growing would leave a copy of the password in freed memory.
+        let room = dn.len() + password.len() + self.controls.len() + 64;
+        let mut out = Zeroizing::new(Vec::with_capacity(room));
+        Writer::new(&mut out).constructed(SEQUENCE, |message| {
+            message.number(INTEGER, self.id);
+            message.constructed(op::BIND_REQUEST, |bind| {
+                bind.number(INTEGER, VERSION);
+                bind.octets(dn.as_bytes());
+                bind.value(SIMPLE, password.open());
+            });
+            message.raw(&self.controls);
+        });
+        out
+    }
+
+    /// Whether the configuration names this distinguished name as a program's.
+    fn is_service(&self, name: &str) -> bool {
+        let service = &self.client.client.policy.service;
+        service.names.iter().any(|listed| names::same_dn(listed, name))
+            || service.ous.iter().any(|ou| names::is_below(name, ou))
+    }
+}
+
+impl Primary for Own {
+    fn identify<'a>(&'a self, typed: &'a str, deadline: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
+        self.behind.identify_bind(typed, self.is_service(typed), deadline)
+    }
+
+    fn try_password<'a>(
+        &'a self,
+        who: &'a Identity,
+        password: &'a Secret,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Finding> {
+        Box::pin(async move {
+            // A bind without a name or without a password proves nothing and succeeds (RFC 4513 section 5.1.2).
+            if who.dn.is_empty() || password.is_empty() {
+                return Finding::Wrong(crate::primary::Refusal::WrongPassword);
+            }
+            let first = finding(self.bind(&who.dn, password, deadline).await);
+            match self.behind.judged(who, first, deadline).await {
+                Ok(finding) => finding,
+                Err(dn) if dn.is_empty() => Finding::Fault(Fault::Garbled),
+                Err(dn) => finding(self.bind(&dn, password, deadline).await),
+            }
+        })
+    }
+
+    fn member_of_any<'a>(
+        &'a self,
+        who: &'a Identity,
+        groups: &'a [String],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        self.behind.member_of_any(who, groups, deadline)
+    }
+
+    fn matches<'a>(
+        &'a self,
+        who: &'a Identity,
+        filter: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        self.behind.matches(who, filter, deadline)
+    }
+}

@@ -1,0 +1,259 @@
+//! From the client to the directory: each request is judged; what is no bind leaves as it came.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+use zeroize::Zeroize;
+
+use super::binding::{Asking, Binding, response};
+use super::outbox::Outbox;
+use super::{CONNECT, Event, Link, Moved, PEEK, SCRATCH, WHOLE, Work, directory_gone};
+use crate::ldap::ber::SEQUENCE;
+use crate::ldap::message::{FrameError, Head, check, op};
+use crate::ldap::result::code;
+use crate::ldap::session::{Session, Step, notice};
+
+impl Link {
+    /// From the client to the directory.
+    pub(super) fn poll_up(&mut self, context: &mut Context<'_>) -> Moved {
+        if let Some(directory) = &mut self.directory {
+            self.to_directory.flush(directory.as_mut(), context).map_err(|_| directory_gone())?;
+        }
+        let full = self.from_client.len() >= self.session.limits().buffered.max(WHOLE);
+        let halted = self.stopping && !self.session.is_held() || self.start_tls;
+        if !self.to_directory.is_empty() || !self.to_client.has_room() || halted || (full && !self.session.is_held()) {
+            return Ok(false);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut room = ReadBuf::new(scratch);
+            match Pin::new(&mut self.client).poll_read(context, &mut room) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Ok(())) if !room.filled().is_empty() => {}
+                Poll::Ready(_) => return Err(Event::End(None)),
+            }
+            let octets = room.filled().len();
+            self.last = Instant::now();
+            let moved = self.take(scratch.get(..octets).unwrap_or_default(), context);
+            if !self.session.is_bound() || !self.from_client.is_empty() {
+                // A password may have been in it.
+                scratch.get_mut(..octets).unwrap_or_default().zeroize();
+            }
+            moved
+        })
+    }
+
+    /// Takes what has just come from the client.
+    fn take(&mut self, octets: &[u8], context: &mut Context<'_>) -> Moved {
+        if self.opaque {
+            self.send_up(octets, context)?;
+            return Ok(true);
+        }
+        if !self.from_client.is_empty() || self.stalled() {
+            self.keep(octets);
+            return if self.stalled() { self.scan_waiting().map(|()| true) } else { self.serve_waiting(context) };
+        }
+        let consumed = self.serve(octets, context)?;
+        self.keep(octets.get(consumed..).unwrap_or_default());
+        self.scan_waiting()?;
+        Ok(true)
+    }
+
+    /// Keeps octets for later. There may be a password in them: what is outgrown is wiped.
+    fn keep(&mut self, octets: &[u8]) {
+        let needed = self.from_client.len() + octets.len();
+        if needed > self.from_client.capacity() {
+            let mut larger = zeroize::Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.from_client);
+            self.from_client = larger;
+        }
+        self.from_client.extend_from_slice(octets);
+    }
+
+    /// Whether requests wait for something.
+    fn stalled(&self) -> bool {
+        self.work.is_some() || self.draining.is_some() || self.session.binding().is_some()
+    }
+
+    /// Serves whole requests, and the beginnings of large ones. Returns how many octets need no more attention.
+    pub(super) fn serve(&mut self, input: &[u8], context: &mut Context<'_>) -> Result<usize, Event> {
+        let (mut at, mut run) = (0, 0);
+        while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
+            if self.passing_up > 0 {
+                let passing = self.passing_up.min(rest.len());
+                self.passing_up -= passing;
+                at += passing;
+                continue;
+            }
+            if self.session.is_layered() {
+                if rest.first() == Some(&SEQUENCE) {
+                    self.session.no_layer();
+                } else {
+                    self.opaque = true;
+                    at = input.len();
+                    break;
+                }
+            }
+            let Some((head, frame)) = self.next_request(rest)? else { break };
+            let length = frame.len();
+            match self.session.request(frame, &head) {
+                Step::Forward if self.directory.is_some() => {
+                    self.session.forwarded(frame, &head);
+                    self.passing_up = head.length - length;
+                    at += length;
+                    continue;
+                }
+                step => {
+                    self.send_up(input.get(run..at).unwrap_or_default(), context)?;
+                    if !self.act(step, (frame, &head), context)? {
+                        return Ok(at);
+                    }
+                    at += length;
+                    run = at;
+                }
+            }
+        }
+        self.send_up(input.get(run..at).unwrap_or_default(), context)?;
+        Ok(at)
+    }
+
+    /// The request that `rest` starts with, or its beginning where it is large; `None` while too little of it is there.
+    fn next_request<'a>(&self, rest: &'a [u8]) -> Result<Option<(Head, &'a [u8])>, Event> {
+        let refuse = |error: FrameError| {
+            tracing::debug!(client = self.config.client.name, source = %self.source, %error, "refused a request");
+            Event::End(Some(notice(code::PROTOCOL_ERROR, "that is no LDAP, or more of it than is allowed")))
+        };
+        let Some(head) = Head::read(rest, self.session.longest()).map_err(refuse)? else { return Ok(None) };
+        if let Some(frame) = rest.get(..head.length) {
+            let bind = head.op_tag == op::BIND_REQUEST;
+            if bind && head.length > self.session.limits().max_message_before_bind {
+                return Err(Event::End(Some(notice(code::PROTOCOL_ERROR, "the bind is too long"))));
+            }
+            check(frame, &head, self.session.limits().max_depth).map_err(refuse)?;
+            return Ok(Some((head, frame)));
+        }
+        let large = head.length > WHOLE && head.op_tag != op::BIND_REQUEST && head.op_tag != op::ABANDON_REQUEST;
+        if !large && head.length > self.session.limits().max_message_before_bind.max(WHOLE) {
+            return Err(Event::End(Some(notice(code::PROTOCOL_ERROR, "the request is too long"))));
+        }
+        Ok((large && rest.len() >= PEEK && self.session.binding().is_none()).then_some((head, rest)))
+    }
+
+    /// Does what the session says. False: the request waits where it is.
+    fn act(&mut self, step: Step, (frame, head): (&[u8], &Head), context: &mut Context<'_>) -> Result<bool, Event> {
+        match step {
+            Step::Forward => {
+                self.connect();
+                return Ok(false);
+            }
+            Step::Drop => {}
+            Step::Answer(_) if frame.len() < head.length => {
+                return Err(Event::End(Some(notice(code::BUSY, "a large request cannot be served now"))));
+            }
+            Step::Answer(answer) => {
+                self.session.begin();
+                self.to_client.push(&answer);
+            }
+            Step::Refuse(answer) => {
+                self.drop_directory();
+                self.session.begin();
+                self.to_client.push(&answer);
+            }
+            Step::Bind => self.begin_bind(frame, head),
+            Step::RelayBind(what) => {
+                if self.directory.is_none() {
+                    self.connect();
+                    return Ok(false);
+                }
+                self.session.begin_relayed(head.message_id, what);
+                self.send_up(frame, context)?;
+            }
+            Step::Drain => {
+                self.draining.get_or_insert_with(Instant::now);
+                return Ok(false);
+            }
+            Step::Later | Step::Supersede => return Ok(false),
+            Step::StartTls(answer) => {
+                self.session.begin();
+                self.to_client.push(&answer);
+                self.start_tls = true;
+            }
+            Step::End(last_words) => {
+                if head.op_tag == op::UNBIND_REQUEST {
+                    // The directory hears of it where that needs no waiting.
+                    let _ = self.send_up(frame, context);
+                }
+                return Err(Event::End(last_words));
+            }
+        }
+        Ok(true)
+    }
+
+    fn connect(&mut self) {
+        if self.work.is_none() {
+            let behind = Arc::clone(&self.behind);
+            let deadline = (Instant::now() + CONNECT).into_std();
+            self.work = Some(Work::Connect(Box::pin(async move { behind.connect(deadline).await })));
+        }
+    }
+
+    fn begin_bind(&mut self, frame: &[u8], head: &Head) {
+        let wire = self.directory.take();
+        self.to_directory = Outbox::default();
+        self.session.lost_directory();
+        let asking = Asking { client: &self.config, behind: &self.behind, source: self.source };
+        match Binding::read(&asking, frame, wire) {
+            Some(binding) => {
+                self.session.begin_bind(head.message_id);
+                self.work = Some(Work::Bind(Box::pin(binding.run(Arc::clone(&self.surroundings)))));
+            }
+            None => {
+                self.session.begin();
+                self.to_client.push(&response(head.message_id, code::UNAVAILABLE, ""));
+            }
+        }
+    }
+
+    /// Looks through what waits behind a bind that is under way: an unbind ends it, another bind takes its place.
+    pub(super) fn scan_waiting(&mut self) -> Result<(), Event> {
+        let Some(bind) = self.session.binding() else { return Ok(()) };
+        let most = self.session.limits().buffered;
+        while let Some(rest) = self.from_client.get(self.waiting..).filter(|rest| !rest.is_empty()) {
+            let Some((head, frame)) = self.next_request(rest)? else { break };
+            let (length, step) = (frame.len(), self.session.request(frame, &head));
+            match step {
+                Step::End(last_words) => return Err(Event::End(last_words)),
+                Step::Supersede => {
+                    self.work = None;
+                    self.session.bound(false);
+                    self.to_client.push(&response(bind, code::OPERATIONS_ERROR, "another bind took its place"));
+                    // What waits is served as if the held bind had failed; see `poll_work`.
+                    self.draining = Some(self.last);
+                    return Ok(());
+                }
+                _ if self.waiting + length > most => {
+                    if let Some(answer) = Session::unserved(&head, code::BUSY, "a bind is under way") {
+                        self.to_client.push(&answer);
+                    }
+                    self.from_client.drain(self.waiting..self.waiting + length);
+                }
+                _ => self.waiting += length,
+            }
+        }
+        if self.from_client.len() > most.saturating_add(self.session.limits().max_message_before_bind) {
+            return Err(Event::End(Some(notice(code::BUSY, "too much was sent while a bind is under way"))));
+        }
+        Ok(())
+    }
+
+    fn send_up(&mut self, octets: &[u8], context: &mut Context<'_>) -> Result<(), Event> {
+        match &mut self.directory {
+            Some(directory) if !octets.is_empty() => {
+                self.to_directory.send(directory.as_mut(), octets, context).map_err(|_| directory_gone())
+            }
+            _ => Ok(()),
+        }
+    }
+}

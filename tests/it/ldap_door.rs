@@ -1,0 +1,5 @@
+//! The LDAP door against the demo's directory and phones: what an application notices, and what the directory and the
+//! phone notice of it.
+
+mod client;
+mod holding;
