@@ -156,7 +156,8 @@ pub fn decide(item: &ImportItem, candidate: Candidate, content: i64, existing: O
     };
     let stands = before.content & STATES;
     let is_back = stands == LEFT || before.quarantined.is_some();
-    if !item.update && !(is_back && item.add) {
+    let is_welcome = item.update || is_back && item.add;
+    if !is_welcome {
         return Decision::Skip(Skipped::NotUpdated);
     }
     let mut after = if item.update { candidate.profile } else { before.clone() };
@@ -187,11 +188,7 @@ pub fn leave(rule: Leavers, before: Profile, now: SystemTime) -> Decision {
         Leavers::Disable => {}
         Leavers::Remove => after.quarantined = Some(now),
     }
-    match changed(before, after) {
-        // Somebody who was disabled already: there is the beginning of the quarantine to be remembered.
-        Decision::Touch(after) => Decision::Touch(after),
-        other => other,
-    }
+    changed(before, after)
 }
 
 /// Takes the names of somebody who has left, for a newcomer who bears one of them: an account that was deleted and

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of a test fail as a test does")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,22 +68,29 @@ ou = "ou=people,dc=fake"
     )
 }
 
+/// An importer for a configuration, and its store in `folder`.
+pub(crate) async fn ready(text: &str, folder: &std::path::Path) -> (Importer, Arc<SqliteStore>) {
+    let config = anteroom::config::load_text(text, &folder.join("anteroom.toml"));
+    let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let store = Arc::new(SqliteStore::open(folder.join("store.db"), true).await.unwrap());
+    let places = config.targets.iter().map(|(name, target)| {
+        let directory = Arc::new(Directory::new(target).unwrap());
+        (name.clone(), Place { directory, base: target.base.clone(), domains: target.domains.clone() })
+    });
+    let importer = Importer {
+        import: Arc::new(config.import.clone()),
+        places: places.collect(),
+        roster: store.clone(),
+        node: "node".into(),
+    };
+    (importer, store)
+}
+
 async fn world(people: Vec<Somebody>, import: &str, item: &str) -> World {
     let directory = PeopleDirectory::start(people).await;
     let folder = tempfile::tempdir().unwrap();
     let text = configuration(directory.fake.address.port(), import, item);
-    let config = anteroom::config::load_text(&text, &folder.path().join("anteroom.toml"))
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let store = Arc::new(SqliteStore::open(folder.path().join("store.db"), true).await.unwrap());
-    let target = &config.targets["corp"];
-    let place =
-        Place { directory: Arc::new(Directory::new(target).unwrap()), base: target.base.clone(), domains: Vec::new() };
-    let importer = Importer {
-        import: Arc::new(config.import.clone()),
-        places: BTreeMap::from([("corp".to_owned(), place)]),
-        roster: store.clone(),
-        node: "node".into(),
-    };
+    let (importer, store) = ready(&text, folder.path()).await;
     World { directory, importer, store, folder }
 }
 

@@ -22,6 +22,9 @@ mod holds;
 /// Imports: a second pass has nothing to do, what goes wrong changes nothing, many leavers are asked about.
 mod import;
 
+/// Imports from a real Active Directory (Samba) and a real OpenLDAP.
+mod import_peers;
+
 /// The directory client against directories that misbehave.
 mod ldap_client;
 

@@ -25,8 +25,11 @@ pub(super) struct Staging {
 
 struct Running {
     steps: mpsc::Sender<Vec<Step>>,
-    task: JoinHandle<(Option<Box<dyn Import>>, StoreResult<()>)>,
+    task: JoinHandle<Ended>,
 }
+
+/// What the task ends with: the import, and whether everything was taken.
+type Ended = (Box<dyn Import>, StoreResult<()>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -71,10 +74,8 @@ impl Staging {
             None => return Ok(()),
         };
         let (import, staged) = ended.map_err(|error| ImportError::Broken(error.to_string()))?;
-        if let Some(import) = import {
-            // What it leaves behind is removed by the next import, if this does not succeed.
-            let _ = import.abandon().await;
-        }
+        // What it leaves behind is removed by the next import, if this does not succeed.
+        let _ = import.abandon().await;
         Err(staged.err().map_or(ImportError::Broken("the store stopped taking people".into()), ImportError::Store))
     }
 
@@ -87,12 +88,10 @@ impl Staging {
         running.steps = mpsc::channel(1).0;
         let ended = (&mut running.task).await;
         let (import, staged) = ended.map_err(|error| ImportError::Broken(error.to_string()))?;
-        match (import, staged) {
-            (import, Ok(())) => Ok(import),
-            (import, Err(error)) => {
-                if let Some(import) = import {
-                    let _ = import.abandon().await;
-                }
+        match staged {
+            Ok(()) => Ok(Some(import)),
+            Err(error) => {
+                let _ = import.abandon().await;
                 Err(ImportError::Store(error))
             }
         }
@@ -126,10 +125,10 @@ fn start(mut import: Box<dyn Import>) -> Running {
         while let Some(steps) = waiting.recv().await {
             let staged: Result<(), StoreError> = import.stage(steps).await;
             if staged.is_err() {
-                return (Some(import), staged);
+                return (import, staged);
             }
         }
-        (Some(import), Ok(()))
+        (import, Ok(()))
     });
     Running { steps, task }
 }
