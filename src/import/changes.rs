@@ -9,6 +9,7 @@ use crate::config::import::{Import, ImportScope, Incremental, Preset};
 use crate::import::entry::Reading;
 use crate::import::mark::{Position, ServerFacts, Why, fresh_position};
 use crate::import::reader::{Asked, ReadError, Source};
+use crate::import::scope::IDS_AT_ONCE;
 use crate::ldap::control::{Control, OBJECT_SECURITY, oid};
 use crate::ldap::filter::Filter;
 use crate::ldap::pool::{Batch, Finished, Paging};
@@ -129,10 +130,10 @@ pub async fn since(
     let next = match position {
         Position::DirSync { object_security, .. } => {
             let cookie = position.cookie().unwrap_or_default();
-            match dirsync(source, reading, &cookie, *object_security, Some(&mut gathered)).await? {
-                Some(finished) => Some(Position::dirsync(&finished.cookie, *object_security)),
-                None => return Ok(Changed::TooMuch(Why::Refused)),
-            }
+            let finished = dirsync(source, reading, &cookie, *object_security, Some(&mut gathered)).await?;
+            let Some(finished) = finished else { return Ok(Changed::TooMuch(Why::Refused)) };
+            classify(source, reading, &mut gathered).await?;
+            Some(Position::dirsync(&finished.cookie, *object_security))
         }
         Position::Usn { next } => {
             let newer = || Filter::GreaterOrEqual("uSNChanged".to_owned(), next.to_string().into_bytes());
@@ -213,6 +214,20 @@ pub async fn begin(
         }
     }
     Ok(fresh_position(import, facts, now))
+}
+
+/// DirSync gives of an entry what has changed, which its class is not: so the changed entries are asked what they
+/// are. Deleted ones are not there any more, and whoever is not found has left.
+async fn classify(source: &mut Source, reading: &Reading, gathered: &mut Gathered) -> Result<(), ReadError> {
+    if gathered.too_many {
+        return Ok(());
+    }
+    let (base, ids) = (source.base().to_owned(), gathered.unique_ids.iter().cloned().collect::<Vec<_>>());
+    for ids in ids.chunks(IDS_AT_ONCE) {
+        let any = Filter::Or(ids.iter().filter_map(|id| reading.by_unique_id(id)).collect());
+        gather(source, reading, &base, &any, &[Source::here_only()], gathered).await?;
+    }
+    Ok(())
 }
 
 /// One DirSync search; `None`: the directory does not take it.

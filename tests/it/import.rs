@@ -30,7 +30,7 @@ struct World {
 }
 
 /// The configuration of one item, in the words of the file.
-fn configuration(port: u16, import: &str, item: &str) -> String {
+pub(crate) fn configuration(port: u16, import: &str, item: &str) -> String {
     format!(
         r#"
 [server]

@@ -36,16 +36,18 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by users read by anonymous auth
 CONF
 {
-  printf 'dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: Scale\ndc: scale\n\n' "$BASE"
+  # Long ago: what changes during a test is told from what was there before it.
+  csn='entryCSN: 20260101000000.000000Z#000000#000#000000'
+  printf 'dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: Scale\ndc: scale\n%s\n\n' "$BASE" "$csn"
   for unit in people groups services; do
-    printf 'dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n' $unit "$BASE" $unit
+    printf 'dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n%s\n\n' $unit "$BASE" $unit "$csn"
   done
   printf 'dn: cn=svc-proxy,ou=services,%s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: svc-proxy\nuserPassword: %s\n\n' "$BASE" "$PASSWORD"
   for ((i = 0; i < N; i++)); do
-    printf 'dn: uid=u%06d,ou=people,%s\nobjectClass: inetOrgPerson\nuid: u%06d\ncn: Person %d\nsn:: xaBpbWVr\ngivenName: Anna\nmail: u%06d@example.test\nmobile: +1202555%04d\n\n' $i "$BASE" $i $i $i $((i % 10000))
+    printf 'dn: uid=u%06d,ou=people,%s\nobjectClass: inetOrgPerson\nuid: u%06d\ncn: Person %d\nsn:: xaBpbWVr\ngivenName: Anna\nmail: u%06d@example.test\nmobile: +1202555%04d\n%s\n\n' $i "$BASE" $i $i $i $((i % 10000)) "$csn"
   done
-  printf 'dn: cn=inner,ou=groups,%s\nobjectClass: groupOfNames\ncn: inner\nmember: uid=u000001,ou=people,%s\nmember: cn=outer,ou=groups,%s\n\n' "$BASE" "$BASE" "$BASE"
-  printf 'dn: cn=outer,ou=groups,%s\nobjectClass: groupOfNames\ncn: outer\nmember: uid=u000000,ou=people,%s\nmember: cn=inner,ou=groups,%s\nmember: uid=gone,ou=people,%s\n\n' "$BASE" "$BASE" "$BASE" "$BASE"
+  printf 'dn: cn=inner,ou=groups,%s\nobjectClass: groupOfNames\ncn: inner\nmember: uid=u000001,ou=people,%s\nmember: cn=outer,ou=groups,%s\n%s\n\n' "$BASE" "$BASE" "$BASE" "$csn"
+  printf 'dn: cn=outer,ou=groups,%s\nobjectClass: groupOfNames\ncn: outer\nmember: uid=u000000,ou=people,%s\nmember: cn=inner,ou=groups,%s\nmember: uid=gone,ou=people,%s\n%s\n\n' "$BASE" "$BASE" "$BASE" "$BASE" "$csn"
 } >"$D/people.ldif"
 slapadd -q -f "$D/slapd.conf" -l "$D/people.ldif" >"$D/slapadd.log" 2>&1 || { tail -3 "$D/slapadd.log" >&2; die slapadd; }
 slapd -f "$D/slapd.conf" -h "ldap://127.0.0.1:$PORT" -d 0 >"$D/slapd.log" 2>&1 &
