@@ -31,10 +31,13 @@ use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
-use crate::users::sqlite::SqliteStore;
+use crate::users::open::open;
+use crate::users::roster::Roster;
+use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
 mod monitor;
+mod retention;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -67,11 +70,12 @@ pub struct Server {
     listener: Listener,
     ldap: LdapListener,
     audit: Arc<Audit>,
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
     importing: JoinHandle<()>,
+    retention: Option<JoinHandle<()>>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -81,8 +85,9 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = SqliteStore::open(&config.server.store, true).await;
+        let store = open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
+        store.check().await.map_err(|error| AppError(format!("{error}")))?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -143,7 +148,22 @@ impl Server {
         }));
         let drain = config.server.drain;
         let importing = tokio::spawn(schedule::run(importer));
-        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, importing, pages })
+        let roster: Arc<dyn Roster> = store.clone();
+        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
+        Ok(Server {
+            sign_ins,
+            metrics,
+            listener,
+            ldap,
+            audit,
+            store,
+            providers,
+            drain,
+            monitor,
+            importing,
+            retention,
+            pages,
+        })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -210,6 +230,9 @@ impl Server {
             tracing::error!("the audit could not be written in time");
         }
         self.monitor.abort();
+        if let Some(retention) = &self.retention {
+            retention.abort();
+        }
         if let Some((stop, served)) = self.pages {
             let _ = stop.send(());
             let _ = tokio::time::timeout(LAST_WORDS, served).await;
@@ -233,7 +256,7 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
 }
 
 /// The import shares the directories, but brings connections of its own.
-fn importer(config: &Config, directories: &Directories, store: &Arc<SqliteStore>) -> Importer {
+fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -> Importer {
     let places = directories.iter().filter_map(|(name, directory, _)| {
         let target = config.targets.get(name)?;
         let (directory, base) = (Arc::clone(directory), target.base.clone());

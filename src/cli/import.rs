@@ -15,8 +15,8 @@ use crate::import::pass::{Ask, Importer, Place};
 use crate::import::progress::Progress;
 use crate::primary::directory::Directory;
 use crate::users::changes::time_text;
+use crate::users::open::open;
 use crate::users::roster::Roster;
-use crate::users::sqlite::SqliteStore;
 
 mod files;
 mod progress;
@@ -99,7 +99,7 @@ fn load(file: &ConfigFile) -> Result<Config, Failure> {
 }
 
 async fn run_with(args: Args, config: Config) -> Ended {
-    let store = SqliteStore::open(&config.server.store, true).await?;
+    let store = open(&config.server.store, true).await?;
     let roster: Arc<dyn Roster> = Arc::new(store);
     let form = show::Form { json: args.json, quiet: args.quiet, dry_run: args.dry_run };
     match args.action {

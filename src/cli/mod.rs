@@ -9,10 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
 pub mod import;
+pub mod keys;
 pub mod output;
 pub mod serve;
 pub mod test;
@@ -61,6 +63,12 @@ pub enum Command {
     User(user::Args),
     /// Fill the user store from directories and files
     Import(import::Args),
+    /// Save the user store, while the server runs
+    Backup(backup::Backup),
+    /// Put a saved user store back
+    Restore(backup::Restore),
+    /// Show, add and rotate the keys of sealed values
+    Keys(keys::Args),
     /// Print the completions of a shell
     Completions(docs::Completions),
     /// Write the manual pages into a folder
@@ -130,6 +138,9 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
         Command::Import(args) => import::run(args),
+        Command::Backup(args) => backup::backed_up(&args),
+        Command::Restore(args) => backup::restored(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

@@ -63,6 +63,15 @@ mod simulate;
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
 
+/// Backup and restore, from and to both databases.
+mod store_backup;
+
+/// The user store and kill -9, a hundred times.
+mod store_crash;
+
+/// The user store on a real PostgreSQL, alone and as a pair.
+mod store_postgres;
+
 /// What the suite of the user store asks of every database.
 mod store_suite;
 

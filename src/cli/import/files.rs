@@ -161,7 +161,7 @@ pub(super) async fn tokens(args: Tokens, config: &Config, roster: &dyn Roster, f
     let shown = args.file.display();
     let file = tokens::read(&text, &Opener { key, passphrase });
     let file = file.map_err(|why| Failure::refused(format!("{shown}: {why}")))?;
-    let keys = KeyFile::open(config.server.store.with_extension("keys"))?;
+    let keys = KeyFile::open(&config.server.keys)?;
     let mut plan = applying::plan_tokens(roster, file.tokens, &keys).await?;
     plan.bad.extend(file.bad);
     plan.bad.sort_by_key(|bad| bad.line);

@@ -3,6 +3,7 @@
 
 pub(crate) mod ldap;
 pub(crate) mod phone;
+pub(crate) mod postgres;
 pub(crate) mod relay;
 pub(crate) mod samba;
 pub(crate) mod script;
