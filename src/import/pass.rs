@@ -31,7 +31,7 @@ mod gathering;
 mod sifting;
 mod staging;
 
-use gathering::{Gathered, Plans};
+use gathering::{AbortOnDrop, Gathered, Plans};
 use sifting::Sieve;
 use staging::Staging;
 
@@ -390,27 +390,6 @@ impl Outcome {
             "warnings": self.warnings,
             "conflicts": self.conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
-    }
-}
-
-/// A task that does not outlive who waits for it.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> AbortOnDrop<T> {
-    async fn end<V>(mut self) -> Result<V, ImportError>
-    where
-        T: Into<Result<V, ImportError>>,
-    {
-        match (&mut self.0).await {
-            Ok(ended) => ended.into(),
-            Err(error) => Err(ImportError::Broken(format!("a part of the import failed: {error}"))),
-        }
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -5,8 +5,8 @@
 //!                └ lane of lookups   bound as the service account
 //! ```
 //!
-//! A connection is checked out by one task, which writes and reads itself, and comes back when its operation
-//! ended well; otherwise it is closed. A server that cannot be reached or does not answer is *down*: nobody
+//! A connection for binds is checked out by one task, which writes and reads itself, and comes back when its
+//! operation ended well; otherwise it is closed. A server that cannot be reached or does not answer is *down*: nobody
 //! waits for it any more, and one task a server probes it until it is back. Where another server is up,
 //! nobody waits longer than [`PATIENCE`] for one to connect or to answer a search.
 //!
@@ -16,8 +16,8 @@
 //!
 //! `pages` reads what is too long to be held.
 //!
-//! `connection` is one connection, `server` its place, `making` where it comes from, `health` what becomes of
-//! servers that are away, `trouble` what goes wrong.
+//! `connection` is one connection, `lookups` those that are shared, `server` their place, `making` where they
+//! come from, `health` what becomes of servers that are away, `trouble` what goes wrong.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -32,7 +32,7 @@ use tracing::warn;
 
 pub use connection::{BindAnswer, Connection, Wire, tls_connector};
 pub use pages::{Batch, Finished, PagedSearch, Paging};
-use server::{Role, Server};
+use server::Server;
 pub use trouble::{ConnectError, Trouble};
 
 use super::result::code;
@@ -43,6 +43,7 @@ use crate::secret::Secret;
 
 mod connection;
 mod health;
+mod lookups;
 mod making;
 mod pages;
 mod server;
@@ -222,19 +223,15 @@ impl Pool {
         limits: Limits,
         read: &impl Fn(&Entry<'_>) -> T,
     ) -> Result<(u32, Vec<T>), Miss> {
-        let mut fresh = false;
+        let mut again = false;
         loop {
-            let mut checkout = self.checkout(server, Role::Lookup, fresh, limits).await?;
-            let Some(connection) = checkout.connection.as_mut() else { return Err(Miss::Away) };
+            let (lookup, shared, _permit) = self.seat(server, limits).await?;
             let most = if limits.patient { self.settings.timeout } else { self.settings.timeout.min(PATIENCE) };
             let until = (Instant::now() + most).min(limits.deadline);
-            match timeout_at(until, connection.search(request, read)).await {
+            match timeout_at(until, lookup.search(request, read)).await {
                 Ok(Ok(found)) => return Ok(found),
-                // An idle connection that the server had closed in the meantime.
-                Ok(Err(Trouble::NotSent(_) | Trouble::Closed)) if checkout.reused && !fresh => {
-                    server.lookup.clear();
-                    fresh = true;
-                }
+                // The server closed the connection: it was idle for long, or another one's answer broke it.
+                Ok(Err(Trouble::NotSent(_) | Trouble::Closed)) if shared && !again => again = true,
                 Ok(Err(trouble)) => {
                     self.complain(server, &trouble);
                     return Err(Miss::Trouble(trouble));
@@ -254,7 +251,7 @@ impl Pool {
     ) -> Result<BindAnswer, (Miss, bool)> {
         let mut fresh = false;
         loop {
-            let mut checkout = self.checkout(server, Role::Bind, fresh, limits).await.map_err(|miss| (miss, false))?;
+            let mut checkout = self.checkout(server, fresh, limits).await.map_err(|miss| (miss, false))?;
             let Some(connection) = checkout.connection.as_mut() else { return Err((Miss::Away, false)) };
             let most = self.settings.timeout;
             let until = (Instant::now() + most).min(limits.deadline);

@@ -15,7 +15,7 @@ struct World {
 async fn world(people: Vec<Somebody>) -> World {
     let directory = PeopleDirectory::start(people).await;
     let folder = tempfile::tempdir().unwrap();
-    let text = configuration(directory.fake.address.port(), "", "");
+    let text = configuration(directory.fake.address.port(), "incremental = \"never\"", "");
     std::fs::write(folder.path().join("anteroom.toml"), text).unwrap();
     World { directory, folder }
 }

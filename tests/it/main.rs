@@ -31,6 +31,12 @@ mod import_peers;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// What the guides show is accepted.
+mod guides;
+
+/// Real LDAP clients: OpenLDAP's tools, ldap3 and python-ldap.
+mod ldap_clients;
+
 /// The LDAP door: binds are held, everything else passes, and what it refuses.
 mod ldap_door;
 /// `anteroom test ldap` tells what an application would meet.

@@ -3,16 +3,18 @@
 //!
 //! While no request is under way a prompt goes out alone and at once. What comes while one is, is queued for a
 //! handful of tasks, each of which takes what has gathered and sends it as one request: so the cost of a prompt
-//! falls as the load rises. A prompt that has to be asked for again goes alone, so that one that
-//! the service chokes on cannot hold up others twice.
+//! falls as the load rises. While a request is under way the next one waits until that is answered, or it is full,
+//! or [`PATIENCE`] is over: so a busy service gets few and large requests. A prompt that has to be asked for again goes alone, so that one that the
+//! service chokes on cannot hold up others twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::Shared;
 use super::client::{Failure, Reply};
@@ -25,6 +27,9 @@ pub const LARGEST: usize = 64;
 
 /// Requests for gathered prompts under way at once.
 pub(super) const SENDERS: usize = 6;
+
+/// How long a request waits to be filled while another one is under way.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Prompts that may wait to be gathered. What is more goes alone.
 const QUEUE: usize = 16_384;
@@ -46,6 +51,8 @@ pub(super) struct Batching {
     limit: AtomicUsize,
     /// Requests under way, for one prompt or for several.
     under_way: AtomicUsize,
+    /// Told when one of them is answered.
+    answered: Notify,
 }
 
 /// The other end, shared by the sending tasks.
@@ -54,7 +61,8 @@ pub(super) type Gathered = Arc<Mutex<mpsc::Receiver<Queued>>>;
 impl Batching {
     pub(super) fn new() -> (Self, Gathered) {
         let (queue, gathered) = mpsc::channel(QUEUE);
-        let batching = Batching { queue, limit: AtomicUsize::new(0), under_way: AtomicUsize::new(0) };
+        let batching =
+            Batching { queue, limit: AtomicUsize::new(0), under_way: AtomicUsize::new(0), answered: Notify::new() };
         (batching, Arc::new(Mutex::new(gathered)))
     }
 
@@ -67,14 +75,46 @@ impl Batching {
     fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed)
     }
+
+    /// Counts a request that is under way from now on, and says how many others are.
+    fn begin(&self) -> (UnderWay<'_>, usize) {
+        let others = self.under_way.fetch_add(1, Ordering::AcqRel);
+        (UnderWay(self), others)
+    }
+
+    /// Takes what is there, and what comes while enough requests are under way.
+    async fn gather(&self, gathered: &mut mpsc::Receiver<Queued>, batch: &mut Vec<Queued>, most: usize) {
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        loop {
+            while batch.len() < most
+                && let Ok(next) = gathered.try_recv()
+            {
+                batch.push(next);
+            }
+            let answered = self.answered.notified();
+            if batch.len() >= most || self.under_way.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            tokio::select! {
+                () = answered => {}
+                () = &mut patience => return,
+                next = gathered.recv() => match next {
+                    Some(next) => batch.push(next),
+                    None => return,
+                },
+            }
+        }
+    }
 }
 
 /// Counts a request that is under way.
-struct UnderWay<'a>(&'a AtomicUsize);
+struct UnderWay<'a>(&'a Batching);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        self.0.answered.notify_one();
     }
 }
 
@@ -82,8 +122,7 @@ impl Shared {
     /// Sends a prompt for the first time: alone, or with others that gather meanwhile.
     pub(super) async fn send(&self, body: Bytes) -> Answered {
         let batching = &self.batching;
-        let under_way = UnderWay(&batching.under_way);
-        let others = batching.under_way.fetch_add(1, Ordering::AcqRel);
+        let (under_way, others) = batching.begin();
         if others == 0 || batching.limit() < 2 {
             return self.transport.ask(body).await;
         }
@@ -109,15 +148,9 @@ pub(super) async fn run(shared: Arc<Shared>, gathered: Gathered) {
             batch.push(first);
             // Whoever is ready to ask, too, does so in this turn.
             tokio::task::yield_now().await;
-            while batch.len() < most
-                && let Ok(next) = gathered.try_recv()
-            {
-                batch.push(next);
-            }
+            shared.batching.gather(&mut gathered, &mut batch, most).await;
         }
-        let under_way = &shared.batching.under_way;
-        under_way.fetch_add(1, Ordering::AcqRel);
-        let _under_way = UnderWay(under_way);
+        let _under_way = shared.batching.begin();
         // Nobody waits for those any more: nothing of them leaves.
         batch.retain(|queued| !queued.answer.is_closed());
         send_all(&shared, &mut batch).await;

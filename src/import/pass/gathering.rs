@@ -238,3 +238,24 @@ pub(super) async fn gather(
     }
     Ok(Gathered { told })
 }
+
+/// A task that does not outlive who waits for it.
+pub(super) struct AbortOnDrop<T>(pub(super) tokio::task::JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    pub(super) async fn end<V>(mut self) -> Result<V, ImportError>
+    where
+        T: Into<Result<V, ImportError>>,
+    {
+        match (&mut self.0).await {
+            Ok(ended) => ended.into(),
+            Err(error) => Err(ImportError::Broken(format!("a part of the import failed: {error}"))),
+        }
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -99,9 +99,9 @@ impl Stream {
 /// A connection to one server.
 pub struct Connection {
     stream: Stream,
-    input: BytesMut,
+    pub(super) input: BytesMut,
     /// Held a password now and then.
-    output: Zeroizing<Vec<u8>>,
+    pub(super) output: Zeroizing<Vec<u8>>,
     last_id: u32,
     busy: bool,
     used: Instant,
@@ -145,7 +145,7 @@ impl Connection {
         let id = self.begin();
         write_extended_request(&mut self.output, id, oid::START_TLS, None);
         self.send().await.map_err(ConnectError::Garbled)?;
-        let length = self.frame(SMALL_FRAME, READ_ROOM).await.map_err(ConnectError::Garbled)?;
+        let length = self.frame(SMALL_FRAME).await.map_err(ConnectError::Garbled)?;
         let frame = self.input.get(..length).unwrap_or_default();
         let answer = |error| ConnectError::Garbled(Trouble::Answer(error));
         let envelope = read_answer(frame, id).map_err(answer)?;
@@ -186,7 +186,7 @@ impl Connection {
         let sent = self.send().await;
         self.output.zeroize();
         sent?;
-        let length = self.frame(SMALL_FRAME, READ_ROOM).await?;
+        let length = self.frame(SMALL_FRAME).await?;
         let frame = self.input.get(..length).unwrap_or_default();
         let answer = read(&read_bind_response(frame, id)?);
         self.done(length);
@@ -206,29 +206,48 @@ impl Connection {
         let id = self.begin();
         request.write(&mut self.output, id);
         self.send().await?;
-        let most = usize::try_from(request.size_limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-        let mut entries = Vec::new();
-        let mut passed_over = 0;
+        let mut found = Found::of(request, read);
         loop {
-            let length = self.frame(LARGE_FRAME, READ_ROOM).await?;
+            let length = self.frame(LARGE_FRAME).await?;
             let frame = self.input.get(..length).unwrap_or_default();
-            let envelope = read_answer(frame, id)?;
-            let mut operation = envelope.operation(frame);
-            match envelope.op_tag {
-                op::SEARCH_ENTRY if entries.len() < most => {
-                    entries.push(read(&Entry::read(operation).map_err(AnswerError::Malformed)?));
-                }
-                op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE if passed_over < MAX_PASSED_OVER => passed_over += 1,
-                // Samba ends a search with an ExtendedResponse where a critical control is unknown to it.
-                op::SEARCH_DONE | op::EXTENDED_RESPONSE => {
-                    let code = LdapResult::read(&mut operation).map_err(AnswerError::Malformed)?.code;
-                    self.done(length);
-                    return Ok((code, entries));
-                }
-                op::SEARCH_ENTRY | op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE => return Err(Trouble::Flood),
-                found => return Err(AnswerError::WrongType { found }.into()),
+            if let Some(code) = found.take(frame, id)? {
+                self.done(length);
+                return Ok((code, found.entries));
             }
             self.input.advance(length);
+        }
+    }
+
+    /// The id of the last operation.
+    pub(super) fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
+    /// Sends whole messages that somebody else wrote.
+    pub(super) async fn send_these(&mut self, messages: &[u8]) -> Result<(), Trouble> {
+        self.stream.send(messages).await.map_err(|error| Trouble::NotSent(error.kind()))
+    }
+
+    /// Waits for octets. Nothing is lost when it is dropped.
+    pub(super) async fn receive(&mut self) -> Result<(), Trouble> {
+        self.input.reserve(READ_ROOM);
+        match self.stream.receive(&mut self.input).await {
+            Ok(octets) if octets > 0 => Ok(()),
+            _ => Err(Trouble::Closed),
+        }
+    }
+
+    /// The whole message, if it is here, that starts behind `taken` octets.
+    pub(super) fn message_behind(&self, taken: usize) -> Result<Option<&[u8]>, Trouble> {
+        let rest = self.input.get(taken..).unwrap_or_default();
+        Ok(frame_length(rest, LARGE_FRAME)?.and_then(|length| rest.get(..length)))
+    }
+
+    /// Forgets octets that have been looked at.
+    pub(super) fn forget(&mut self, taken: usize) {
+        self.input.advance(taken.min(self.input.len()));
+        if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER {
+            self.input = BytesMut::new();
         }
     }
 
@@ -299,44 +318,61 @@ impl Connection {
         self.last_id
     }
 
-    fn done(&mut self, length: usize) {
+    pub(super) fn done(&mut self, length: usize) {
         self.input.advance(length);
         // Whatever lies behind the answer was not asked for; the connection stays unusable then.
         self.busy = !self.input.is_empty();
     }
 
-    /// Where the next request is written.
-    pub(super) fn output(&mut self) -> &mut Vec<u8> {
-        &mut self.output
-    }
-
-    /// Takes the message that `frame` has found, without a copy.
-    pub(super) fn take(&mut self, length: usize) -> Bytes {
-        self.input.split_to(length).freeze()
-    }
-
-    /// Ends an operation whose messages have all been taken.
-    pub(super) fn finish(&mut self) {
-        self.done(0);
-    }
-
     pub(super) async fn send(&mut self) -> Result<(), Trouble> {
-        self.stream.send(&self.output).await.map_err(Trouble::NotSent)
+        self.stream.send(&self.output).await.map_err(|error| Trouble::NotSent(error.kind()))
     }
 
-    /// Waits for a whole message at the start of `input` and returns its length. Each read is offered `room`
-    /// octets.
-    pub(super) async fn frame(&mut self, limit: usize, room: usize) -> Result<usize, Trouble> {
+    /// Waits for a whole message at the start of `input` and returns its length.
+    pub(super) async fn frame(&mut self, limit: usize) -> Result<usize, Trouble> {
         loop {
             if let Some(length) = frame_length(&self.input, limit)? {
                 return Ok(length);
             }
-            self.input.reserve(room);
-            match self.stream.receive(&mut self.input).await {
-                Ok(octets) if octets > 0 => {}
-                _ => return Err(Trouble::Closed),
-            }
+            self.receive().await?;
         }
+    }
+}
+
+/// What a search has found so far.
+pub(super) struct Found<T, R> {
+    read: R,
+    most: usize,
+    passed_over: u32,
+    pub(super) entries: Vec<T>,
+}
+
+impl<T, R: Fn(&Entry<'_>) -> T> Found<T, R> {
+    pub(super) fn of(request: &SearchRequest<'_>, read: R) -> Self {
+        let most = usize::try_from(request.size_limit).ok().filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+        Found { read, most, passed_over: 0, entries: Vec::new() }
+    }
+
+    /// Takes one message of the answer to operation `id`; the result code when it was the last one.
+    pub(super) fn take(&mut self, frame: &[u8], id: u32) -> Result<Option<u32>, Trouble> {
+        let envelope = read_answer(frame, id)?;
+        let mut operation = envelope.operation(frame);
+        match envelope.op_tag {
+            op::SEARCH_ENTRY if self.entries.len() < self.most => {
+                let entry = Entry::read(operation).map_err(AnswerError::Malformed)?;
+                self.entries.push((self.read)(&entry));
+            }
+            op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE if self.passed_over < MAX_PASSED_OVER => {
+                self.passed_over += 1;
+            }
+            // Samba ends a search with an ExtendedResponse where a critical control is unknown to it.
+            op::SEARCH_DONE | op::EXTENDED_RESPONSE => {
+                return Ok(Some(LdapResult::read(&mut operation).map_err(AnswerError::Malformed)?.code));
+            }
+            op::SEARCH_ENTRY | op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE => return Err(Trouble::Flood),
+            found => return Err(AnswerError::WrongType { found }.into()),
+        }
+        Ok(None)
     }
 }
 

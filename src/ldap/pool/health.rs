@@ -62,8 +62,9 @@ impl Pool {
                 let Some(pool) = this.upgrade() else { return };
                 pool.sweep_spares();
                 let now = Instant::now();
-                for lane in pool.servers.load().iter().flat_map(|server| [&server.bind, &server.lookup]) {
-                    lane.idle().retain(|connection| now.saturating_duration_since(connection.used()) < IDLE);
+                for server in pool.servers.load().iter() {
+                    server.bind.idle().retain(|connection| now.saturating_duration_since(connection.used()) < IDLE);
+                    server.lookup.sweep(now, IDLE);
                 }
             }
         });

@@ -24,6 +24,8 @@ use crate::ldap::search::{Entry, SearchRequest};
 
 /// Room that is offered to each read, in octets.
 const ROOM: usize = 64 * 1024;
+/// Less room than this is not worth a read.
+const LITTLE: usize = 4096;
 /// Octets of entries that are handed on together.
 const BATCH_OCTETS: usize = 128 * 1024;
 /// Entries that are handed on together.
@@ -140,9 +142,12 @@ impl Connection {
         let mut id = self.ask(search, &finished.cookie).await?;
         let mut entries_before = 0;
         loop {
-            let framed = timeout(search.patience, self.frame(LARGE_FRAME, ROOM)).await;
+            if self.input.capacity() - self.input.len() < LITTLE {
+                self.input.reserve(ROOM);
+            }
+            let framed = timeout(search.patience, self.frame(LARGE_FRAME)).await;
             let length = framed.map_err(|_| Trouble::Silence(search.patience))??;
-            let frame = self.take(length);
+            let frame = self.input.split_to(length).freeze();
             let envelope = read_answer(&frame, id)?;
             match envelope.op_tag {
                 op::SEARCH_ENTRY => {
@@ -172,7 +177,7 @@ impl Connection {
                     }
                     if !asked_on {
                         hand_on(&mut batch, batches).await?;
-                        self.finish();
+                        self.done(0);
                         return Ok(finished);
                     }
                 }
@@ -188,7 +193,7 @@ impl Connection {
         let id = self.begin();
         let mut controls = search.controls.to_vec();
         controls.push(search.paging.control(cookie));
-        search.request.write_with(self.output(), id, &controls);
+        search.request.write_with(&mut self.output, id, &controls);
         self.send().await?;
         Ok(id)
     }

@@ -7,14 +7,8 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::lookups::Lookups;
 use crate::config::ServerUrl;
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Bind,
-    Lookup,
-}
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -42,7 +36,7 @@ impl Lane {
 pub(super) struct Server {
     pub(super) url: ServerUrl,
     pub(super) bind: Lane,
-    pub(super) lookup: Lane,
+    pub(super) lookup: Lookups,
     pub(super) connecting: Semaphore,
     pub(super) down: AtomicBool,
     pub(super) went_down: Notify,
@@ -55,7 +49,7 @@ impl Server {
         Server {
             url,
             bind: Lane::new(connections),
-            lookup: Lane::new(connections),
+            lookup: Lookups::new(connections),
             connecting: Semaphore::new(CONNECTING),
             down: AtomicBool::new(false),
             went_down: Notify::new(),
@@ -64,24 +58,16 @@ impl Server {
         }
     }
 
-    pub(super) fn lane(&self, role: Role) -> &Lane {
-        match role {
-            Role::Bind => &self.bind,
-            Role::Lookup => &self.lookup,
-        }
-    }
-
     pub(super) fn is_up(&self) -> bool {
         !self.down.load(Ordering::Acquire)
     }
 }
 
-/// A connection in use. Goes back to its lane when dropped, unless its operation did not end well.
+/// A connection for binds in use. Goes back to its lane when dropped, unless its operation did not end well.
 pub(super) struct Checkout<'a> {
     pub(super) connection: Option<Connection>,
     pub(super) reused: bool,
     pub(super) server: &'a Server,
-    pub(super) role: Role,
     /// Given back after the connection.
     pub(super) _permit: SemaphorePermit<'a>,
 }
@@ -93,7 +79,7 @@ impl Drop for Checkout<'_> {
             && self.server.is_up()
         {
             connection.rest(Instant::now());
-            self.server.lane(self.role).idle().push(connection);
+            self.server.bind.idle().push(connection);
         }
     }
 }

@@ -9,10 +9,10 @@ use crate::ldap::message::FrameError;
 use crate::ldap::result::code_name;
 
 /// What went wrong on a connection.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Trouble {
     /// The request did not leave as a whole, so the server cannot have acted on it.
-    NotSent(io::Error),
+    NotSent(io::ErrorKind),
     /// The request left, and the connection was closed before its answer.
     Closed,
     /// The answer was no LDAP.

@@ -149,9 +149,16 @@ impl Player {
 
     /// Everything until the server closes the connection.
     pub(crate) fn rest(&mut self, name: &str) {
-        let frames = std::iter::from_fn(|| self.wire.frame()).collect();
+        let frames = std::iter::from_fn(|| self.wire.frame()).filter(|frame| !is_hang_up(frame)).collect();
         self.note(name, frames, None);
     }
+}
+
+/// Where a directory hangs up without a word, Anteroom says that it is unavailable before it does the same (RFC 4511
+/// section 4.4.1). That is all it ever adds, and it is left out of the comparison.
+pub(crate) fn is_hang_up(frame: &Frame) -> bool {
+    const UNAVAILABLE: u32 = 52;
+    frame.id() == 0 && frame.0.ends_with(b"1.3.6.1.4.1.1466.20036") && frame.code() == UNAVAILABLE
 }
 
 /// Fails where two records differ, and shows the first octets that do.

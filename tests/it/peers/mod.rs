@@ -2,6 +2,7 @@
 //! hand, and what to do where a peer is missing.
 
 pub(crate) mod ldap;
+pub(crate) mod ldap_world;
 pub(crate) mod phone;
 pub(crate) mod postgres;
 pub(crate) mod relay;

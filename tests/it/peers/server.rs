@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -54,22 +54,13 @@ fn own_address() -> String {
     format!("127.{}.{}.{}", 128 + (process >> 8 & 0x3f), process & 0xff, NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-impl Server {
-    /// Writes the configuration and starts the server.
-    pub(crate) fn start(settings: &Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut server = Server { process: None, folder, address: own_address() };
-        server.configure(settings);
-        server.start_again();
-        server
-    }
-
-    fn configure(&self, settings: &Settings) {
-        let (folder, address) = (self.folder.path().display(), &self.address);
-        let Settings { directory, ca, provider, service_password, client, throttle, log } = settings;
+impl Settings {
+    fn written(&self, folder: &Path, address: &str) -> String {
+        let folder = folder.display();
+        let Settings { directory, ca, provider, service_password, client, throttle, log } = self;
         let (ca, base) = (ca.display(), super::samba::BASE);
         let log = if log.is_empty() { "level = \"debug\"" } else { log };
-        let written = format!(
+        format!(
             r#"
 [server]
 name = "test-node"
@@ -123,10 +114,37 @@ file = "{folder}/audit.jsonl"
 [metrics]
 listen = "{address}:9464"
 "#
-        );
+        )
+    }
+}
+
+impl Server {
+    /// Writes the configuration and starts the server.
+    pub(crate) fn start(settings: &Settings) -> Self {
+        Server::start_written(|folder, address| settings.written(folder, address))
+    }
+
+    /// Starts the server on what `write` makes of its folder and its own address. The metrics must be at port
+    /// 9464 of that address.
+    pub(crate) fn start_written(write: impl FnOnce(&Path, &str) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Server { process: None, folder, address: own_address() };
+        let written = write(server.folder(), &server.address);
         let mut file =
-            fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(self.configuration()).unwrap();
+            fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(server.configuration()).unwrap();
         file.write_all(written.as_bytes()).unwrap();
+        server.start_again();
+        server
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its address, without a port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Starts the process (again, after [`Server::kill`]) on the same configuration and store.
