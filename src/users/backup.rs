@@ -94,10 +94,12 @@ async fn carry_from_server(from: &dyn Driver, to: &dyn Driver) -> StoreResult<()
         table.empty(writing.as_mut()).await?;
         writing.commit().await?;
         let columns = table.names();
-        let open = format!("DECLARE carried NO SCROLL CURSOR FOR SELECT {columns} FROM {}", table.name());
+        // A cursor of its own for each: the driver remembers what the columns of a statement are.
+        let cursor = format!("carried_{}", table.name());
+        let open = format!("DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {columns} FROM {}", table.name());
         reading.run(built(open), vec![]).await?;
         loop {
-            let rows = reading.rows(built(format!("FETCH {TOGETHER} FROM carried")), vec![]).await?;
+            let rows = reading.rows(built(format!("FETCH {TOGETHER} FROM {cursor}")), vec![]).await?;
             if rows.is_empty() {
                 break;
             }
@@ -106,7 +108,7 @@ async fn carry_from_server(from: &dyn Driver, to: &dyn Driver) -> StoreResult<()
             table.insertion().run(writing.as_mut(), Dialect::Sqlite, rows).await?;
             writing.commit().await?;
         }
-        reading.run(fixed("CLOSE carried"), vec![]).await?;
+        reading.run(built(format!("CLOSE {cursor}")), vec![]).await?;
     }
     Ok(())
 }

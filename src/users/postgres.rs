@@ -94,17 +94,16 @@ impl Pool {
 
     /// A new connection to the first server that can be written.
     async fn connect(&self) -> StoreResult<PgConnection> {
-        let mut why = None;
+        let mut why = Vec::new();
         for server in &self.servers {
             let address = format!("{}:{}", server.get_host(), server.get_port());
             match tokio::time::timeout(PATIENCE, writable(server)).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => why = Some(format!("{address}: {}", fault::told(&error))),
-                Err(_) => why = Some(format!("{address}: no answer within {} s", PATIENCE.as_secs())),
+                Ok(Err(error)) => why.push(format!("{address}: {}", fault::told(&error))),
+                Err(_) => why.push(format!("{address}: no answer within {} s", PATIENCE.as_secs())),
             }
         }
-        let why = why.unwrap_or_else(|| "no server is named".into());
-        Err(StoreError::Unavailable(format!("no PostgreSQL server can be written; {why}")))
+        Err(StoreError::Unavailable(format!("no PostgreSQL server can be written; {}", why.join("; "))))
     }
 }
 

@@ -27,7 +27,7 @@ done
 mkdir -p "$D"
 
 as() { # as COMMAND...: not as root
-  if [ "$(id -u)" = 0 ]; then (cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env "$@"); else "$@"; fi; }
+  if [ "$(id -u)" = 0 ]; then (cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env HOME="$D" "$@"); else "$@"; fi; }
 ctl() { as pg_ctl -s -w -t 30 "$@" >/dev/null; }
 alive() { # a zombie counts as dead: not every container reaps
   [ -n "${1:-}" ] && [ -r "/proc/$1/stat" ] && ! sed 's/.*) //' "/proc/$1/stat" | grep -q '^[ZX]'; }
