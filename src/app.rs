@@ -98,7 +98,7 @@ impl Server {
             AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
         })?);
         let directories = directories(&config)?;
-        let importer = importer(&config, &directories, &store);
+        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
         let providers = providers(&config)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
@@ -147,7 +147,6 @@ impl Server {
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
         let drain = config.server.drain;
-        let importing = tokio::spawn(schedule::run(importer));
         let roster: Arc<dyn Roster> = store.clone();
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
         Ok(Server {
