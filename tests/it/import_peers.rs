@@ -311,6 +311,7 @@ impl Slapd {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.trim() != "ready" {
+            let _ = child.wait();
             missing("OpenLDAP", "slapd.sh said why above");
             return None;
         }
