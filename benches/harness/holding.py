@@ -44,7 +44,9 @@ def answered(connections):
         connection.setblocking(False)
         try:
             connection.recv(1)
-            count += 1
         except (BlockingIOError, ssl.SSLWantReadError):
+            continue
+        except OSError:
             pass
+        count += 1
     return count

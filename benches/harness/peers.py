@@ -73,6 +73,7 @@ name = "applications"
 address = "127.0.0.0/8"
 answer_within = "10m"
 held = 200000
+connections = 20000
 plaintext = true
 service_accounts = ["cn=svc-proxy,ou=services,{base}"]
 """

@@ -32,7 +32,10 @@ pub use checked::{Checked, load, load_text};
 pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
-pub use provider::{Common, NativeAuthentication, NativeProvider, Outbound, OutboundProxy, Provider, SendFields};
+pub use provider::{
+    CloudName, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider, NativeAuthentication,
+    NativeProvider, Outbound, OutboundProxy, Provider, SendFields,
+};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 
 /// A whole configuration after all checks.

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use super::UnreachableClass;
 use crate::secret::Secret;
+use crate::users::model::Person;
 
 /// A carrier of second factors, by its type.
 #[derive(Debug)]
 pub enum Provider {
     /// A cloud that speaks Anteroom's own protocol (`docs/native-protocol.md`).
     Native(NativeProvider),
+    /// Microsoft Entra multifactor authentication.
+    Entra(EntraProvider),
+    /// Duo, by its Auth API.
+    Duo(DuoProvider),
 }
 
 impl Provider {
@@ -18,6 +23,8 @@ impl Provider {
     pub fn common(&self) -> &Common {
         match self {
             Provider::Native(native) => &native.common,
+            Provider::Entra(entra) => &entra.common,
+            Provider::Duo(duo) => &duo.common,
         }
     }
 
@@ -28,7 +35,11 @@ impl Provider {
                 authentication: NativeAuthentication::Certificate { certificate, key },
                 ..
             }) => Some((certificate, key)),
-            Provider::Native(_) => None,
+            Provider::Entra(EntraProvider {
+                authentication: EntraAuthentication::Certificate { certificate, key },
+                ..
+            }) => Some((certificate, key)),
+            Provider::Native(_) | Provider::Entra(_) | Provider::Duo(_) => None,
         }
     }
 
@@ -36,6 +47,8 @@ impl Provider {
     pub fn word(&self) -> &'static str {
         match self {
             Provider::Native(_) => "native",
+            Provider::Entra(_) => "entra",
+            Provider::Duo(_) => "duo",
         }
     }
 }
@@ -102,6 +115,98 @@ pub enum NativeAuthentication {
         /// Its private key in PEM.
         key: PathBuf,
     },
+}
+
+/// Microsoft Entra multifactor authentication, by the connector that its NPS extension uses.
+#[derive(Debug)]
+pub struct EntraProvider {
+    /// What every provider has.
+    pub common: Common,
+    /// Where tokens are given out, `https://login.microsoftonline.com` or a sovereign cloud's.
+    pub login: String,
+    /// Whom a token is for: the address of the connector in that cloud.
+    pub resource: String,
+    /// The directory: its id or one of its domains.
+    pub tenant: String,
+    /// The application that asks.
+    pub client_id: String,
+    /// How it proves who it is.
+    pub authentication: EntraAuthentication,
+    /// Which name the cloud knows people by.
+    pub user: CloudName,
+    /// Whether a prompt is asked for and waited for in one request, or asked about again and again.
+    pub mode: EntraMode,
+    /// The pause between two questions about one prompt.
+    pub poll_every: Duration,
+}
+
+/// How Anteroom proves to Entra who it is.
+#[derive(Debug)]
+pub enum EntraAuthentication {
+    /// The application's secret.
+    Secret(Secret),
+    /// An assertion signed with the key of a certificate.
+    Certificate {
+        /// The certificate in PEM.
+        certificate: PathBuf,
+        /// Its private key in PEM (RSA).
+        key: PathBuf,
+    },
+}
+
+/// How the end of a prompt is heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntraMode {
+    /// The request that asks for the prompt waits until the person has answered.
+    Sync,
+    /// It returns at once, and the state is asked for.
+    Poll,
+}
+
+/// Which of a person's names a cloud knows them by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloudName {
+    /// The login name (sAMAccountName, uid).
+    Name,
+    /// The name with an `@`.
+    Upn,
+    /// The e-mail address.
+    Email,
+}
+
+impl CloudName {
+    /// That name of a person, if they have it.
+    pub fn of(self, person: &Person) -> Option<&str> {
+        match self {
+            CloudName::Name => Some(&person.name),
+            CloudName::Upn => person.upn.as_deref(),
+            CloudName::Email => person.email.as_deref(),
+        }
+    }
+}
+
+/// Duo, by its Auth API version 2.
+#[derive(Debug)]
+pub struct DuoProvider {
+    /// What every provider has.
+    pub common: Common,
+    /// The integration key.
+    pub ikey: String,
+    /// The secret key.
+    pub skey: Secret,
+    /// Version of the signature: 5, or 2 for the old form.
+    pub signature: DuoSignature,
+    /// Which name Duo knows people by.
+    pub user: CloudName,
+}
+
+/// How requests to Duo are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuoSignature {
+    /// Parameters as a form, HMAC-SHA512 over date, method, host, path and parameters.
+    V2,
+    /// Parameters as JSON, its digest and that of the X-Duo headers signed, too.
+    V5,
 }
 
 /// Which optional facts leave the house. All on by default; each can be switched off.

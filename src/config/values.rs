@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-    Anonymous, DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security,
-    UnreachableClass,
+    Anonymous, CloudName, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl,
+    Security, UnreachableClass,
 };
 use crate::secret::Secret;
 
@@ -203,7 +203,17 @@ impl Words for Security {
 }
 
 impl Words for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("native", ProviderKind::Native)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("native", ProviderKind::Native), ("entra", ProviderKind::Entra), ("duo", ProviderKind::Duo)];
+}
+
+impl Words for CloudName {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("name", CloudName::Name), ("upn", CloudName::Upn), ("email", CloudName::Email)];
+}
+
+impl Words for EntraMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("poll", EntraMode::Poll), ("sync", EntraMode::Sync)];
 }
 
 impl Words for Anonymous {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::factor::Provider;
+use crate::factor::duo::Duo;
+use crate::factor::entra::Entra;
 use crate::factor::http::BuildError;
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
@@ -15,5 +17,7 @@ use crate::factor::native::wire::ServerIdentity;
 pub fn build(provider: &config::Provider, server: ServerIdentity) -> Result<Arc<dyn Provider>, BuildError> {
     Ok(match provider {
         config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
+        config::Provider::Entra(entra) => Arc::new(Entra::new(entra)?),
+        config::Provider::Duo(duo) => Arc::new(Duo::new(duo)?),
     })
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Proxy, Request, Response, redirect};
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -174,10 +174,19 @@ impl Reply {
         match self.status {
             401 | 403 => Some(Refusal::Unreachable(UnreachableClass::Refused)),
             429 => Some(Refusal::Unreachable(UnreachableClass::RateLimited)),
+            // 503: the service says that it has done nothing (RFC 9110 section 15.6.4).
+            503 => Some(Refusal::Unreachable(UnreachableClass::ServerError)),
             500..=599 if prompts => Some(Refusal::Lost),
             500..=599 => Some(Refusal::Unreachable(UnreachableClass::ServerError)),
             _ => None,
         }
+    }
+
+    /// The service's clock minus ours in seconds, by its `Date`.
+    pub fn clock_skew(&self) -> Option<i64> {
+        let text = self.headers.as_ref()?.get(DATE)?.to_str().ok()?;
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        date.as_second().checked_sub(i64::try_from(unix_now()).ok()?)
     }
 
     /// The pause that `Retry-After` or `X-Retry-After` asks for, in seconds or as a date (RFC 9110 section 10.2.3).
@@ -191,6 +200,29 @@ impl Reply {
         // A date that has passed asks for no pause.
         Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
     }
+}
+
+/// What to say where a web page came instead of an answer.
+pub const PAGE: &str = "a web page came instead of an answer: a proxy or a captive portal stands in the way; set proxy, or \
+     let this server out";
+
+/// Whether an answer is a web page.
+pub fn is_page(reply: &Reply) -> bool {
+    let kind = reply.headers.as_ref().and_then(|headers| headers.get(CONTENT_TYPE)?.to_str().ok());
+    let start = reply.body.get(..reply.body.len().min(64)).unwrap_or_default().to_ascii_lowercase();
+    kind.is_some_and(|kind| kind.starts_with("text/html")) || start.trim_ascii_start().starts_with(b"<!doctype html")
+}
+
+/// What a status other than success means to whoever checks the configuration.
+pub fn status_trouble(status: u16) -> String {
+    let advice = match status {
+        401 | 403 => "credentials refused: check them, and the clock",
+        407 => "the proxy wants a name and a password: set proxy_user and proxy_password",
+        429 => "rate limited: wait, or ask the service for more",
+        500..=599 => "the service is in trouble: see its status page",
+        _ => "there is no such service at that address: check url",
+    };
+    format!("status {status}: {advice}")
 }
 
 /// What a garbled answer is: `prompts`, if the request could have prompted somebody.

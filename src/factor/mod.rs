@@ -15,7 +15,10 @@ use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
+pub mod assertion;
 pub mod build;
+pub mod duo;
+pub mod entra;
 pub mod http;
 pub mod native;
 pub mod routing;

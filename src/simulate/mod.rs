@@ -24,6 +24,8 @@ use crate::factor::native::signing::push_hex;
 use crate::simulate::listener::Doorway;
 
 pub mod desk;
+pub mod duo;
+pub mod entra;
 pub mod privacyidea;
 pub mod prompt;
 pub mod scenario;

@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Entra and Duo, each against its simulator.
+mod clouds;
+
 /// Every command that the README shows.
 mod commands;
 
@@ -71,6 +74,9 @@ mod store;
 
 /// Backup and restore, from and to both databases.
 mod store_backup;
+
+/// The commands of the user store, as an administrator types them.
+mod store_commands;
 
 /// The user store and kill -9, a hundred times.
 mod store_crash;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::values::Word;
-use super::super::{Common, Outbound, OutboundProxy, Provider, SendFields, UnreachableClass, written};
+use super::super::{CloudName, Common, Outbound, OutboundProxy, Provider, SendFields, UnreachableClass, written};
 use super::address::is_loopback;
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
+mod duo;
+mod entra;
 mod native;
 
 /// What an address of a cloud may be.
@@ -44,6 +46,8 @@ impl Checker<'_> {
         let kind = word(written.r#type.take(), written::ProviderKind::Native);
         let (kind, usual_url, check): (_, _, Check<Self>) = match kind {
             written::ProviderKind::Native => ("native", None, Self::native),
+            written::ProviderKind::Entra => ("entra", Some(entra::URL), Self::entra),
+            written::ProviderKind::Duo => ("duo", None, Self::duo),
         };
         let common = self.common(at, name, usual_url, &mut written);
         let provider = check(self, at, common, &mut written);
@@ -121,5 +125,10 @@ impl Checker<'_> {
             self.wrong(at, format!("found {text:?}"), "letters, digits and signs, no blanks");
         }
         Some(text)
+    }
+
+    /// Which of a person's names the cloud knows.
+    fn cloud_name(written: &mut written::Provider, usual: CloudName) -> CloudName {
+        word(written.user.take(), usual)
     }
 }

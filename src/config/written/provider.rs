@@ -5,8 +5,8 @@
 
 use serde::Deserialize;
 
-use super::super::UnreachableClass;
-use super::super::values::{Hidden, OneOrMany, Span, Word};
+use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
+use super::super::{CloudName, EntraMode, UnreachableClass};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -47,12 +47,31 @@ keys! {
     // several types
     certificate: String,
     certificate_key: String,
+    user: Word<CloudName>,
     // native
     key_id: String,
     key: Hidden,
     key_file: String,
     key_credential: String,
     key_env: String,
+    // entra
+    login: String,
+    resource: String,
+    tenant: String,
+    client_id: String,
+    client_secret: Hidden,
+    client_secret_file: String,
+    client_secret_credential: String,
+    client_secret_env: String,
+    mode: Word<EntraMode>,
+    poll_every: Span,
+    // duo
+    ikey: String,
+    skey: Hidden,
+    skey_file: String,
+    skey_credential: String,
+    skey_env: String,
+    signature: Count,
 }
 
 /// What kind of provider it is.
@@ -60,6 +79,10 @@ keys! {
 pub enum ProviderKind {
     /// Anteroom's own protocol.
     Native,
+    /// Microsoft Entra multifactor authentication.
+    Entra,
+    /// Duo.
+    Duo,
 }
 
 /// `send = { … }` of a provider.

@@ -62,6 +62,8 @@ impl Error for BuildError {}
 pub enum Failure {
     /// Nothing was sent: no connection, or no TLS.
     Unsent(UnreachableClass),
+    /// Nothing was sent: the proxy on the way does not let us through.
+    Proxy,
     /// The connection broke after the request may have been sent.
     Broken,
     /// Time was up after the request may have been sent.
@@ -77,6 +79,7 @@ impl Failure {
     pub fn refusal(self, prompts: bool) -> Refusal {
         match self {
             Failure::Unsent(class) => Refusal::Unreachable(class),
+            Failure::Proxy => Refusal::Unreachable(UnreachableClass::Connect),
             Failure::CertificateRefused => Refusal::Unreachable(UnreachableClass::Refused),
             Failure::Broken | Failure::OutOfTime if prompts => Refusal::Lost,
             Failure::Broken => Refusal::Unreachable(UnreachableClass::Connect),
@@ -86,10 +89,30 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::Unsent(UnreachableClass::Tls) => {
+                "TLS handshake failed: check that the certificate is valid for the host in the url, and name its authority \
+                 in ca_file if it is a private one"
+            }
+            Failure::Unsent(_) => "no connection: check the url, DNS, the firewall and the proxy settings",
+            Failure::Proxy => "the proxy does not let us through: check proxy, proxy_user and proxy_password",
+            Failure::CertificateRefused => "our certificate is refused: check certificate and certificate_key",
+            Failure::Broken => "the connection broke: check that the service runs",
+            Failure::OutOfTime => "no answer in time: check that the service runs, or raise timeout",
+            Failure::TooLong => "the answer is longer than any real one: check the url",
+        })
+    }
+}
+
 /// Sorts an error by what can have happened at the service.
 pub(super) fn sort(error: &reqwest::Error) -> Failure {
     let tls = tls_error(error);
     if error.is_connect() {
+        if tls.is_none() && describe(error).contains("tunnel error") {
+            return Failure::Proxy;
+        }
         let class = if tls.is_some() { UnreachableClass::Tls } else { UnreachableClass::Connect };
         return Failure::Unsent(class);
     }

@@ -16,7 +16,8 @@ fn what_may_have_prompted_is_never_called_unreachable() {
         assert!(!matches!(failure.refusal(true), Refusal::Unreachable(_)), "{failure:?}");
         assert!(matches!(failure.refusal(false), Refusal::Unreachable(_)), "{failure:?}");
     }
-    assert_eq!(reply(503, None).trouble(true), Some(Refusal::Lost));
+    assert_eq!(reply(500, None).trouble(true), Some(Refusal::Lost));
+    assert_eq!(reply(503, None).trouble(true), Some(Refusal::Unreachable(UnreachableClass::ServerError)));
     assert_eq!(reply(503, None).trouble(false), Some(Refusal::Unreachable(UnreachableClass::ServerError)));
 }
 

@@ -268,8 +268,8 @@ impl Shared {
             };
             tracing::debug!(sign_in = %key, provider = self.name, ?failure, attempt, "request failed");
             match failure {
-                Failure::Unsent(class) if !maybe_sent => return Err(Refusal::Unreachable(class)),
-                Failure::Unsent(_) => {}
+                Failure::Unsent(_) | Failure::Proxy if !maybe_sent => return Err(failure.refusal(false)),
+                Failure::Unsent(_) | Failure::Proxy => {}
                 Failure::Broken | Failure::OutOfTime => maybe_sent = true,
                 Failure::CertificateRefused if maybe_sent => return Err(Refusal::Lost),
                 Failure::CertificateRefused => return Err(Refusal::Unreachable(UnreachableClass::Refused)),

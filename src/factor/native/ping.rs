@@ -117,7 +117,7 @@ impl PingError {
     fn of(failure: Failure) -> Self {
         match failure {
             Failure::Unsent(UnreachableClass::Tls) => PingError::Tls,
-            Failure::Unsent(_) => PingError::Connect,
+            Failure::Unsent(_) | Failure::Proxy => PingError::Connect,
             Failure::CertificateRefused => PingError::Credentials { status: 0 },
             Failure::Broken | Failure::OutOfTime => PingError::Broken,
             Failure::TooLong => PingError::Garbled,

@@ -223,6 +223,74 @@ proptest! {
         let parts = peer(&response).expect_constructed().unwrap();
         prop_assert_eq!((parts[1].class, parts[1].id), (lber::common::TagClass::Application, 1));
     }
+
+    #[test]
+    fn the_head_of_what_an_independent_encoder_writes_is_read_right_at_every_prefix(
+        id in 0_u32..0x8000_0000, operation in 0_u64..31, content in proptest::collection::vec(any::<u8>(), 0..300),
+        behind in proptest::collection::vec(any::<u8>(), 0..8),
+    ) {
+        let frame = peers_message(id, operation, content);
+        let wanted = Head {
+            message_id: id,
+            op_tag: 0x40 | u8::try_from(operation).unwrap(),
+            length: frame.len(),
+            start: if frame.len() < 130 { 2 } else if frame.len() < 259 { 3 } else { 4 },
+        };
+        let mut stream = frame.clone();
+        stream.extend_from_slice(&behind);
+        let mut known = false;
+        for end in 0..=stream.len() {
+            match Head::read(&stream[..end], usize::MAX) {
+                Ok(Some(head)) => {
+                    prop_assert_eq!(head, wanted);
+                    known = true;
+                }
+                other => prop_assert!(!known && other == Ok(None) && end < frame.len(), "{other:?} after {end} octets"),
+            }
+        }
+        prop_assert!(known);
+    }
+
+    /// Whatever both of us take for a message, we take for the same message: nobody can show the directory another
+    /// request than the one that was judged.
+    #[test]
+    fn a_spoiled_frame_is_the_same_message_to_an_independent_decoder(
+        id in 0_u32..0x8000_0000, operation in 0_u64..31, content in proptest::collection::vec(any::<u8>(), 0..40),
+        at in any::<prop::sample::Index>(), octet in any::<u8>(),
+    ) {
+        let mut frame = peers_message(id, operation, content);
+        let at = at.index(frame.len());
+        frame[at] = octet;
+        let Ok(Some(head)) = Head::read(&frame, usize::MAX) else { return Ok(()) };
+        if check(frame.get(..head.length).unwrap_or_default(), &head, MAX_DEPTH).is_err() || head.length > frame.len() {
+            return Ok(());
+        }
+        let Ok((rest, tag)) = lber::parse::parse_tag(&frame) else { return Ok(()) };
+        prop_assert_eq!(frame.len() - rest.len(), head.length);
+        let Some(parts) = tag.expect_constructed() else { return Ok(()) };
+        let Some(number) = parts[0].clone().expect_primitive() else { return Ok(()) };
+        if number.len() <= 4 {
+            prop_assert_eq!(lber::parse::parse_uint(&number).unwrap().1, u64::from(head.message_id));
+        }
+        // the number of a tag in several octets is not in the first
+        if let Some(operation) = parts.get(1).filter(|_| head.op_tag & 0x1f != 0x1f) {
+            prop_assert_eq!(operation.id, u64::from(head.op_tag & 0x1f));
+            prop_assert_eq!(operation.class as u8, head.op_tag >> 6);
+        }
+    }
+}
+
+/// A message as `lber` writes it: its operation is primitive, with this number and content.
+fn peers_message(id: u32, operation: u64, content: Vec<u8>) -> Vec<u8> {
+    use lber::common::TagClass;
+    use lber::structure::{PL, StructureTag};
+    use lber::structures::{ASNTag, Integer, Sequence, Tag};
+    let operation = StructureTag { id: operation, class: TagClass::Application, payload: PL::P(content) };
+    let id = Tag::Integer(Integer { inner: i64::from(id), ..Integer::default() });
+    let message = Sequence { inner: vec![id, Tag::StructureTag(operation)], ..Sequence::default() };
+    let mut out = bytes::BytesMut::new();
+    lber::write::encode_into(&mut out, message.into_structure()).expect("it fits");
+    out.to_vec()
 }
 
 /// What `lber`, which knows nothing of us, makes of a frame.

@@ -1,0 +1,403 @@
+//! Microsoft Entra multifactor authentication, by the connector that its NPS extension speaks: people keep the app, the
+//! phone and the codes that they have.
+//!
+//! ```text
+//! run ─ token (kept, renewed early) ─ Begin ─ final? ─────────────────────────► answer
+//!                                       ├─ pending:   End each poll_every ────► answer
+//!                                       └─ challenge: End with the typed code ► answer
+//! ```
+//!
+//! It has no way to cancel a prompt: one that nobody waits for any more expires by itself within three minutes.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use reqwest::Method as Verb;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::config::{EntraMode, EntraProvider, NumberMatching, UnreachableClass};
+use crate::factor::entra::wire::{Begin, Said};
+use crate::factor::http::{self, BuildError, Call, Http, Reply};
+use crate::factor::token::Tokens;
+use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
+use crate::secret::Secret;
+use crate::users::model::{Method, Person};
+use login::Login;
+
+mod login;
+mod probe;
+pub mod wire;
+
+/// Where the operations are, below the base address.
+const CONNECTOR: &str = "StrongAuthenticationService.svc/Connector";
+
+/// Prompts whose state is asked for each second, all together: where more are open, each is asked about less often.
+const POLLS_A_SECOND: u32 = 500;
+
+/// How often in a row a state may not be had before the prompt counts as lost.
+const LOST_AFTER: u32 = 10;
+
+/// Longest cookies that are sent back, in octets.
+const LONGEST_COOKIES: usize = 4096;
+
+/// A provider that speaks to Entra.
+#[derive(Debug)]
+pub struct Entra {
+    config: Settings,
+    http: Http,
+    login: Login,
+    tokens: Tokens,
+    begin_url: Url,
+    end_url: Url,
+    /// Prompts that are waited for.
+    open: AtomicUsize,
+    /// How often a state was asked for.
+    polls: AtomicU64,
+}
+
+/// What is needed of the configuration.
+#[derive(Debug)]
+struct Settings {
+    name: String,
+    user: crate::config::CloudName,
+    mode: EntraMode,
+    poll_every: Duration,
+    send_address: bool,
+}
+
+/// A question under way.
+struct Session {
+    user: String,
+    context: String,
+    id: String,
+    /// Where its state is asked for.
+    url: Url,
+    cookies: Option<HeaderValue>,
+    deadline: Instant,
+}
+
+/// What has begun.
+enum Begun {
+    /// It is over: the person approved.
+    Approved,
+    /// A code is to be handed in.
+    Typed(Session, zeroize::Zeroizing<String>),
+    /// The person is being asked.
+    Open(Session),
+}
+
+impl Entra {
+    /// Builds the client. Reads the named files.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn new(config: &EntraProvider) -> Result<Self, BuildError> {
+        let http = Http::new(&config.common.outbound, None)?;
+        let operation = |name: &str| http.url(&format!("{CONNECTOR}/{name}")).ok_or(BuildError::UnfitUrl);
+        Ok(Entra {
+            begin_url: operation("BeginTwoWayAuthentication")?,
+            end_url: operation("EndTwoWayAuthentication")?,
+            login: Login::new(config)?,
+            config: Settings {
+                name: config.common.name.clone(),
+                user: config.user,
+                mode: config.mode,
+                poll_every: config.poll_every,
+                send_address: config.common.send.person_address,
+            },
+            http,
+            tokens: Tokens::new(),
+            open: AtomicUsize::new(0),
+            polls: AtomicU64::new(0),
+        })
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), Refusal> {
+        // On the heap and gone before the wait: what is known of the person is not needed while they look for
+        // their phone.
+        match Box::pin(self.begin(request)).await? {
+            Begun::Approved => Ok(()),
+            Begun::Typed(session, code) => self.hand_in(&session, &code).await,
+            Begun::Open(session) => self.poll(&session).await,
+        }
+    }
+
+    /// Asks for a prompt, or for the moment to hand in a code.
+    async fn begin(&self, request: Request) -> Result<Begun, Refusal> {
+        if self.http.paused().is_some() {
+            return Err(Refusal::Unreachable(UnreachableClass::RateLimited));
+        }
+        let user = self.config.user.of(&request.person).ok_or(Refusal::NotEnrolledThere)?.to_owned();
+        let typed = request.method == Method::Oath;
+        let code = match &request.code {
+            Some(code) => Some(std::str::from_utf8(code.open()).map_err(|_| Refusal::WrongCode)?.to_owned()),
+            None if typed => return Err(Refusal::NeedsCode),
+            None => None,
+        };
+        let code = code.map(zeroize::Zeroizing::new);
+        let sync = self.config.mode == EntraMode::Sync && !typed;
+        let context = uuid::Uuid::new_v4().to_string();
+        let body = wire::begin(&Begin {
+            user: &user,
+            method: request.method,
+            context: &context,
+            code_for_number: request.number_matching == NumberMatching::Code,
+            sync,
+            caller: request.person_address.filter(|_| self.config.send_address),
+            language: "en-us",
+        });
+        let deadline = Instant::from_std(request.deadline);
+        let (answer, reply) = self.start(body, sync, !typed, deadline).await?;
+        let said = wire::judge(&answer, &user);
+        tracing::debug!(provider = self.config.name, value = ?answer.value, ?said, "begin was answered");
+        match (said, &code) {
+            (Said::Approved, None) => return Ok(Begun::Approved),
+            // Nothing has been typed yet that could be right.
+            (Said::Approved, Some(_)) => return Err(Refusal::Garbled),
+            (Said::Refused(refusal), _) => return Err(refusal),
+            (Said::Challenge, None) => return Err(Refusal::NeedsCode),
+            (Said::Pending, _) | (Said::Challenge, Some(_)) => {}
+        }
+        let session = Session {
+            user,
+            context,
+            id: answer.session.ok_or(Refusal::Garbled)?,
+            url: self.affinity(answer.affinity.as_deref()),
+            cookies: cookies(&reply),
+            deadline,
+        };
+        Ok(match code {
+            Some(code) => Begun::Typed(session, code),
+            None => Begun::Open(session),
+        })
+    }
+
+    /// Begins; once more with a new token where the service does not take the one that we have.
+    async fn start(
+        &self,
+        body: String,
+        sync: bool,
+        prompts: bool,
+        deadline: Instant,
+    ) -> Result<(wire::Answer, Reply), Refusal> {
+        let body = Bytes::from(body);
+        for again in [true, false] {
+            let token = self.token().await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Refusal::Expired);
+            }
+            let call = self.call(self.begin_url.clone(), &token, None, body.clone())?;
+            let sent = if sync { self.http.wait(call, left).await } else { self.http.send(call, left).await };
+            let reply = sent.map_err(|failure| failure.refusal(prompts))?;
+            if reply.status == 401 && again {
+                self.tokens.spoiled(&token);
+                continue;
+            }
+            if let Some(refusal) = reply.trouble(prompts) {
+                return Err(refusal);
+            }
+            if reply.status != 200 {
+                return Err(if (400..500).contains(&reply.status) {
+                    Refusal::Misconfigured
+                } else {
+                    http::garbled(prompts)
+                });
+            }
+            let answer = wire::read("BeginTwoWayAuthenticationResponse", &reply.body);
+            return Ok((answer.ok_or_else(|| http::garbled(prompts))?, reply));
+        }
+        Err(Refusal::Unreachable(UnreachableClass::Refused))
+    }
+
+    /// Asks for the state until there is an answer. The caller's deadline ends it.
+    async fn poll(&self, session: &Session) -> Result<(), Refusal> {
+        let _open = Open::one(&self.open);
+        let mut failures = 0;
+        loop {
+            tokio::time::sleep(self.pace()).await;
+            self.polls.fetch_add(1, Ordering::Relaxed);
+            match Box::pin(self.finish(session, None)).await {
+                Ok(Said::Approved) => return Ok(()),
+                Ok(Said::Pending) => failures = 0,
+                Ok(Said::Challenge) => return Err(Refusal::NeedsCode),
+                Ok(Said::Refused(refusal)) => return Err(refusal),
+                Err(Refusal::Unreachable(_) | Refusal::Lost) if failures < LOST_AFTER => failures += 1,
+                // A prompt is out: whatever it is, it is not that nobody was asked.
+                Err(Refusal::Unreachable(_)) => return Err(Refusal::Lost),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// Hands in a code, once: a second time it would count as a used one.
+    async fn hand_in(&self, session: &Session, code: &str) -> Result<(), Refusal> {
+        match self.finish(session, Some(code)).await {
+            Ok(Said::Approved) => Ok(()),
+            Ok(Said::Refused(refusal)) => Err(refusal),
+            Ok(Said::Challenge) => Err(Refusal::WrongCode),
+            Ok(Said::Pending) => Err(Refusal::Garbled),
+            Err(Refusal::Unreachable(_)) => Err(Refusal::Lost),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// One `EndTwoWayAuthentication`.
+    async fn finish(&self, session: &Session, code: Option<&str>) -> Result<Said, Refusal> {
+        let token = self.token().await?;
+        let body = wire::end(&session.id, &session.context, code, &session.user);
+        let call =
+            self.call(session.url.clone(), &token, session.cookies.clone(), Bytes::copy_from_slice(body.as_bytes()))?;
+        let left = session.deadline.saturating_duration_since(Instant::now());
+        let reply = self.http.send(call, left).await.map_err(|failure| failure.refusal(true))?;
+        if reply.status == 401 {
+            self.tokens.spoiled(&token);
+        }
+        if reply.status == 429 {
+            tokio::time::sleep(self.http.paused().unwrap_or_default().min(left)).await;
+        }
+        if let Some(refusal) = reply.trouble(true) {
+            return Err(refusal);
+        }
+        let answer = wire::read("EndTwoWayAuthenticationResponse", &reply.body).filter(|_| reply.status == 200);
+        Ok(wire::judge(&answer.ok_or(Refusal::Garbled)?, &session.user))
+    }
+
+    async fn token(&self) -> Result<std::sync::Arc<Secret>, Refusal> {
+        self.tokens.get(async { self.login.fetch(&self.http).await.map_err(|error| error.refusal()) }).await
+    }
+
+    fn call(&self, url: Url, token: &Secret, cookies: Option<HeaderValue>, body: Bytes) -> Result<Call, Refusal> {
+        let mut headers = HeaderMap::new();
+        let mut bearer = zeroize::Zeroizing::new(b"Bearer ".to_vec());
+        bearer.extend_from_slice(token.open());
+        let mut bearer = HeaderValue::from_bytes(&bearer).map_err(|_| http::garbled(false))?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
+        if let Some(cookies) = cookies {
+            headers.insert(COOKIE, cookies);
+        }
+        Ok(Call { method: Verb::POST, url, headers, body: Some(body) })
+    }
+
+    /// Where the state of a prompt is asked for: where the service says, as long as that is itself. It gets our token.
+    fn affinity(&self, given: Option<&str>) -> Url {
+        given
+            .and_then(|text| Url::parse(text).ok())
+            .filter(|url| is_sibling(url, &self.end_url))
+            .unwrap_or_else(|| self.end_url.clone())
+    }
+
+    /// The pause before the state of one prompt is asked for again, so that all of them together are not too many.
+    fn pace(&self) -> Duration {
+        let open = u32::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        self.config.poll_every.max(Duration::from_secs(1).saturating_mul(open) / POLLS_A_SECOND)
+    }
+}
+
+/// Whether an address is of the same service: the same scheme, and the same host or one beside it.
+fn is_sibling(url: &Url, ours: &Url) -> bool {
+    let parent = |url: &Url| match url.host() {
+        Some(url::Host::Domain(name)) => name.split_once('.').map(|(_, rest)| rest.to_owned()),
+        _ => None,
+    };
+    let beside = parent(ours).is_some_and(|domain| domain.contains('.') && parent(url).as_deref() == Some(&*domain));
+    let same_port = url.port_or_known_default() == ours.port_or_known_default();
+    url.scheme() == ours.scheme() && same_port && (url.host() == ours.host() || beside) && url.username().is_empty()
+}
+
+/// What a service wants to see again, so that it finds the session.
+fn cookies(reply: &Reply) -> Option<HeaderValue> {
+    let set = reply.headers.as_ref()?.get_all(SET_COOKIE);
+    let pairs: Vec<&str> =
+        set.iter().filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::trim).collect();
+    let text = pairs.join("; ");
+    (!text.is_empty() && text.len() <= LONGEST_COOKIES).then(|| HeaderValue::from_str(&text).ok()).flatten()
+}
+
+/// Counts an open prompt until dropped.
+struct Open<'a>(&'a AtomicUsize);
+
+impl<'a> Open<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Open(count)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Factor for Entra {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn offers(&self, person: &Person, method: Method) -> bool {
+        self.config.user.of(person).is_some() && wire::method_id(method).is_some()
+    }
+
+    fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
+        Box::pin(async move {
+            match self.ask(request).await {
+                Ok(()) => Answer::Approved,
+                Err(refusal) => Answer::Refused(refusal),
+            }
+        })
+    }
+}
+
+impl Provider for Entra {
+    fn probe(&self) -> BoxFuture<'_, Result<Health, Trouble>> {
+        Box::pin(self.look())
+    }
+
+    fn connections(&self) -> u64 {
+        self.http.connections()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_goes_to_the_service_itself_only() {
+        let ours = Url::parse("https://strongauthenticationservice.auth.microsoft.com/x").unwrap();
+        let sibling = |text: &str| is_sibling(&Url::parse(text).unwrap(), &ours);
+        assert!(sibling("https://eu1.auth.microsoft.com/StrongAuthenticationService.svc/Connector/End"));
+        assert!(sibling("https://strongauthenticationservice.auth.microsoft.com/y"));
+        for other in [
+            "http://eu1.auth.microsoft.com/",
+            "https://auth.microsoft.com.evil.example/",
+            "https://evil.example/",
+            "https://auth.microsoft.com/",
+            "https://eu1.auth.microsoft.com:8443/",
+            "https://a@eu1.auth.microsoft.com/",
+        ] {
+            assert!(!sibling(other), "{other}");
+        }
+        let local = Url::parse("http://127.0.0.1:1/x").unwrap();
+        assert!(is_sibling(&Url::parse("http://127.0.0.1:1/y").unwrap(), &local));
+        assert!(!is_sibling(&Url::parse("http://128.0.0.1:1/y").unwrap(), &local));
+    }
+
+    #[test]
+    fn cookies_are_sent_back_without_their_attributes() {
+        let mut headers = HeaderMap::new();
+        headers.append(SET_COOKIE, HeaderValue::from_static("ARR=abc; Path=/; HttpOnly"));
+        headers.append(SET_COOKIE, HeaderValue::from_static("b=c"));
+        let reply = Reply { headers: Some(Box::new(headers)), ..Reply::default() };
+        assert_eq!(cookies(&reply).unwrap(), "ARR=abc; b=c");
+        assert_eq!(cookies(&Reply::default()), None);
+    }
+}

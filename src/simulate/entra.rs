@@ -1,0 +1,313 @@
+//! A simulated Entra connector: the token endpoint, and Begin, End and the list of methods. It checks credentials,
+//! assertions, tokens, content types, the order of elements (a misplaced child is not read, as with .NET data
+//! contracts), and that a session is finished where and by whom it was begun.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::header;
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::simulate::desk::Desk;
+use crate::simulate::prompt::{Asking, State};
+use crate::simulate::scenario::{Scenario, Step};
+use crate::simulate::service::{About, Call, Reply, Service};
+use xml::{BEGIN, END, METHODS, children, response};
+
+mod login;
+mod xml;
+
+/// Where the operations are.
+const CONNECTOR: &str = "/StrongAuthenticationService.svc/Connector/";
+
+/// How long a session can be finished.
+const SESSION_LIVES: Duration = Duration::from_secs(180);
+
+/// Tokens, sessions and codes remembered at most, each.
+const REMEMBERED: usize = 100_000;
+
+/// The cookie that pins a session.
+const COOKIE: &str = "x-ms-gateway-slice=simulated";
+
+/// What the application proves itself with.
+#[derive(Debug)]
+pub enum Credential {
+    /// Its secret.
+    Secret(Secret),
+    /// The certificate whose key signs assertions, in PEM.
+    Certificate(Vec<u8>),
+}
+
+/// A simulated Entra.
+#[derive(Debug)]
+pub struct Entra {
+    tenant: String,
+    client_id: String,
+    resource: String,
+    credential: Credential,
+    state: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    last: u64,
+    /// Tokens and their ends in seconds since 1970.
+    tokens: HashMap<String, u64>,
+    /// Ids of assertions that were used.
+    assertions: Vec<String>,
+    /// Sessions by id.
+    sessions: HashMap<String, Session>,
+    /// Codes that were right once.
+    codes: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone)]
+struct Session {
+    user: String,
+    context: String,
+    begun: std::time::Instant,
+    /// Whether a code is to be handed in, and not a prompt answered.
+    typed: bool,
+}
+
+impl Entra {
+    /// A tenant with one application.
+    pub fn new(tenant: &str, client_id: &str, resource: &str, credential: Credential) -> Self {
+        let [tenant, client_id, resource] = [tenant, client_id, resource].map(str::to_owned);
+        Entra { tenant, client_id, resource, credential, state: Mutex::default() }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a request of the connector may be read at all.
+    fn admitted(&self, call: &Call) -> Result<(), Reply> {
+        let token = call.header("authorization").strip_prefix("Bearer ").unwrap_or_default();
+        let good = self.memory().tokens.get(token).is_some_and(|ends| call.now < *ends);
+        if !good {
+            return Err(Reply::new(401, "text/html", ""));
+        }
+        if !matches!(&*call.media_type(), "application/xml" | "text/xml") {
+            return Err(Reply::new(415, "", ""));
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, call: &Call, desk: &Desk) -> Reply {
+        let Some(asked) = children("BeginTwoWayAuthenticationRequest", &BEGIN, &call.body) else {
+            desk.refused();
+            return Reply::new(400, "text/html", "Bad Request");
+        };
+        let get = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
+        let (user, context) = (get("UserPrincipalName"), get("ContextId"));
+        if user.is_empty() || get("Version") != "1.0" || context.is_empty() {
+            desk.refused();
+            return Reply::new(400, "text/html", "Bad Request");
+        }
+        let answer = |value: &str, result: Option<&str>, session: Option<&str>| {
+            response("BeginTwoWayAuthenticationResponse", value, result, session, Some(user))
+                .header(header::SET_COOKIE, format!("{COOKIE}; path=/; secure; samesite=none; httponly"))
+        };
+        let scenario = desk.scenario(user);
+        if scenario.has("unknown") {
+            return answer("UserNotFound", Some("false"), None);
+        }
+        let (typed, word) = match get("AuthenticationMethodId") {
+            "PhoneAppNotification" | "" => (
+                scenario.number.is_some()
+                    && get("AuthenticationMethodProperties").contains("OverrideNumberMatchingWithOTPtrue"),
+                "push",
+            ),
+            "PhoneAppOTP" => (true, "totp"),
+            "OneWaySMS" => (true, "sms"),
+            "TwoWaySMS" => (false, "sms"),
+            "TwoWayVoiceMobile" | "TwoWayVoiceOffice" | "TwoWayVoiceAlternateMobile" => (false, "call"),
+            _ => return answer("AuthenticationMethodFailed", Some("false"), None),
+        };
+        if !scenario.has(word) {
+            return answer("ProofDataNotFound", Some("false"), None);
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        {
+            let mut memory = self.memory();
+            if memory.sessions.values().any(|session| session.context == context) {
+                return answer("UserAuthFailedDuplicateRequest", Some("false"), None);
+            }
+            if memory.sessions.len() >= REMEMBERED {
+                memory.sessions.clear();
+            }
+            let session =
+                Session { user: user.to_owned(), context: context.to_owned(), begun: std::time::Instant::now(), typed };
+            memory.sessions.insert(id.clone(), session);
+        }
+        if typed {
+            return answer("Success", Some("challenge"), Some(&id));
+        }
+        desk.begin(Asking {
+            id: id.clone(),
+            person: user.to_owned(),
+            application: get("CallerName").to_owned(),
+            method: word.to_owned(),
+            address: Some(get("CallerIP").to_owned()).filter(|address| address != "UNKNOWN:"),
+            shown: None,
+        });
+        if get("SyncCall") != "true" {
+            return answer("AuthenticationPending", None, Some(&id));
+        }
+        let (value, result) = state(desk.wait(&id, SESSION_LIVES).await.map(|prompt| prompt.state));
+        answer(value, result, Some(&id))
+    }
+
+    fn end(&self, call: &Call, desk: &Desk) -> Reply {
+        const ROOT: &str = "EndTwoWayAuthenticationResponse";
+        let Some(asked) = children("EndTwoWayAuthenticationRequest", &END, &call.body) else {
+            desk.refused();
+            return Reply::new(400, "text/html", "Bad Request");
+        };
+        let get = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
+        let session = self.memory().sessions.get(get("SessionId")).cloned();
+        let session = session.filter(|session| {
+            session.user == get("UserPrincipalName")
+                && session.context == get("ContextId")
+                && session.begun.elapsed() < SESSION_LIVES
+                && call.header("cookie").contains(COOKIE)
+        });
+        let Some(session) = session else { return response(ROOT, "InvalidSession", Some("false"), None, None) };
+        let (value, result) = if session.typed {
+            self.code(&session.user, get("AdditionalAuthData"), &desk.scenario(&session.user))
+        } else {
+            state(desk.fetch(get("SessionId")).map(|prompt| prompt.state))
+        };
+        response(ROOT, value, result, None, None)
+    }
+
+    /// What comes of a typed code. Each is good for one time.
+    fn code(&self, user: &str, typed: &str, scenario: &Scenario) -> (&'static str, Option<&'static str>) {
+        let used = (user.to_owned(), typed.to_owned());
+        let mut memory = self.memory();
+        if typed != scenario.code {
+            return ("OathCodeIncorrect", Some("false"));
+        }
+        if memory.codes.contains(&used) {
+            return ("OathCodeDuplicate", Some("false"));
+        }
+        if memory.codes.len() >= 1000 {
+            memory.codes.remove(0);
+        }
+        memory.codes.push(used);
+        ("Success", Some("true"))
+    }
+}
+
+/// A prompt's state in the words of the connector.
+fn state(state: Option<State>) -> (&'static str, Option<&'static str>) {
+    match state {
+        Some(State::Approved) => ("Success", Some("true")),
+        Some(State::Pending) => ("AuthenticationPending", None),
+        Some(State::Denied) => ("PhoneAppDenied", Some("false")),
+        Some(State::Fraud) => ("PhoneAppFraudReported", Some("false")),
+        Some(State::Lockout) => ("UserIsBlocked", Some("false")),
+        Some(State::Undeliverable) => ("PhoneAppNotificationFailed", Some("false")),
+        Some(State::Expired | State::Cancelled) => ("PhoneAppNoResponse", Some("false")),
+        None => ("InvalidSession", Some("false")),
+    }
+}
+
+impl Service for Entra {
+    fn word(&self) -> &'static str {
+        "entra"
+    }
+
+    fn about(&self, call: &Call, _: &Desk) -> About {
+        let operation = call.path().strip_prefix(CONNECTOR).unwrap_or_default();
+        let read = |root: &str, order: &[&str]| children(root, order, &call.body).unwrap_or_default();
+        match operation {
+            "BeginTwoWayAuthentication" => {
+                let asked = read("BeginTwoWayAuthenticationRequest", &BEGIN);
+                let get = |name: &str| asked.get(name).cloned().unwrap_or_default();
+                About::new(Step::Begin, asked.get("UserPrincipalName").cloned())
+                    .showing("method", get("AuthenticationMethodId"))
+                    .showing("sync", get("SyncCall"))
+                    .showing("caller", get("CallerIP"))
+            }
+            "EndTwoWayAuthentication" => {
+                let asked = read("EndTwoWayAuthenticationRequest", &END);
+                let typed = asked.get("AdditionalAuthData").is_some_and(|code| !code.is_empty());
+                About::new(if typed { Step::Code } else { Step::Poll }, asked.get("UserPrincipalName").cloned())
+                    .showing("session", asked.get("SessionId").cloned().unwrap_or_default())
+            }
+            "GetAvailableAuthenticationMethods" => About::new(Step::Ping, None),
+            _ if call.path().ends_with("/oauth2/token") => {
+                About::new(Step::Token, None).showing("client", call.field("client_id").unwrap_or_default())
+            }
+            _ => About::new(Step::Other, None),
+        }
+    }
+
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply> {
+        Box::pin(async move {
+            if call.method == "POST" && call.path().ends_with("/oauth2/token") {
+                return self.token(call, desk);
+            }
+            let Some(operation) = call.path().strip_prefix(CONNECTOR) else { return Reply::new(404, "text/html", "") };
+            if call.method != "POST" {
+                return Reply::new(403, "text/html", "");
+            }
+            if let Err(refused) = self.admitted(call) {
+                desk.refused();
+                return refused;
+            }
+            match operation {
+                "BeginTwoWayAuthentication" => self.begin(call, desk).await,
+                "EndTwoWayAuthentication" => self.end(call, desk),
+                "GetAvailableAuthenticationMethods" => {
+                    let asked = children("GetAvailableAuthenticationMethodsRequest", &METHODS, &call.body);
+                    let user = asked.and_then(|asked| asked.get("UserPrincipalName").cloned()).unwrap_or_default();
+                    let value = if desk.is_named(&user) { "Success" } else { "UserNotFound" };
+                    response("GetAvailableAuthenticationMethodsResponse", value, None, None, Some(&user))
+                }
+                _ => Reply::new(404, "text/html", ""),
+            }
+        })
+    }
+
+    fn refusal(&self, status: u16) -> Reply {
+        Reply::new(status, "text/html", format!("<html><body>{status}</body></html>"))
+    }
+
+    fn halves(&self) -> usize {
+        6
+    }
+
+    fn half_success(&self, mut reply: Reply, which: usize) -> Reply {
+        let body = String::from_utf8_lossy(&reply.body).into_owned();
+        let Some(root) = body
+            .strip_prefix('<')
+            .and_then(|rest| rest.split([' ', '>']).next())
+            .filter(|root| root.ends_with("TwoWayAuthenticationResponse"))
+        else {
+            return reply;
+        };
+        let session = body.split("<SessionId>").nth(1).and_then(|rest| rest.split('<').next()).map(str::to_owned);
+        let made = |value: &str, result: Option<&str>, user: Option<&str>| {
+            response(root, value, result, session.as_deref(), user).body
+        };
+        reply.body = match which {
+            0 => made("Success", Some("challenge"), None),
+            1 => made("PhoneAppDenied", Some("true"), None),
+            2 => made("AuthenticationPending", Some("true"), None),
+            3 => made("Success", Some("false"), None),
+            4 => made("Success", Some("true"), Some("mallory@corp.example")),
+            _ => String::from_utf8_lossy(&made("Success", Some("true"), None))
+                .replace(
+                    "<AuthenticationResult>",
+                    "<AuthenticationResult>false</AuthenticationResult><AuthenticationResult>",
+                )
+                .into_bytes(),
+        };
+        reply
+    }
+}
