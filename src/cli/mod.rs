@@ -17,6 +17,7 @@ pub mod import;
 pub mod keys;
 pub mod output;
 pub mod serve;
+pub mod simulate;
 pub mod test;
 pub mod user;
 
@@ -55,6 +56,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Try everything on this machine: directory, phone and clients are built in
     Demo(demo::Args),
+    /// Play a cloud on this machine: its answers, its failures, and a page that shows what was asked
+    Simulate(simulate::Args),
     /// Report every mistake of a configuration, then try the connections it names
     Check(check::Args),
     /// Ask a server as an appliance or an application would
@@ -134,6 +137,7 @@ pub fn run() -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),

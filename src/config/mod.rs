@@ -33,8 +33,9 @@ pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, Se
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
-    CloudName, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider, NativeAuthentication,
-    NativeProvider, Outbound, OutboundProxy, Provider, SendFields,
+    CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider,
+    NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
+    PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 

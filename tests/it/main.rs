@@ -57,6 +57,9 @@ mod native_provider;
 /// What the tests with real peers share: controller, server, client, phone.
 mod peers;
 
+/// Every provider against its simulator: the same suite for all.
+mod providers;
+
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
 
@@ -68,6 +71,9 @@ mod scenarios;
 
 /// The simulated clouds do what their scenario says.
 mod simulate;
+
+/// The provider against a real privacyIDEA server.
+mod peers_privacyidea;
 
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;

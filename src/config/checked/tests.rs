@@ -10,7 +10,7 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key", "ldap.pem", "ldap.key"] {
+    for name in ["vpn.secret", "bind.secret", "cloud.key", "privacyidea.secret", "okta.token", "ldap.pem", "ldap.key"] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -85,6 +85,11 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "reuse",
         "service_filter",
         "proxy",
+        "password",
+        "token",
+        "private_key",
+        "client_id",
+        "realm",
     ];
     let uncommented: String = SAMPLE
         .lines()
