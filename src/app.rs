@@ -29,10 +29,13 @@ use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
-use crate::users::sqlite::SqliteStore;
+use crate::users::open::open;
+use crate::users::roster::Roster;
+use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
 mod monitor;
+mod retention;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -65,10 +68,11 @@ pub struct Server {
     listener: Listener,
     ldap: LdapListener,
     audit: Arc<Audit>,
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
+    retention: Option<JoinHandle<()>>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -78,8 +82,9 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = SqliteStore::open(&config.server.store, true).await;
+        let store = open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
+        store.check().await.map_err(|error| AppError(format!("{error}")))?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -138,7 +143,9 @@ impl Server {
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
         let drain = config.server.drain;
-        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, pages })
+        let roster: Arc<dyn Roster> = store.clone();
+        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
+        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, retention, pages })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -196,6 +203,7 @@ impl Server {
             tracing::warn!(left = self.ldap.connections(), "LDAP connections are cut off");
         }
         drop(self.listener);
+        self.sign_ins.tell_standings(true);
         for (_, provider, _) in &self.providers {
             provider.drain(LAST_WORDS).await;
         }
@@ -203,6 +211,9 @@ impl Server {
             tracing::error!("the audit could not be written in time");
         }
         self.monitor.abort();
+        if let Some(retention) = &self.retention {
+            retention.abort();
+        }
         if let Some((stop, served)) = self.pages {
             let _ = stop.send(());
             let _ = tokio::time::timeout(LAST_WORDS, served).await;

@@ -5,7 +5,7 @@ generator, CPUs and number of requests under way, one after the other in the sam
 import time
 from statistics import median
 
-from . import ldap
+from . import clouds, ldap
 from .peers import BARE_PORT, PASSWORD, PORTS, SECRET
 from .table import Row
 
@@ -257,7 +257,8 @@ def memory(run):
 
 
 ALL = {function.__name__: function for function in
-       (cpu, rate, held200ms, held5s, held100k, single, retransmit, overload, start, memory, *ldap.ALL)}
+       (cpu, rate, held200ms, held5s, held100k, single, retransmit, overload, start, memory, *ldap.ALL,
+        clouds.clouds)}
 
 
 def run_one(name, run):

@@ -9,11 +9,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod keys;
 pub mod output;
 pub mod serve;
+pub mod simulate;
 pub mod test;
 pub mod user;
 
@@ -51,12 +54,20 @@ pub enum Command {
     Serve(serve::Args),
     /// Try everything on this machine: directory, phone and clients are built in
     Demo(demo::Args),
+    /// Play a cloud on this machine: its answers, its failures, and a page that shows what was asked
+    Simulate(simulate::Args),
     /// Report every mistake of a configuration, then try the connections it names
     Check(check::Args),
     /// Ask a server as an appliance or an application would
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Save the user store, while the server runs
+    Backup(backup::Backup),
+    /// Put a saved user store back
+    Restore(backup::Restore),
+    /// Show, add and rotate the keys of sealed values
+    Keys(keys::Args),
     /// Print the completions of a shell
     Completions(docs::Completions),
     /// Write the manual pages into a folder
@@ -122,9 +133,13 @@ pub fn run() -> ExitCode {
     let ended = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Backup(args) => backup::backed_up(&args),
+        Command::Restore(args) => backup::restored(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::users::place::StoreAt;
 
 pub mod by_address;
 pub mod checked;
@@ -31,8 +32,9 @@ pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, Se
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
-    CloudName, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider, NativeAuthentication,
-    NativeProvider, Outbound, OutboundProxy, Provider, SendFields,
+    CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider,
+    NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
+    PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 
@@ -70,8 +72,10 @@ pub struct Config {
 pub struct Server {
     /// Name told to the cloud and written to the audit.
     pub name: String,
-    /// The SQLite database of enrolled people and audit events.
-    pub store: PathBuf,
+    /// The database of enrolled people and audit events.
+    pub store: Arc<StoreAt>,
+    /// The file with the keys of sealed values.
+    pub keys: PathBuf,
     /// The socket by which commands of this machine reach the running server.
     pub control: PathBuf,
     /// How long a stopping server waits for holds that are under way.
@@ -293,6 +297,8 @@ pub enum Security {
 pub struct Audit {
     /// A file of JSON lines, if wanted.
     pub file: Option<PathBuf>,
+    /// How long events, accounting records and changes stay in the store; for ever where there is none.
+    pub keep: Option<Duration>,
 }
 
 /// The program's own log, on standard error.

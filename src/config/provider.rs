@@ -16,6 +16,10 @@ pub enum Provider {
     Entra(EntraProvider),
     /// Duo, by its Auth API.
     Duo(DuoProvider),
+    /// A privacyIDEA server.
+    PrivacyIdea(PrivacyIdeaProvider),
+    /// Okta.
+    Okta(OktaProvider),
 }
 
 impl Provider {
@@ -25,6 +29,8 @@ impl Provider {
             Provider::Native(native) => &native.common,
             Provider::Entra(entra) => &entra.common,
             Provider::Duo(duo) => &duo.common,
+            Provider::PrivacyIdea(privacyidea) => &privacyidea.common,
+            Provider::Okta(okta) => &okta.common,
         }
     }
 
@@ -39,7 +45,11 @@ impl Provider {
                 authentication: EntraAuthentication::Certificate { certificate, key },
                 ..
             }) => Some((certificate, key)),
-            Provider::Native(_) | Provider::Entra(_) | Provider::Duo(_) => None,
+            Provider::Native(_)
+            | Provider::Entra(_)
+            | Provider::Duo(_)
+            | Provider::PrivacyIdea(_)
+            | Provider::Okta(_) => None,
         }
     }
 
@@ -49,6 +59,8 @@ impl Provider {
             Provider::Native(_) => "native",
             Provider::Entra(_) => "entra",
             Provider::Duo(_) => "duo",
+            Provider::PrivacyIdea(_) => "privacyidea",
+            Provider::Okta(_) => "okta",
         }
     }
 }
@@ -207,6 +219,84 @@ pub enum DuoSignature {
     V2,
     /// Parameters as JSON, its digest and that of the X-Duo headers signed, too.
     V5,
+}
+
+/// A privacyIDEA server.
+#[derive(Debug)]
+pub struct PrivacyIdeaProvider {
+    /// What every provider has.
+    pub common: Common,
+    /// Who triggers challenges.
+    pub authorisation: PrivacyIdeaAuthorisation,
+    /// Which of a person's names is it that they are known by there.
+    pub user: CloudName,
+    /// The realm of people whose UPN says nothing else; `None`: the server's default realm.
+    pub realm: Option<String>,
+    /// Realms by the part of a UPN after the `@`, in lower case.
+    pub realms: Vec<(String, String)>,
+    /// What is triggered.
+    pub triggers: Triggers,
+    /// How a typed code is checked.
+    pub codes: Codes,
+}
+
+/// Who triggers challenges at a privacyIDEA server: it needs the rights of an administrator.
+#[derive(Debug)]
+pub enum PrivacyIdeaAuthorisation {
+    /// A token that was made there once (`pi-manage api createtoken`).
+    Token(Secret),
+    /// An administrator's account, of which a token is fetched.
+    Account {
+        /// Its name.
+        name: String,
+        /// Its password.
+        password: Secret,
+    },
+}
+
+/// Which of a person's tokens a privacyIDEA server triggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Triggers {
+    /// All that have challenges.
+    All,
+    /// Those of the method that the person is asked by.
+    Method,
+}
+
+/// How a typed code is checked at a privacyIDEA server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// As it is: the tokens have no PIN.
+    Direct,
+    /// As the answer to a challenge, which asks for no PIN.
+    Challenge,
+}
+
+/// Okta.
+#[derive(Debug)]
+pub struct OktaProvider {
+    /// What every provider has.
+    pub common: Common,
+    /// How requests are authenticated.
+    pub authentication: OktaAuthentication,
+    /// Which of a person's names is it that they are known by there.
+    pub user: CloudName,
+}
+
+/// How Anteroom authenticates to Okta.
+#[derive(Debug)]
+pub enum OktaAuthentication {
+    /// An API token.
+    Token(Secret),
+    /// An app of the kind "API services" with a key pair.
+    OAuth {
+        /// Its client id.
+        client_id: String,
+        /// The id of its key, where it has several.
+        key_id: Option<String>,
+        /// The private key, RSA, PEM.
+        key: Secret,
+    },
 }
 
 /// Which optional facts leave the house. All on by default; each can be switched off.

@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-    Anonymous, CloudName, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Sasl,
-    Security, UnreachableClass,
+    Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
+    Requirement, Sasl, Security, Triggers, UnreachableClass,
 };
 use crate::secret::Secret;
 
@@ -203,8 +203,13 @@ impl Words for Security {
 }
 
 impl Words for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("native", ProviderKind::Native), ("entra", ProviderKind::Entra), ("duo", ProviderKind::Duo)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("native", ProviderKind::Native),
+        ("entra", ProviderKind::Entra),
+        ("duo", ProviderKind::Duo),
+        ("privacyidea", ProviderKind::PrivacyIdea),
+        ("okta", ProviderKind::Okta),
+    ];
 }
 
 impl Words for CloudName {
@@ -214,6 +219,14 @@ impl Words for CloudName {
 
 impl Words for EntraMode {
     const WORDS: &'static [(&'static str, Self)] = &[("poll", EntraMode::Poll), ("sync", EntraMode::Sync)];
+}
+
+impl Words for Triggers {
+    const WORDS: &'static [(&'static str, Self)] = &[("all", Triggers::All), ("method", Triggers::Method)];
+}
+
+impl Words for Codes {
+    const WORDS: &'static [(&'static str, Self)] = &[("direct", Codes::Direct), ("challenge", Codes::Challenge)];
 }
 
 impl Words for Anonymous {

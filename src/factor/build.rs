@@ -9,6 +9,8 @@ use crate::factor::entra::Entra;
 use crate::factor::http::BuildError;
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
+use crate::factor::okta::Okta;
+use crate::factor::privacyidea::PrivacyIdea;
 
 /// Builds a provider and starts what it runs in the background. To be called within the runtime.
 ///
@@ -19,5 +21,7 @@ pub fn build(provider: &config::Provider, server: ServerIdentity) -> Result<Arc<
         config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
         config::Provider::Entra(entra) => Arc::new(Entra::new(entra)?),
         config::Provider::Duo(duo) => Arc::new(Duo::new(duo)?),
+        config::Provider::PrivacyIdea(privacyidea) => Arc::new(PrivacyIdea::new(privacyidea)?),
+        config::Provider::Okta(okta) => Arc::new(Okta::start(okta)?),
     })
 }

@@ -182,11 +182,16 @@ impl Reply {
         }
     }
 
-    /// The service's clock minus ours in seconds, by its `Date`.
+    /// A header's text, where it is there and is text.
+    pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.as_ref()?.get(name)?.to_str().ok()
+    }
+
+    /// The service's clock minus ours, in seconds, from its Date header.
     pub fn clock_skew(&self) -> Option<i64> {
-        let text = self.headers.as_ref()?.get(DATE)?.to_str().ok()?;
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        date.as_second().checked_sub(i64::try_from(unix_now()).ok()?)
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(self.header(DATE)?).ok()?;
+        let now = i64::try_from(unix_now()).ok()?;
+        Some(date.as_second().saturating_sub(now))
     }
 
     /// The pause that `Retry-After` or `X-Retry-After` asks for, in seconds or as a date (RFC 9110 section 10.2.3).
@@ -200,6 +205,11 @@ impl Reply {
         // A date that has passed asks for no pause.
         Some(SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default())
     }
+}
+
+/// Reads an answer in JSON (RFC 8259). One that is not UTF-8 is none, also where it says so in what is skipped.
+pub fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }
 
 /// What to say where a web page came instead of an answer.

@@ -17,11 +17,16 @@ use crate::users::model::{Method, Person};
 
 pub mod assertion;
 pub mod build;
+pub mod cancelling;
 pub mod duo;
 pub mod entra;
 pub mod http;
 pub mod native;
+pub mod okta;
+pub mod polling;
+pub mod privacyidea;
 pub mod routing;
+pub mod sent;
 pub mod tell;
 pub mod token;
 

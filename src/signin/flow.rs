@@ -11,7 +11,7 @@ use crate::audit::Steps;
 use crate::factor;
 use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::secret::Secret;
-use crate::signin::attempt::Attempt;
+use crate::signin::attempt::{Attempt, Door};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
@@ -240,7 +240,7 @@ impl Known {
             in_exempt_group: self.in_exempt_group,
             is_service: self.is_service,
             typed,
-            person_address: attempt.person_address,
+            person_address: attempt.person_address.or((attempt.door == Door::Ldap).then_some(attempt.source)),
             now: SystemTime::now(),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use crate::factor::privacyidea::NOBODY;
 use crate::secret::Secret;
 use crate::simulate::desk::Desk;
 use crate::simulate::prompt::{Asking, Prompt, State};
@@ -93,7 +94,7 @@ impl PrivacyIdea {
         }
         let scenario = desk.scenario(user);
         let strange = !realm.is_empty() && realm != self.realm;
-        if strange || scenario.has("unknown") {
+        if strange || scenario.has("unknown") || user == NOBODY {
             return Err(failure(400, 904, &format!("ERR904: User <{user}@{realm}> does not exist.")));
         }
         Ok((user.to_owned(), scenario))

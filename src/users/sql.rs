@@ -9,6 +9,7 @@
 //!                                           users/postgres.rs: a pool to the writable server of several
 //! ```
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -31,6 +32,7 @@ mod people;
 mod records;
 mod roster;
 mod staging;
+pub(in crate::users) mod tables;
 mod text;
 pub(in crate::users) mod value;
 
@@ -69,6 +71,14 @@ impl Drop for Forget<'_> {
 impl SqlStore {
     pub(in crate::users) fn new(driver: Arc<dyn Driver>) -> SqlStore {
         SqlStore { driver, cache: Arc::default() }
+    }
+
+    /// Looks whether the database is sound, as far as that is quick.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] where it is damaged.
+    pub async fn check(&self) -> StoreResult<()> {
+        self.driver.check().await
     }
 
     /// Gives every connection back and waits until that is done.
@@ -170,6 +180,16 @@ impl Store for SqlStore {
 
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
         Box::pin(self.append(&records::ACCOUNTING, accounted, records::accounting_row))
+    }
+
+    fn has_come_from<'a>(
+        &'a self,
+        unique_id: &'a str,
+        source: IpAddr,
+        (reason, before): (&'static str, SystemTime),
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let values = vec![unique_id.into(), source.to_string().into(), reason.into(), before.into()];
+        Box::pin(async move { Ok(!self.driver.read(fixed(text::HAS_COME_FROM), values).await?.is_empty()) })
     }
 }
 

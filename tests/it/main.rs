@@ -48,6 +48,9 @@ mod native_provider;
 /// What the tests with real peers share: controller, server, client, phone.
 mod peers;
 
+/// Every provider against its simulator: the same suite for all.
+mod providers;
+
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
 
@@ -60,8 +63,23 @@ mod scenarios;
 /// The simulated clouds do what their scenario says.
 mod simulate;
 
+/// The provider against a real privacyIDEA server.
+mod peers_privacyidea;
+
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
+
+/// Backup and restore, from and to both databases.
+mod store_backup;
+
+/// The commands of the user store, as an administrator types them.
+mod store_commands;
+
+/// The user store and kill -9, a hundred times.
+mod store_crash;
+
+/// The user store on a real PostgreSQL, alone and as a pair.
+mod store_postgres;
 
 /// What the suite of the user store asks of every database.
 mod store_suite;

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod command;
 mod page;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -14,6 +14,8 @@ use super::{Checker, Named, word};
 mod duo;
 mod entra;
 mod native;
+mod okta;
+mod privacyidea;
 
 /// What an address of a cloud may be.
 const HTTPS: &str = "allowed: \"https://HOST\", with a port and a path where needed";
@@ -48,6 +50,8 @@ impl Checker<'_> {
             written::ProviderKind::Native => ("native", None, Self::native),
             written::ProviderKind::Entra => ("entra", Some(entra::URL), Self::entra),
             written::ProviderKind::Duo => ("duo", None, Self::duo),
+            written::ProviderKind::PrivacyIdea => ("privacyidea", None, Self::privacyidea),
+            written::ProviderKind::Okta => ("okta", None, Self::okta),
         };
         let common = self.common(at, name, usual_url, &mut written);
         let provider = check(self, at, common, &mut written);

@@ -10,7 +10,7 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key", "ldap.pem", "ldap.key"] {
+    for name in ["vpn.secret", "bind.secret", "cloud.key", "privacyidea.secret", "okta.token", "ldap.pem", "ldap.key"] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -68,6 +68,8 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
     let alternative = [
         "secret",
         "bind_password",
+        "store_",
+        "keep",
         "key",
         "certificate",
         "provider_unreachable",
@@ -77,6 +79,11 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "reuse",
         "service_filter",
         "proxy",
+        "password",
+        "token",
+        "private_key",
+        "client_id",
+        "realm",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -117,6 +124,9 @@ fn sample_has_every_key_and_no_other() {
     }
 }
 
+/// The line of the sample that names the store.
+const STORE: &str = "#store = \"/var/lib/anteroom/anteroom.db\"";
+
 /// What is spoiled, by what, and what must be said: the key and a word of the message.
 const SPOILED: &[(&str, &str, &str, &str)] = &[
     // kinds of value
@@ -124,6 +134,17 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("#held = 10000\n", "held = -1\n", "radius.client[0].held", "not negative"),
     ("#drain = \"60s\"", "drain = 60", "server.drain", "a duration in quotes"),
     ("#drain = \"60s\"", "drain = \"sixty\"", "server.drain", "a duration in quotes"),
+    (STORE, "store = \"postgres://a:planted@h/d\"", "server.store", "give that as store_password_file"),
+    (STORE, "store = \"postgres://db1.example.com/d\"", "server.store", "it names no user"),
+    (STORE, "store = \"x.db\"\nstore_plaintext = true", "server.store", "a file needs neither"),
+    (
+        STORE,
+        "store = \"postgres://a@db1.example.com/d\"\nstore_plaintext = true",
+        "server.store_plaintext",
+        "loopback address",
+    ),
+    (STORE, "store = \"postgres://a@h/d\"\nstore_ca_file = \"missing.pem\"", "server.store_ca_file", "cannot be read"),
+    ("#keep = \"400d\"", "keep = \"1h\"", "audit.keep", "1d to 36500d"),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
     ("accounting = [\"0.0.0.0:1813\"]", "accounting = [1813]", "radius.accounting[0]", "text in quotes"),
@@ -514,4 +535,17 @@ fn every_guide_shows_a_client_that_is_accepted() {
         tried += 1;
     }
     assert_eq!(tried, 8);
+}
+
+#[test]
+fn a_store_on_servers_is_read_with_its_password_and_certificates() {
+    let folder = folder();
+    let text = "store = \"postgres://anteroom@db1.example.com:5433,db2.example.com/people\"\n\
+                store_password_file = \"bind.secret\"\nstore_ca_file = \"ldap.pem\"";
+    let config = read_in(folder.path(), &spoil(STORE, text).0).unwrap().config;
+    let shown = format!("{:?}", config.server);
+    assert!(shown.contains("db2.example.com") && shown.contains("ldap.pem") && !shown.contains(PLANTED), "{shown}");
+    let told = config.server.store.to_string();
+    assert_eq!(told, "postgres://anteroom@db1.example.com:5433,db2.example.com:5432/people");
+    assert_eq!(config.server.keys, FilePath::new("/var/lib/anteroom/anteroom.keys"));
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
-use super::super::{CloudName, EntraMode, UnreachableClass};
+use super::super::{CloudName, Codes, EntraMode, Triggers, UnreachableClass};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -72,6 +72,26 @@ keys! {
     skey_credential: String,
     skey_env: String,
     signature: Count,
+    // privacyidea and okta
+    token: Hidden,
+    token_file: String,
+    token_credential: String,
+    token_env: String,
+    // privacyidea
+    account: String,
+    password: Hidden,
+    password_file: String,
+    password_credential: String,
+    password_env: String,
+    realm: String,
+    realms: OneOrMany,
+    triggers: Word<Triggers>,
+    codes: Word<Codes>,
+    // okta
+    private_key: Hidden,
+    private_key_file: String,
+    private_key_credential: String,
+    private_key_env: String,
 }
 
 /// What kind of provider it is.
@@ -83,6 +103,10 @@ pub enum ProviderKind {
     Entra,
     /// Duo.
     Duo,
+    /// A privacyIDEA server.
+    PrivacyIdea,
+    /// Okta.
+    Okta,
 }
 
 /// `send = { … }` of a provider.

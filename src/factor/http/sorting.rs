@@ -25,6 +25,8 @@ pub enum BuildError {
     Key(KeyError),
     /// A secret that goes into a header or a form is no text.
     NoText(&'static str),
+    /// The private key that signs assertions, or its certificate, is none.
+    AssertionKey,
     /// Client certificates need `https://`.
     CertificateWithoutTls,
     /// The proxy's address or password is unfit.
@@ -48,6 +50,9 @@ impl fmt::Display for BuildError {
             }
             BuildError::Key(KeyError::BadId) => f.write_str("the key id must be 1 to 64 of A-Z a-z 0-9 - _ ."),
             BuildError::NoText(what) => write!(f, "{what} must be text in UTF-8"),
+            BuildError::AssertionKey => f.write_str(
+                "the private key must be an RSA key in PEM (PKCS#8 or PKCS#1), and its certificate PEM, too",
+            ),
             BuildError::CertificateWithoutTls => f.write_str("a client certificate needs an https:// url"),
             BuildError::Proxy => f.write_str("the proxy must be http://HOST:PORT, and its password text in UTF-8"),
             BuildError::Client(why) => write!(f, "the HTTP client cannot be built: {why}"),
