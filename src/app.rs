@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
+use crate::import::pass::{Importer, Place};
+use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::primary::directory::Directory;
@@ -72,6 +74,7 @@ pub struct Server {
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
+    importing: JoinHandle<()>,
     retention: Option<JoinHandle<()>>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -95,6 +98,7 @@ impl Server {
             AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
         })?);
         let directories = directories(&config)?;
+        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
         let providers = providers(&config)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
@@ -145,7 +149,20 @@ impl Server {
         let drain = config.server.drain;
         let roster: Arc<dyn Roster> = store.clone();
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
-        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, retention, pages })
+        Ok(Server {
+            sign_ins,
+            metrics,
+            listener,
+            ldap,
+            audit,
+            store,
+            providers,
+            drain,
+            monitor,
+            importing,
+            retention,
+            pages,
+        })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -187,6 +204,8 @@ impl Server {
     /// without an answer, the audit is written.
     pub async fn stop(self) {
         self.listener.drain();
+        // A pass that is under way has changed nothing, and the next one removes what it has left.
+        self.importing.abort();
         self.ldap.drain();
         self.sign_ins.drain(self.drain).await;
         let left = self.sign_ins.held();
@@ -234,6 +253,21 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// The import shares the directories, but brings connections of its own.
+fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -> Importer {
+    let places = directories.iter().filter_map(|(name, directory, _)| {
+        let target = config.targets.get(name)?;
+        let (directory, base) = (Arc::clone(directory), target.base.clone());
+        Some((name.clone(), Place { directory, base, domains: target.domains.clone() }))
+    });
+    Importer {
+        import: Arc::new(config.import.clone()),
+        places: places.collect(),
+        roster: store.clone(),
+        node: config.server.name.clone(),
+    }
 }
 
 fn providers(config: &Config) -> Result<Providers, AppError> {

@@ -13,6 +13,7 @@ pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod import;
 pub mod keys;
 pub mod output;
 pub mod serve;
@@ -29,6 +30,7 @@ Examples:
   anteroom check                                 what is wrong with the configuration?
   anteroom serve                                 run the service
   anteroom user list                             who is enrolled
+  anteroom import --dry-run                      who would be enrolled from the directory?
   anteroom test radius --user alice              sign in once, as an appliance would
 
 Exit codes: 0 done; 1 refused or failed; 2 a mistake on the command line or in the configuration.
@@ -62,6 +64,8 @@ pub enum Command {
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Fill the user store from directories and files
+    Import(import::Args),
     /// Save the user store, while the server runs
     Backup(backup::Backup),
     /// Put a saved user store back
@@ -137,6 +141,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Import(args) => import::run(args),
         Command::Backup(args) => backup::backed_up(&args),
         Command::Restore(args) => backup::restored(&args),
         Command::Keys(args) => keys::run(&args),

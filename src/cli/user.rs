@@ -322,7 +322,7 @@ async fn enrol(
     })?;
     say(out, format_args!("added {}", show::plain(&profile.person.name)))?;
     show::changes(&differences(None, Some(&profile)), out).map_err(unwritten)?;
-    remark(&profile.person, out)
+    fields::note(&profile.person).map_or(Ok(()), |note| say(out, format_args!("{note}")))
 }
 
 async fn list(json: bool, store: &dyn Roster, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
@@ -367,7 +367,7 @@ async fn change(place: &Place<'_>, after: &Profile, out: &mut (impl Write + ?Siz
         changed
     });
     report(after, changed, out)?;
-    remark(&after.person, out)
+    fields::note(&after.person).map_or(Ok(()), |note| say(out, format_args!("{note}")))
 }
 
 /// Tells what was changed, or that the person is gone.
@@ -383,20 +383,6 @@ fn report(
     let verb = if changed.is_empty() { "nothing to change for" } else { "changed" };
     say(out, format_args!("{verb} {name}"))?;
     show::changes(&changed, out).map_err(unwritten)
-}
-
-/// Says when a person's method cannot work with what is known of them.
-fn remark(person: &Person, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
-    let (missing, option) = match person.method {
-        Method::Push if person.device_token.is_none() => ("device token", "--device-token"),
-        Method::Call | Method::SmsReply if person.phone.is_none() => ("phone", "--phone"),
-        _ => return Ok(()),
-    };
-    let (name, method) = (show::plain(&person.name), person.method);
-    say(
-        out,
-        format_args!("note: {name} has no {missing}, which {method} needs; `anteroom user set {name} {option} ...`"),
-    )
 }
 
 /// The person meant by a login name, a UPN, an alias or a unique id.

@@ -18,6 +18,7 @@ use super::{Config, Limits, Log, LogFormat, Radius, Throttle, written};
 
 mod address;
 mod client;
+mod import;
 mod ldap;
 mod provider;
 mod route;
@@ -128,6 +129,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn config(&self, file: written::File) -> Config {
         let targets = self.targets(file.target);
+        let import = self.import(file.import, &targets);
         let providers = self.providers(file.provider);
         let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
@@ -155,6 +157,7 @@ impl Checker<'_> {
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
             providers: providers.found,
+            import,
             routes,
             audit: self.audit(file.audit),
             log: self.log(file.log),

@@ -16,6 +16,7 @@ use crate::users::place::StoreAt;
 pub mod by_address;
 pub mod checked;
 mod client;
+pub mod import;
 pub mod known;
 mod ldap;
 pub mod mistakes;
@@ -55,6 +56,8 @@ pub struct Config {
     pub throttle: Throttle,
     /// Where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
+    /// How the user store is filled from directories.
+    pub import: import::Import,
     /// Who carries second factors, by name.
     pub providers: BTreeMap<String, Provider>,
     /// Who is asked by other providers than their client's; the first that fits.

@@ -15,6 +15,9 @@ mod provider;
 
 pub use provider::{Provider, ProviderKind, Route, Send};
 
+mod import;
+
+pub use import::{Attributes, Import, ImportItem};
 mod ldap;
 
 pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
@@ -33,6 +36,8 @@ pub struct File {
     pub target: BTreeMap<String, Target>,
     /// `[provider.NAME]`
     pub provider: BTreeMap<String, Provider>,
+    /// `[import]`
+    pub import: Import,
     /// `[[route]]`
     pub route: Vec<Route>,
     /// `[limits]`

@@ -22,6 +22,15 @@ mod crash;
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
+/// Imports: a second pass has nothing to do, what goes wrong changes nothing, many leavers are asked about.
+mod import;
+
+/// `anteroom import` as its user runs it.
+mod import_command;
+
+/// Imports from a real Active Directory (Samba) and a real OpenLDAP.
+mod import_peers;
+
 /// The directory client against directories that misbehave.
 mod ldap_client;
 

@@ -189,3 +189,14 @@ pub(super) fn state(person: &Person, now: SystemTime) -> String {
         _ => "enabled".into(),
     }
 }
+
+/// What to say when a person's method cannot work with what is known of them.
+pub(super) fn note(person: &Person) -> Option<String> {
+    let (missing, option) = match person.method {
+        Method::Push if person.device_token.is_none() => ("device token", "--device-token"),
+        Method::Call | Method::SmsReply if person.phone.is_none() => ("phone", "--phone"),
+        _ => return None,
+    };
+    let (name, method) = (super::show::plain(&person.name), person.method);
+    Some(format!("note: {name} has no {missing}, which {method} needs; `anteroom user set {name} {option} ...`"))
+}

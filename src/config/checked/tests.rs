@@ -75,6 +75,12 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "provider_unreachable",
         "ca_file",
         "domain",
+        "group = \"VPN",
+        "search",
+        "base = \"OU",
+        "people = [\"",
+        "filter = \"(!(ext",
+        "nested",
         "passcode",
         "reuse",
         "service_filter",
@@ -90,7 +96,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         .map(|line| {
             let key = line.strip_prefix('#').and_then(|rest| rest.split_once(" = ")).map(|(key, _)| key);
             let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            let skipped = |key: &str| alternative.iter().any(|word| key.starts_with(word)) || key == "security";
+            let skipped = |key: &str| alternative.iter().any(|word| line[1..].starts_with(word)) || key == "security";
             match key {
                 Some(key) if is_key(key) && !skipped(key) => &line[1..],
                 _ => line,
@@ -118,7 +124,9 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || SAMPLE.contains(&format!("\n[[radius.{key}]]"));
+                || ["[[radius.", "[[import.", "[import.item."]
+                    .iter()
+                    .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
         }
     }
@@ -156,6 +164,26 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ),
     ("#format = \"text\"", "format = \"xml\"", "log.format", "\"text\" or \"json\""),
     ("[[radius.client]]\n", "[radius.client]\n", "radius.client", "two brackets"),
+    ("[[import.item]]\n", "[import.item]\n", "import.item", "two brackets"),
+    // import
+    ("interval = \"1h\"", "interval = \"30s\"", "import.interval", "1m to 24h"),
+    ("#stop_above = 5", "stop_above = 1000", "import.stop_above", "1 to 999"),
+    ("stop_above_percent = 10", "stop_above_percent = 0", "import.stop_above_percent", "1 to 100"),
+    ("region = \"US\"", "region = \"USA\"", "import.region", "two letters"),
+    ("target = \"corp\"\n\n# What is read", "target = \"x\"\n\n# What is read", "import.item[0].target", "corp"),
+    ("ou = \"OU=People", "#ou = \"OU=People", "import.item[0]", "exactly one of"),
+    ("#group = \"VPN-Users\"", "group = \"VPN-Users\"", "import.item[0]", "exactly one of"),
+    ("#nested = true", "nested = true", "import.item[0].nested", "belongs to group"),
+    (
+        "ou = \"OU=People,DC=corp,DC=example\"\n# Whether",
+        "ou = \"People\"\n# Whether",
+        "import.item[0].ou",
+        "distinguished",
+    ),
+    ("#method = \"push\"\n#language", "method = \"pigeon\"\n#language", "import.item[0].method", "push"),
+    ("#leavers = \"disable\"", "leavers = \"erase\"", "import.item[0].leavers", "\"remove\""),
+    ("#filter = \"(!(extension", "filter = \"(!(extension(", "import.item[0].filter", "RFC 4515"),
+    ("#user_name = [\"userP", "user_name = [\"user P", "import.item[0].attributes.user_name", "an attribute"),
     // unknown keys
     ("#answer_within = ", "anser_within = ", "radius.client[0].anser_within", "did you mean answer_within?"),
     ("#answer_within = ", "level = ", "radius.client[0].level", "level belongs in [log]"),
