@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::control::{Control, ControlDesk, Watched};
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
@@ -70,6 +71,7 @@ pub struct Server {
     drain: Duration,
     monitor: JoinHandle<()>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    control: Option<Control>,
 }
 
 impl Server {
@@ -104,6 +106,7 @@ impl Server {
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
                 .collect::<BTreeMap<_, _>>(),
+            routes: config.routes.clone(),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
             limits: config.limits,
@@ -138,7 +141,8 @@ impl Server {
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
         let drain = config.server.drain;
-        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, pages })
+        let control = control(&config, &sign_ins, &providers);
+        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, pages, control })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -179,6 +183,7 @@ impl Server {
     /// Stops: nothing new is taken, holds are finished within `server.drain`, what is left is cancelled
     /// without an answer, the audit is written.
     pub async fn stop(self) {
+        drop(self.control);
         self.listener.drain();
         self.ldap.drain();
         self.sign_ins.drain(self.drain).await;
@@ -231,10 +236,31 @@ fn providers(config: &Config) -> Result<Providers, AppError> {
         let server = ServerIdentity { name: config.server.name.clone(), address };
         let built = factor::build::build(provider, server);
         let provider = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
-        let guarded = Arc::new(Guarded::new(Arc::clone(&provider)));
+        let failover = config.providers.get(name).map(|provider| provider.common().failover.clone());
+        let guarded = Guarded::new(Arc::clone(&provider)).with_failover(failover.unwrap_or_default());
+        let guarded = Arc::new(guarded);
         Ok((name.clone(), provider, guarded))
     });
     made.collect()
+}
+
+/// The control socket. Without it the server works, and cannot be asked.
+fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers) -> Option<Control> {
+    let watched = |(name, _, guarded): &(String, _, Arc<Guarded>)| {
+        let kind = config.providers.get(name).map_or("", config::Provider::word);
+        Watched { name: name.clone(), kind, guarded: Arc::clone(guarded) }
+    };
+    let path = &config.server.control;
+    let record = path.with_file_name("outages.jsonl");
+    let providers = providers.iter().map(watched).collect();
+    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), providers, record);
+    match Control::start(path, Arc::new(desk)) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "no control socket: anteroom status and outage cannot be used");
+            None
+        }
+    }
 }
 
 fn listen(

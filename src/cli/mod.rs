@@ -15,6 +15,7 @@ pub mod docs;
 pub mod output;
 pub mod serve;
 pub mod simulate;
+pub mod status;
 pub mod test;
 pub mod user;
 
@@ -60,6 +61,10 @@ pub enum Command {
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Show how the running server and its providers are
+    Status(status::Args),
+    /// Declare that a provider cannot be used, or that it can again
+    Outage(status::Outage),
     /// Print the completions of a shell
     Completions(docs::Completions),
     /// Write the manual pages into a folder
@@ -129,6 +134,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Status(args) => status::run(&args),
+        Command::Outage(args) => status::outage(args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };
