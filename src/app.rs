@@ -201,6 +201,7 @@ impl Server {
             tracing::warn!(left = self.ldap.connections(), "LDAP connections are cut off");
         }
         drop(self.listener);
+        self.sign_ins.tell_standings(true);
         for (_, provider, _) in &self.providers {
             provider.drain(LAST_WORDS).await;
         }

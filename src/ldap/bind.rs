@@ -86,14 +86,20 @@ pub fn read_answer(frame: &[u8], expected: u32) -> Result<Envelope, AnswerError>
 
 /// Appends a BindRequest with a name and a password.
 pub fn write_bind_request(out: &mut Vec<u8>, message_id: u32, name: &[u8], password: &[u8]) {
+    write_bind_with_controls(out, message_id, (name, password), &[]);
+}
+
+/// As [`write_bind_request`], with controls that are encoded already, their header included.
+pub fn write_bind_with_controls(out: &mut Vec<u8>, message_id: u32, (name, password): (&[u8], &[u8]), controls: &[u8]) {
     // Room for all of it at once: growing would leave a copy of the password in freed memory.
-    out.reserve(name.len() + password.len() + 48);
+    out.reserve(name.len() + password.len() + controls.len() + 64);
     write_message(out, message_id, |message| {
         message.constructed(op::BIND_REQUEST, |bind| {
             bind.number(INTEGER, VERSION);
             bind.octets(name);
             bind.value(SIMPLE, password);
         });
+        message.raw(controls);
     });
 }
 

@@ -29,8 +29,6 @@ use certificate::Certificates;
 
 mod certificate;
 
-pub use certificate::check as check_certificate;
-
 /// How long an accept loop rests after an error, so that a lasting one does not become a busy loop.
 const REST: Duration = Duration::from_millis(20);
 /// How often the certificate's files are looked at.
@@ -159,14 +157,8 @@ impl Listener {
                 listener.loops.push(tokio::spawn(accept(socket, is_tls, Arc::clone(&listener.shared))));
             }
         }
-        let shared = Arc::clone(&listener.shared);
-        if shared.certificates.is_some() {
-            listener.loops.push(tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(LOOK).await;
-                    shared.certificates.iter().for_each(Certificates::reload_if_changed);
-                }
-            }));
+        if !listener.loops.is_empty() {
+            listener.loops.push(tokio::spawn(look_around(Arc::clone(&listener.shared))));
         }
         Ok(listener)
     }
@@ -238,6 +230,15 @@ async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
                 tokio::time::sleep(REST).await;
             }
         }
+    }
+}
+
+/// What is to be done now and then: new certificates, events of sign-ins that stood.
+async fn look_around(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        shared.certificates.iter().for_each(Certificates::reload_if_changed);
+        shared.surroundings.sign_ins.tell_standings(false);
     }
 }
 

@@ -20,6 +20,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::ber::{BerError, CONSTRUCTED, Header, INTEGER, Reader, SEQUENCE, Writer};
 
+mod nesting;
+
+pub use nesting::Nesting;
+
 /// Elements within each other, the message itself included. Filters of real applications stay below ten.
 pub const MAX_DEPTH: usize = 48;
 

@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::message::Head;
+use super::message::{Head, Nesting};
 use super::pool::Wire;
 use super::result::code;
 use super::session::{Session, notice};
@@ -28,6 +28,7 @@ use crate::config::LdapClient;
 use crate::primary::directory::Directory;
 use crate::primary::{Fault, Primary};
 use crate::signin::reception::SignIns;
+use crate::signin::standing::StandKey;
 
 use binding::BindEnd;
 use outbox::Outbox;
@@ -115,7 +116,11 @@ pub struct Link {
     /// Octets of a large message that have yet to pass.
     passing_up: usize,
     passing_down: usize,
+    /// What has been seen of the one that passes up.
+    nesting: Option<Box<Nesting>>,
     work: Option<Work>,
+    /// What lets the relayed bind of a program stand for a sign-in.
+    standing: Option<StandKey>,
     /// StartTLS was answered; its answer has yet to leave.
     start_tls: bool,
     /// What passes is no LDAP any more: a SASL layer.
@@ -155,7 +160,9 @@ impl Link {
             to_directory: Outbox::default(),
             passing_up: 0,
             passing_down: 0,
+            nesting: None,
             work: None,
+            standing: None,
             start_tls: false,
             opaque: false,
             stopping: false,
@@ -254,6 +261,8 @@ impl Link {
         let rest = self.to_client.take();
         let sent = async {
             self.client.write_all(&rest).await?;
+            // Behind a SASL layer nobody would understand them.
+            let last_words = last_words.filter(|_| !self.opaque);
             self.client.write_all(&last_words.unwrap_or_default()).await?;
             self.client.shutdown().await
         };

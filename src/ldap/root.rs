@@ -22,6 +22,7 @@ pub fn edited(frame: &[u8], offers: Offers) -> Result<Option<Vec<u8>>, BerError>
     entry.end()?;
     let mut list = Vec::with_capacity(frame.len());
     let mut changed = false;
+    let mut told = false;
     while !attributes.is_empty() {
         let before = attributes.rest();
         let mut attribute = attributes.inside(SEQUENCE)?;
@@ -32,6 +33,7 @@ pub fn edited(frame: &[u8], offers: Offers) -> Result<Option<Vec<u8>>, BerError>
         let kept = if description.eq_ignore_ascii_case(SASL) {
             keep(values, None, |mechanism| offers.sasl && !mechanism.eq_ignore_ascii_case(b"EXTERNAL"))?
         } else if description.eq_ignore_ascii_case(EXTENSIONS) && !values.is_empty() {
+            told = true;
             let add = offers.start_tls.then_some(oid::START_TLS.as_bytes());
             keep(values, add, |extension| offers.start_tls || extension != oid::START_TLS.as_bytes())?
         } else {
@@ -48,6 +50,13 @@ pub fn edited(frame: &[u8], offers: Offers) -> Result<Option<Vec<u8>>, BerError>
                 attribute.value(SET, &kept);
             });
         }
+    }
+    if !told && offers.extensions && offers.start_tls {
+        changed = true;
+        Writer::new(&mut list).constructed(SEQUENCE, |attribute| {
+            attribute.octets(EXTENSIONS);
+            attribute.constructed(SET, |values| values.octets(oid::START_TLS.as_bytes()));
+        });
     }
     if !changed {
         return Ok(None);
@@ -91,7 +100,17 @@ mod tests {
     use crate::ldap::message::{LARGE_FRAME, next_frame};
     use crate::ldap::search::{Entry, write_entry};
 
-    const OURS: Offers = Offers { start_tls: true, sasl: false };
+    const OURS: Offers = Offers { start_tls: true, sasl: false, extensions: false };
+
+    const RELAYED: Offers = Offers { sasl: true, ..OURS };
+
+    #[test]
+    fn start_tls_is_told_by_name_where_the_directory_has_no_extensions() {
+        let frame = entry(&[("vendorName", &["x"])]);
+        assert_eq!(edited(&frame, OURS), Ok(None));
+        let told = edited(&frame, Offers { extensions: true, ..OURS }).unwrap().unwrap();
+        assert_eq!(read(&told)[1], ("supportedExtension".to_owned(), vec![oid::START_TLS.to_owned()]));
+    }
 
     fn entry(attributes: &[(&str, &[&str])]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -112,7 +131,7 @@ mod tests {
         let plain = entry(&[("namingContexts", &["dc=x"]), ("supportedExtension", &["1.2", oid::START_TLS])]);
         assert_eq!(edited(&plain, OURS), Ok(None));
         let none = entry(&[("supportedExtension", &["1.2"])]);
-        assert_eq!(edited(&none, Offers { start_tls: false, sasl: true }), Ok(None));
+        assert_eq!(edited(&none, Offers { start_tls: false, sasl: true, extensions: true }), Ok(None));
     }
 
     #[test]
@@ -120,7 +139,7 @@ mod tests {
         let frame = entry(&[("supportedSASLMechanisms", &["GSSAPI", "EXTERNAL"]), ("vendorName", &["x"])]);
         let shown = edited(&frame, OURS).unwrap().unwrap();
         assert_eq!(read(&shown), [("vendorName".to_owned(), vec!["x".to_owned()])]);
-        let relayed = edited(&frame, Offers { start_tls: false, sasl: true }).unwrap().unwrap();
+        let relayed = edited(&frame, Offers { start_tls: false, ..RELAYED }).unwrap().unwrap();
         assert_eq!(read(&relayed)[0].1, ["GSSAPI"]);
     }
 
@@ -129,7 +148,7 @@ mod tests {
         let without = entry(&[("supportedExtension", &["1.2"])]);
         assert_eq!(read(&edited(&without, OURS).unwrap().unwrap())[0].1, ["1.2", oid::START_TLS]);
         let with = entry(&[("supportedextension", &[oid::START_TLS, "1.2"])]);
-        let hidden = edited(&with, Offers { start_tls: false, sasl: false }).unwrap().unwrap();
+        let hidden = edited(&with, Offers { start_tls: false, ..OURS }).unwrap().unwrap();
         assert_eq!(read(&hidden), [("supportedextension".to_owned(), vec!["1.2".to_owned()])]);
     }
 

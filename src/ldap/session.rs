@@ -19,7 +19,7 @@ use super::message::{Envelope, Head, op};
 use super::result::{code, oid, write_extended_response, write_response};
 use crate::config::{Anonymous, LdapLimits, Sasl};
 
-use look::{abandoned, is_clear, is_password_change, is_root_search, is_start_tls, response_tag};
+use look::{abandoned, is_clear, is_password_change, is_root_search, is_start_tls, response_tag, wants_extensions};
 
 mod look;
 
@@ -106,7 +106,7 @@ pub struct Session {
     /// Message ids that the directory has yet to answer.
     outstanding: Vec<u32>,
     /// Searches of the rootDSE among them.
-    roots: Vec<u32>,
+    roots: Vec<Root>,
     /// Whether a whole request has come.
     begun: bool,
     /// Octets may follow that are no LDAP: a SASL mechanism may have put a layer of its own in between.
@@ -238,7 +238,8 @@ impl Session {
             op::SEARCH_REQUEST => {
                 self.outstanding.push(head.message_id);
                 if is_root_search(frame, head) {
-                    self.roots.push(head.message_id);
+                    let extensions = wants_extensions(frame, head);
+                    self.roots.push(Root { id: head.message_id, extensions });
                 }
             }
             _ => self.outstanding.push(head.message_id),
@@ -341,14 +342,18 @@ impl Session {
     }
 
     /// What the rootDSE is to say of StartTLS and SASL.
-    pub fn offers(&self) -> Offers {
-        Offers { start_tls: self.rules.start_tls && !self.tls, sasl: self.rules.sasl == Sasl::Relay }
+    pub fn offers(&self, id: u32) -> Offers {
+        Offers {
+            start_tls: self.rules.start_tls && !self.tls,
+            sasl: self.rules.sasl == Sasl::Relay,
+            extensions: self.roots.iter().any(|root| root.id == id && root.extensions),
+        }
     }
 
     /// Judges a response, and notes what it ends.
     pub fn response(&mut self, head: &Head) -> Reply {
         match head.op_tag {
-            op::SEARCH_ENTRY if self.roots.contains(&head.message_id) => Reply::Root,
+            op::SEARCH_ENTRY if self.roots.iter().any(|root| root.id == head.message_id) => Reply::Root,
             op::SEARCH_ENTRY | op::SEARCH_REFERENCE | op::INTERMEDIATE_RESPONSE => Reply::Pass,
             op::BIND_RESPONSE => match self.busy {
                 Busy::Relayed(id, what) if id == head.message_id => Reply::BindAnswer(what),
@@ -365,7 +370,7 @@ impl Session {
         // Mostly the oldest: servers answer in order where they can.
         if let Some(place) = self.outstanding.iter().position(|known| *known == id) {
             self.outstanding.remove(place);
-            self.roots.retain(|root| *root != id);
+            self.roots.retain(|root| root.id != id);
         }
         if self.outstanding.is_empty() && self.outstanding.capacity() > KEPT_IDS {
             self.outstanding = Vec::new();
@@ -388,6 +393,15 @@ pub struct Offers {
     pub start_tls: bool,
     /// SASL mechanisms of the directory, save EXTERNAL.
     pub sasl: bool,
+    /// Whether extensions were asked for by name: then they are told even where the directory has none.
+    pub extensions: bool,
+}
+
+/// A search of the rootDSE.
+#[derive(Debug, Clone, Copy)]
+struct Root {
+    id: u32,
+    extensions: bool,
 }
 
 /// The Notice of Disconnection (RFC 4511 section 4.4.1).

@@ -11,7 +11,7 @@ use crate::audit::Steps;
 use crate::factor;
 use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::secret::Secret;
-use crate::signin::attempt::Attempt;
+use crate::signin::attempt::{Attempt, Door};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
@@ -275,7 +275,7 @@ impl Known {
             is_service: self.is_service,
             way: self.steps.first().map(|step| step.method),
             wants_code: self.wants_code,
-            person_address: attempt.person_address,
+            person_address: attempt.person_address.or((attempt.door == Door::Ldap).then_some(attempt.source)),
             now: SystemTime::now(),
         }
     }

@@ -20,6 +20,7 @@ pub mod policy;
 pub mod proof;
 pub mod reception;
 pub mod route;
+pub mod standing;
 pub mod throttle;
 
 #[cfg(test)]

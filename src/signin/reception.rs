@@ -22,6 +22,7 @@ use crate::signin::attempt::{Attempt, SignInId};
 use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, Waiting, lock};
+use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::telemetry::metrics::Metrics;
 use crate::users::store::Store;
@@ -63,6 +64,7 @@ pub struct SignIns {
     pub(super) deps: Deps,
     pub(super) throttle: Mutex<Throttle>,
     pub(super) pending: Arc<Pending>,
+    pub(super) standings: Standings,
     people: RandomState,
     /// Sign-ins that the directory has yet to speak on.
     at_directory: AtomicUsize,
@@ -89,6 +91,7 @@ impl SignIns {
         Arc::new(SignIns {
             throttle: Mutex::new(Throttle::new(deps.throttle)),
             pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
+            standings: Standings::new(&deps.random),
             people: RandomState::new(),
             at_directory: AtomicUsize::new(0),
             deps,

@@ -56,6 +56,8 @@ pub struct Metrics {
     servers: Family<Labels<2>, Gauge>,
     known_servers: Mutex<HashSet<Labels<2>>>,
     ldap_refused: Family<Labels<1>, Counter>,
+    /// Addresses that a service account had not used before.
+    pub service_addresses: Counter,
     /// Connections to the LDAP door that are open now.
     pub ldap_connections: Gauge,
     /// Sign-ins that are held now.
@@ -120,6 +122,7 @@ impl Metrics {
         let retransmissions = counter("radius_retransmissions", "RADIUS requests received again");
         let joins = counter("joins", "Retries that joined a running hold");
         let carry_overs = counter("carry_overs", "Late approvals that were used by a retry");
+        let service_addresses = counter("service_addresses", "New addresses that service accounts came from");
         let lost_family = Family::<Labels<1>, Counter>::default();
         registry.register("audit_lost", "Audit events that could not be written, by place", lost_family.clone());
         let lost = ["queue", "file", "store"].map(|place| lost_family.get_or_create_owned(&[("place", place.into())]));
@@ -141,6 +144,7 @@ impl Metrics {
             known_servers: Mutex::default(),
             ldap_refused,
             ldap_connections,
+            service_addresses,
             held,
             primary,
             factor,

@@ -9,6 +9,7 @@
 //!                                           users/postgres.rs: a pool to the writable server of several
 //! ```
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -170,6 +171,16 @@ impl Store for SqlStore {
 
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
         Box::pin(self.append(&records::ACCOUNTING, accounted, records::accounting_row))
+    }
+
+    fn has_come_from<'a>(
+        &'a self,
+        unique_id: &'a str,
+        source: IpAddr,
+        (reason, before): (&'static str, SystemTime),
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let values = vec![unique_id.into(), source.to_string().into(), reason.into(), before.into()];
+        Box::pin(async move { Ok(!self.driver.read(fixed(text::HAS_COME_FROM), values).await?.is_empty()) })
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`crate::users::sql`] is the implementation, on SQLite and on PostgreSQL; the tests bring one in memory, and
 //! one suite runs against all. What administrators and imports ask beyond is [`crate::users::roster`].
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
@@ -66,6 +67,18 @@ pub trait Store: Send + Sync {
 
     /// Appends accounting records, all or none.
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Whether an event says that this account came in from this address, for this reason, before this time. A store that
+    /// keeps no events that can be asked for says no.
+    fn has_come_from<'a>(
+        &'a self,
+        unique_id: &'a str,
+        source: IpAddr,
+        (reason, before): (&'static str, SystemTime),
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let _ = (unique_id, source, reason, before);
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }
 
 /// A name as it is compared: Unicode lower case. Two people cannot have names that fold to the same.

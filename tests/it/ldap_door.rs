@@ -3,3 +3,8 @@
 
 mod client;
 mod holding;
+mod orders;
+mod own_house;
+mod refusing;
+mod samba;
+mod serving;

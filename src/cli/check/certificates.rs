@@ -17,6 +17,9 @@ const SOON: i64 = 30;
 /// Looks at every certificate that the configuration names.
 pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if let Some(files) = &config.ldap.certificate {
+        findings.extend(pair("ldap certificate", &files.chain, &files.key, now));
+    }
     for provider in config.providers.values() {
         let what = format!("provider {}", provider.common().name);
         if let Some((certificate, key)) = provider.certificate() {

@@ -92,11 +92,3 @@ fn server_config(files: &Certificate) -> Result<ServerConfig, String> {
     config.send_tls13_tickets = 1;
     Ok(config)
 }
-
-/// Whether certificate and key can be used, for `anteroom check`.
-///
-/// # Errors
-/// What is wrong with them, in words.
-pub fn check(files: &Certificate) -> Result<(), String> {
-    server_config(files).map(drop)
-}

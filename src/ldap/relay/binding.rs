@@ -15,6 +15,7 @@ use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Through, Unusable};
 use crate::signin::outcome::{Accept, Outcome};
 use crate::signin::passcode;
+use crate::signin::standing::StandKey;
 
 /// What a bind came to.
 pub(super) struct BindEnd {
@@ -30,6 +31,7 @@ pub(super) struct Binding {
     client: Arc<LdapClient>,
     own: Arc<Own>,
     attempt: Attempt,
+    key: Option<StandKey>,
 }
 
 /// Everything that a bind needs of its connection.
@@ -37,6 +39,8 @@ pub(super) struct Asking<'a> {
     pub(super) client: &'a Arc<LdapClient>,
     pub(super) behind: &'a Arc<dyn Behind>,
     pub(super) source: IpAddr,
+    /// What a sign-in of a program will stand under.
+    pub(super) key: Option<StandKey>,
 }
 
 impl Binding {
@@ -83,21 +87,27 @@ impl Binding {
             through: Some(Through(own.clone())),
             received: tokio::time::Instant::now().into_std(),
         };
-        Some(Binding { id: envelope.message_id, client: Arc::clone(asking.client), own, attempt })
+        Some(Binding { id: envelope.message_id, client: Arc::clone(asking.client), own, attempt, key: asking.key })
     }
 
     /// Signs in. Dropped before it is done, it gives the sign-in up: its prompt is cancelled.
     pub(super) async fn run(self, surroundings: Arc<Surroundings>) -> BindEnd {
-        let Binding { id, client, own, attempt } = self;
+        let Binding { id, client, own, attempt, key } = self;
+        let (name, source) = (key.map(|_| attempt.name.clone()), attempt.source);
         let deadline = attempt.deadline();
         // On the heap, so that what is held longest is smallest.
         let waiting = Box::pin(surroundings.sign_ins.enter(attempt)).await;
         let outcome = waiting.outcome().await;
         match &*outcome {
-            Outcome::Accept(accept) => match Box::pin(bound(&own, accept, &client, deadline)).await {
-                Some((directory, answer)) => BindEnd { answer, directory: Some(directory) },
-                None => BindEnd { answer: response(id, code::UNAVAILABLE, ""), directory: None },
-            },
+            Outcome::Accept(accept) => {
+                if let (Some(key), Some(name)) = (key, name) {
+                    surroundings.sign_ins.keep_standing(key, (&client.client, &name, source), accept);
+                }
+                match Box::pin(bound(&own, accept, &client, deadline)).await {
+                    Some((directory, answer)) => BindEnd { answer, directory: Some(directory) },
+                    None => BindEnd { answer: response(id, code::UNAVAILABLE, ""), directory: None },
+                }
+            }
             Outcome::Reject(reason) | Outcome::Discard(reason) => {
                 let passed = own.passed();
                 own.discard();

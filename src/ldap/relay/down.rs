@@ -12,22 +12,25 @@ use super::{Event, LONGEST_EDITED, Link, Moved, SCRATCH, directory_gone, garbled
 use crate::ldap::ber::SEQUENCE;
 use crate::ldap::bind::read_bind_response;
 use crate::ldap::message::Head;
-use crate::ldap::result::code;
+use crate::ldap::result::{LdapResult, code};
 use crate::ldap::root;
 use crate::ldap::session::{Relayed, Reply};
+use crate::signin::standing::StandKey;
 
 impl Link {
     /// From the directory to the client.
     pub(super) fn poll_down(&mut self, context: &mut Context<'_>) -> Moved {
+        let waited = !self.to_client.is_empty();
         self.to_client.flush(self.client.as_mut(), context).map_err(|_| Event::End(None))?;
         if !self.to_client.is_empty() {
             return Ok(false);
         }
+        // There is room again: requests that waited for it are read in the next round.
         SCRATCH.with_borrow_mut(|scratch| {
-            let Some(directory) = &mut self.directory else { return Ok(false) };
+            let Some(directory) = &mut self.directory else { return Ok(waited) };
             let mut room = ReadBuf::new(scratch);
             match Pin::new(directory).poll_read(context, &mut room) {
-                Poll::Pending => return Ok(false),
+                Poll::Pending => return Ok(waited),
                 Poll::Ready(Ok(())) if !room.filled().is_empty() => {}
                 Poll::Ready(_) => return Err(self.directory_closed()),
             }
@@ -104,21 +107,51 @@ impl Link {
         match reply {
             Reply::Pass => self.send_down(frame, context),
             Reply::Root => {
-                let edited = root::edited(frame, self.session.offers()).map_err(|_| garbled())?;
+                let edited = root::edited(frame, self.session.offers(head.message_id)).map_err(|_| garbled())?;
                 self.send_down(edited.as_deref().unwrap_or(frame), context)
             }
             Reply::BindAnswer(what) => {
                 let result = read_bind_response(frame, head.message_id).map_err(|_| garbled())?;
+                // What waits for this bind is served in the next round.
+                self.draining = (!self.from_client.is_empty()).then_some(self.last);
+                if let Some(key) = self.standing.take() {
+                    return self.service_answer(&key, frame, &result, context);
+                }
                 if what == Relayed::Sasl && result.code == code::SUCCESS {
                     let (client, source) = (&self.config.client.name, self.source);
                     tracing::warn!(client, %source, "a SASL bind was accepted without a second factor");
                 }
                 self.session.relayed(what, result.code);
-                self.send_down(frame, context)?;
-                // What waits for this bind is served in the next round.
-                self.draining = (!self.from_client.is_empty()).then_some(self.last);
-                Ok(())
+                self.send_down(frame, context)
             }
+        }
+    }
+
+    /// The directory's answer to the bind of a program whose sign-in stands.
+    fn service_answer(
+        &mut self,
+        key: &StandKey,
+        frame: &[u8],
+        result: &LdapResult<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Event> {
+        let sign_ins = &self.surroundings.sign_ins;
+        if result.code == code::SUCCESS {
+            sign_ins.stood(key);
+            self.session.relayed(Relayed::Service, result.code);
+            return self.send_down(frame, context);
+        }
+        let id = self.session.binding().unwrap_or_default();
+        let wrong = result.code == code::INVALID_CREDENTIALS;
+        if wrong {
+            sign_ins.fell(key, result.refusal());
+        }
+        self.session.bound(false);
+        self.drop_directory();
+        match (wrong, self.config.explain_refusals) {
+            (true, true) => self.send_down(frame, context),
+            (true, false) => self.send_down(&response(id, code::INVALID_CREDENTIALS, ""), context),
+            (false, _) => self.send_down(&response(id, code::UNAVAILABLE, ""), context),
         }
     }
 

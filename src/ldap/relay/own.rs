@@ -14,16 +14,12 @@ use zeroize::Zeroizing;
 
 use super::Behind;
 use crate::config::LdapClient;
-use crate::ldap::ber::{INTEGER, SEQUENCE, Writer};
-use crate::ldap::bind::{VERSION, read_bind_response};
-use crate::ldap::message::{SMALL_FRAME, frame_length, op};
+use crate::ldap::bind::{read_bind_response, write_bind_with_controls};
+use crate::ldap::message::{SMALL_FRAME, frame_length};
 use crate::ldap::pool::{BindAnswer, Wire};
 use crate::primary::directory::finding;
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, names};
 use crate::secret::Secret;
-
-/// Context tag of simple authentication (RFC 4511 section 4.2).
-const SIMPLE: u8 = 0x80;
 
 /// A client's own connection during its bind.
 pub(super) struct Own {
@@ -149,18 +145,8 @@ impl Own {
 
     /// The client's request, as the name that was found and with the password alone.
     fn request(&self, dn: &str, password: &Secret) -> Zeroizing<Vec<u8>> {
-        // Room for all of it at once: growing would leave a copy of the password in freed memory.
-        let room = dn.len() + password.len() + self.controls.len() + 64;
-        let mut out = Zeroizing::new(Vec::with_capacity(room));
-        Writer::new(&mut out).constructed(SEQUENCE, |message| {
-            message.number(INTEGER, self.id);
-            message.constructed(op::BIND_REQUEST, |bind| {
-                bind.number(INTEGER, VERSION);
-                bind.octets(dn.as_bytes());
-                bind.value(SIMPLE, password.open());
-            });
-            message.raw(&self.controls);
-        });
+        let mut out = Zeroizing::default();
+        write_bind_with_controls(&mut out, self.id, (dn.as_bytes(), password.open()), &self.controls);
         out
     }
 

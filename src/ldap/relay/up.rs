@@ -6,15 +6,18 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::binding::{Asking, Binding, response};
 use super::outbox::Outbox;
 use super::{CONNECT, Event, Link, Moved, PEEK, SCRATCH, WHOLE, Work, directory_gone};
+use crate::config::ServiceAccounts;
 use crate::ldap::ber::SEQUENCE;
-use crate::ldap::message::{FrameError, Head, check, op};
+use crate::ldap::bind::{Authentication, BindRequest, write_bind_with_controls};
+use crate::ldap::message::{Envelope, FrameError, Head, Nesting, check, op};
 use crate::ldap::result::code;
-use crate::ldap::session::{Session, Step, notice};
+use crate::ldap::session::{Relayed, Session, Step, notice};
+use crate::signin::standing::StandKey;
 
 impl Link {
     /// From the client to the directory.
@@ -65,7 +68,7 @@ impl Link {
     fn keep(&mut self, octets: &[u8]) {
         let needed = self.from_client.len() + octets.len();
         if needed > self.from_client.capacity() {
-            let mut larger = zeroize::Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
             larger.extend_from_slice(&self.from_client);
             self.from_client = larger;
         }
@@ -83,6 +86,7 @@ impl Link {
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
             if self.passing_up > 0 {
                 let passing = self.passing_up.min(rest.len());
+                self.look_inside(rest.get(..passing).unwrap_or_default())?;
                 self.passing_up -= passing;
                 at += passing;
                 continue;
@@ -102,6 +106,11 @@ impl Link {
                 Step::Forward if self.directory.is_some() => {
                     self.session.forwarded(frame, &head);
                     self.passing_up = head.length - length;
+                    if self.passing_up > 0 {
+                        let deepest = self.session.limits().max_depth;
+                        self.nesting = Some(Box::new(Nesting::new(head.length, head.start, deepest)));
+                        self.look_inside(frame)?;
+                    }
                     at += length;
                     continue;
                 }
@@ -112,11 +121,22 @@ impl Link {
                     }
                     at += length;
                     run = at;
+                    if self.start_tls {
+                        // What is behind it must not be taken for a request.
+                        return Ok(at);
+                    }
                 }
             }
         }
         self.send_up(input.get(run..at).unwrap_or_default(), context)?;
         Ok(at)
+    }
+
+    /// Looks at a piece of a large request, which is bound like a small one. The directory sees a broken connection
+    /// where it is not.
+    fn look_inside(&mut self, piece: &[u8]) -> Result<(), Event> {
+        let looked = self.nesting.as_mut().map_or(Ok(()), |nesting| nesting.look(piece));
+        looked.map_err(|_| Event::End(Some(notice(code::PROTOCOL_ERROR, "that is no LDAP, or too deep"))))
     }
 
     /// The request that `rest` starts with, or its beginning where it is large; `None` while too little of it is there.
@@ -161,7 +181,7 @@ impl Link {
                 self.session.begin();
                 self.to_client.push(&answer);
             }
-            Step::Bind => self.begin_bind(frame, head),
+            Step::Bind => return self.begin_bind(frame, head, context),
             Step::RelayBind(what) => {
                 if self.directory.is_none() {
                     self.connect();
@@ -199,11 +219,25 @@ impl Link {
         }
     }
 
-    fn begin_bind(&mut self, frame: &[u8], head: &Head) {
+    /// A bind with a name and a password. False: it waits for a connection.
+    fn begin_bind(&mut self, frame: &[u8], head: &Head, context: &mut Context<'_>) -> Result<bool, Event> {
+        let key = self.stand_key(frame);
+        let standing = key.and_then(|key| self.surroundings.sign_ins.stands(&key));
+        if let (Some(key), Some(standing)) = (key, standing) {
+            if self.directory.is_none() {
+                self.connect();
+                return Ok(false);
+            }
+            self.session.begin_relayed(head.message_id, Relayed::Service);
+            self.standing = Some(key);
+            let renamed = renamed(frame, standing.dn());
+            self.send_up(renamed.as_ref().map_or(frame, |renamed| renamed), context)?;
+            return Ok(true);
+        }
         let wire = self.directory.take();
         self.to_directory = Outbox::default();
         self.session.lost_directory();
-        let asking = Asking { client: &self.config, behind: &self.behind, source: self.source };
+        let asking = Asking { client: &self.config, behind: &self.behind, source: self.source, key };
         match Binding::read(&asking, frame, wire) {
             Some(binding) => {
                 self.session.begin_bind(head.message_id);
@@ -214,6 +248,19 @@ impl Link {
                 self.to_client.push(&response(head.message_id, code::UNAVAILABLE, ""));
             }
         }
+        Ok(true)
+    }
+
+    /// What an earlier sign-in of a program is found by; `None` where the client has no such accounts.
+    fn stand_key(&self, frame: &[u8]) -> Option<StandKey> {
+        let client = &self.config.client;
+        if client.policy.service == ServiceAccounts::default() {
+            return None;
+        }
+        let envelope = Envelope::read(frame).ok()?;
+        let request = BindRequest::read(envelope.operation(frame)).ok()?;
+        let Authentication::Simple(password) = request.authentication else { return None };
+        Some(self.surroundings.sign_ins.stand_key(client, self.source, request.name, password))
     }
 
     /// Looks through what waits behind a bind that is under way: an unbind ends it, another bind takes its place.
@@ -256,4 +303,18 @@ impl Link {
             _ => Ok(()),
         }
     }
+}
+
+/// The bind with the name that was found for it; `None` where it has that name already.
+fn renamed(frame: &[u8], dn: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let envelope = Envelope::read(frame).ok()?;
+    let request = BindRequest::read(envelope.operation(frame)).ok()?;
+    let Authentication::Simple(password) = request.authentication else { return None };
+    if request.name.eq_ignore_ascii_case(dn.as_bytes()) {
+        return None;
+    }
+    let mut out = Zeroizing::default();
+    let controls = frame.get(envelope.op.end..).unwrap_or_default();
+    write_bind_with_controls(&mut out, envelope.message_id, (dn.as_bytes(), password), controls);
+    Some(out)
 }

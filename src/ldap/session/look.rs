@@ -3,6 +3,7 @@
 use crate::ldap::ber::{ENUMERATED, Element, OCTET_STRING, Reader};
 use crate::ldap::message::{Envelope, Head, op};
 use crate::ldap::result::{oid, read_extended_request};
+use crate::ldap::search::ReceivedSearch;
 
 /// The response to a request, by their identifier octets. `None`: it has none, or is no request.
 pub(super) fn response_tag(tag: u8) -> Option<u8> {
@@ -52,6 +53,14 @@ pub(super) fn is_root_search(frame: &[u8], head: &Head) -> bool {
     }
     let Some(mut search) = operation(frame, head) else { return false };
     search.value(OCTET_STRING) == Ok(&[]) && search.number(ENUMERATED) == Ok(0)
+}
+
+/// Whether a search asks for supportedExtension, or for all operational attributes (RFC 3673).
+pub(super) fn wants_extensions(frame: &[u8], head: &Head) -> bool {
+    let wanted = |attribute: &str| attribute == "+" || attribute.eq_ignore_ascii_case("supportedExtension");
+    operation(frame, head)
+        .and_then(|operation| ReceivedSearch::read(operation).ok())
+        .is_some_and(|search| !search.types_only && search.attributes().any(wanted))
 }
 
 /// Mechanisms that send the password as it is.

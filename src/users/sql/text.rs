@@ -198,6 +198,10 @@ pub(super) const ERASE: [&str; 6] = [
 pub(super) const BLOCK: &str = "INSERT INTO standing (unique_id, blocked_until) VALUES ($1, $2) \
      ON CONFLICT (unique_id) DO UPDATE SET blocked_until = excluded.blocked_until";
 
+/// Whether an account came in from an address, for a reason, before a time.
+pub(super) const HAS_COME_FROM: &str = "SELECT CAST(1 AS BIGINT) FROM events WHERE unique_id = $1 AND source = $2 \
+     AND reason = $3 AND verdict = 'accept' AND time < $4 ORDER BY time DESC LIMIT 1";
+
 #[cfg(test)]
 /// Statements whose text is whole, for the test that prepares each on each database.
 pub(in crate::users) const FIXED: [&str; 18] = [

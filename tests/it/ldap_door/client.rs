@@ -8,11 +8,11 @@ use anteroom::demo::{Demo, Ports};
 use anteroom::ldap::bind::write_bind_request;
 use anteroom::ldap::filter::Filter;
 use anteroom::ldap::message::{Envelope, LARGE_FRAME, next_frame, op};
+use anteroom::ldap::pool::{Wire, tls_connector};
 use anteroom::ldap::result::{LdapResult, write_extended_request, write_unbind};
 use anteroom::ldap::search::{Scope, SearchRequest};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Longer than anything here takes, shorter than a test's patience.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -27,6 +27,13 @@ pub(crate) fn door(demo: &Demo) -> SocketAddr {
 
 pub(crate) fn answer(decision: Decision) -> Behaviour {
     Behaviour::Answer { decision, after_ms: 0 }
+}
+
+async fn protect(stream: Box<dyn Wire>, trusted: &std::path::Path) -> (Client, Vec<u8>) {
+    let connector = tls_connector(Some(trusted)).unwrap();
+    let protected = connector.connect("localhost".try_into().unwrap(), stream).await.expect("a handshake");
+    let certificate = protected.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    (Client::over(Box::new(protected)), certificate)
 }
 
 /// Waits for a condition; fails after a while.
@@ -56,15 +63,35 @@ impl Message {
 }
 
 pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Box<dyn Wire>,
     input: BytesMut,
 }
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Client::connect_from("127.0.0.1", address).await
+    }
+
+    /// From another address of this machine.
+    pub(crate) async fn connect_from(source: &str, address: SocketAddr) -> Client {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Client::over(Box::new(stream))
+    }
+
+    pub(crate) fn over(stream: Box<dyn Wire>) -> Client {
         Client { stream, input: BytesMut::new() }
+    }
+
+    /// Asks for StartTLS, and gives result code and, where it begins, the protected connection and its certificate.
+    pub(crate) async fn start_tls(mut self, id: u32, trusted: &std::path::Path) -> Result<(Client, Vec<u8>), u32> {
+        let mut out = Vec::new();
+        write_extended_request(&mut out, id, anteroom::ldap::result::oid::START_TLS, None);
+        self.send(&out).await;
+        let (code, _) = self.next().await.expect("an answer to StartTLS").result();
+        if code == 0 { Ok(protect(self.stream, trusted).await) } else { Err(code) }
     }
 
     pub(crate) async fn send(&mut self, octets: &[u8]) {
