@@ -85,3 +85,12 @@ echo '{"prompt_sent":true,"time":1767225600}' | seed native_message trouble
 grep -ohE 'Anteroom-HMAC-SHA256 key=[a-z0-9,=-]+' docs/native-protocol.md | grep -v KEYID | head -1 | tr -d '\n' |
   seed native_signature documentation
 printf 000102030405060708090a0b | seed native_signature key
+
+# Files of people and tokens, one of each kind.
+printf 'unique_id,name,phone\nid-1,alice,"(202) 555-0111 x7"\n' | seed import_files people
+printf 'Username;First Name;Country Code;Phone;Method\nbob@corp.example;Bob;1;2025550102;Phone Call\n' | seed import_files old-server
+printf 'upn,serial number,secret key,time interval,manufacturer,model\na@b,1,JBSWY3DPEHPK3PXP,30,x,y\n' | seed import_files tokens
+printf 'otpauth://totp/Corp:alice?secret=JBSWY3DPEHPK3PXP&issuer=Corp&period=60&digits=8\n' | seed import_files otpauth
+sed -n '/^const PLAIN/,/^<\/pskc:KeyContainer>/p' src/import/pskc/tests.rs | sed '1s/.*r#"//; $s/"#;$//' | seed import_files pskc
+octets 0402434e30263018040a6f626a65637447554944310a040830303030303030303010040a73414d31020400 | seed import_entry entry
+octets 300d020207d00407706167652d3137 | seed import_entry cookie

@@ -21,6 +21,8 @@ use crate::control::{Control, ControlDesk, Watched};
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
+use crate::import::pass::{Importer, Place};
+use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::primary::directory::Directory;
@@ -30,10 +32,13 @@ use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
-use crate::users::sqlite::SqliteStore;
+use crate::users::open::open;
+use crate::users::roster::Roster;
+use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
 mod monitor;
+mod retention;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -66,10 +71,12 @@ pub struct Server {
     listener: Listener,
     ldap: LdapListener,
     audit: Arc<Audit>,
-    store: Arc<SqliteStore>,
+    store: Arc<SqlStore>,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
+    importing: JoinHandle<()>,
+    retention: Option<JoinHandle<()>>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     control: Option<Control>,
 }
@@ -80,8 +87,9 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = SqliteStore::open(&config.server.store, true).await;
+        let store = open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
+        store.check().await.map_err(|error| AppError(format!("{error}")))?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -92,6 +100,7 @@ impl Server {
             AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
         })?);
         let directories = directories(&config)?;
+        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
         let providers = providers(&config)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
@@ -142,7 +151,23 @@ impl Server {
         }));
         let drain = config.server.drain;
         let control = control(&config, &sign_ins, &providers);
-        Ok(Server { sign_ins, metrics, listener, ldap, audit, store, providers, drain, monitor, pages, control })
+        let roster: Arc<dyn Roster> = store.clone();
+        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
+        Ok(Server {
+            sign_ins,
+            metrics,
+            listener,
+            ldap,
+            audit,
+            store,
+            providers,
+            drain,
+            monitor,
+            importing,
+            retention,
+            pages,
+            control,
+        })
     }
 
     /// Where Access-Requests are received, with the ports that the kernel chose for 0.
@@ -185,6 +210,8 @@ impl Server {
     pub async fn stop(self) {
         drop(self.control);
         self.listener.drain();
+        // A pass that is under way has changed nothing, and the next one removes what it has left.
+        self.importing.abort();
         self.ldap.drain();
         self.sign_ins.drain(self.drain).await;
         let left = self.sign_ins.held();
@@ -209,6 +236,9 @@ impl Server {
             tracing::error!("the audit could not be written in time");
         }
         self.monitor.abort();
+        if let Some(retention) = &self.retention {
+            retention.abort();
+        }
         if let Some((stop, served)) = self.pages {
             let _ = stop.send(());
             let _ = tokio::time::timeout(LAST_WORDS, served).await;
@@ -229,6 +259,21 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// The import shares the directories, but brings connections of its own.
+fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -> Importer {
+    let places = directories.iter().filter_map(|(name, directory, _)| {
+        let target = config.targets.get(name)?;
+        let (directory, base) = (Arc::clone(directory), target.base.clone());
+        Some((name.clone(), Place { directory, base, domains: target.domains.clone() }))
+    });
+    Importer {
+        import: Arc::new(config.import.clone()),
+        places: places.collect(),
+        roster: store.clone(),
+        node: config.server.name.clone(),
+    }
 }
 
 fn providers(config: &Config) -> Result<Providers, AppError> {

@@ -24,6 +24,7 @@
 //! * [`primary`]: where the first credential is checked.
 //! * [`factor`]: where the second proof comes from.
 //! * [`users`]: the local database of enrolled people.
+//! * [`import`]: fills it from directories and files.
 //! * [`audit`]: the single ending of a sign-in.
 //! * [`telemetry`]: logs, metrics, health.
 //! * [`app`]: builds everything from the configuration; start, drain, stop.
@@ -47,6 +48,8 @@ pub mod primary;
 pub mod factor;
 
 pub mod users;
+
+pub mod import;
 
 pub mod audit;
 

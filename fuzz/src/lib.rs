@@ -4,13 +4,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use anteroom::config::import::{
+    DisabledAccounts, EnabledRule, Import, ImportItem, ImportScope, Incremental, Leavers, MailRule, Preset,
+};
 use anteroom::config::{AddressRange, Client, ClientPolicy, OnDeadline, PersonAddress, RadiusClient, Requirement};
+use anteroom::import::preset::attributes;
 use anteroom::radius::attribute::MESSAGE_AUTHENTICATOR;
 use anteroom::radius::authenticator::ClientKey;
 use anteroom::radius::clients::Clients;
 use anteroom::radius::door::Shared;
 use anteroom::radius::packet::{Code, Packet};
 use anteroom::secret::Secret;
+use anteroom::users::model::Method;
 
 /// The secret of the RFCs' own examples, so that `tests/vectors` are authentic here.
 const SECRET: &[u8] = b"xyzzy5461";
@@ -29,7 +34,9 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         name: "vpn".into(),
         application: "VPN".into(),
         target: "corp".into(),
-        provider: "phone".into(),
+        providers: vec!["phone".into()],
+        methods: Vec::new(),
+        number_matching: Default::default(),
         answer_within: Duration::from_secs(55),
         on_deadline: OnDeadline::Reject,
         carry_over: Duration::from_secs(30),
@@ -69,4 +76,37 @@ pub fn check_reply(reply: &[u8], code: Code) {
     let packet = Packet::decode(reply).expect("our own reply is a packet");
     assert_eq!(packet.code(), code);
     assert_eq!(packet.attributes().next().map(|attribute| attribute.number), Some(MESSAGE_AUTHENTICATOR));
+}
+
+/// An import of one unit of an Active Directory.
+pub fn import() -> Import {
+    let item = ImportItem {
+        name: "staff".into(),
+        target: "corp".into(),
+        scope: ImportScope::Ou { dn: "OU=People,DC=corp".into(), subtree: true },
+        filter: None,
+        preset: Preset::Ad,
+        attributes: attributes(Preset::Ad),
+        add: true,
+        update: true,
+        leavers: Leavers::Disable,
+        disabled_accounts: DisabledAccounts::Disable,
+        method: Method::Push,
+        language: "en".into(),
+        enabled: EnabledRule::All,
+        mail: MailRule::None,
+        follow_referrals: false,
+    };
+    Import {
+        interval: None,
+        incremental: Incremental::Auto,
+        full_every: Duration::from_secs(86_400),
+        stop_above: 5,
+        stop_above_percent: None,
+        quarantine: Duration::from_secs(86_400),
+        region: Some("US".into()),
+        patience: Duration::from_secs(60),
+        page: 1000,
+        items: vec![item],
+    }
 }

@@ -11,7 +11,7 @@
 //! | `source`, `person_address` | addresses of the client and of the person's device, the latter or `null` |
 //! | `method`, `provider` | how and by whom they were asked, or `null` |
 //! | `primary` | `passed`, a reason code, or `null` if the password was not tried |
-//! | `factor` | `approved`, `carried_over`, a reason code, or `null` if nobody was asked |
+//! | `factor` | `approved`, `carried_over`, `remembered`, a reason code, or `null` if nobody was asked |
 //! | `verdict`, `reason` | `accept`, `reject` or `discard`, and the reason code |
 //! | `requests` | how many requests of the client this one answer served |
 //! | `identify_ms`, `primary_ms`, `policy_ms`, `factor_ms` | milliseconds with decimals, or `null` if not reached |

@@ -9,9 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod import;
+pub mod keys;
 pub mod output;
 pub mod serve;
 pub mod simulate;
@@ -28,6 +31,7 @@ Examples:
   anteroom check                                 what is wrong with the configuration?
   anteroom serve                                 run the service
   anteroom user list                             who is enrolled
+  anteroom import --dry-run                      who would be enrolled from the directory?
   anteroom test radius --user alice              sign in once, as an appliance would
 
 Exit codes: 0 done; 1 refused or failed; 2 a mistake on the command line or in the configuration.
@@ -65,6 +69,14 @@ pub enum Command {
     Status(status::Args),
     /// Declare that a provider cannot be used, or that it can again
     Outage(status::Outage),
+    /// Fill the user store from directories and files
+    Import(import::Args),
+    /// Save the user store, while the server runs
+    Backup(backup::Backup),
+    /// Put a saved user store back
+    Restore(backup::Restore),
+    /// Show, add and rotate the keys of sealed values
+    Keys(keys::Args),
     /// Print the completions of a shell
     Completions(docs::Completions),
     /// Write the manual pages into a folder
@@ -136,6 +148,10 @@ pub fn run() -> ExitCode {
         Command::User(args) => people(args),
         Command::Status(args) => status::run(&args),
         Command::Outage(args) => status::outage(args),
+        Command::Import(args) => import::run(args),
+        Command::Backup(args) => backup::backed_up(&args),
+        Command::Restore(args) => backup::restored(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Completions(args) => docs::completions(&args),
         Command::Man(args) => docs::man(&args),
     };

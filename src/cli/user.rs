@@ -4,25 +4,31 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Config, DirectoryTarget};
-use crate::primary::directory::Directory;
-use crate::primary::{IdentifyError, Identity, Primary};
+use crate::config::Config;
+use crate::primary::Identity;
+use crate::users::changes::{FOREVER, differences};
+use crate::users::keys::KeyFile;
 use crate::users::model::{Method, Person};
-use crate::users::sqlite::SqliteStore;
-use crate::users::store::{Store, StoreError};
+use crate::users::open::open;
+use crate::users::place::StoreAt;
+use crate::users::profile::{Field, Profile};
+use crate::users::roster::Roster;
+use crate::users::store::StoreError;
 
-use fields::{Change, checked, differences};
+use directory::{choose_target, resolve_in_directory};
+use fields::{Change, checked};
 
+mod directory;
 mod fields;
+mod records;
+mod secrets;
 mod show;
 
 /// People read from the store at once.
 const PAGE: u32 = 500;
-
-/// The end of 9999: a block until somebody unblocks.
-const FOREVER: Duration = Duration::from_secs(253_402_300_799);
 
 /// `anteroom user`.
 #[derive(Debug, clap::Args)]
@@ -31,14 +37,21 @@ const FOREVER: Duration = Duration::from_secs(253_402_300_799);
     anteroom user --store people.db add bob --unique-id 6f1c7e0a-9c1b-4b54-8d43-4d2f7a9be001 --device-token -\n  \
     anteroom user --store people.db set alice --language fr --extension \"\"\n  \
     anteroom user --store people.db block alice --for 8h\n  \
-    anteroom user --store people.db list --json")]
+    anteroom user --store people.db list --json\n  \
+    anteroom user history alice\n  \
+    anteroom user export people.csv\n  \
+    anteroom user token add alice T-0001 --seed -\n  \
+    anteroom user erase alice --yes")]
 pub struct Args {
     /// The configuration that names the user store (and the directory, for `add`).
     #[arg(long, value_name = "FILE", global = true, env = "ANTEROOM_CONFIG")]
     config: Option<PathBuf>,
-    /// The user store itself; takes precedence over the configuration's.
+    /// The user store itself, a file; takes precedence over the configuration's.
     #[arg(long, value_name = "FILE", global = true)]
     store: Option<PathBuf>,
+    /// The key file of sealed values; takes precedence over the configuration's.
+    #[arg(long, value_name = "FILE", global = true)]
+    keys: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,
 }
@@ -63,6 +76,22 @@ enum Action {
     Block(Block),
     /// Undo a block, an admin's or the one after a fraud report.
     Unblock(Who),
+    /// Give fields back to the import, which fills them the next time.
+    Release(Release),
+    /// Who changed what: of one person, or of all, newest first.
+    History(records::History),
+    /// Write everybody as CSV or JSON, without secrets.
+    Export(records::Export),
+    /// Everything that is known of one person, as JSON: for them to see.
+    Data(Who),
+    /// Remove a person and take their name out of the audit.
+    Erase(records::Erase),
+    /// Show, add, assign and remove OATH tokens.
+    Token(secrets::Token),
+    /// Set or clear a person's PIN.
+    Pin(secrets::Pin),
+    /// Add and remove a person's apps.
+    Device(secrets::Device),
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,6 +141,16 @@ struct Set {
 }
 
 #[derive(Debug, clap::Args)]
+struct Release {
+    #[command(flatten)]
+    who: Who,
+    /// Which: name, upn, aliases, dn, first_name, last_name, email, group, description, phone, backup_phone,
+    /// method, mode, language, enabled.
+    #[arg(required = true, value_name = "FIELD")]
+    fields: Vec<Field>,
+}
+
+#[derive(Debug, clap::Args)]
 struct Block {
     #[command(flatten)]
     who: Who,
@@ -137,56 +176,80 @@ async fn run_into(args: Args, out: &mut (impl Write + ?Sized)) -> Result<(), Str
         (None, Some(_)) => None,
         (None, None) => return Err("which user store? Give --config FILE or --store FILE".into()),
     };
-    let path = match (&args.store, &config) {
-        (Some(path), _) => path.clone(),
-        (None, Some(config)) => config.as_ref().map_err(Clone::clone)?.server.store.clone(),
+    let (at, keys) = match (&args.store, &config) {
+        (Some(path), _) => (Arc::new(StoreAt::File(path.clone())), path.with_file_name("anteroom.keys")),
+        (None, Some(config)) => {
+            let server = &config.as_ref().map_err(Clone::clone)?.server;
+            (Arc::clone(&server.store), server.keys.clone())
+        }
         (None, None) => return Err("which user store? Give --config FILE or --store FILE".into()),
     };
     let adding = matches!(args.action, Action::Add(_));
-    let is_new = !path.exists();
-    let store = SqliteStore::open(&path, adding).await.map_err(|error| {
+    let is_new = at.file().is_some_and(|path| !path.exists());
+    let store = open(&at, adding).await.map_err(|error| {
         if is_new && !adding {
-            format!("there is no user store at {}; `anteroom user add` creates it", path.display())
+            format!("there is no user store at {at}; `anteroom user add` creates it")
         } else {
             advised(&error)
         }
     })?;
     if is_new {
-        say(out, format_args!("created the user store {}", path.display()))?;
+        say(out, format_args!("created the user store {at}"))?;
     }
-    let result = act(args.action, config, &store, out).await;
+    let place = Place { store: &store, keys: args.keys.unwrap_or(keys), by: actor() };
+    let result = act(args.action, config, &place, out).await;
     store.close().await;
     result
+}
+
+/// What the actions work on.
+struct Place<'a> {
+    store: &'a dyn Roster,
+    keys: PathBuf,
+    /// Who does it, as the changes will tell.
+    by: String,
+}
+
+impl Place<'_> {
+    fn key_file(&self) -> Result<KeyFile, String> {
+        KeyFile::open(&self.keys).map_err(|error| error.to_string())
+    }
+}
+
+/// Who sits at the command line, behind sudo where that says so.
+pub(super) fn actor() -> String {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    format!("cli:{}", name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into()))
 }
 
 async fn act(
     action: Action,
     config: Option<Result<Config, String>>,
-    store: &dyn Store,
+    place: &Place<'_>,
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), String> {
+    let store = place.store;
     match action {
-        Action::Add(add) => enrol(add, config, store, out).await,
+        Action::Add(add) => enrol(add, config, place, out).await,
         Action::List(form) => list(form.json, store, out).await,
         Action::Show(show) => {
-            let person = find(store, &show.who).await?;
-            show::one(&person, show.form.json, out).map_err(unwritten)
+            let whole = records::whole(store, find(store, &show.who).await?).await?;
+            show::one(&whole, show.form.json, out).map_err(unwritten)
         }
         Action::Set(set) => {
-            let before = find(store, &set.who).await?;
-            let mut after = set.change.applied(before.clone())?;
+            let mut after = set.change.applied(find(store, &set.who).await?)?;
             if let Some(name) = set.name {
-                after.name = checked("name", &name)?;
+                after.person.name = checked("name", &name)?;
             }
-            change(store, &before, &after, out).await
+            change(place, &after, out).await
         }
-        Action::Disable(who) => switch(store, &who, false, out).await,
-        Action::Enable(who) => switch(store, &who, true, out).await,
+        Action::Disable(who) => switch(place, &who, false, out).await,
+        Action::Enable(who) => switch(place, &who, true, out).await,
         Action::Remove(who) => {
-            let person = find(store, &who).await?;
-            store.remove(&person.unique_id).await.map_err(|error| advised(&error))?;
-            say(out, format_args!("removed {}", show::plain(&person.name)))?;
-            show::changes(&differences(Some(&person), None), out).map_err(unwritten)
+            let profile = find(store, &who).await?;
+            store.dismiss(&profile.person.unique_id, &place.by).await.map_err(|error| advised(&error))?;
+            say(out, format_args!("removed {}", show::plain(&profile.person.name)))?;
+            show::changes(&differences(Some(&profile), None), out).map_err(unwritten)
         }
         Action::Block(block) => {
             let until = match block.duration {
@@ -194,16 +257,29 @@ async fn act(
                 None => SystemTime::UNIX_EPOCH.checked_add(FOREVER),
             };
             let until = until.ok_or("--for is too long; leave it out to block until `unblock`")?;
-            set_block(store, &block.who, Some(until), out).await
+            set_block(place, &block.who, Some(until), out).await
         }
-        Action::Unblock(who) => set_block(store, &who, None, out).await,
+        Action::Unblock(who) => set_block(place, &who, None, out).await,
+        Action::Release(release) => {
+            let profile = find(store, &release.who).await?;
+            let fields = release.fields.into_iter().collect();
+            let changed = store.release(&profile.person.unique_id, fields, &place.by).await;
+            report(&profile, changed.map_err(|error| advised(&error))?, out)
+        }
+        Action::History(history) => records::history(history, store, out).await,
+        Action::Export(export) => records::export(export, store, out).await,
+        Action::Data(who) => records::data(&who, store, out).await,
+        Action::Erase(erase) => records::erase(erase, place, out).await,
+        Action::Token(token) => secrets::token(token, place, out).await,
+        Action::Pin(pin) => secrets::pin(pin, place, out).await,
+        Action::Device(device) => secrets::device(device, place, out).await,
     }
 }
 
 async fn enrol(
     add: Add,
     config: Option<Result<Config, String>>,
-    store: &dyn Store,
+    place: &Place<'_>,
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), String> {
     let who = match &add.unique_id {
@@ -237,90 +313,84 @@ async fn enrol(
         enabled: true,
         blocked_until: None,
     };
-    let person = add.change.applied(bare)?;
-    store.add(&person).await.map_err(|error| match error {
+    let profile = add.change.applied(Profile::new(bare))?;
+    place.store.enrol(&profile, &place.by).await.map_err(|error| match error {
         StoreError::Conflict(why) => {
             format!("{why}; see `anteroom user show`, and change them with `anteroom user set`")
         }
         other => advised(&other),
     })?;
-    say(out, format_args!("added {}", show::plain(&person.name)))?;
-    show::changes(&differences(None, Some(&person)), out).map_err(unwritten)?;
-    remark(&person, out)
+    say(out, format_args!("added {}", show::plain(&profile.person.name)))?;
+    show::changes(&differences(None, Some(&profile)), out).map_err(unwritten)?;
+    fields::note(&profile.person).map_or(Ok(()), |note| say(out, format_args!("{note}")))
 }
 
-async fn list(json: bool, store: &dyn Store, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
+async fn list(json: bool, store: &dyn Roster, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
     let mut table = show::Table::new(json);
     let mut after = String::new();
     loop {
-        let page = store.people(&after, PAGE).await.map_err(|error| advised(&error))?;
+        let page = store.profiles(&after, PAGE).await.map_err(|error| advised(&error))?;
         table.page(&page, out).map_err(unwritten)?;
         match page.last() {
-            Some(last) => after.clone_from(&last.name),
+            Some(last) => after.clone_from(&last.person.name),
             None => return table.end(out).map_err(unwritten),
         }
     }
 }
 
-async fn switch(store: &dyn Store, who: &Who, enabled: bool, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
-    let before = find(store, who).await?;
-    change(store, &before, &Person { enabled, ..before.clone() }, out).await
+async fn switch(place: &Place<'_>, who: &Who, enabled: bool, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
+    let mut after = find(place.store, who).await?;
+    after.person.enabled = enabled;
+    change(place, &after, out).await
 }
 
 async fn set_block(
-    store: &dyn Store,
+    place: &Place<'_>,
     who: &Who,
     until: Option<SystemTime>,
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), String> {
-    let before = find(store, who).await?;
-    if !store.block(&before.unique_id, until).await.map_err(|error| advised(&error))? {
-        return Err(gone(&before));
-    }
-    report(&before, &Person { blocked_until: until, ..before.clone() }, out)
+    let before = find(place.store, who).await?;
+    let found = place.store.set_block(&before.person.unique_id, until, &place.by).await;
+    let mut after = before.clone();
+    after.person.blocked_until = until;
+    let changed = found.map_err(|error| advised(&error))?.then(|| differences(Some(&before), Some(&after)));
+    report(&after, changed, out)
 }
 
 /// Writes a change and tells what it was.
-async fn change(
-    store: &dyn Store,
-    before: &Person,
-    after: &Person,
+async fn change(place: &Place<'_>, after: &Profile, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
+    let changed = place.store.change(after, &place.by).await.map_err(|error| advised(&error))?;
+    let changed = changed.map(|mut changed| {
+        // That a change by hand is kept is what everybody expects; only an import's people make it worth a line.
+        changed.retain(|field| field.field() != "local" || after.item.is_some());
+        changed
+    });
+    report(after, changed, out)?;
+    fields::note(&after.person).map_or(Ok(()), |note| say(out, format_args!("{note}")))
+}
+
+/// Tells what was changed, or that the person is gone.
+fn report(
+    profile: &Profile,
+    changed: Option<Vec<crate::users::changes::Difference>>,
     out: &mut (impl Write + ?Sized),
 ) -> Result<(), String> {
-    if before != after && !store.replace(after).await.map_err(|error| advised(&error))? {
-        return Err(gone(before));
-    }
-    report(before, after, out)?;
-    remark(after, out)
-}
-
-fn report(before: &Person, after: &Person, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
-    let differences = differences(Some(before), Some(after));
-    let verb = if differences.is_empty() { "nothing to change for" } else { "changed" };
-    say(out, format_args!("{verb} {}", show::plain(&after.name)))?;
-    show::changes(&differences, out).map_err(unwritten)
-}
-
-/// Says when a person's method cannot work with what is known of them.
-fn remark(person: &Person, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
-    let (missing, option) = match person.method {
-        Method::Push if person.device_token.is_none() => ("device token", "--device-token"),
-        Method::Call | Method::SmsReply if person.phone.is_none() => ("phone", "--phone"),
-        _ => return Ok(()),
+    let name = show::plain(&profile.person.name);
+    let Some(changed) = changed else {
+        return Err(format!("{name} was removed by somebody else just now; nothing was changed"));
     };
-    let (name, method) = (show::plain(&person.name), person.method);
-    say(
-        out,
-        format_args!("note: {name} has no {missing}, which {method} needs; `anteroom user set {name} {option} ...`"),
-    )
+    let verb = if changed.is_empty() { "nothing to change for" } else { "changed" };
+    say(out, format_args!("{verb} {name}"))?;
+    show::changes(&changed, out).map_err(unwritten)
 }
 
-/// The person meant by a login name, a UPN or a unique id.
-async fn find(store: &dyn Store, who: &Who) -> Result<Person, String> {
-    let named = store.person_named(&who.person).await.map_err(|error| advised(&error))?;
+/// The person meant by a login name, a UPN, an alias or a unique id.
+async fn find(store: &dyn Roster, who: &Who) -> Result<Profile, String> {
+    let named = store.profile_named(&who.person).await.map_err(|error| advised(&error))?;
     let found = match named {
-        Some(person) => Some(person),
-        None => store.person(&who.person).await.map_err(|error| advised(&error))?,
+        Some(profile) => Some(profile),
+        None => store.profile(&who.person).await.map_err(|error| advised(&error))?,
     };
     found.ok_or_else(|| {
         format!(
@@ -331,36 +401,9 @@ async fn find(store: &dyn Store, who: &Who) -> Result<Person, String> {
     })
 }
 
-fn choose_target<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a DirectoryTarget, String> {
-    let known = || config.targets.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match name {
-        Some(name) => {
-            config.targets.get(name).ok_or_else(|| format!("there is no target {name:?}; one of: {}", known()))
-        }
-        None if config.targets.len() == 1 => {
-            config.targets.values().next().ok_or_else(|| "the configuration has no target".into())
-        }
-        None if config.targets.is_empty() => Err("the configuration has no target; give --unique-id".into()),
-        None => Err(format!("which directory? Give --target, one of: {}", known())),
-    }
-}
-
 /// Reads the configuration. Its mistakes come as the text that `anteroom check` prints.
 fn load_config(path: &std::path::Path) -> Result<Config, String> {
     crate::config::checked::load(path).map_err(|mistakes| mistakes.to_string())
-}
-
-/// Asks the directory who `name` is.
-async fn resolve_in_directory(target: &DirectoryTarget, name: &str) -> Result<Identity, String> {
-    let directory = Directory::new(target).map_err(|error| format!("target {:?}: {error}", target.name))?;
-    let deadline = std::time::Instant::now() + target.connect_timeout + target.timeout;
-    let advice = match directory.identify(name, deadline).await {
-        Ok(identity) => return Ok(identity),
-        Err(IdentifyError::Unknown) => "knows nobody of that name; see its base, filter and name_attributes",
-        Err(IdentifyError::Ambiguous) => "knows several of that name; give the UPN or DOMAIN\\name",
-        Err(IdentifyError::Fault(_)) => "cannot be asked now; run `anteroom check`, or give --unique-id",
-    };
-    Err(format!("the directory of target {:?} {advice} ({:?})", target.name, name))
 }
 
 /// A store's error with what to do next.
@@ -371,10 +414,6 @@ fn advised(error: &StoreError) -> String {
         StoreError::Unusable(_) => "nothing was changed",
     };
     format!("{error} ({advice})")
-}
-
-fn gone(person: &Person) -> String {
-    format!("{} was removed by somebody else just now; nothing was changed", show::plain(&person.name))
 }
 
 fn say(out: &mut (impl Write + ?Sized), text: std::fmt::Arguments<'_>) -> Result<(), String> {

@@ -14,20 +14,19 @@ use super::place::Path;
 use super::reading::{Places, Reading};
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
-use super::{Audit, Config, Limits, Log, LogFormat, Radius, Server, Throttle, written};
+use super::{Config, Limits, Log, LogFormat, Radius, Throttle, written};
 
 mod address;
 mod client;
+mod import;
 mod ldap;
 mod provider;
 mod route;
 mod secrets;
+mod server;
 mod target;
 
 pub use address::is_loopback;
-
-/// Longest path of a Unix socket, in octets (`sun_path` of Linux without its closing NUL).
-const LONGEST_SOCKET: usize = 107;
 
 /// A configuration that may be used, and what its owner should look at.
 #[derive(Debug)]
@@ -130,6 +129,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn config(&self, file: written::File) -> Config {
         let targets = self.targets(file.target);
+        let import = self.import(file.import, &targets);
         let providers = self.providers(file.provider);
         let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
@@ -157,27 +157,12 @@ impl Checker<'_> {
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
             providers: providers.found,
+            import,
             routes,
-            audit: Audit { file: file.audit.file.map(|path| self.path(&path)) },
+            audit: self.audit(file.audit),
             log: self.log(file.log),
             metrics,
         }
-    }
-
-    fn server(&self, server: written::Server) -> Server {
-        let at = Path::top("server");
-        let name = server.name.unwrap_or_else(sources::host_name);
-        self.text_length(&at.key("name"), &name, 253);
-        let store = self.path(server.store.as_deref().unwrap_or("/var/lib/anteroom/anteroom.db"));
-        let control = match &server.control {
-            Some(path) => self.path(path),
-            None => store.with_file_name("control.sock"),
-        };
-        if control.as_os_str().len() > LONGEST_SOCKET {
-            let found = format!("is a path of {} octets", control.as_os_str().len());
-            self.wrong(&at.key("control"), found, format!("allowed: up to {LONGEST_SOCKET}, as the system has it"));
-        }
-        Server { name, store, control, drain: self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m") }
     }
 
     fn limits(&self, limits: &written::Limits) -> Limits {

@@ -23,6 +23,9 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("target.*", fields_of::<written::Target>()),
         ("provider.*", fields_of::<written::Provider>()),
         ("provider.*.send", fields_of::<written::Send>()),
+        ("import", fields_of::<written::Import>()),
+        ("import.item.*", fields_of::<written::ImportItem>()),
+        ("import.item.*.attributes", fields_of::<written::Attributes>()),
         ("route.*", fields_of::<written::Route>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
@@ -34,7 +37,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route")
+    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route" | "import.item")
 }
 
 /// What to say about the unknown key at `path`.

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::users::place::StoreAt;
 
 pub mod by_address;
 pub mod checked;
 mod client;
+pub mod import;
 pub mod known;
 mod ldap;
 pub mod mistakes;
@@ -54,6 +56,8 @@ pub struct Config {
     pub throttle: Throttle,
     /// Where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
+    /// How the user store is filled from directories.
+    pub import: import::Import,
     /// Who carries second factors, by name.
     pub providers: BTreeMap<String, Provider>,
     /// Who is asked by other providers than their client's; the first that fits.
@@ -71,8 +75,10 @@ pub struct Config {
 pub struct Server {
     /// Name told to the cloud and written to the audit.
     pub name: String,
-    /// The SQLite database of enrolled people and audit events.
-    pub store: PathBuf,
+    /// The database of enrolled people and audit events.
+    pub store: Arc<StoreAt>,
+    /// The file with the keys of sealed values.
+    pub keys: PathBuf,
     /// The socket by which commands of this machine reach the running server.
     pub control: PathBuf,
     /// How long a stopping server waits for holds that are under way.
@@ -294,6 +300,8 @@ pub enum Security {
 pub struct Audit {
     /// A file of JSON lines, if wanted.
     pub file: Option<PathBuf>,
+    /// How long events, accounting records and changes stay in the store; for ever where there is none.
+    pub keep: Option<Duration>,
 }
 
 /// The program's own log, on standard error.

@@ -15,6 +15,9 @@ mod provider;
 
 pub use provider::{Provider, ProviderKind, Route, Send};
 
+mod import;
+
+pub use import::{Attributes, Import, ImportItem};
 mod ldap;
 
 pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
@@ -33,6 +36,8 @@ pub struct File {
     pub target: BTreeMap<String, Target>,
     /// `[provider.NAME]`
     pub provider: BTreeMap<String, Provider>,
+    /// `[import]`
+    pub import: Import,
     /// `[[route]]`
     pub route: Vec<Route>,
     /// `[limits]`
@@ -54,6 +59,13 @@ pub struct File {
 pub struct Server {
     pub name: Option<String>,
     pub store: Option<String>,
+    pub store_password: Option<Hidden>,
+    pub store_password_file: Option<String>,
+    pub store_password_credential: Option<String>,
+    pub store_password_env: Option<String>,
+    pub store_ca_file: Option<String>,
+    pub store_plaintext: Option<bool>,
+    pub keys: Option<String>,
     pub control: Option<String>,
     pub drain: Option<Span>,
 }
@@ -173,6 +185,7 @@ pub struct Throttle {
 #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
 pub struct Audit {
     pub file: Option<String>,
+    pub keep: Option<Span>,
 }
 
 /// `[log]`: the program's own log.

@@ -9,7 +9,8 @@ use crate::app::Server;
 use crate::config::checked;
 use crate::secret::Secret;
 use crate::users::model::{Method, Person};
-use crate::users::sqlite::SqliteStore;
+use crate::users::open::open;
+use crate::users::place::StoreAt;
 use crate::users::store::Store;
 
 use directory::{
@@ -143,9 +144,9 @@ fn create_folder(folder: &Path) -> Result<(), DemoError> {
     made.map_err(|error| DemoError(format!("the folder {} cannot be made: {error}", folder.display())))
 }
 
-async fn enrol_all(store: &Path, people: &[Person]) -> Result<(), DemoError> {
+async fn enrol_all(store: &StoreAt, people: &[Person]) -> Result<(), DemoError> {
     let failed = |error| DemoError(format!("{error}"));
-    let store = SqliteStore::open(store, true).await.map_err(failed)?;
+    let store = open(store, true).await.map_err(failed)?;
     for person in people {
         store.add(person).await.map_err(failed)?;
     }

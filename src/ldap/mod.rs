@@ -5,6 +5,7 @@
 //! message   where a message ends, whether it is well formed, where its parts lie
 //! bind      the bind operation; the one place that believes a directory's yes
 //! search    the search operation
+//! control   controls: pages, DirSync
 //! filter    search filters
 //! result    result codes, AD's sub-codes, the small operations
 //! session   the door: one client's connection; message in, step out
@@ -23,6 +24,7 @@
 pub mod ber;
 pub mod bind;
 pub mod clients;
+pub mod control;
 pub mod filter;
 pub mod listener;
 pub mod message;

@@ -14,6 +14,8 @@
 //! as a whole it may have been counted as a bad password. The exception is an answer that says that the server
 //! has not looked at the password; then each other server is asked once.
 //!
+//! `pages` reads what is too long to be held.
+//!
 //! `connection` is one connection, `lookups` those that are shared, `server` their place, `making` where they
 //! come from, `health` what becomes of servers that are away, `trouble` what goes wrong.
 
@@ -29,6 +31,7 @@ use tokio_rustls::TlsConnector;
 use tracing::warn;
 
 pub use connection::{BindAnswer, Connection, Wire, tls_connector};
+pub use pages::{Batch, Finished, PagedSearch, Paging};
 use server::Server;
 pub use trouble::{ConnectError, Trouble};
 
@@ -42,6 +45,7 @@ mod connection;
 mod health;
 mod lookups;
 mod making;
+mod pages;
 mod server;
 mod spare;
 mod trouble;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ber::{BOOLEAN, BerError, ENUMERATED, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET};
+use super::control::{Control, write_controls};
 use super::message::{op, write_message};
 
 /// How far below its base a search reaches.
@@ -36,6 +37,11 @@ pub struct SearchRequest<'a> {
 impl SearchRequest<'_> {
     /// Appends it as a message.
     pub fn write(&self, out: &mut Vec<u8>, message_id: u32) {
+        self.write_with(out, message_id, &[]);
+    }
+
+    /// Appends it as a message with controls.
+    pub fn write_with(&self, out: &mut Vec<u8>, message_id: u32, controls: &[Control]) {
         let scope = match self.scope {
             Scope::Base => 0,
             Scope::One => 1,
@@ -56,6 +62,7 @@ impl SearchRequest<'_> {
                     self.attributes.iter().for_each(|attribute| list.octets(attribute.as_bytes()));
                 });
             });
+            write_controls(message, controls);
         });
     }
 }

@@ -164,7 +164,10 @@ impl Session {
         if self.outstanding.len() >= self.rules.limits.outstanding {
             return answer(code::BUSY, "too many operations are outstanding on this connection");
         }
-        let about_oneself = head.op_tag == op::EXTENDED_REQUEST && !is_password_change(frame);
+        // Of a large request only the beginning can be seen: it may be a change of a password, which tells whether
+        // the old one is right.
+        let whole = frame.len() == head.length;
+        let about_oneself = head.op_tag == op::EXTENDED_REQUEST && whole && !is_password_change(frame);
         if self.rules.anonymous == Anonymous::Refuse && !self.bound && !about_oneself && !is_root_search(frame, head) {
             return answer(code::STRONGER_AUTH_REQUIRED, "a bind is required");
         }

@@ -24,6 +24,7 @@ use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
 
 mod bind_name;
+mod dedicated;
 mod probe;
 
 pub use probe::{ClockSkew, Lockout, ProbeReport};

@@ -1,12 +1,17 @@
 //! The local user database: who is enrolled, and how.
 
+pub mod backup;
 pub mod cache;
 pub mod changes;
 pub mod details;
 pub mod keys;
+mod migrations;
 pub mod model;
+pub mod open;
 pub mod phone;
 pub mod pin;
+pub mod place;
+pub mod postgres;
 pub mod profile;
 pub mod roster;
 pub mod sealed;

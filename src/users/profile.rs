@@ -353,7 +353,10 @@ impl Profile {
     /// know and the beginning stay as they are.
     #[must_use]
     pub fn imported_over(mut self, now: &Profile) -> Profile {
+        let enabled = self.person.enabled;
         now.local.iter().for_each(|field| field.copy(now, &mut self));
+        // What was enabled here may not keep somebody in who has left: a local mark keeps people out only.
+        self.person.enabled &= enabled;
         self.local = now.local;
         self.person.device_token.clone_from(&now.person.device_token);
         self.person.blocked_until = now.person.blocked_until;

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
 use crate::users::profile::{Fields, Profile};
+use crate::users::sealed::Sealed;
 use crate::users::store::{Store, StoreResult};
 use crate::users::token::Token;
 
@@ -100,6 +101,9 @@ pub trait Roster: Store {
 
     /// Replaces an OATH token's owner, seed, label and drift (not what was used); `false` if there is none.
     fn set_token<'a>(&'a self, token: &'a Token, by: &'a str) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Replaces an OATH token's seed by the same seed sealed anew; `false` if it is no longer what `token` says.
+    fn reseal<'a>(&'a self, token: &'a Token, seed: &'a Sealed) -> BoxFuture<'a, StoreResult<bool>>;
 
     /// Removes an OATH token; `false` if there is none.
     fn remove_token<'a>(&'a self, serial: &'a str, by: &'a str) -> BoxFuture<'a, StoreResult<bool>>;

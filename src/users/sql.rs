@@ -32,6 +32,7 @@ mod people;
 mod records;
 mod roster;
 mod staging;
+pub(in crate::users) mod tables;
 mod text;
 pub(in crate::users) mod value;
 
@@ -70,6 +71,14 @@ impl Drop for Forget<'_> {
 impl SqlStore {
     pub(in crate::users) fn new(driver: Arc<dyn Driver>) -> SqlStore {
         SqlStore { driver, cache: Arc::default() }
+    }
+
+    /// Looks whether the database is sound, as far as that is quick.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] where it is damaged.
+    pub async fn check(&self) -> StoreResult<()> {
+        self.driver.check().await
     }
 
     /// Gives every connection back and waits until that is done.

@@ -18,11 +18,15 @@ use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::value::{Row, Value, bound, row_of};
 use crate::users::store::{StoreError, StoreResult};
 
+mod copy;
 mod fault;
 mod readers;
 mod schema;
 
-use fault::store_error;
+pub(in crate::users) use copy::{alone, copy_into, read_alone, sound};
+pub(in crate::users) use fault::store_error;
+
+use copy::checked;
 use readers::Readers;
 
 /// The embedded user store.
@@ -142,6 +146,14 @@ impl Driver for SqliteDriver {
                 breath: Some(BREATH),
             });
             Ok(driver)
+        })
+    }
+
+    fn check(&self) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let size = std::fs::metadata(&self.path).map_or(0, |about| about.len());
+            let mut reader = self.readers.take().await?;
+            checked(reader.connection()?, size).await.map_err(|error| named(&self.path, error))
         })
     }
 

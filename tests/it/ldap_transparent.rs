@@ -167,3 +167,20 @@ fn what_is_no_request_ends_the_connection_and_never_reaches_the_directory() {
         assert_eq!(wire.frame(), None, "{what}");
     }
 }
+
+#[test]
+fn a_change_of_a_password_needs_a_bind_however_long_it_is() {
+    let Some(directory) = Slapd::get() else { return };
+    let world = LdapWorld::new(&ldap_world::open_ldap(directory), "", "");
+    for padding in [0, 40 * 1024] {
+        let (old, new) =
+            (crate::peers::ldap::tlv(0x81, PASSWORD), crate::peers::ldap::tlv(0x82, "x".repeat(8 + padding)));
+        let alice = crate::peers::ldap::tlv(0x80, "uid=alice,ou=people,dc=open,dc=example,dc=test");
+        let change = extended("1.3.6.1.4.1.4203.1.11.1", Some(crate::peers::ldap::sequence(&[alice, old, new])));
+        let mut wire = world.over_ldaps();
+        wire.send(&change, &[]);
+        let answer = wire.frame().expect("a refusal");
+        // strongerAuthRequired, or the end of the connection where the request is large
+        assert!((answer.id(), answer.code()) == (1, 8) || answer.id() == 0, "{padding}: {answer:x?}");
+    }
+}

@@ -25,6 +25,15 @@ mod failure;
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 
+/// Imports: a second pass has nothing to do, what goes wrong changes nothing, many leavers are asked about.
+mod import;
+
+/// `anteroom import` as its user runs it.
+mod import_command;
+
+/// Imports from a real Active Directory (Samba) and a real OpenLDAP.
+mod import_peers;
+
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
@@ -71,6 +80,18 @@ mod peers_privacyidea;
 
 /// The user store: one suite for every implementation, and kill -9 at random moments.
 mod store;
+
+/// Backup and restore, from and to both databases.
+mod store_backup;
+
+/// The commands of the user store, as an administrator types them.
+mod store_commands;
+
+/// The user store and kill -9, a hundred times.
+mod store_crash;
+
+/// The user store on a real PostgreSQL, alone and as a pair.
+mod store_postgres;
 
 /// What the suite of the user store asks of every database.
 mod store_suite;

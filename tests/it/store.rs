@@ -94,7 +94,7 @@ fn accounted(number: u32) -> Accounted {
 }
 
 /// What every user store must do.
-async fn conforms(store: &dyn Store) {
+pub(crate) async fn conforms(store: &dyn Store) {
     adding_and_finding(store).await;
     changing(store).await;
     paging(store).await;

@@ -15,6 +15,8 @@ use crate::config::{Config, DirectoryTarget, Provider, Throttle};
 use crate::factor::build::build;
 use crate::factor::native::wire::ServerIdentity;
 use crate::primary::directory::{Directory, ProbeReport};
+use crate::users::place::StoreAt;
+use crate::users::sql::SqlStore;
 
 /// Clocks that differ by more are worth a warning. AD itself allows 5 minutes.
 const SKEW: Duration = Duration::from_secs(30);
@@ -34,7 +36,7 @@ pub trait Probes: Sync {
 /// Everything that needs the network, one finding after the other.
 pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
     ports(config).into_iter().for_each(&mut *report);
-    report(store(&config.server.store));
+    report(store(&config.server.store).await);
     probe(config, &Network { name: config.server.name.clone() }, report).await;
 }
 
@@ -76,8 +78,21 @@ fn port(address: SocketAddr, protocol: &str, error: Option<std::io::Error>) -> F
     }
 }
 
-/// Whether the store's folder is there and may be written to. The store itself is not touched.
-fn store(file: &Path) -> Finding {
+/// Whether the store can be used. A file is not touched; a server is asked, which brings its tables up to date.
+async fn store(at: &StoreAt) -> Finding {
+    let file = match at {
+        StoreAt::File(file) => file,
+        StoreAt::Postgres(server) => {
+            let what = format!("store {server}");
+            return match SqlStore::connect(server).await {
+                Ok(store) => {
+                    store.close().await;
+                    Finding::ok(what, "answers, and can be written")
+                }
+                Err(error) => Finding::fail(what, error.to_string(), "see the server's log, and its pg_hba.conf"),
+            };
+        }
+    };
     let what = format!("store {}", file.display());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let writable = || {
@@ -214,11 +229,11 @@ mod tests {
         assert_eq!(port(address, "udp", std::net::UdpSocket::bind(address).err()).level, Level::Fail);
     }
 
-    #[test]
-    fn store_without_a_folder_fails() {
+    #[tokio::test]
+    async fn store_without_a_folder_fails() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(store(&folder.path().join("anteroom.db")).level, Level::Ok);
-        assert_eq!(store(&folder.path().join("missing/anteroom.db")).level, Level::Fail);
+        assert_eq!(store(&StoreAt::File(folder.path().join("anteroom.db"))).await.level, Level::Ok);
+        assert_eq!(store(&StoreAt::File(folder.path().join("missing/anteroom.db"))).await.level, Level::Fail);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the trial file is gone");
     }
 

@@ -1,9 +1,11 @@
-//! The fields of a person as options, checked before they reach the store, and what a change changes.
+//! The fields of a person as options, checked before they reach the store.
 
 use std::time::SystemTime;
 
-use crate::cli::user::show::time_text;
-use crate::users::model::{Method, Person, masked};
+use crate::users::changes::time_text;
+use crate::users::model::{Method, Person};
+use crate::users::phone;
+use crate::users::profile::{Mode, Profile};
 
 /// Longest name, address or id, in characters. Directories allow 256 for a sAMAccountName's attribute.
 const LONGEST: usize = 256;
@@ -29,49 +31,55 @@ pub(super) struct Change {
     /// E-mail address.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// Phone for calls and texts, with country code: "+1 202 555 0111".
+    /// Another accepted name, such as `CORP\\alice`; several times for several, together in the place of those before.
+    #[arg(long = "alias", value_name = "NAME")]
+    aliases: Option<Vec<String>>,
+    /// Their group, for reports.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Free text.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Phone for calls and texts, with country code: "+1 202 555 0111", or "+1 202 555 0111 x890".
     #[arg(long, value_name = "NUMBER")]
     phone: Option<String>,
     /// Extension that a call dials after the phone answered.
     #[arg(long, value_name = "DIGITS")]
     extension: Option<String>,
+    /// Phone that is called when the first cannot be reached.
+    #[arg(long, value_name = "NUMBER")]
+    backup_phone: Option<String>,
+    /// Extension that a call dials after the backup phone answered.
+    #[arg(long, value_name = "DIGITS")]
+    backup_extension: Option<String>,
     /// The app's token for pushes; `-` reads it from standard input, so that no process list shows it.
     #[arg(long, value_name = "TOKEN")]
     device_token: Option<String>,
     /// How they are asked: push, call, sms_reply or oath. A new person is asked by push.
     #[arg(long)]
     method: Option<Method>,
+    /// Whether a PIN goes with the method: standard or pin.
+    #[arg(long)]
+    mode: Option<Mode>,
     /// Language of prompts, as a BCP 47 tag such as `en` or `pt-BR`.
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
 }
 
 impl Change {
-    /// `person` with the given fields changed.
-    pub(super) fn applied(self, mut person: Person) -> Result<Person, String> {
-        let set = |field: &mut Option<String>, what: &str, given: Option<String>| -> Result<(), String> {
-            match given {
-                None => Ok(()),
-                Some(text) if text.is_empty() => {
-                    *field = None;
-                    Ok(())
-                }
-                Some(text) => {
-                    *field = Some(checked(what, &text)?);
-                    Ok(())
-                }
-            }
-        };
+    /// `profile` with the given fields changed.
+    pub(super) fn applied(self, mut profile: Profile) -> Result<Profile, String> {
         let device_token = match self.device_token.as_deref() {
-            Some("-") => Some(line_of_standard_input()?),
+            Some("-") => Some(line_of_standard_input("the device token")?),
             _ => self.device_token,
         };
+        let person = &mut profile.person;
         set(&mut person.upn, "upn", self.upn)?;
         set(&mut person.dn, "dn", self.dn)?;
         set(&mut person.first_name, "first name", self.first_name)?;
         set(&mut person.last_name, "last name", self.last_name)?;
         set(&mut person.email, "email", self.email)?;
-        set(&mut person.phone, "phone", self.phone)?;
+        set_phone(&mut person.phone, &mut person.phone_extension, self.phone)?;
         set(&mut person.phone_extension, "extension", self.extension)?;
         set(&mut person.device_token, "device token", device_token)?;
         if let Some(method) = self.method {
@@ -80,15 +88,56 @@ impl Change {
         if let Some(language) = self.language {
             person.language = checked("language", &language)?;
         }
-        Ok(person)
+        set(&mut profile.group, "group", self.group)?;
+        set(&mut profile.description, "description", self.description)?;
+        set_phone(&mut profile.backup_phone, &mut profile.backup_extension, self.backup_phone)?;
+        set(&mut profile.backup_extension, "extension", self.backup_extension)?;
+        if let Some(aliases) = self.aliases {
+            let aliases = aliases.iter().filter(|alias| !alias.is_empty());
+            profile.aliases = aliases.map(|alias| checked("alias", alias)).collect::<Result<_, _>>()?;
+        }
+        if let Some(mode) = self.mode {
+            profile.mode = mode;
+        }
+        Ok(profile)
     }
 }
 
-fn line_of_standard_input() -> Result<String, String> {
+/// Sets a field if it was given; an empty text clears it.
+fn set(field: &mut Option<String>, what: &str, given: Option<String>) -> Result<(), String> {
+    match given {
+        None => {}
+        Some(text) if text.is_empty() => *field = None,
+        Some(text) => *field = Some(checked(what, &text)?),
+    }
+    Ok(())
+}
+
+/// Sets a number in its one form, and the extension behind it.
+fn set_phone(number: &mut Option<String>, extension: &mut Option<String>, given: Option<String>) -> Result<(), String> {
+    let Some(given) = given else { return Ok(()) };
+    let Some(phone) = phone::parse(&given, None) else {
+        *number = None;
+        return Ok(());
+    };
+    if !phone.is_normal() {
+        return Err(format!(
+            "phone {given:?} cannot be used; expected a number with country code, such as \"+1 202 555 0111\""
+        ));
+    }
+    *number = Some(phone.number);
+    if phone.extension.is_some() {
+        *extension = phone.extension;
+    }
+    Ok(())
+}
+
+/// A line of standard input, where no process list shows it.
+pub(super) fn line_of_standard_input(what: &str) -> Result<String, String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
     match line.trim() {
-        "" => Err("the device token was to come from standard input, which had none".into()),
+        "" => Err(format!("{what} was to come from standard input, which had none")),
         token => Ok(token.to_owned()),
     }
 }
@@ -101,8 +150,7 @@ pub(super) fn checked(what: &str, value: &str) -> Result<String, String> {
         && characters <= if matches!(what, "device token" | "dn") { LONGEST_TOKEN } else { LONGEST }
         && !value.chars().any(char::is_control);
     let expected = match what {
-        "phone" if !is_phone(value) => "a number with country code, such as \"+1 202 555 0111\"",
-        "extension" if !value.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '#' | ',')) => {
+        "extension" if !value.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '#' | ',' | '@')) => {
             "digits, *, # and commas for pauses"
         }
         "email" | "upn" if !is_address(value) => "a name and a domain with an @ between",
@@ -123,15 +171,6 @@ pub(super) fn unique_id(value: &str) -> Result<String, String> {
     Ok(if uuid::Uuid::try_parse(&value).is_ok() { value.to_lowercase() } else { value })
 }
 
-fn is_phone(value: &str) -> bool {
-    // ITU-T E.164: at most 15 digits after the plus sign.
-    let digits = value.chars().filter(char::is_ascii_digit).count();
-    value.strip_prefix('+').is_some_and(|rest| {
-        (5..=15).contains(&digits)
-            && rest.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '(' | ')'))
-    })
-}
-
 fn is_address(value: &str) -> bool {
     value.rsplit_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty())
         && !value.contains(char::is_whitespace)
@@ -142,62 +181,6 @@ fn is_language(value: &str) -> bool {
         && value.split('-').all(|part| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// One field of a change: its name, its text before and after.
-pub(super) type Difference = (&'static str, Option<String>, Option<String>);
-
-/// What differs between two states of a person, of whom one may not exist. Device tokens are masked.
-pub(super) fn differences(before: Option<&Person>, after: Option<&Person>) -> Vec<Difference> {
-    let before = before.map(texts);
-    let after = after.map(texts);
-    let fields = before.as_ref().or(after.as_ref()).map(|texts| texts.each_ref().map(|(field, _)| *field));
-    let text = |texts: &Option<[(&'static str, Option<String>); FIELDS]>, index: usize| {
-        texts.as_ref().and_then(|texts| texts.get(index)).and_then(|(_, text)| text.clone())
-    };
-    fields
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .map(|(index, field)| (field, text(&before, index), text(&after, index)))
-        .filter(|(_, before, after)| before != after)
-        .map(|(field, before, after)| match field {
-            TOKEN => (field, before.as_deref().map(masked), after.as_deref().map(masked)),
-            _ => (field, before, after),
-        })
-        .collect()
-}
-
-const FIELDS: usize = 14;
-const TOKEN: &str = "device token";
-
-/// Every field with its text, the device token in full: it is compared before it is masked.
-fn texts(person: &Person) -> [(&'static str, Option<String>); FIELDS] {
-    let state = if person.enabled { "enabled" } else { "disabled" };
-    [
-        ("unique id", Some(person.unique_id.clone())),
-        ("name", Some(person.name.clone())),
-        ("upn", person.upn.clone()),
-        ("dn", person.dn.clone()),
-        ("first name", person.first_name.clone()),
-        ("last name", person.last_name.clone()),
-        ("email", person.email.clone()),
-        ("phone", person.phone.clone()),
-        ("extension", person.phone_extension.clone()),
-        (TOKEN, person.device_token.clone()),
-        ("method", Some(person.method.to_string())),
-        ("language", Some(person.language.clone())),
-        ("state", Some(state.into())),
-        ("blocked until", person.blocked_until.map(time_text)),
-    ]
-}
-
-/// Every field as it may be shown.
-pub(super) fn shown_fields(person: &Person) -> Vec<(&'static str, Option<String>)> {
-    let mask = |(field, text): (&'static str, Option<String>)| {
-        (field, if field == TOKEN { text.as_deref().map(masked) } else { text })
-    };
-    texts(person).into_iter().map(mask).collect()
-}
-
 /// `enabled`, `disabled`, or until when they are blocked.
 pub(super) fn state(person: &Person, now: SystemTime) -> String {
     match person.blocked_until {
@@ -205,4 +188,15 @@ pub(super) fn state(person: &Person, now: SystemTime) -> String {
         Some(until) if now < until => format!("blocked until {}", time_text(until)),
         _ => "enabled".into(),
     }
+}
+
+/// What to say when a person's method cannot work with what is known of them.
+pub(super) fn note(person: &Person) -> Option<String> {
+    let (missing, option) = match person.method {
+        Method::Push if person.device_token.is_none() => ("device token", "--device-token"),
+        Method::Call | Method::SmsReply if person.phone.is_none() => ("phone", "--phone"),
+        _ => return None,
+    };
+    let (name, method) = (super::show::plain(&person.name), person.method);
+    Some(format!("note: {name} has no {missing}, which {method} needs; `anteroom user set {name} {option} ...`"))
 }

@@ -150,7 +150,7 @@ impl Checker<'_> {
     }
 
     /// An attribute description (RFC 4512 section 2.5) or an OID: it becomes part of filters.
-    fn attribute(&self, at: &Path, name: &str) {
+    pub(super) fn attribute(&self, at: &Path, name: &str) {
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ';');
         if name.is_empty() || !name.chars().all(fine) {
             self.wrong(at, format!("found {name:?}"), "the name of an attribute: letters, digits and -");

@@ -68,11 +68,19 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
     let alternative = [
         "secret",
         "bind_password",
+        "store_",
+        "keep",
         "key",
         "certificate",
         "provider_unreachable",
         "ca_file",
         "domain",
+        "group = \"VPN",
+        "search",
+        "base = \"OU",
+        "people = [\"",
+        "filter = \"(!(ext",
+        "nested",
         "passcode",
         "reuse",
         "service_filter",
@@ -88,7 +96,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         .map(|line| {
             let key = line.strip_prefix('#').and_then(|rest| rest.split_once(" = ")).map(|(key, _)| key);
             let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            let skipped = |key: &str| alternative.iter().any(|word| key.starts_with(word)) || key == "security";
+            let skipped = |key: &str| alternative.iter().any(|word| line[1..].starts_with(word)) || key == "security";
             match key {
                 Some(key) if is_key(key) && !skipped(key) => &line[1..],
                 _ => line,
@@ -116,11 +124,16 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || SAMPLE.contains(&format!("\n[[radius.{key}]]"));
+                || ["[[radius.", "[[import.", "[import.item."]
+                    .iter()
+                    .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
         }
     }
 }
+
+/// The line of the sample that names the store.
+const STORE: &str = "#store = \"/var/lib/anteroom/anteroom.db\"";
 
 /// What is spoiled, by what, and what must be said: the key and a word of the message.
 const SPOILED: &[(&str, &str, &str, &str)] = &[
@@ -129,6 +142,17 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("#held = 10000\n", "held = -1\n", "radius.client[0].held", "not negative"),
     ("#drain = \"60s\"", "drain = 60", "server.drain", "a duration in quotes"),
     ("#drain = \"60s\"", "drain = \"sixty\"", "server.drain", "a duration in quotes"),
+    (STORE, "store = \"postgres://a:planted@h/d\"", "server.store", "give that as store_password_file"),
+    (STORE, "store = \"postgres://db1.example.com/d\"", "server.store", "it names no user"),
+    (STORE, "store = \"x.db\"\nstore_plaintext = true", "server.store", "a file needs neither"),
+    (
+        STORE,
+        "store = \"postgres://a@db1.example.com/d\"\nstore_plaintext = true",
+        "server.store_plaintext",
+        "loopback address",
+    ),
+    (STORE, "store = \"postgres://a@h/d\"\nstore_ca_file = \"missing.pem\"", "server.store_ca_file", "cannot be read"),
+    ("#keep = \"400d\"", "keep = \"1h\"", "audit.keep", "1d to 36500d"),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
     ("accounting = [\"0.0.0.0:1813\"]", "accounting = [1813]", "radius.accounting[0]", "text in quotes"),
@@ -140,6 +164,26 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ),
     ("#format = \"text\"", "format = \"xml\"", "log.format", "\"text\" or \"json\""),
     ("[[radius.client]]\n", "[radius.client]\n", "radius.client", "two brackets"),
+    ("[[import.item]]\n", "[import.item]\n", "import.item", "two brackets"),
+    // import
+    ("interval = \"1h\"", "interval = \"30s\"", "import.interval", "1m to 24h"),
+    ("#stop_above = 5", "stop_above = 1000", "import.stop_above", "1 to 999"),
+    ("stop_above_percent = 10", "stop_above_percent = 0", "import.stop_above_percent", "1 to 100"),
+    ("region = \"US\"", "region = \"USA\"", "import.region", "two letters"),
+    ("target = \"corp\"\n\n# What is read", "target = \"x\"\n\n# What is read", "import.item[0].target", "corp"),
+    ("ou = \"OU=People", "#ou = \"OU=People", "import.item[0]", "exactly one of"),
+    ("#group = \"VPN-Users\"", "group = \"VPN-Users\"", "import.item[0]", "exactly one of"),
+    ("#nested = true", "nested = true", "import.item[0].nested", "belongs to group"),
+    (
+        "ou = \"OU=People,DC=corp,DC=example\"\n# Whether",
+        "ou = \"People\"\n# Whether",
+        "import.item[0].ou",
+        "distinguished",
+    ),
+    ("#method = \"push\"\n#language", "method = \"pigeon\"\n#language", "import.item[0].method", "push"),
+    ("#leavers = \"disable\"", "leavers = \"erase\"", "import.item[0].leavers", "\"remove\""),
+    ("#filter = \"(!(extension", "filter = \"(!(extension(", "import.item[0].filter", "RFC 4515"),
+    ("#user_name = [\"userP", "user_name = [\"user P", "import.item[0].attributes.user_name", "an attribute"),
     // unknown keys
     ("#answer_within = ", "anser_within = ", "radius.client[0].anser_within", "did you mean answer_within?"),
     ("#answer_within = ", "level = ", "radius.client[0].level", "level belongs in [log]"),
@@ -519,4 +563,17 @@ fn every_guide_shows_a_client_that_is_accepted() {
         tried += 1;
     }
     assert_eq!(tried, 8);
+}
+
+#[test]
+fn a_store_on_servers_is_read_with_its_password_and_certificates() {
+    let folder = folder();
+    let text = "store = \"postgres://anteroom@db1.example.com:5433,db2.example.com/people\"\n\
+                store_password_file = \"bind.secret\"\nstore_ca_file = \"ldap.pem\"";
+    let config = read_in(folder.path(), &spoil(STORE, text).0).unwrap().config;
+    let shown = format!("{:?}", config.server);
+    assert!(shown.contains("db2.example.com") && shown.contains("ldap.pem") && !shown.contains(PLANTED), "{shown}");
+    let told = config.server.store.to_string();
+    assert_eq!(told, "postgres://anteroom@db1.example.com:5433,db2.example.com:5432/people");
+    assert_eq!(config.server.keys, FilePath::new("/var/lib/anteroom/anteroom.keys"));
 }

@@ -99,9 +99,9 @@ impl Stream {
 /// A connection to one server.
 pub struct Connection {
     stream: Stream,
-    input: BytesMut,
+    pub(super) input: BytesMut,
     /// Held a password now and then.
-    output: Zeroizing<Vec<u8>>,
+    pub(super) output: Zeroizing<Vec<u8>>,
     last_id: u32,
     busy: bool,
     used: Instant,
@@ -310,25 +310,26 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self) -> u32 {
+    /// Starts an operation and gives its message id.
+    pub(super) fn begin(&mut self) -> u32 {
         self.busy = true;
         self.output.clear();
         self.last_id = if self.last_id >= 0x7fff_ffff { 1 } else { self.last_id + 1 };
         self.last_id
     }
 
-    fn done(&mut self, length: usize) {
+    pub(super) fn done(&mut self, length: usize) {
         self.input.advance(length);
         // Whatever lies behind the answer was not asked for; the connection stays unusable then.
         self.busy = !self.input.is_empty();
     }
 
-    async fn send(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn send(&mut self) -> Result<(), Trouble> {
         self.stream.send(&self.output).await.map_err(|error| Trouble::NotSent(error.kind()))
     }
 
     /// Waits for a whole message at the start of `input` and returns its length.
-    async fn frame(&mut self, limit: usize) -> Result<usize, Trouble> {
+    pub(super) async fn frame(&mut self, limit: usize) -> Result<usize, Trouble> {
         loop {
             if let Some(length) = frame_length(&self.input, limit)? {
                 return Ok(length);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::ldap::bind::AnswerError;
 use crate::ldap::message::FrameError;
@@ -18,8 +19,12 @@ pub enum Trouble {
     Frame(FrameError),
     /// The answer was not the answer to what was asked.
     Answer(AnswerError),
-    /// More entries than were asked for.
+    /// More entries than were asked for, or pages without end.
     Flood,
+    /// Nothing came for this long.
+    Silence(Duration),
+    /// Whoever asked does not want the rest any more.
+    Unwanted,
 }
 
 impl fmt::Display for Trouble {
@@ -30,6 +35,8 @@ impl fmt::Display for Trouble {
             Trouble::Frame(error) => write!(f, "the answer is no LDAP: {error}"),
             Trouble::Answer(error) => error.fmt(f),
             Trouble::Flood => f.write_str("more entries than were asked for"),
+            Trouble::Silence(time) => write!(f, "no answer within {time:?}"),
+            Trouble::Unwanted => f.write_str("the rest of the answer is not wanted any more"),
         }
     }
 }

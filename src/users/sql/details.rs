@@ -74,6 +74,9 @@ pub(in crate::users) const USE_CODE: &str = "UPDATE tokens SET last_step = $3, l
      WHERE serial = $2 AND unique_id = $1 AND (last_step IS NULL OR last_step < $3) \
      AND (counter IS NULL OR counter <= $3)";
 
+/// Replaces a seed that is still the one that was read.
+pub(in crate::users) const RESEAL: &str = "UPDATE tokens SET seed = $3 WHERE serial = $1 AND seed = $2";
+
 /// A person's PIN.
 pub(in crate::users) const PIN: &str = "SELECT hash, change_required, expires FROM pins WHERE unique_id = $1";
 

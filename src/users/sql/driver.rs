@@ -40,6 +40,9 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     /// The same database through a connection of its own that is made for many rows.
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>>;
 
+    /// Looks whether the data is sound, as far as that is quick.
+    fn check(&self) -> BoxFuture<'_, StoreResult<()>>;
+
     /// Gives the connections back.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -9,6 +9,7 @@ use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
 use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Memory, Roster, State};
+use crate::users::sealed::Sealed;
 use crate::users::sql::value::{Row, built, fixed, list};
 use crate::users::sql::{SqlStore, begin_people, details, importing, people, records, staging, text};
 use crate::users::store::{StoreResult, folded};
@@ -188,6 +189,18 @@ impl Roster for SqlStore {
 
     fn set_token<'a>(&'a self, token: &'a Token, by: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
         Box::pin(async move { changing!(self, change => details::set_token(change, self.driver.dialect(), token, by)) })
+    }
+
+    fn reseal<'a>(&'a self, token: &'a Token, seed: &'a Sealed) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            let values = vec![
+                token.serial.as_str().into(),
+                token.seed.as_bytes().to_vec().into(),
+                seed.as_bytes().to_vec().into(),
+            ];
+            let done = changing!(self, change => change.run(fixed(details::RESEAL), values));
+            done.map(|rows: u64| rows == 1)
+        })
     }
 
     fn remove_token<'a>(&'a self, serial: &'a str, by: &'a str) -> BoxFuture<'a, StoreResult<bool>> {

@@ -23,6 +23,7 @@ pub(in crate::users) fn statements(dialect: Dialect) -> Vec<String> {
             records::LAST_SIGN_IN,
             details::DEVICES_OF,
             details::USE_CODE,
+            details::RESEAL,
             details::PIN,
             details::EARLIER_PINS,
         ]

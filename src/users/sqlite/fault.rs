@@ -4,7 +4,7 @@ use crate::users::sql::value::unreadable;
 use crate::users::store::StoreError;
 
 /// Sorts an error by whose fault it is. SQLite's texts name tables and columns, never values.
-pub(super) fn store_error(error: sqlx::Error) -> StoreError {
+pub(in crate::users) fn store_error(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Database(error) => {
             let extended: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);

@@ -10,7 +10,7 @@ use anteroom::demo::directory::{
 use anteroom::demo::enrolled;
 use anteroom::demo::phone::{Phone, PhoneOptions};
 use anteroom::secret::Secret;
-use anteroom::users::sqlite::SqliteStore;
+use anteroom::users::open::open;
 use anteroom::users::store::Store;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -64,7 +64,7 @@ file = "audit.jsonl"
         );
         let config =
             checked::load_text(&text, &folder.path().join("own.toml")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let store = SqliteStore::open(&config.server.store, true).await.unwrap();
+        let store = open(&config.server.store, true).await.unwrap();
         for person in demo_people().iter().filter(|person| person.name != "dave") {
             store.add(&enrolled(person)).await.unwrap();
         }

@@ -4,6 +4,7 @@
 pub(crate) mod ldap;
 pub(crate) mod ldap_world;
 pub(crate) mod phone;
+pub(crate) mod postgres;
 pub(crate) mod privacyidea;
 pub(crate) mod relay;
 pub(crate) mod samba;

@@ -4,3 +4,4 @@ pub(crate) mod fake_directory;
 pub(crate) mod fakes;
 pub(crate) mod memory_store;
 pub(crate) mod nas;
+pub(crate) mod people_directory;

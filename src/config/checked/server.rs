@@ -1,0 +1,89 @@
+//! `[server]` and `[audit]`: this server's own name, database, keys and folders.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::place::Path;
+use super::super::sources;
+use super::super::values::Span;
+use super::super::written;
+use super::super::{Audit, Server};
+use super::Checker;
+use super::secrets::Spellings;
+use crate::users::place::{PostgresAt, StoreAt, Tls, is_url};
+
+/// The folder of everything that has no place of its own.
+const HOME: &str = "/var/lib/anteroom";
+
+/// Longest path of a socket, in octets (`sockaddr_un`, without the end).
+const LONGEST_SOCKET: usize = 107;
+
+impl Checker<'_> {
+    pub(super) fn server(&self, server: written::Server) -> Server {
+        let at = Path::top("server");
+        let name = server.name.clone().unwrap_or_else(sources::host_name);
+        self.text_length(&at.key("name"), &name, 253);
+        let drain = self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m");
+        let (control, keys) = (server.control.clone(), server.keys.clone());
+        let store = self.store(&at, server);
+        // What is not named stands beside the database, or in the usual folder where that is a server.
+        let beside = |name: &str| match store.file() {
+            Some(file) => file.with_file_name(name),
+            None => PathBuf::from(HOME).join(name),
+        };
+        let control = control.map_or_else(|| beside("control.sock"), |path| self.path(&path));
+        if control.as_os_str().len() > LONGEST_SOCKET {
+            let found = format!("is a path of {} octets", control.as_os_str().len());
+            self.wrong(&at.key("control"), found, format!("allowed: up to {LONGEST_SOCKET}, as the system has it"));
+        }
+        let keys = keys.map_or_else(|| beside("anteroom.keys"), |path| self.path(&path));
+        Server { name, store: Arc::new(store), keys, control, drain }
+    }
+
+    fn store(&self, at: &Path, server: written::Server) -> StoreAt {
+        let key = at.key("store");
+        let text = server.store.unwrap_or_else(|| format!("{HOME}/anteroom.db"));
+        let spellings = Spellings {
+            literal: server.store_password,
+            file: server.store_password_file,
+            credential: server.store_password_credential,
+            variable: server.store_password_env,
+        };
+        if !is_url(&text) {
+            if spellings.used() > 0 || server.store_ca_file.is_some() || server.store_plaintext.is_some() {
+                let allowed = "a file needs neither password nor certificates; leave the store_ keys out";
+                self.wrong(&key, "is a file", allowed);
+            }
+            return StoreAt::File(self.path(&text));
+        }
+        let server_at = match PostgresAt::parse(&text) {
+            Ok(server_at) => server_at,
+            Err(error) => {
+                let allowed = "a file, or postgres://USER@HOST[:PORT][,HOST[:PORT]]/DATABASE";
+                self.wrong(&key, error.to_string(), allowed);
+                return StoreAt::File(PathBuf::new());
+            }
+        };
+        // Without a password the server must know us by another way, which it says when asked.
+        let password = if spellings.used() > 0 { self.secret(at, "store_password", spellings) } else { None };
+        let ca = server.store_ca_file.and_then(|file| self.readable(&at.key("store_ca_file"), Some(file)));
+        let tls = match server.store_plaintext {
+            Some(true) if !server_at.is_local() => {
+                let allowed = "allowed only where every server is a loopback address: passwords and people's data \
+                               would cross the network unprotected";
+                self.wrong(&at.key("store_plaintext"), "found true", allowed);
+                Tls::Plaintext
+            }
+            Some(true) => Tls::Plaintext,
+            _ => Tls::Verified(ca),
+        };
+        StoreAt::Postgres(Box::new(server_at.with_password(password).with_tls(tls)))
+    }
+
+    pub(super) fn audit(&self, audit: written::Audit) -> Audit {
+        let at = Path::top("audit");
+        let keep =
+            audit.keep.map(|Span(keep)| self.duration(&at.key("keep"), Some(Span(keep)), "400d", "1d", "36500d"));
+        Audit { file: audit.file.map(|path| self.path(&path)), keep }
+    }
+}

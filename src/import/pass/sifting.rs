@@ -1,0 +1,404 @@
+//! The middle of a pass: tells who is new, who has changed and who is gone, and decides what becomes of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc::Receiver;
+
+use super::gathering::{Extent, Gathered, Scopes};
+use super::staging::Staging;
+use super::{Event, ImportError, Importer, Selection, Watch};
+use crate::config::import::{DisabledAccounts, Import, Leavers};
+use crate::import::entry::Candidate;
+use crate::import::held::Leaving;
+use crate::import::known::{Hashes, Known, LEFT, Met, STATES};
+use crate::import::plan::{self, Conflict, Counts, Decision, Names, Skipped};
+use crate::import::progress::Progress;
+use crate::ldap::pool::Batch;
+use crate::users::profile::{Field, Profile};
+use crate::users::roster::{Roster, State, Step};
+
+/// People whom the store is asked about at once.
+const TOGETHER: usize = 500;
+/// People of one page of the store.
+const PAGE: u32 = 10_000;
+/// People whose quarantine is over who are erased in one pass; the next takes the others.
+const ERASED_AT_ONCE: u32 = 10_000;
+/// Conflicts that are kept for the outcome; all of them are counted and shown to whoever watches.
+const KEPT_CONFLICTS: usize = 100;
+
+/// Somebody who is to be decided on.
+struct Pending {
+    item: usize,
+    candidate: Candidate,
+    content: i64,
+    is_known: bool,
+}
+
+/// Tells people apart.
+pub(super) struct Sieve<'a> {
+    roster: Arc<dyn Roster>,
+    import: Arc<Import>,
+    selection: Arc<Selection>,
+    hashes: Hashes,
+    known: Known,
+    /// Whether anybody was in the store when the pass began: else no name is taken.
+    store_is_empty: bool,
+    strangers: std::collections::HashSet<u64>,
+    names: Names,
+    pending: Vec<Pending>,
+    counts: Counts,
+    conflicts: Vec<Conflict>,
+    leaving: Leaving,
+    watch: Watch<'a>,
+}
+
+impl<'a> Sieve<'a> {
+    pub(super) fn new(importer: &Importer, selection: &Arc<Selection>, watch: Watch<'a>) -> Self {
+        Sieve {
+            roster: Arc::clone(&importer.roster),
+            import: Arc::clone(&importer.import),
+            selection: Arc::clone(selection),
+            hashes: Hashes::default(),
+            known: Known::default(),
+            store_is_empty: false,
+            strangers: Default::default(),
+            names: Names::default(),
+            pending: Vec::new(),
+            counts: Counts::default(),
+            conflicts: Vec::new(),
+            leaving: Leaving::default(),
+            watch,
+        }
+    }
+
+    /// Learns who is in the store: everybody, or only those whom the pass is about.
+    pub(super) async fn learn(&mut self, scopes: &Scopes, progress: &Progress) -> Result<(), ImportError> {
+        if scopes.any_full() {
+            let mut after = String::new();
+            loop {
+                let page = self.roster.states(&after, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after.clone_from(&last.unique_id);
+                page.iter().for_each(|state| self.known.add(&self.hashes, state, &self.selection.names));
+            }
+            self.store_is_empty = self.known.is_empty();
+            progress.expect(u64::try_from(self.known.len()).unwrap_or_default());
+        } else {
+            for ids in scopes.changed.chunks(TOGETHER) {
+                let states = self.roster.states_of(ids).await?;
+                states.iter().for_each(|state| self.known.add(&self.hashes, state, &self.selection.names));
+            }
+            progress.expect(u64::try_from(scopes.changed.len()).unwrap_or_default());
+        }
+        self.known.seal();
+        Ok(())
+    }
+
+    /// Looks at everybody who comes.
+    pub(super) async fn sift(
+        &mut self,
+        mut batches: Receiver<Batch>,
+        staging: &mut Staging,
+        progress: &Progress,
+    ) -> Result<(), ImportError> {
+        let selection = Arc::clone(&self.selection);
+        let mut id = String::new();
+        while let Some(batch) = batches.recv().await {
+            let Some(Some(reading)) = selection.readings.get(batch.tag) else { continue };
+            progress.add(u64::try_from(batch.len()).unwrap_or_default());
+            for entry in batch.entries() {
+                let (entry, octets) = entry
+                    .map_err(|error| ImportError::Broken(format!("the directory's answer is malformed: {error}")))?;
+                self.counts.read += 1;
+                if let Err(unfit) = reading.unique_id(&entry, &mut id) {
+                    self.skip(entry.dn, Skipped::Unfit(unfit));
+                    continue;
+                }
+                let content = reading.content(octets);
+                let met = match self.known.meet(&self.hashes, &id, content) {
+                    Met::Stranger if !self.strangers.insert(self.hashes.narrow(&id)) => Met::Again,
+                    met => met,
+                };
+                match met {
+                    Met::Unchanged => self.counts.unchanged += 1,
+                    Met::Again => self.counts.again += 1,
+                    Met::Changed | Met::Stranger => match reading.candidate(&entry) {
+                        Ok(candidate) => {
+                            let is_known = met == Met::Changed;
+                            self.pending.push(Pending { item: batch.tag, candidate, content, is_known });
+                        }
+                        Err(unfit) => self.skip(entry.dn, Skipped::Unfit(unfit)),
+                    },
+                }
+            }
+            if self.pending.len() >= TOGETHER {
+                self.decide(staging).await?;
+            }
+        }
+        self.decide(staging).await
+    }
+
+    fn skip(&mut self, who: &str, why: Skipped) {
+        self.counts.skipped += 1;
+        (self.watch)(&Event::Skipped(who, why));
+    }
+
+    fn conflict(&mut self, conflict: Conflict) {
+        self.counts.conflicts += 1;
+        (self.watch)(&Event::Conflict(&conflict));
+        if self.conflicts.len() < KEPT_CONFLICTS {
+            self.conflicts.push(conflict);
+        }
+    }
+
+    /// Decides on those who wait for it.
+    async fn decide(&mut self, staging: &mut Staging) -> Result<(), ImportError> {
+        let pending = std::mem::take(&mut self.pending);
+        let ids: Vec<String> = pending
+            .iter()
+            .filter(|one| one.is_known)
+            .map(|one| one.candidate.profile.person.unique_id.clone())
+            .collect();
+        let mut existing = existing(&self.roster, &ids).await?;
+        let mut decisions = Vec::with_capacity(pending.len());
+        for Pending { item: place, candidate, content, .. } in pending {
+            let Some(item) = self.import.items.get(place) else { continue };
+            let before = existing.remove(&candidate.profile.person.unique_id);
+            if let Some(earlier) = before.as_ref().and_then(|before| before.item.as_ref())
+                && self.comes_before(earlier, place)
+            {
+                self.skip(&candidate.profile.person.name, Skipped::EarlierItem);
+                continue;
+            }
+            let (id, name) = (candidate.profile.person.unique_id.clone(), candidate.profile.person.name.clone());
+            match plan::decide(item, candidate, content, before) {
+                Decision::Skip(why) => {
+                    if why == Skipped::AccountDisabled && item.disabled_accounts == DisabledAccounts::Skip {
+                        // As if the directory had not shown them: whoever was in the store has left.
+                        self.known.mark(&self.hashes, &id, false);
+                    }
+                    self.skip(&name, why);
+                }
+                decision => decisions.push(decision),
+            }
+        }
+        self.admit(decisions, staging).await
+    }
+
+    /// Whether an item that this run does not read comes before the one at `place`.
+    fn comes_before(&self, earlier: &str, place: usize) -> bool {
+        let readings = self.selection.names.iter().zip(&self.selection.readings).take(place);
+        readings.into_iter().any(|(name, reading)| name == earlier && reading.is_none())
+    }
+
+    /// Keeps names apart, and stages what may be.
+    async fn admit(&mut self, decisions: Vec<Decision>, staging: &mut Staging) -> Result<(), ImportError> {
+        let mut holders = HashMap::new();
+        if !self.store_is_empty {
+            let claims: Vec<String> = decisions.iter().flat_map(Decision::claims).collect();
+            for claims in claims.chunks(TOGETHER) {
+                holders.extend(self.roster.claims(claims).await?);
+            }
+        }
+        for decision in decisions {
+            match self.names.admit(&self.hashes, decision, &holders) {
+                Ok(Some(decision)) => self.carry_out(decision, staging).await?,
+                Ok(None) => {}
+                Err(conflict) => self.conflict(conflict),
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, decision: Decision, staging: &mut Staging) -> Result<(), ImportError> {
+        match &decision {
+            Decision::Add(_) => self.counts.added += 1,
+            Decision::Touch(_) => self.counts.unchanged += 1,
+            Decision::Keep => {
+                self.counts.unchanged += 1;
+                return Ok(());
+            }
+            Decision::Skip(_) => return Ok(()),
+            Decision::Change(change) => {
+                if change.disables {
+                    self.leaving.add(&change.before.person.unique_id, &change.before.person.name);
+                }
+                match (change.after.quarantined.is_some(), change.disables) {
+                    (true, _) => self.counts.quarantined += 1,
+                    (false, true) => self.counts.disabled += 1,
+                    (false, false) => self.counts.changed += 1,
+                }
+            }
+        }
+        (self.watch)(&Event::Decided(&decision));
+        let step = match decision {
+            Decision::Add(profile) => Step::Add(*profile),
+            Decision::Touch(profile) => Step::Change(*profile),
+            Decision::Change(change) => Step::Change(change.after),
+            Decision::Keep | Decision::Skip(_) => return Ok(()),
+        };
+        staging.take(step).await
+    }
+
+    /// An item that had people and finds none is not believed.
+    pub(super) fn check_empty(&self, gathered: &Gathered, scopes: &Scopes, allowed: bool) -> Result<(), ImportError> {
+        for (place, item) in self.import.items.iter().enumerate() {
+            if scopes.items.get(place) != Some(&Extent::Full) || gathered.entries(place) != Some(0) || allowed {
+                continue;
+            }
+            let (had, _) = self.known.of_item(place);
+            if had > 0 && item.leavers != Leavers::Keep {
+                return Err(ImportError::Empty { item: item.name.clone(), had });
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides on those who were not met, and on those who waited for a name.
+    pub(super) async fn settle(
+        &mut self,
+        scopes: &Scopes,
+        now: SystemTime,
+        staging: &mut Staging,
+    ) -> Result<(), ImportError> {
+        if scopes.any_full() && self.somebody_is_missing(scopes) {
+            let mut after = String::new();
+            loop {
+                let page = self.roster.states(&after, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after.clone_from(&last.unique_id);
+                self.leave(&page, scopes, now, staging).await?;
+            }
+        } else {
+            for ids in scopes.changed.chunks(TOGETHER) {
+                let states = self.roster.states_of(ids).await?;
+                self.leave(&states, scopes, now, staging).await?;
+            }
+        }
+        self.vacate(staging).await?;
+        let (decisions, conflicts) = self.names.settle(&self.hashes);
+        for decision in decisions {
+            self.carry_out(decision, staging).await?;
+        }
+        conflicts.into_iter().for_each(|conflict| self.conflict(conflict));
+        Ok(())
+    }
+
+    fn somebody_is_missing(&self, scopes: &Scopes) -> bool {
+        let read = |place: &usize| scopes.items.get(*place) == Some(&Extent::Full);
+        (0..self.import.items.len()).filter(read).any(|place| {
+            let (all, seen) = self.known.of_item(place);
+            all != seen
+        }) || !scopes.changed.is_empty()
+    }
+
+    /// What becomes of those among `states` who were not met.
+    async fn leave(
+        &mut self,
+        states: &[State],
+        scopes: &Scopes,
+        now: SystemTime,
+        staging: &mut Staging,
+    ) -> Result<(), ImportError> {
+        let mut missing: Vec<(String, Leavers)> = Vec::new();
+        for state in states {
+            let Some(standing) = self.known.find(&self.hashes, &state.unique_id) else { continue };
+            let Some(place) = standing.item.filter(|_| !standing.seen) else { continue };
+            let is_asked = match scopes.items.get(place) {
+                Some(Extent::Full) => true,
+                Some(Extent::Changes) => scopes.changed.binary_search(&state.unique_id).is_ok(),
+                _ => false,
+            };
+            if let Some(item) = self.import.items.get(place).filter(|_| is_asked) {
+                missing.push((state.unique_id.clone(), item.leavers));
+            }
+        }
+        for missing in missing.chunks(TOGETHER) {
+            let ids: Vec<String> = missing.iter().map(|(id, _)| id.clone()).collect();
+            let mut existing = existing(&self.roster, &ids).await?;
+            for (id, rule) in missing {
+                let Some(before) = existing.remove(id) else { continue };
+                match plan::leave(*rule, before, now) {
+                    Decision::Keep | Decision::Skip(_) => {}
+                    decision => self.carry_out(decision, staging).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees the names of people who have left for newcomers who bear them.
+    async fn vacate(&mut self, staging: &mut Staging) -> Result<(), ImportError> {
+        let holders = self.names.wanted_of();
+        let states = self.roster.states_of(&holders).await?;
+        let gone: Vec<String> = states
+            .into_iter()
+            .filter(|state| {
+                let standing = self.known.find(&self.hashes, &state.unique_id);
+                let left = state.quarantined.is_some() || state.content & STATES == LEFT;
+                let keeps =
+                    [Field::Name, Field::Upn, Field::Aliases].into_iter().any(|field| state.local.contains(field));
+                left && !state.enabled && !keeps && standing.is_none_or(|standing| !standing.seen)
+            })
+            .map(|state| state.unique_id)
+            .collect();
+        for (_, before) in existing(&self.roster, &gone).await? {
+            let decision = plan::vacate(before);
+            self.names.free(&self.hashes, &decision);
+            self.carry_out(decision, staging).await?;
+        }
+        Ok(())
+    }
+
+    /// Erases those whose quarantine is over.
+    pub(super) async fn erase(
+        &mut self,
+        quarantine: Duration,
+        now: SystemTime,
+        staging: &mut Staging,
+    ) -> Result<(), ImportError> {
+        let Some(before) = now.checked_sub(quarantine) else { return Ok(()) };
+        for id in self.roster.quarantined(before, ERASED_AT_ONCE).await? {
+            if self.known.find(&self.hashes, &id).is_some_and(|standing| standing.seen) {
+                continue;
+            }
+            self.counts.erased += 1;
+            (self.watch)(&Event::Erased(&id));
+            staging.take(Step::Remove(id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Those who would be disabled or removed.
+    pub(super) fn leaving(&self) -> Leaving {
+        self.leaving.clone()
+    }
+
+    /// In numbers.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// The first conflicts.
+    pub(super) fn conflicts(&self) -> Vec<Conflict> {
+        self.conflicts.clone()
+    }
+
+    /// How many people the items that are read had brought.
+    pub(super) fn all(&self, scopes: &Scopes) -> usize {
+        let read = |place: &usize| scopes.items.get(*place).is_some_and(|extent| *extent != Extent::NotRead);
+        (0..self.import.items.len()).filter(read).map(|place| self.known.of_item(place).0).sum()
+    }
+}
+
+/// The profiles of those of these people who are in the store.
+async fn existing(roster: &Arc<dyn Roster>, unique_ids: &[String]) -> Result<HashMap<String, Profile>, ImportError> {
+    let mut existing = HashMap::new();
+    for ids in unique_ids.chunks(TOGETHER) {
+        let profiles = roster.profiles_of(ids).await?;
+        existing.extend(profiles.into_iter().map(|profile| (profile.person.unique_id.clone(), profile)));
+    }
+    Ok(existing)
+}

@@ -1,0 +1,75 @@
+//! How far an import is, for whoever wants to show it. Pure.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+/// What an import is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Connecting, and looking for what has changed.
+    Looking,
+    /// Reading people and comparing them.
+    Reading,
+    /// Looking for those who are gone.
+    Comparing,
+    /// Making it count.
+    Finishing,
+    /// It is over.
+    Done,
+}
+
+impl Phase {
+    const ALL: [Phase; 5] = [Phase::Looking, Phase::Reading, Phase::Comparing, Phase::Finishing, Phase::Done];
+
+    /// For people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Phase::Looking => "looking for changes",
+            Phase::Reading => "reading people",
+            Phase::Comparing => "looking for leavers",
+            Phase::Finishing => "finishing",
+            Phase::Done => "done",
+        }
+    }
+}
+
+/// How far an import is. It writes, others look.
+#[derive(Debug, Default)]
+pub struct Progress {
+    phase: AtomicU8,
+    read: AtomicU64,
+    expected: AtomicU64,
+}
+
+impl Progress {
+    /// Goes on to another phase.
+    pub fn enter(&self, phase: Phase) {
+        let place = Phase::ALL.iter().position(|known| *known == phase).unwrap_or_default();
+        self.phase.store(u8::try_from(place).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        let place = usize::from(self.phase.load(Ordering::Relaxed));
+        Phase::ALL.get(place).copied().unwrap_or(Phase::Looking)
+    }
+
+    /// Some more people have been read.
+    pub fn add(&self, people: u64) {
+        self.read.fetch_add(people, Ordering::Relaxed);
+    }
+
+    /// People read so far.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// How many there will probably be.
+    pub fn expect(&self, people: u64) {
+        self.expected.store(people, Ordering::Relaxed);
+    }
+
+    /// How many people there will probably be; 0: nobody knows.
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+}
