@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::control::{Control, ControlDesk, Watched};
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
@@ -77,6 +78,7 @@ pub struct Server {
     importing: JoinHandle<()>,
     retention: Option<JoinHandle<()>>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    control: Option<Control>,
 }
 
 impl Server {
@@ -113,6 +115,7 @@ impl Server {
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
                 .collect::<BTreeMap<_, _>>(),
+            routes: config.routes.clone(),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
             limits: config.limits,
@@ -147,6 +150,7 @@ impl Server {
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
         let drain = config.server.drain;
+        let control = control(&config, &sign_ins, &providers);
         let roster: Arc<dyn Roster> = store.clone();
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
         Ok(Server {
@@ -162,6 +166,7 @@ impl Server {
             importing,
             retention,
             pages,
+            control,
         })
     }
 
@@ -203,6 +208,7 @@ impl Server {
     /// Stops: nothing new is taken, holds are finished within `server.drain`, what is left is cancelled
     /// without an answer, the audit is written.
     pub async fn stop(self) {
+        drop(self.control);
         self.listener.drain();
         // A pass that is under way has changed nothing, and the next one removes what it has left.
         self.importing.abort();
@@ -276,10 +282,31 @@ fn providers(config: &Config) -> Result<Providers, AppError> {
         let server = ServerIdentity { name: config.server.name.clone(), address };
         let built = factor::build::build(provider, server);
         let provider = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
-        let guarded = Arc::new(Guarded::new(Arc::clone(&provider)));
+        let failover = config.providers.get(name).map(|provider| provider.common().failover.clone());
+        let guarded = Guarded::new(Arc::clone(&provider)).with_failover(failover.unwrap_or_default());
+        let guarded = Arc::new(guarded);
         Ok((name.clone(), provider, guarded))
     });
     made.collect()
+}
+
+/// The control socket. Without it the server works, and cannot be asked.
+fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers) -> Option<Control> {
+    let watched = |(name, _, guarded): &(String, _, Arc<Guarded>)| {
+        let kind = config.providers.get(name).map_or("", config::Provider::word);
+        Watched { name: name.clone(), kind, guarded: Arc::clone(guarded) }
+    };
+    let path = &config.server.control;
+    let record = path.with_file_name("outages.jsonl");
+    let providers = providers.iter().map(watched).collect();
+    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), providers, record);
+    match Control::start(path, Arc::new(desk)) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "no control socket: anteroom status and outage cannot be used");
+            None
+        }
+    }
 }
 
 fn listen(

@@ -28,6 +28,7 @@
 //! * [`audit`]: the single ending of a sign-in.
 //! * [`telemetry`]: logs, metrics, health.
 //! * [`app`]: builds everything from the configuration; start, drain, stop.
+//! * [`control`]: the local channel by which commands reach the running server.
 //! * [`demo`]: the embedded directory and phone simulator of `anteroom demo`.
 //! * [`simulate`]: the clouds of `anteroom simulate`.
 //! * [`cli`]: one file per command.
@@ -55,6 +56,8 @@ pub mod audit;
 pub mod telemetry;
 
 pub mod app;
+
+pub mod control;
 
 pub mod demo;
 

@@ -47,7 +47,8 @@ pub(super) async fn run(watched: Watched) {
             Err(_) => watched.health.missing("store", "the user store does not answer"),
         }
         for (name, guarded) in &watched.providers {
-            watched.metrics.provider_up(name, guarded.state() == BreakerState::Closed);
+            let usable = guarded.state() == BreakerState::Closed && guarded.outage_left().is_none();
+            watched.metrics.provider_up(name, usable);
         }
         for (name, directory) in &watched.directories {
             let servers = directory.servers();

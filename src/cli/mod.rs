@@ -18,6 +18,7 @@ pub mod keys;
 pub mod output;
 pub mod serve;
 pub mod simulate;
+pub mod status;
 pub mod test;
 pub mod user;
 
@@ -64,6 +65,10 @@ pub enum Command {
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Show how the running server and its providers are
+    Status(status::Args),
+    /// Declare that a provider cannot be used, or that it can again
+    Outage(status::Outage),
     /// Fill the user store from directories and files
     Import(import::Args),
     /// Save the user store, while the server runs
@@ -141,6 +146,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Status(args) => status::run(&args),
+        Command::Outage(args) => status::outage(args),
         Command::Import(args) => import::run(args),
         Command::Backup(args) => backup::backed_up(&args),
         Command::Restore(args) => backup::restored(&args),

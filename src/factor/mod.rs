@@ -139,6 +139,17 @@ pub trait Factor: Send + Sync {
         }
     }
 
+    /// Whether the next provider of a list is asked after a failure of this class.
+    fn fails_over(&self, class: UnreachableClass) -> bool {
+        let _ = class;
+        true
+    }
+
+    /// How long it has been away; zero if it is not.
+    fn down_for(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Asks and waits. Dropping the future before it is done cancels the transaction at the provider.
     fn run(&self, request: Request) -> BoxFuture<'_, Answer>;
 }

@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -52,6 +52,10 @@ pub struct Guarded {
     provider: Arc<dyn Provider>,
     breaker: Arc<Breaker>,
     probing: Mutex<Option<JoinHandle<()>>>,
+    /// The failures after which the next provider is asked.
+    failover: Vec<UnreachableClass>,
+    /// A declared outage: since when, and until when.
+    outage: Mutex<Option<(Instant, Instant)>>,
 }
 
 impl fmt::Debug for Guarded {
@@ -71,6 +75,8 @@ struct Breaker {
     /// 0: closed; else 1 + the index of the class in [`CLASSES`].
     open: AtomicU8,
     opened: AtomicU64,
+    /// When the first of the failures in a row came. Touched by failures only.
+    since: Mutex<Option<Instant>>,
 }
 
 /// The classes that open a breaker. A rate limit does not: it is about us, passes, and the provider's own pause is
@@ -93,8 +99,40 @@ impl Guarded {
     /// [`Guarded::new`] with other patience.
     pub fn with_patience(provider: Arc<dyn Provider>, patience: Patience) -> Self {
         let (failures, open, opened) = (AtomicU32::new(0), AtomicU8::new(0), AtomicU64::new(0));
-        let breaker = Arc::new(Breaker { patience, failures, open, opened });
-        Guarded { provider, breaker, probing: Mutex::default() }
+        let breaker = Arc::new(Breaker { patience, failures, open, opened, since: Mutex::default() });
+        let failover = UnreachableClass::ALL.to_vec();
+        Guarded { provider, breaker, probing: Mutex::default(), failover, outage: Mutex::default() }
+    }
+
+    /// With the failures after which the next provider of a list is asked.
+    #[must_use]
+    pub fn with_failover(mut self, failover: Vec<UnreachableClass>) -> Self {
+        self.failover = failover;
+        self
+    }
+
+    /// Declares an outage of that length from now on, or ends it.
+    pub fn declare(&self, outage: Option<Duration>) {
+        let now = Instant::now();
+        let until = outage.and_then(|lasts| now.checked_add(lasts));
+        *lock(&self.outage) = until.map(|until| (now, until));
+    }
+
+    /// How much is left of a declared outage.
+    pub fn outage_left(&self) -> Option<Duration> {
+        let (_, until) = (*lock(&self.outage))?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// How long the provider has been away: since the first of the failures in a row; zero if it is not.
+    pub fn away_for(&self) -> Duration {
+        lock(&self.breaker.since).map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    /// How many connections the provider has begun.
+    pub fn connections(&self) -> u64 {
+        self.provider.connections()
     }
 
     /// The breaker's state now.
@@ -113,14 +151,14 @@ impl Guarded {
             tracing::warn!(provider = self.provider.name(), ?class, "provider taken out of use until it answers pings");
             let (provider, breaker) = (Arc::clone(&self.provider), Arc::clone(&self.breaker));
             let task = tokio::spawn(probe(provider, breaker));
-            *self.probing.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+            *lock(&self.probing) = Some(task);
         }
     }
 }
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        if let Some(task) = self.probing.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(task) = lock(&self.probing).take() {
             task.abort();
         }
     }
@@ -135,7 +173,20 @@ impl Factor for Guarded {
         self.provider.offers(person, method)
     }
 
+    fn fails_over(&self, class: UnreachableClass) -> bool {
+        self.failover.contains(&class)
+    }
+
+    fn down_for(&self) -> Duration {
+        let declared = (*lock(&self.outage)).map(|(since, _)| since.elapsed()).filter(|_| self.outage_left().is_some());
+        declared.unwrap_or_else(|| self.away_for())
+    }
+
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
+        if self.outage_left().is_some() {
+            let declared = Refusal::Unreachable(UnreachableClass::Outage);
+            return Box::pin(std::future::ready(Answer::Refused(declared)));
+        }
         if let Some(class) = self.breaker.class() {
             return Box::pin(std::future::ready(Answer::Refused(Refusal::Unreachable(class))));
         }
@@ -172,11 +223,13 @@ impl Breaker {
                 // Read first: an unconditional store would bounce the cache line on every sign-in.
                 if self.failures.load(Ordering::Relaxed) != 0 {
                     self.failures.store(0, Ordering::Relaxed);
+                    *lock(&self.since) = None;
                 }
                 return None;
             }
         };
         let index = CLASSES.iter().position(|known| *known == class)?;
+        lock(&self.since).get_or_insert_with(Instant::now);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures < self.patience.failures {
             return None;
@@ -188,9 +241,15 @@ impl Breaker {
     }
 
     fn close(&self) {
+        *lock(&self.since) = None;
         self.failures.store(0, Ordering::Relaxed);
         self.open.store(0, Ordering::Release);
     }
+}
+
+/// A lock that is held for a look or a word, and never across a wait.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Pings until there is an answer, then closes the breaker.

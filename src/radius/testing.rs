@@ -92,7 +92,8 @@ pub(super) fn accept() -> Outcome {
         person: None,
         in_exempt_group: false,
         is_service: false,
-        typed: None,
+        way: None,
+        wants_code: false,
         person_address: None,
         now,
     };

@@ -18,6 +18,7 @@ use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::route::{self, Asking, Step};
 use crate::signin::throttle::{Guess, Permit};
 use crate::users::model::{Method, Person};
 
@@ -30,6 +31,8 @@ pub(super) struct Trail {
     pub(super) primary: Option<&'static str>,
     pub(super) factor: Option<&'static str>,
     pub(super) method: Option<Method>,
+    /// Who was asked to ask them, last.
+    pub(super) provider: Option<Box<str>>,
     /// Whether a prompt is out. One whose sign-in is dropped counts as unanswered: whoever signs in and gives up
     /// again and again must not ring the person's phone each time.
     pub(super) prompt_open: bool,
@@ -75,9 +78,9 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let second = match decision {
         Decision::Reject(reason) => return Err(reason),
         Decision::Exempt(exempted) => SecondPassed::Exempt(exempted),
-        Decision::Due(method) => {
+        Decision::Due(_) => {
             let began = now();
-            let held = hold(sign_ins, ending, lead, &mut person, method).await;
+            let held = hold(sign_ins, ending, lead, &mut person).await;
             ending.trail.steps.factor = Some(now().saturating_duration_since(began));
             held?
         }
@@ -196,6 +199,10 @@ struct Known {
     person: Option<Arc<Person>>,
     in_exempt_group: bool,
     is_service: bool,
+    /// By whom they can be asked, and how.
+    steps: Vec<Step>,
+    /// Whether a typed code is all that they could give, and none was typed.
+    wants_code: bool,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
@@ -216,7 +223,34 @@ async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -
                 primary.matches(&who, filter, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))?
             }
         };
-    Ok(Known { who, person: person.map(Arc::new), in_exempt_group, is_service })
+    let (steps, wants_code) = match &person {
+        Some(person) => ways(sign_ins, ending, attempt, &who, person).await?,
+        None => (Vec::new(), false),
+    };
+    Ok(Known { who, person: person.map(Arc::new), in_exempt_group, is_service, steps, wants_code })
+}
+
+/// By whom a person can be asked, and how; and whether a typed code is all that they could give, and none was typed.
+async fn ways(
+    sign_ins: &SignIns,
+    ending: &Ending,
+    attempt: &Attempt,
+    who: &Identity,
+    person: &Person,
+) -> Result<(Vec<Step>, bool), Reason> {
+    let mut chosen = None;
+    for route in sign_ins.deps.routes.iter().filter(|route| route.is_for_client(&attempt.client.name)) {
+        let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
+        if named || is_member(sign_ins, attempt, who, &route.groups).await? {
+            chosen = Some(&**route);
+            break;
+        }
+    }
+    let typed = ending.trail.typed.as_deref().map(Typed::method);
+    let wishes = route::wishes(typed, person.method, route::methods(&attempt.client, chosen));
+    let names = route::providers(&attempt.client, chosen).iter();
+    let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
+    Ok((route::steps(providers, person, &wishes), wishes.is_empty()))
 }
 
 async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Reason> {
@@ -233,13 +267,14 @@ fn unsaid(attempt: &Attempt, fault: &primary::Fault) -> Reason {
 }
 
 impl Known {
-    fn facts(&self, attempt: &Attempt, typed: Option<Method>) -> Facts<'_> {
+    fn facts(&self, attempt: &Attempt) -> Facts<'_> {
         Facts {
             who: &self.who,
             person: self.person.as_deref(),
             in_exempt_group: self.in_exempt_group,
             is_service: self.is_service,
-            typed,
+            way: self.steps.first().map(|step| step.method),
+            wants_code: self.wants_code,
             person_address: attempt.person_address.or((attempt.door == Door::Ldap).then_some(attempt.source)),
             now: SystemTime::now(),
         }
@@ -247,10 +282,7 @@ impl Known {
 
     fn decide(&self, ending: &Ending) -> Decision {
         match ending.attempt() {
-            Some(attempt) => policy::decide(
-                &attempt.client.policy,
-                self.facts(attempt, ending.trail.typed.as_deref().map(Typed::method)),
-            ),
+            Some(attempt) => policy::decide(&attempt.client.policy, self.facts(attempt)),
             None => Decision::Reject(Reason::Internal),
         }
     }
@@ -262,7 +294,6 @@ async fn hold(
     ending: &mut Ending,
     lead: &Lead,
     known: &mut Known,
-    method: Method,
 ) -> Result<SecondPassed, Reason> {
     let code = match ending.trail.typed.take().map(|typed| *typed) {
         Some(Typed::Code(code)) => Some(code),
@@ -285,27 +316,28 @@ async fn hold(
     lock(&sign_ins.throttle).prompt(unique_id, now())?;
 
     let began = attempt.received;
-    let provider =
-        attempt.client.providers.first().and_then(|name| sign_ins.deps.providers.get(name)).ok_or(Reason::Internal)?;
     let deadline = attempt.deadline();
-    let request = factor::Request {
+    let asking = Asking {
         sign_in: attempt.id,
         // What is known of the person is not needed while they look for their phone.
         person: known.person.take().ok_or(Reason::Internal)?,
-        method,
         code,
         application: attempt.client.application.as_str().into(),
         person_address: attempt.person_address,
         deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
-        device: None,
         number_matching: attempt.client.number_matching,
-        tell: None,
     };
-    ending.trail.method = Some(method);
+    let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;
-    let answer = factor::ask(provider.as_ref(), request).await;
+    let trail = &mut ending.trail;
+    let answer = Box::pin(route::ask_in_turn(steps, asking, |step| {
+        trail.method = Some(step.method);
+        trail.provider = Some(step.provider.name().into());
+    }))
+    .await;
     ending.trail.prompt_open = false;
-    let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, &answer)).await;
+    let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
+    let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, said)).await;
     match answer {
         Ok(_) if !counts => {
             ending.trail.factor = Some(Reason::Blocked.code());
@@ -318,10 +350,10 @@ async fn hold(
             remember(sign_ins, ending, &approval);
             Ok(SecondPassed::Approved(approval))
         }
-        Err(refusal) => {
-            ending.trail.factor = Some(Reason::from_factor(refusal).code());
+        Err(failed) => {
+            ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            policy::after_refusal(&attempt.client.policy, known.facts(attempt, None), refusal).map(SecondPassed::Exempt)
+            policy::after_refusal(&attempt.client.policy, known.facts(attempt), &failed).map(SecondPassed::Exempt)
         }
     }
 }
@@ -332,7 +364,7 @@ async fn settle_prompt(
     sign_ins: &Arc<SignIns>,
     unique_id: &str,
     began: Instant,
-    answer: &Result<FactorApproved, factor::Refusal>,
+    answer: Result<(), factor::Refusal>,
 ) -> bool {
     match answer {
         Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),

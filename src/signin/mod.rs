@@ -19,6 +19,7 @@ pub mod pending;
 pub mod policy;
 pub mod proof;
 pub mod reception;
+pub mod route;
 pub mod standing;
 pub mod throttle;
 

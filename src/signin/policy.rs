@@ -11,6 +11,7 @@ use crate::factor;
 use crate::primary::{Identity, names};
 use crate::signin::outcome::Reason;
 use crate::signin::proof::FactorApproved;
+use crate::signin::route::Failed;
 use crate::users::model::{Method, Person};
 
 /// The rules that let somebody in without a second factor.
@@ -86,8 +87,10 @@ pub struct Facts<'a> {
     /// Whether the directory says that the account is one of the client's `service_groups` or matches its
     /// `service_filter`.
     pub is_service: bool,
-    /// How they typed that they want to be asked, if they did. [`Method::Oath`]: a code is there.
-    pub typed: Option<Method>,
+    /// How the first provider that can ask them would do it; none: no provider can.
+    pub way: Option<Method>,
+    /// Whether a typed code is all that they could give, and none was typed.
+    pub wants_code: bool,
     /// Address of their device, where the client told it.
     pub person_address: Option<IpAddr>,
     /// Wall-clock time.
@@ -125,15 +128,11 @@ pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
             Lenience::PasswordOnly => Decision::Exempt(Exempted::new(Exemption::UserDisabled, facts.who)),
         };
     }
-    let method = facts.typed.unwrap_or(person.method);
-    let (reachable, otherwise) = match method {
-        Method::Push => (person.device_token.is_some(), Reason::NoMethod),
-        Method::Call | Method::SmsReply => (person.phone.is_some(), Reason::NoMethod),
-        Method::Oath | Method::SmsCode | Method::EmailCode | Method::BackupCode => {
-            (facts.typed == Some(Method::Oath), Reason::NeedsCode)
-        }
-    };
-    if reachable { Decision::Due(method) } else { Decision::Reject(otherwise) }
+    match facts.way {
+        Some(method) => Decision::Due(method),
+        None if facts.wants_code => Decision::Reject(Reason::NeedsCode),
+        None => Decision::Reject(Reason::NoMethod),
+    }
 }
 
 /// What a remembered approval is good for: an exemption of the very person who gave it.
@@ -179,20 +178,20 @@ fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exempti
     }
 }
 
-/// What a refused factor means: an exemption where the client's rule covers this very failure now, else
-/// the reason. A failure after the prompt may have been sent is never an exemption.
+/// What a failed factor means: an exemption where the client's rule covers the failure of every provider that was
+/// asked, now, else the reason. A failure after the prompt may have been sent is never an exemption.
 ///
 /// # Errors
 /// The reason for the rejection.
-pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, refusal: factor::Refusal) -> Result<Exempted, Reason> {
-    if let factor::Refusal::Unreachable(class) = refusal
+pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, failed: &Failed) -> Result<Exempted, Reason> {
+    if let factor::Refusal::Unreachable(_) = failed.refusal
         && let Some(rule) = &policy.provider_unreachable
-        && rule.covers(&[class], std::time::Duration::ZERO, facts.now)
+        && rule.covers(&failed.classes, failed.lasted, facts.now)
     {
         return Ok(Exempted::new(Exemption::ProviderUnreachable, facts.who));
     }
-    if refusal == factor::Refusal::Bypassed && policy.provider_bypass == Lenience::PasswordOnly {
+    if failed.refusal == factor::Refusal::Bypassed && policy.provider_bypass == Lenience::PasswordOnly {
         return Ok(Exempted::new(Exemption::ProviderBypass, facts.who));
     }
-    Err(Reason::from_factor(refusal))
+    Err(Reason::from_factor(failed.refusal))
 }

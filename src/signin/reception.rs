@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 
 use crate::audit::{Event, Ledger, Steps};
-use crate::config::{Limits, OnDeadline};
+use crate::config::{Limits, OnDeadline, Route};
 use crate::factor::Factor;
 use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId};
@@ -25,7 +25,6 @@ use crate::signin::pending::{Entered, HoldKey, Lead, Pending, Waiting, lock};
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::telemetry::metrics::Metrics;
-use crate::users::model::Method;
 use crate::users::store::Store;
 
 /// A target and how to use it.
@@ -42,6 +41,8 @@ pub struct Deps {
     pub targets: BTreeMap<String, Target>,
     /// Providers by name.
     pub providers: BTreeMap<String, Arc<dyn Factor>>,
+    /// Who is asked by other providers than their client's, or in other ways; the first that fits.
+    pub routes: Vec<Arc<Route>>,
     /// The user database.
     pub store: Arc<dyn Store>,
     /// Where sign-ins end.
@@ -280,7 +281,7 @@ impl Ending {
             source: attempt.source,
             person_address: attempt.person_address,
             method: trail.method,
-            provider: trail.method.and_then(|_: Method| attempt.client.providers.first().cloned()),
+            provider: trail.provider.map(String::from),
             primary: trail.primary,
             factor: trail.factor,
             verdict: outcome.verdict(),
@@ -323,7 +324,7 @@ mod tests {
         let (task, flow) = (size(SignIns::lead), size(flow::flow));
         let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
         let state = size_of::<Ending>();
-        assert!(state <= 320, "state {state}");
+        assert!(state <= 336, "state {state}");
         assert!(task <= 320 && flow <= 608 && waiting <= 288, "task {task}, flow {flow}, waiting {waiting}");
     }
 }

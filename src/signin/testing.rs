@@ -72,6 +72,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
     SignIns::new(Deps {
         targets: BTreeMap::new(),
         providers: BTreeMap::new(),
+        routes: Vec::new(),
         store: Arc::new(Away),
         ledger: Arc::new(Away),
         limits: Limits { held: 10, held_per_person: 10, at_directory: 10 },

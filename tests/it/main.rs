@@ -19,6 +19,9 @@ mod commands;
 /// `kill -9` in the middle of holds lets nobody in and harms nothing.
 mod crash;
 
+/// The failure table, routes, and what is told of an outage.
+mod failure;
+
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 

@@ -209,6 +209,7 @@ fn build(
     let sign_ins = SignIns::new(Deps {
         targets: BTreeMap::from([("corp".to_owned(), Target { primary: Arc::new(directory), dn_from_store: false })]),
         providers: BTreeMap::from([("phones".to_owned(), Arc::new(phones) as Arc<dyn Factor>)]),
+        routes: Vec::new(),
         store: Arc::new(People),
         ledger: Arc::new(Recorder::default()),
         limits: Limits { held: 100, held_per_person: 3, at_directory: 100 },

@@ -10,11 +10,11 @@ const CLIENT: &str = "981f26a1-7f43-403b-a875-f8b09b8cd720";
 const RESOURCE: &str = "https://adnotifications.windowsazure.com/StrongAuthenticationService.svc/Connector";
 const ALICE: &str = "alice@corp.example";
 
-fn service() -> simulated::Entra {
+pub(super) fn service() -> simulated::Entra {
     simulated::Entra::new(TENANT, CLIENT, RESOURCE, Credential::Secret(Secret::from_text(SECRET.into())))
 }
 
-fn config(url: String) -> EntraProvider {
+pub(super) fn config(url: String) -> EntraProvider {
     EntraProvider {
         login: url.clone(),
         common: common(url),

@@ -227,6 +227,7 @@ impl House {
         let sign_ins = SignIns::new(Deps {
             targets: BTreeMap::from([("corp".to_owned(), Target { primary: primary.clone(), dn_from_store: false })]),
             providers: BTreeMap::from([("cloud".to_owned(), factor.clone() as Arc<dyn Factor>)]),
+            routes: Vec::new(),
             store: store.clone(),
             ledger: ledger.clone(),
             limits,

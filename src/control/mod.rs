@@ -1,0 +1,237 @@
+//! The local channel by which commands of this machine reach the running server: a Unix socket that only the server's
+//! own user can open. One line of JSON asks, one answers.
+//!
+//! ```text
+//! anteroom status, anteroom outage ─ client ─► control.sock (mode 600) ─ listener ─► ControlDesk
+//! ```
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::factor::routing::{BreakerState, Guarded};
+use crate::signin::reception::SignIns;
+
+pub mod client;
+mod listener;
+
+pub use listener::Control;
+
+/// Longest line in either direction, in octets.
+pub const LONGEST_LINE: u64 = 64 * 1024;
+
+/// Longest outage that can be declared.
+pub const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest reason, in octets.
+const LONGEST_REASON: usize = 500;
+
+/// What a command asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// How things are.
+    Status,
+    /// Declares an outage.
+    OutageBegin {
+        /// For how long, in seconds.
+        seconds: u64,
+        /// Why: it is recorded.
+        reason: String,
+        /// Of which provider; none: of all.
+        provider: Option<String>,
+    },
+    /// Ends what was declared.
+    OutageEnd {
+        /// Of which provider; none: of all.
+        provider: Option<String>,
+    },
+}
+
+/// What the server answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "told", rename_all = "snake_case")]
+pub enum Told {
+    /// How things are.
+    Status(Status),
+    /// It was done: to these providers.
+    Done {
+        /// Their names.
+        providers: Vec<String>,
+    },
+    /// It was not, and why.
+    Refused {
+        /// In words.
+        why: String,
+    },
+}
+
+/// How things are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The server's name.
+    pub server: String,
+    /// The program's version.
+    pub version: String,
+    /// How long it runs, in seconds.
+    pub up_seconds: u64,
+    /// Sign-ins that are held now.
+    pub held: usize,
+    /// Every provider.
+    pub providers: Vec<ProviderStatus>,
+}
+
+/// How a provider is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProviderStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// Whether requests go through.
+    pub usable: bool,
+    /// Why not: the class of the failure.
+    pub class: Option<String>,
+    /// How long it has been away, in seconds.
+    pub away_seconds: u64,
+    /// How often it was taken out of use.
+    pub opened: u64,
+    /// Connections begun; with TLS each is a handshake.
+    pub connections: u64,
+    /// How much is left of a declared outage, in seconds.
+    pub outage_seconds: Option<u64>,
+}
+
+/// One line of the record of declared outages.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    time: String,
+    what: &'a str,
+    providers: &'a [String],
+    seconds: Option<u64>,
+    reason: Option<&'a str>,
+    /// User id of whoever asked.
+    by: Option<u32>,
+}
+
+/// A provider as it is asked about.
+#[derive(Debug)]
+pub struct Watched {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// Itself, behind its breaker.
+    pub guarded: Arc<Guarded>,
+}
+
+/// Answers what is asked.
+#[derive(Debug)]
+pub struct ControlDesk {
+    server: String,
+    started: Instant,
+    sign_ins: Arc<SignIns>,
+    providers: Vec<Watched>,
+    record: Mutex<PathBuf>,
+}
+
+impl ControlDesk {
+    /// A desk that keeps its record of outages in `record`.
+    pub fn new(server: String, sign_ins: Arc<SignIns>, providers: Vec<Watched>, record: PathBuf) -> Self {
+        ControlDesk { server, started: Instant::now(), sign_ins, providers, record: Mutex::new(record) }
+    }
+
+    /// Answers. `by`: the user id of whoever asks.
+    pub fn answer(&self, ask: &Ask, by: Option<u32>) -> Told {
+        match ask {
+            Ask::Status => Told::Status(self.status()),
+            Ask::OutageBegin { seconds, reason, provider } => {
+                let lasts = Duration::from_secs(*seconds);
+                if lasts.is_zero() || lasts > LONGEST_OUTAGE {
+                    return refused(format!("an outage lasts up to {}", humantime::format_duration(LONGEST_OUTAGE)));
+                }
+                if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
+                    return refused(format!("a reason of 1 to {LONGEST_REASON} octets is needed: it is recorded"));
+                }
+                self.change(provider.as_deref(), by, Some((lasts, reason)))
+            }
+            Ask::OutageEnd { provider } => self.change(provider.as_deref(), by, None),
+        }
+    }
+
+    /// Declares or ends an outage. It counts only once it is recorded.
+    fn change(&self, provider: Option<&str>, by: Option<u32>, begin: Option<(Duration, &str)>) -> Told {
+        let chosen: Vec<&Watched> =
+            self.providers.iter().filter(|watched| provider.is_none_or(|name| name == watched.name)).collect();
+        if chosen.is_empty() {
+            return refused(format!("there is no provider {:?}", provider.unwrap_or_default()));
+        }
+        let providers: Vec<String> = chosen.iter().map(|watched| watched.name.clone()).collect();
+        let what = if begin.is_some() { "outage_begin" } else { "outage_end" };
+        let record = Record {
+            time: jiff::Timestamp::try_from(SystemTime::now()).map(|time| time.to_string()).unwrap_or_default(),
+            what,
+            providers: &providers,
+            seconds: begin.map(|(lasts, _)| lasts.as_secs()),
+            reason: begin.map(|(_, reason)| reason),
+            by,
+        };
+        if let Err(error) = self.write(&record) {
+            return refused(format!("it cannot be recorded, so it is not done: {error}"));
+        }
+        for watched in chosen {
+            watched.guarded.declare(begin.map(|(lasts, _)| lasts));
+        }
+        match begin {
+            Some((lasts, reason)) => {
+                let (seconds, by) = (lasts.as_secs(), by.unwrap_or_default());
+                tracing::warn!(?providers, seconds, reason = ?reason, by, "an operator declared an outage: nobody is prompted there");
+            }
+            None => tracing::warn!(?providers, by = by.unwrap_or_default(), "an operator ended a declared outage"),
+        }
+        Told::Done { providers }
+    }
+
+    fn write(&self, record: &Record<'_>) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        let path = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&*path)?;
+        file.write_all(&line)?;
+        file.sync_data()
+    }
+
+    fn status(&self) -> Status {
+        let provider = |watched: &Watched| {
+            let class = match watched.guarded.state() {
+                BreakerState::Closed => None,
+                BreakerState::Open(class) => Some(class.word().to_owned()),
+            };
+            ProviderStatus {
+                name: watched.name.clone(),
+                kind: watched.kind.to_owned(),
+                usable: class.is_none(),
+                class,
+                away_seconds: watched.guarded.away_for().as_secs(),
+                opened: watched.guarded.opened(),
+                connections: watched.guarded.connections(),
+                outage_seconds: watched.guarded.outage_left().map(|left| left.as_secs()),
+            }
+        };
+        Status {
+            server: self.server.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            up_seconds: self.started.elapsed().as_secs(),
+            held: self.sign_ins.held(),
+            providers: self.providers.iter().map(provider).collect(),
+        }
+    }
+}
+
+fn refused(why: String) -> Told {
+    Told::Refused { why }
+}
