@@ -226,7 +226,7 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("secret_file = \"vpn.secret\"", "secret = \"\"", "radius.client[0].secret", "empty secret"),
     ("key_file = \"cloud.key\"", "key = \"short\"", "provider.cloud.key", "32 or more"),
     // names that must exist, or differ
-    ("target = \"corp\"", "target = \"crop\"", "radius.client[0].target", "as this file has them: corp"),
+    ("target = \"corp\"\nprovider", "target = \"crop\"\nprovider", "radius.client[0].target", "as this file has them: corp"),
     ("provider = \"cloud\"\n", "provider = \"fog\"\n", "radius.client[0].provider", "as this file has them: cloud"),
     ("name = \"vpn\"\n", "name = \"the vpn\"\n", "radius.client[0].name", "letters, digits"),
     // the policy
