@@ -88,17 +88,13 @@ impl Server {
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let store = open(&config.server.store, true).await;
-        let store = Arc::new(store.map_err(|error| AppError(format!("{error}")))?);
-        store.check().await.map_err(|error| AppError(format!("{error}")))?;
+        let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
+        store.check().await.map_err(|error| AppError(error.to_string()))?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
         let shared_store: Arc<dyn Store> = store.clone();
-        let audit = Audit::new(Arc::clone(&metrics), shared_store.clone(), config.audit.file.clone());
-        let audit = Arc::new(audit.map_err(|error| {
-            let file = config.audit.file.as_deref().unwrap_or("audit.file".as_ref());
-            AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
-        })?);
+        let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
         let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
         let providers = providers(&config)?;
@@ -252,6 +248,15 @@ type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
 /// Each directory by name, and whether it takes DNs from the store.
 type Directories = Vec<(String, Arc<Directory>, bool)>;
+
+/// The end of every sign-in.
+fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
+    let audit = Audit::new(Arc::clone(metrics), Arc::clone(store), config.audit.file.clone());
+    audit.map(Arc::new).map_err(|error| {
+        let file = config.audit.file.as_deref().unwrap_or("audit.file".as_ref());
+        AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
+    })
+}
 
 fn directories(config: &Config) -> Result<Directories, AppError> {
     let made = config.targets.iter().map(|(name, target)| {
