@@ -150,8 +150,8 @@ pub mod oid {
     pub const DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
     /// Who am I? (RFC 4532).
     pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
-    /// Password modify (RFC 3062).
-    pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+    /// Cancel (RFC 3909).
+    pub const CANCEL: &str = "1.3.6.1.1.8";
 }
 
 /// Appends an ExtendedRequest (RFC 4511 section 4.12).

@@ -19,7 +19,7 @@ use super::message::{Envelope, Head, op};
 use super::result::{code, oid, write_extended_response, write_response};
 use crate::config::{Anonymous, LdapLimits, Sasl};
 
-use look::{abandoned, is_clear, is_password_change, is_root_search, is_start_tls, response_tag, wants_extensions};
+use look::{abandoned, is_bare, is_clear, is_harmless, is_root_search, is_start_tls, response_tag, wants_extensions};
 
 mod look;
 
@@ -147,7 +147,7 @@ impl Session {
         match tag {
             op::BIND_REQUEST => self.bind(frame, head),
             op::ABANDON_REQUEST => Step::Forward,
-            op::EXTENDED_REQUEST if is_start_tls(frame) => self.start_tls(id),
+            op::EXTENDED_REQUEST if is_start_tls(frame) => self.start_tls(frame, id),
             _ => self.operation(frame, head),
         }
     }
@@ -164,11 +164,12 @@ impl Session {
         if self.outstanding.len() >= self.rules.limits.outstanding {
             return answer(code::BUSY, "too many operations are outstanding on this connection");
         }
-        // Of a large request only the beginning can be seen: it may be a change of a password, which tells whether
-        // the old one is right.
-        let whole = frame.len() == head.length;
-        let about_oneself = head.op_tag == op::EXTENDED_REQUEST && whole && !is_password_change(frame);
-        if self.rules.anonymous == Anonymous::Refuse && !self.bound && !about_oneself && !is_root_search(frame, head) {
+        // Of a large request only the beginning can be seen, and then it is not known to be harmless.
+        let harmless = match head.op_tag {
+            op::EXTENDED_REQUEST => is_harmless(frame),
+            _ => is_root_search(frame, head),
+        };
+        if self.rules.anonymous == Anonymous::Refuse && !self.bound && !harmless {
             return answer(code::STRONGER_AUTH_REQUIRED, "a bind is required");
         }
         Step::Forward
@@ -212,11 +213,13 @@ impl Session {
         if self.outstanding.is_empty() { step } else { Step::Drain }
     }
 
-    fn start_tls(&self, id: u32) -> Step {
+    fn start_tls(&self, frame: &[u8], id: u32) -> Step {
         let mut out = Vec::new();
         let mut answer =
             |result: (u32, &str)| write_extended_response(&mut out, id, result, Some(oid::START_TLS), None);
-        if self.tls {
+        if !is_bare(frame) {
+            answer((code::PROTOCOL_ERROR, "StartTLS has no value"));
+        } else if self.tls {
             answer((code::OPERATIONS_ERROR, "TLS is established already"));
         } else if !self.rules.start_tls {
             answer((code::PROTOCOL_ERROR, "StartTLS is not offered here"));

@@ -74,8 +74,7 @@ impl SqliteDriver {
             return Err(StoreError::Unavailable(format!("{}: {error}", path.display())));
         }
         let named = |error: StoreError| named(path, error);
-        let writer = writer(path, "-4096").await.map_err(named)?;
-        schema::migrate(&writer).await.map_err(named)?;
+        let writer = ready(path).await.map_err(named)?;
         let readers = Readers::open(&reading(path), readers::READERS).await.map_err(named)?;
         let turn = Arc::default();
         Ok(SqliteDriver { path: path.to_owned(), readers, writer, turn, breath: None })
@@ -94,6 +93,25 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 fn reading(path: &Path) -> SqliteConnectOptions {
     options(path).read_only(true).pragma("cache_size", "-2048").thread_name(|number| format!("store-read-{number}"))
+}
+
+/// The writing connection to a file whose tables are up to date. Where two processes open a new file together, SQLite
+/// refuses one of them at once, however long it may wait otherwise: that one tries again.
+async fn ready(path: &Path) -> StoreResult<SqlitePool> {
+    let until = tokio::time::Instant::now() + BUSY;
+    loop {
+        let opened = async {
+            let writer = writer(path, "-4096").await?;
+            schema::migrate(&writer).await?;
+            Ok(writer)
+        };
+        match opened.await {
+            Err(error) if fault::is_locked(&error) && tokio::time::Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 async fn writer(path: &Path, cache: &'static str) -> StoreResult<SqlitePool> {

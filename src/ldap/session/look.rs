@@ -33,17 +33,27 @@ pub(super) fn abandoned(frame: &[u8]) -> Option<u32> {
     (!digits.is_empty() && digits.len() <= 4).then(|| digits.iter().fold(0, |sum, octet| sum << 8 | u32::from(*octet)))
 }
 
+/// The name alone: whatever stands behind it, a lax directory may take the request for what its name says.
 fn extended_name(frame: &[u8]) -> Option<&[u8]> {
     let envelope = Envelope::read(frame).ok()?;
-    read_extended_request(envelope.operation(frame)).ok().map(|(name, _)| name)
+    envelope.operation(frame).value(0x80).ok()
 }
 
 pub(super) fn is_start_tls(frame: &[u8]) -> bool {
     extended_name(frame) == Some(oid::START_TLS.as_bytes())
 }
 
-pub(super) fn is_password_change(frame: &[u8]) -> bool {
-    extended_name(frame) == Some(oid::PASSWORD_MODIFY.as_bytes())
+/// Whether an extended request is its name and nothing else.
+pub(super) fn is_bare(frame: &[u8]) -> bool {
+    Envelope::read(frame)
+        .and_then(|envelope| read_extended_request(envelope.operation(frame)))
+        .is_ok_and(|(_, value)| value.is_none())
+}
+
+/// Extended requests that tell nobody anything who has not bound: Who am I, and Cancel. Others may, as a change of a
+/// password tells whether the old one is right.
+pub(super) fn is_harmless(frame: &[u8]) -> bool {
+    [oid::WHO_AM_I, oid::CANCEL].iter().any(|name| extended_name(frame) == Some(name.as_bytes()))
 }
 
 /// A search for the entry that tells about the server: base "", scope base (RFC 4512 section 5.1).

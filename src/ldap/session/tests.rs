@@ -176,7 +176,11 @@ fn a_name_without_a_password_goes_to_the_sign_in_which_refuses_it() {
 fn nobody_in_particular_is_refused_or_the_directorys_affair() {
     assert_eq!(refused(ask(&protected(), &bind(1, "", ""))).0, code::INAPPROPRIATE_AUTHENTICATION);
     assert_eq!(refused(ask(&protected(), &search(1, "dc=x", Scope::Base))).0, code::STRONGER_AUTH_REQUIRED);
-    assert_eq!(refused(ask(&protected(), &extended(1, oid::PASSWORD_MODIFY))).0, code::STRONGER_AUTH_REQUIRED);
+    for name in ["1.3.6.1.4.1.4203.1.11.1", "1.2.840.113556.1.4.1781", "1.2.3"] {
+        // Password modify, AD's fast bind, and what nobody knows.
+        assert_eq!(refused(ask(&protected(), &extended(1, name))).0, code::STRONGER_AUTH_REQUIRED);
+    }
+    assert_eq!(ask(&protected(), &extended(1, oid::CANCEL)), Step::Forward);
     assert_eq!(ask(&protected(), &search(1, "", Scope::Base)), Step::Forward, "the rootDSE");
     assert_eq!(refused(ask(&protected(), &search(1, "", Scope::Subtree))).0, code::STRONGER_AUTH_REQUIRED);
     assert_eq!(ask(&protected(), &extended(1, oid::WHO_AM_I)), Step::Forward);
@@ -303,6 +307,9 @@ fn start_tls_is_answered_here() {
     let Step::StartTls(answer) = ask(&plain, &extended(2, oid::START_TLS)) else { panic!("not begun") };
     assert_eq!(said(&answer).0, code::SUCCESS);
     assert_eq!(refused(ask(&protected(), &extended(2, oid::START_TLS))).0, code::OPERATIONS_ERROR);
+    let mut valued = Vec::new();
+    write_extended_request(&mut valued, 2, oid::START_TLS, Some(b"x"));
+    assert_eq!(refused(ask(&plain, &valued)).0, code::PROTOCOL_ERROR, "a value is not passed on");
     let none = Session::new(Rules { start_tls: false, ..rules() }, false);
     assert_eq!(refused(ask(&none, &extended(2, oid::START_TLS))).0, code::PROTOCOL_ERROR);
     let mut asked = Session::new(rules(), false);

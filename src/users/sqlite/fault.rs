@@ -3,6 +3,13 @@
 use crate::users::sql::value::unreadable;
 use crate::users::store::StoreError;
 
+const LOCKED: &str = "another process keeps it locked";
+
+/// Whether somebody else had the file at that moment.
+pub(super) fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(why) if why == LOCKED)
+}
+
 /// Sorts an error by whose fault it is. SQLite's texts name tables and columns, never values.
 pub(in crate::users) fn store_error(error: sqlx::Error) -> StoreError {
     match error {
@@ -11,7 +18,7 @@ pub(in crate::users) fn store_error(error: sqlx::Error) -> StoreError {
             let text = error.message().to_owned();
             // The low octet of an extended code is the primary code.
             match extended & 0xff {
-                5 | 6 => StoreError::Unavailable("another process keeps it locked".into()),
+                5 | 6 => StoreError::Unavailable(LOCKED.into()),
                 11 => StoreError::Unusable(format!("{text}; restore it from a backup")),
                 26 => StoreError::Unusable("the file is not an SQLite database".into()),
                 19 => StoreError::Conflict(text),
