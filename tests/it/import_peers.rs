@@ -300,8 +300,8 @@ impl Slapd {
             return None;
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = std::env::temp_dir().join(format!("anteroom-slapd-{}", std::process::id()));
-        let mut child = Command::new(peer_file("slapd.sh"))
+        let folder = std::env::temp_dir().join(format!("anteroom-people-{}", std::process::id()));
+        let mut child = Command::new(peer_file("slapd-people.sh"))
             .arg(&folder)
             .args([port.to_string(), people.to_string()])
             .stdin(Stdio::piped())
@@ -312,7 +312,7 @@ impl Slapd {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.trim() != "ready" {
             let _ = child.wait();
-            missing("OpenLDAP", "slapd.sh said why above");
+            missing("OpenLDAP", "slapd-people.sh said why above");
             return None;
         }
         Some(Slapd { child, port })

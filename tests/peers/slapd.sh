@@ -1,62 +1,128 @@
 #!/usr/bin/env bash
-# OpenLDAP with generated people, for the tests of the import.
-#   slapd.sh FOLDER PORT PEOPLE
-# Loads and runs slapd in the foreground's place: it says "ready", and ends when its standard input closes.
-# Searches without pages end at 1000 entries, as in Active Directory.
+# A real OpenLDAP server on one loopback address, for as long as standard input stays open. Nothing in /etc is
+# changed; of it only the schema files are read. All state is below the given folder.
+#
+#   slapd.sh DIR ADDRESS      e.g. slapd.sh /tmp/open 127.67.0.1
+#
+# DIR must not exist; it is made, and removed at the end (KEEP=yes leaves it for a look at DIR/log).
+# It listens on ADDRESS:3389 (LDAP and StartTLS) and ADDRESS:6636 (LDAPS), so it needs no root. Prints "ready"
+# when both answer, and obeys the word "end"; end of file does the same.
 set -euo pipefail
-D=$1 PORT=$2 N=$3 BASE=dc=scale,dc=example,dc=test PASSWORD=Svc-Pr0xy-Passw0rd!
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+D=${1:?usage: slapd.sh DIR ADDRESS} IP=${2:?usage: slapd.sh DIR ADDRESS}
+BASE="dc=open,dc=example,dc=test" PLAIN=3389 TLS=6636 SCHEMA=/etc/ldap/schema
 export PATH=$PATH:/usr/sbin:/sbin
+
 log() { printf 'slapd: %s\n' "$*" >&2; }
 die() { log "ERROR: $*"; exit 1; }
-for tool in slapd slapadd; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends slapd ldap-utils"
+for tool in slapd slapadd openssl; do
+  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
 done
-mkdir -p "$D/db"
-cat >"$D/slapd.conf" <<CONF
-include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-include /etc/ldap/schema/inetorgperson.schema
+
+certificates() { # an authority and a certificate for this server: DIR/tls/{ca,cert,key}.pem
+  local t=$D/tls
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365 -subj "/CN=Test Root CA" \
+    -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" \
+    -keyout "$t/ca.key" -out "$t/ca.pem" 2>/dev/null
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=open.example.test" \
+    -keyout "$t/key.pem" -out "$t/req.pem" 2>/dev/null
+  openssl x509 -req -in "$t/req.pem" -CA "$t/ca.pem" -CAkey "$t/ca.key" -CAcreateserial -days 365 -out "$t/cert.pem" \
+    -extfile <(printf '%s\n' "subjectAltName=IP:$IP" "extendedKeyUsage=serverAuth" "basicConstraints=CA:FALSE") 2>/dev/null
+  chmod 600 "$t/key.pem"
+}
+
+configuration() { cat >"$D/slapd.conf" <<CONF
+include $SCHEMA/core.schema
+include $SCHEMA/cosine.schema
+include $SCHEMA/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload sssvlv
+moduleload syncprov
+moduleload memberof
+moduleload ppolicy
+moduleload retcode
+moduleload deref
 pidfile $D/slapd.pid
 argsfile $D/slapd.args
-loglevel 0
-sizelimit size.soft=1000 size.hard=1000 size.prtotal=unlimited
+loglevel ${SLAPD_LOGLEVEL:-0}
+threads 8
+# as many requests under way on one connection as the conversation sends at once
+conn_max_pending 1000
+conn_max_pending_auth 1000
+# values of several megabytes
+sockbuf_max_incoming 16777215
+sockbuf_max_incoming_auth 16777215
+TLSCACertificateFile $D/tls/ca.pem
+TLSCertificateFile $D/tls/cert.pem
+TLSCertificateKeyFile $D/tls/key.pem
+TLSVerifyClient never
+allow bind_anon_dn
+# proxied authorisation: who may act for others says so in authzTo
+authz-policy to
+sizelimit unlimited
 database mdb
 maxsize 1073741824
 suffix "$BASE"
 rootdn "cn=admin,$BASE"
-rootpw "$PASSWORD"
+rootpw "Adm1n-Passw0rd!"
 directory $D/db
-index objectClass eq
-index uid,mail eq
-index entryUUID,entryCSN eq
+index objectClass,entryUUID,entryCSN,uid,mail,member eq
 dbnosync
-access to attrs=userPassword by anonymous auth by * none
-access to * by users read by anonymous auth
+access to attrs=userPassword by dn.exact="cn=svc-app,ou=services,$BASE" write by self write by anonymous auth by * none
+access to attrs=authzTo by * auth
+access to * by dn.exact="cn=svc-app,ou=services,$BASE" write by users read by anonymous auth
+overlay memberof
+overlay sssvlv
+sssvlv-max 8
+overlay deref
+overlay syncprov
+overlay ppolicy
+# answers after a second, so that the order of answers is not the order of requests
+overlay retcode
+retcode-parent "ou=codes,$BASE"
+retcode-item "cn=slow" 0x00 op=compare sleeptime=1
 CONF
-{
-  # Long ago: what changes during a test is told from what was there before it.
-  csn='entryCSN: 20260101000000.000000Z#000000#000#000000'
-  printf 'dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: Scale\ndc: scale\n%s\n\n' "$BASE" "$csn"
-  for unit in people groups services; do
-    printf 'dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n%s\n\n' $unit "$BASE" $unit "$csn"
+}
+
+# --- the process -------------------------------------------------------------------------------------------
+
+alive() { # a zombie counts as dead: where the first process does not reap, kill -0 goes on succeeding for it
+  local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1) && [ -n "$state" ] && [ "$state" != Z ]
+}
+
+answers() { # whether both ports answer, within 20 s
+  for _ in $(seq 200); do
+    (exec 3<>"/dev/tcp/$IP/$PLAIN" && exec 3<>"/dev/tcp/$IP/$TLS") 2>/dev/null && return 0
+    alive "$server" || return 1
+    sleep 0.1
   done
-  printf 'dn: cn=svc-proxy,ou=services,%s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: svc-proxy\nuserPassword: %s\n\n' "$BASE" "$PASSWORD"
-  for ((i = 0; i < N; i++)); do
-    printf 'dn: uid=u%06d,ou=people,%s\nobjectClass: inetOrgPerson\nuid: u%06d\ncn: Person %d\nsn:: xaBpbWVr\ngivenName: Anna\nmail: u%06d@example.test\nmobile: +1202555%04d\n%s\n\n' $i "$BASE" $i $i $i $((i % 10000)) "$csn"
-  done
-  printf 'dn: cn=inner,ou=groups,%s\nobjectClass: groupOfNames\ncn: inner\nmember: uid=u000001,ou=people,%s\nmember: cn=outer,ou=groups,%s\n%s\n\n' "$BASE" "$BASE" "$BASE" "$csn"
-  printf 'dn: cn=outer,ou=groups,%s\nobjectClass: groupOfNames\ncn: outer\nmember: uid=u000000,ou=people,%s\nmember: cn=inner,ou=groups,%s\nmember: uid=gone,ou=people,%s\n%s\n\n' "$BASE" "$BASE" "$BASE" "$BASE" "$csn"
-} >"$D/people.ldif"
-slapadd -q -f "$D/slapd.conf" -l "$D/people.ldif" >"$D/slapadd.log" 2>&1 || { tail -3 "$D/slapadd.log" >&2; die slapadd; }
-slapd -f "$D/slapd.conf" -h "ldap://127.0.0.1:$PORT" -d 0 >"$D/slapd.log" 2>&1 &
+  return 1
+}
+
+end() {
+  trap - EXIT INT TERM
+  kill -TERM "$server" 2>/dev/null || true
+  for _ in $(seq 50); do alive "$server" || break; sleep 0.1; done
+  kill -KILL "$server" 2>/dev/null || true
+  [ "${KEEP:-}" = yes ] || rm -rf "$D"
+}
+
+mkdir "$D" || die "there is something at $D already"
+mkdir "$D/tls" "$D/db" "$D/log"
+certificates; configuration
+/usr/bin/python3 "$HERE/slapd-fixture.py" "$BASE" >"$D/fixture.ldif"
+# -w keeps the context's change number, so that the first change of a test is not the first of all
+slapadd -q -w -f "$D/slapd.conf" -l "$D/fixture.ldif" >"$D/log/slapadd" 2>&1 || { tail -3 "$D/log/slapadd" >&2; die "the fixture was refused"; }
+# -d 0: in the foreground, so that it is our child
+slapd -d 0 -f "$D/slapd.conf" -h "ldap://$IP:$PLAIN ldaps://$IP:$TLS" </dev/null >"$D/log/slapd" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true; rm -rf "$D"' EXIT INT TERM
-for _ in $(seq 200); do
-  (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && break
-  kill -0 $server 2>/dev/null || { tail -3 "$D/slapd.log" >&2; die "slapd ended"; }
-  sleep 0.05
-done
+trap end EXIT INT TERM
+answers || { tail -5 "$D/log/slapd" >&2; die "slapd does not answer on $IP"; }
 echo ready
-cat >/dev/null
+while read -r word; do
+  case $word in
+    end) end; echo end; exit 0 ;;
+    *)   die "unknown word '$word'" ;;
+  esac
+done
