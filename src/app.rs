@@ -19,6 +19,7 @@ use crate::audit::Audit;
 use crate::config::{self, Config};
 use crate::control::{Control, ControlDesk, Watched};
 use crate::factor::native::wire::ServerIdentity;
+use crate::factor::oath::Local;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
 use crate::import::pass::{Importer, Place};
@@ -32,6 +33,7 @@ use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
+use crate::users::keys::KeyFile;
 use crate::users::open::open;
 use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
@@ -97,7 +99,7 @@ impl Server {
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
         let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
-        let providers = providers(&config)?;
+        let providers = providers(&config, &store)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
@@ -281,16 +283,16 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
     }
 }
 
-fn providers(config: &Config) -> Result<Providers, AppError> {
+fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Providers, AppError> {
+    let keys = KeyFile::open(&config.server.keys).map_err(|error| AppError(error.to_string()))?;
+    let local = Local { roster: store.clone(), keys: Arc::new(keys) };
     let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let made = config.providers.iter().map(|(name, provider)| {
         let server = ServerIdentity { name: config.server.name.clone(), address };
-        let built = factor::build::build(provider, server);
-        let provider = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
-        let failover = config.providers.get(name).map(|provider| provider.common().failover.clone());
-        let guarded = Guarded::new(Arc::clone(&provider)).with_failover(failover.unwrap_or_default());
-        let guarded = Arc::new(guarded);
-        Ok((name.clone(), provider, guarded))
+        let built = factor::build::build(provider, server, Some(&local));
+        let built = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
+        let guarded = Guarded::new(Arc::clone(&built)).with_failover(provider.failover().to_vec());
+        Ok((name.clone(), built, Arc::new(guarded)))
     });
     made.collect()
 }

@@ -113,6 +113,7 @@ pub struct Client {
     pub provider_bypass: Option<Word<Lenience>>,
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
+    pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
 }

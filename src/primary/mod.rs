@@ -173,6 +173,11 @@ impl PrimaryPassed {
     pub fn who(&self) -> &Identity {
         &self.who
     }
+
+    /// The same, to be kept.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.who
+    }
 }
 
 /// Checks the primary credential: the one maker of [`PrimaryPassed`].

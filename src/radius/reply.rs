@@ -4,7 +4,10 @@
 //! request's Proxy-States unchanged and in their order (RFC 2865 section 5.33).
 //!
 //! [`verdict`] is the one maker of an answer to an Access-Request, and only [`Outcome::Accept`] makes an
-//! Access-Accept there. Every Reject to a client has the same attributes, whatever the reason.
+//! Access-Accept there. Every Reject to a client has the same attributes, whatever the reason; only where the client's
+//! section has `show_texts`, a Reply-Message before them holds what the person is to read.
+
+use std::borrow::Cow;
 
 use super::attribute::{MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
 use super::authenticator::{ClientKey, sign_reply};
@@ -21,6 +24,8 @@ const SIGNATURE: usize = 18;
 pub struct Replies {
     accept: Box<[u8]>,
     reject: Box<[u8]>,
+    /// Whether texts for the person are shown.
+    shows_texts: bool,
 }
 
 impl Replies {
@@ -41,7 +46,8 @@ impl Replies {
             text = rest;
         }
         let attributes = |packet: Builder| packet.bytes().get(HEADER..).unwrap_or_default().into();
-        let replies = Replies { accept: attributes(accept), reject: attributes(reject) };
+        let shows_texts = client.client.shows_texts;
+        let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts };
         if replies.longest() + HEADER + SIGNATURE > MAX_PACKET {
             return Err(EncodeError::PacketTooLong);
         }
@@ -54,7 +60,22 @@ impl Replies {
     }
 
     fn longest(&self) -> usize {
-        self.accept.len().max(self.reject.len())
+        let text = if self.shows_texts { MAX_VALUE + 2 } else { 0 };
+        self.accept.len().max(self.reject.len() + text)
+    }
+
+    /// A Reject's attributes, with what the person is to read before the others: some clients show the first only.
+    fn explained(&self, text: &str) -> Cow<'_, [u8]> {
+        let text = text.get(..text.floor_char_boundary(MAX_VALUE)).unwrap_or_default();
+        match u8::try_from(text.len() + 2) {
+            Ok(size) if self.shows_texts && !text.is_empty() => {
+                let mut attributes = vec![REPLY_MESSAGE, size];
+                attributes.extend_from_slice(text.as_bytes());
+                attributes.extend_from_slice(&self.reject);
+                attributes.into()
+            }
+            _ => (&*self.reject).into(),
+        }
     }
 }
 
@@ -81,6 +102,9 @@ pub fn verdict(
 ) -> Result<Option<Reply>, EncodeError> {
     match outcome {
         Outcome::Accept(_) => encode(Code::ACCESS_ACCEPT, asked, &replies.accept, true, key).map(Some),
+        Outcome::Explained { text, .. } => {
+            encode(Code::ACCESS_REJECT, asked, &replies.explained(text), true, key).map(Some)
+        }
         Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, &replies.reject, true, key).map(Some),
         Outcome::Discard(_) => Ok(None),
     }

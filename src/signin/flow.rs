@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
-use crate::factor;
+use crate::factor::{self, Tell};
 use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door};
@@ -18,7 +18,7 @@ use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
-use crate::signin::route::{self, Asking, Step};
+use crate::signin::route::{self, Asking, Means, Step};
 use crate::signin::throttle::{Guess, Permit};
 use crate::users::model::{Method, Person};
 
@@ -38,6 +38,8 @@ pub(super) struct Trail {
     pub(super) prompt_open: bool,
     /// What the person typed behind the password.
     pub(super) typed: Option<Box<Typed>>,
+    /// What the person is to read, where their client shows it.
+    pub(super) text: Option<Box<str>>,
     pub(super) steps: Steps,
 }
 
@@ -71,8 +73,11 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let primary = Box::pin(check_password(sign_ins, ending)).await?;
 
     let began = now();
-    let mut person = Box::pin(look_up(sign_ins, ending, &primary)).await?;
-    let decision = person.decide(ending);
+    let mut person = {
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        Box::pin(look_up(sign_ins, attempt, primary.identity(), ending.trail.typed.as_deref())).await?
+    };
+    let decision = person.decide(ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
     ending.trail.steps.policy = Some(now().saturating_duration_since(began));
 
     let second = match decision {
@@ -194,22 +199,28 @@ impl Drop for Admission<'_> {
 }
 
 /// What is known of a person whose password was right.
-struct Known {
-    who: Arc<Identity>,
-    person: Option<Arc<Person>>,
+pub(super) struct Known {
+    pub(super) who: Arc<Identity>,
+    pub(super) person: Option<Arc<Person>>,
     in_exempt_group: bool,
     is_service: bool,
+    /// Which `[[route]]` counts, from 0.
+    pub(super) route: Option<usize>,
     /// By whom they can be asked, and how.
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// Whether a typed code is all that they could give, and none was typed.
     wants_code: bool,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
-async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -> Result<Known, Reason> {
-    let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let who = Arc::clone(&ending.identified.as_ref().ok_or(Reason::Internal)?.who);
-    let person = sign_ins.deps.store.person(&primary.who().unique_id).await.map_err(|error| {
+pub(super) async fn look_up(
+    sign_ins: &SignIns,
+    attempt: &Attempt,
+    who: &Arc<Identity>,
+    typed: Option<&Typed>,
+) -> Result<Known, Reason> {
+    let who = Arc::clone(who);
+    let person = sign_ins.deps.store.person(&who.unique_id).await.map_err(|error| {
         tracing::error!(sign_in = %attempt.id, %error, "user store cannot be read");
         Reason::StoreUnavailable
     })?;
@@ -223,34 +234,33 @@ async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -
                 primary.matches(&who, filter, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))?
             }
         };
-    let (steps, wants_code) = match &person {
-        Some(person) => ways(sign_ins, ending, attempt, &who, person).await?,
-        None => (Vec::new(), false),
-    };
-    Ok(Known { who, person: person.map(Arc::new), in_exempt_group, is_service, steps, wants_code })
+    let mut known =
+        Known { who, person: None, in_exempt_group, is_service, route: None, steps: Vec::new(), wants_code: false };
+    if let Some(person) = person {
+        known.route = chosen_route(sign_ins, attempt, &known.who).await?;
+        let chosen = known.route.and_then(|place| sign_ins.deps.routes.get(place)).map(|route| &**route);
+        let wishes = route::wishes(typed, person.method, route::methods(&attempt.client, chosen));
+        let names = route::providers(&attempt.client, chosen).iter();
+        let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
+        let means = Means::of(&attempt.client, typed);
+        (known.steps, known.wants_code) = route::plan(providers, &person, &wishes, means);
+        known.person = Some(Arc::new(person));
+    }
+    Ok(known)
 }
 
-/// By whom a person can be asked, and how; and whether a typed code is all that they could give, and none was typed.
-async fn ways(
-    sign_ins: &SignIns,
-    ending: &Ending,
-    attempt: &Attempt,
-    who: &Identity,
-    person: &Person,
-) -> Result<(Vec<Step>, bool), Reason> {
-    let mut chosen = None;
-    for route in sign_ins.deps.routes.iter().filter(|route| route.is_for_client(&attempt.client.name)) {
+/// Which `[[route]]` counts for this person: the first that is for them.
+async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> Result<Option<usize>, Reason> {
+    for (place, route) in sign_ins.deps.routes.iter().enumerate() {
+        if !route.is_for_client(&attempt.client.name) {
+            continue;
+        }
         let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
         if named || is_member(sign_ins, attempt, who, &route.groups).await? {
-            chosen = Some(&**route);
-            break;
+            return Ok(Some(place));
         }
     }
-    let typed = ending.trail.typed.as_deref().map(Typed::method);
-    let wishes = route::wishes(typed, person.method, route::methods(&attempt.client, chosen));
-    let names = route::providers(&attempt.client, chosen).iter();
-    let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
-    Ok((route::steps(providers, person, &wishes), wishes.is_empty()))
+    Ok(None)
 }
 
 async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Reason> {
@@ -267,24 +277,23 @@ fn unsaid(attempt: &Attempt, fault: &primary::Fault) -> Reason {
 }
 
 impl Known {
-    fn facts(&self, attempt: &Attempt) -> Facts<'_> {
+    /// What policy decides by.
+    pub(super) fn facts(&self, attempt: &Attempt, now: SystemTime) -> Facts<'_> {
         Facts {
             who: &self.who,
             person: self.person.as_deref(),
             in_exempt_group: self.in_exempt_group,
             is_service: self.is_service,
-            way: self.steps.first().map(|step| step.method),
+            way: self.steps.first().and_then(|step| step.methods.first().copied()),
             wants_code: self.wants_code,
             person_address: attempt.person_address.or((attempt.door == Door::Ldap).then_some(attempt.source)),
-            now: SystemTime::now(),
+            now,
         }
     }
 
-    fn decide(&self, ending: &Ending) -> Decision {
-        match ending.attempt() {
-            Some(attempt) => policy::decide(&attempt.client.policy, self.facts(attempt)),
-            None => Decision::Reject(Reason::Internal),
-        }
+    /// What policy decides.
+    pub(super) fn decide(&self, attempt: &Attempt, now: SystemTime) -> Decision {
+        policy::decide(&attempt.client.policy, self.facts(attempt, now))
     }
 }
 
@@ -295,9 +304,11 @@ async fn hold(
     lead: &Lead,
     known: &mut Known,
 ) -> Result<SecondPassed, Reason> {
-    let code = match ending.trail.typed.take().map(|typed| *typed) {
+    let typed = ending.trail.typed.take();
+    let device = typed.as_deref().and_then(Typed::device);
+    let code = match typed.map(|typed| *typed) {
         Some(Typed::Code(code)) => Some(code),
-        Some(Typed::Method(_)) | None => None,
+        Some(Typed::Word(_)) | None => None,
     };
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
@@ -317,6 +328,8 @@ async fn hold(
 
     let began = attempt.received;
     let deadline = attempt.deadline();
+    // No door can show anything while a prompt is open yet, only with its answer.
+    let tell = attempt.client.shows_texts.then(|| Tell::new(false));
     let asking = Asking {
         sign_in: attempt.id,
         // What is known of the person is not needed while they look for their phone.
@@ -325,17 +338,21 @@ async fn hold(
         application: attempt.client.application.as_str().into(),
         person_address: attempt.person_address,
         deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
+        device,
         number_matching: attempt.client.number_matching,
+        can_type: attempt.client.passcode.is_some(),
+        tell: tell.clone(),
     };
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;
     let trail = &mut ending.trail;
-    let answer = Box::pin(route::ask_in_turn(steps, asking, |step| {
-        trail.method = Some(step.method);
-        trail.provider = Some(step.provider.name().into());
+    let answer = Box::pin(route::ask_in_turn(steps, asking, |provider, method| {
+        trail.method = Some(method);
+        trail.provider = Some(provider.name().into());
     }))
     .await;
     ending.trail.prompt_open = false;
+    ending.trail.text = tell.and_then(|tell| tell.take()).map(String::into_boxed_str);
     let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
     let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, said)).await;
     match answer {
@@ -353,7 +370,8 @@ async fn hold(
         Err(failed) => {
             ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            policy::after_refusal(&attempt.client.policy, known.facts(attempt), &failed).map(SecondPassed::Exempt)
+            let facts = known.facts(attempt, SystemTime::now());
+            policy::after_refusal(&attempt.client.policy, facts, &failed).map(SecondPassed::Exempt)
         }
     }
 }

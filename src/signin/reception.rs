@@ -256,6 +256,10 @@ impl Ending {
             }
             other => other,
         };
+        let outcome = match (outcome, self.trail.text.take()) {
+            (Outcome::Reject(reason), Some(text)) => Outcome::Explained { reason, text },
+            (outcome, _) => outcome,
+        };
         if let Some(attempt) = self.attempt.take() {
             self.leave(attempt, &outcome);
         }

@@ -179,6 +179,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
             carry_over: Duration::from_secs(60),
             gives_up_after: Duration::from_secs(2),
             passcode: None,
+            shows_texts: false,
             reuse: None,
             held: 100,
             policy: ClientPolicy::default(),

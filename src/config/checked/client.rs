@@ -191,6 +191,7 @@ impl Checker<'_> {
             gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
             held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
             passcode: None,
+            shows_texts: written.show_texts.take().unwrap_or(false),
             reuse: None,
             policy,
         };

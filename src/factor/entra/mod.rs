@@ -10,6 +10,7 @@
 //! It has no way to cancel a prompt: one that nobody waits for any more expires by itself within three minutes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,10 +23,11 @@ use url::Url;
 use crate::config::{EntraMode, EntraProvider, NumberMatching, UnreachableClass};
 use crate::factor::entra::wire::{Begin, Said};
 use crate::factor::http::{self, BuildError, Call, Http, Reply};
+use crate::factor::sent::Sent;
 use crate::factor::token::Tokens;
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble, tell};
 use crate::secret::Secret;
-use crate::users::model::{Method, Person};
+use crate::users::model::Method;
 use login::Login;
 
 mod login;
@@ -57,6 +59,8 @@ pub struct Entra {
     open: AtomicUsize,
     /// How often a state was asked for.
     polls: AtomicU64,
+    /// Where a code was sent that the next sign-in brings.
+    sent: Mutex<Sent<Session>>,
 }
 
 /// What is needed of the configuration.
@@ -64,13 +68,17 @@ pub struct Entra {
 struct Settings {
     name: String,
     user: crate::config::CloudName,
+    described: Described,
     mode: EntraMode,
     poll_every: Duration,
     send_address: bool,
 }
 
 /// A question under way.
+#[derive(Debug, Clone)]
 struct Session {
+    /// Whose it is, by unique id.
+    unique_id: Box<str>,
     user: String,
     context: String,
     id: String,
@@ -105,6 +113,7 @@ impl Entra {
             config: Settings {
                 name: config.common.name.clone(),
                 user: config.user,
+                described: Described::entra(config),
                 mode: config.mode,
                 poll_every: config.poll_every,
                 send_address: config.common.send.person_address,
@@ -113,6 +122,7 @@ impl Entra {
             tokens: Tokens::new(),
             open: AtomicUsize::new(0),
             polls: AtomicU64::new(0),
+            sent: Mutex::default(),
         })
     }
 
@@ -139,6 +149,13 @@ impl Entra {
             None => None,
         };
         let code = code.map(zeroize::Zeroizing::new);
+        let deadline = Instant::from_std(request.deadline);
+        let unique_id = request.person.unique_id.as_str();
+        let code = match (code, self.sent().look(unique_id, std::time::Instant::now())) {
+            // The code that was sent a moment ago.
+            (Some(code), Some(earlier)) => return Ok(Begun::Typed(Session { deadline, ..earlier }, code)),
+            (code, _) => code,
+        };
         let sync = self.config.mode == EntraMode::Sync && !typed;
         let context = uuid::Uuid::new_v4().to_string();
         let body = wire::begin(&Begin {
@@ -150,7 +167,6 @@ impl Entra {
             caller: request.person_address.filter(|_| self.config.send_address),
             language: "en-us",
         });
-        let deadline = Instant::from_std(request.deadline);
         let (answer, reply) = self.start(body, sync, !typed, deadline).await?;
         let said = wire::judge(&answer, &user);
         tracing::debug!(provider = self.config.name, value = ?answer.value, ?said, "begin was answered");
@@ -159,10 +175,11 @@ impl Entra {
             // Nothing has been typed yet that could be right.
             (Said::Approved, Some(_)) => return Err(Refusal::Garbled),
             (Said::Refused(refusal), _) => return Err(refusal),
-            (Said::Challenge, None) => return Err(Refusal::NeedsCode),
-            (Said::Pending, _) | (Said::Challenge, Some(_)) => {}
+            (Said::Challenge, None) if request.method != Method::SmsCode => return Err(Refusal::NeedsCode),
+            (Said::Pending | Said::Challenge, _) => {}
         }
         let session = Session {
+            unique_id: unique_id.into(),
             user,
             context,
             id: answer.session.ok_or(Refusal::Garbled)?,
@@ -170,10 +187,21 @@ impl Entra {
             cookies: cookies(&reply),
             deadline,
         };
-        Ok(match code {
-            Some(code) => Begun::Typed(session, code),
-            None => Begun::Open(session),
-        })
+        match (code, said) {
+            (Some(code), _) => Ok(Begun::Typed(session, code)),
+            (None, Said::Challenge) => {
+                self.sent().remember(unique_id, session, std::time::Instant::now());
+                if let Some(tell) = &request.tell {
+                    tell.say(tell::CODE_SENT);
+                }
+                Err(Refusal::NeedsCode)
+            }
+            (None, _) => Ok(Begun::Open(session)),
+        }
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Sent<Session>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins; once more with a new token where the service does not take the one that we have.
@@ -236,7 +264,12 @@ impl Entra {
 
     /// Hands in a code, once: a second time it would count as a used one.
     async fn hand_in(&self, session: &Session, code: &str) -> Result<(), Refusal> {
-        match self.finish(session, Some(code)).await {
+        let said = self.finish(session, Some(code)).await;
+        // A wrong code may be followed by the right one; everything else ends the session.
+        if !matches!(said, Ok(Said::Refused(Refusal::WrongCode) | Said::Challenge)) {
+            self.sent().forget(&session.unique_id);
+        }
+        match said {
             Ok(Said::Approved) => Ok(()),
             Ok(Said::Refused(refusal)) => Err(refusal),
             Ok(Said::Challenge) => Err(Refusal::WrongCode),
@@ -273,10 +306,7 @@ impl Entra {
 
     fn call(&self, url: Url, token: &Secret, cookies: Option<HeaderValue>, body: Bytes) -> Result<Call, Refusal> {
         let mut headers = HeaderMap::new();
-        let mut bearer = zeroize::Zeroizing::new(b"Bearer ".to_vec());
-        bearer.extend_from_slice(token.open());
-        let mut bearer = HeaderValue::from_bytes(&bearer).map_err(|_| http::garbled(false))?;
-        bearer.set_sensitive(true);
+        let bearer = http::secret_value("Bearer ", token).ok_or(http::garbled(false))?;
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
@@ -342,8 +372,8 @@ impl Factor for Entra {
         &self.config.name
     }
 
-    fn offers(&self, person: &Person, method: Method) -> bool {
-        self.config.user.of(person).is_some() && wire::method_id(method).is_some()
+    fn described(&self) -> Option<&Described> {
+        Some(&self.config.described)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {

@@ -26,11 +26,12 @@ use tokio::time::Instant;
 
 use crate::config::{NativeProvider, SendFields, UnreachableClass};
 use crate::factor::native::batching::Batching;
-use crate::factor::native::cancel::{Cancel, CancelQueue};
+use crate::factor::cancelling::CancelQueue;
+use crate::factor::native::cancel::Cancel;
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
 use crate::factor::native::waiting::{Delivery, Waiting};
 use crate::factor::native::wire::{Key, Message, ServerIdentity, Trouble};
-use crate::factor::{self, Answer, Factor, Health, Provider, Refusal, Request};
+use crate::factor::{self, Answer, Described, Factor, Health, Provider, Refusal, Request};
 use crate::signin::attempt::SignInId;
 
 pub mod batching;
@@ -100,12 +101,13 @@ pub struct Native {
 #[derive(Debug)]
 struct Shared {
     name: String,
+    described: Described,
     server: ServerIdentity,
     send: SendFields,
     timing: Timing,
     transport: Transport,
     waiting: Waiting,
-    cancels: CancelQueue,
+    cancels: CancelQueue<Cancel>,
     batching: Batching,
     /// Bounds connections where the service speaks HTTP/1.1 only.
     requests: Semaphore,
@@ -115,6 +117,7 @@ struct Shared {
     /// Wakes the polling task: the stream went down, came up, or `resync` was set.
     nudge: Notify,
     late: AtomicU64,
+    late_frauds: AtomicU64,
     garbled: AtomicU64,
 }
 
@@ -142,6 +145,7 @@ impl Native {
         let (batching, gathered) = Batching::new();
         let shared = Arc::new(Shared {
             name: config.common.name.clone(),
+            described: Described::native(config),
             server,
             send: config.common.send,
             timing,
@@ -154,6 +158,7 @@ impl Native {
             resync: AtomicBool::new(false),
             nudge: Notify::new(),
             late: AtomicU64::new(0),
+            late_frauds: AtomicU64::new(0),
             garbled: AtomicU64::new(0),
         });
         let mut tasks = vec![
@@ -211,6 +216,10 @@ impl Factor for Native {
         &self.shared.name
     }
 
+    fn described(&self) -> Option<&Described> {
+        Some(&self.shared.described)
+    }
+
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
         let shared = &*self.shared;
         let (key, deadline) = (request.sign_in, Instant::from_std(request.deadline));
@@ -241,6 +250,10 @@ impl Provider for Native {
 
     fn connections(&self) -> u64 {
         self.shared.transport.connections()
+    }
+
+    fn late_frauds(&self) -> u64 {
+        self.shared.late_frauds.load(Ordering::Relaxed)
     }
 }
 
@@ -307,6 +320,13 @@ impl Shared {
         let delivery = self.waiting.deliver(key, message, &self.server.name, client::unix_now());
         if matches!(delivery, Delivery::Unknown) {
             self.late.fetch_add(1, Ordering::Relaxed);
+            if message.state == "fraud" && message.server == self.server.name {
+                self.late_frauds.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    sign_in = %key, provider = self.name,
+                    "a fraud report came after its sign-in had ended: look the sign-in up in the audit, and block the person"
+                );
+            }
         }
         delivery
     }
@@ -360,7 +380,8 @@ impl Held<'_> {
                 | Refusal::Misconfigured
                 | Refusal::NotEnrolledThere
                 | Refusal::LockedThere
-                | Refusal::Bypassed => false,
+                | Refusal::Bypassed
+                | Refusal::NotThisWay => false,
             },
         };
     }

@@ -75,7 +75,7 @@ pub fn choose(enrolled: &[Enrolled], method: Method, device: Option<u8>) -> Resu
         let mut fitting = enrolled.iter().filter(|one| one.kind == *kind && one.status == "ACTIVE" && is_id(&one.id));
         fitting.nth(skip)
     };
-    kinds(method).iter().find_map(of_kind).ok_or(Refusal::NotEnrolledThere)
+    kinds(method).iter().find_map(of_kind).ok_or(Refusal::NotThisWay)
 }
 
 /// Whether `id` may be put into a path as it is.

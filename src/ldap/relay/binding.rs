@@ -108,17 +108,17 @@ impl Binding {
                     None => BindEnd { answer: response(id, code::UNAVAILABLE, ""), directory: None },
                 }
             }
-            Outcome::Reject(reason) | Outcome::Discard(reason) => {
-                let passed = own.passed();
+            Outcome::Reject(_) | Outcome::Explained { .. } | Outcome::Discard(_) => {
+                let (reason, passed) = (outcome.reason(), own.passed());
                 own.discard();
                 let answer = if client.explain_refusals {
-                    let (code, text) = verdict::explained(*reason, passed);
+                    let (code, text) = verdict::explained(reason, passed, outcome.text());
                     // The directory's own words say more, to those who read its sub-codes.
                     own.refusal()
                         .filter(|_| code == code::INVALID_CREDENTIALS)
                         .unwrap_or_else(|| response(id, code, &text))
                 } else {
-                    let (code, text) = verdict::refusal(*reason, passed);
+                    let (code, text) = verdict::refusal(reason, passed);
                     response(id, code, text)
                 };
                 BindEnd { answer, directory: None }

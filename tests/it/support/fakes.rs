@@ -316,6 +316,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         carry_over: Duration::from_secs(60),
         gives_up_after: Duration::from_secs(2),
         passcode: None,
+        shows_texts: false,
         reuse: None,
         held: 1000,
         policy,
