@@ -30,6 +30,7 @@ use crate::primary::directory::Directory;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
+use crate::signin::explain::Served;
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
@@ -103,12 +104,7 @@ impl Server {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: directories
-                .iter()
-                .map(|(name, directory, dn_from_store)| {
-                    (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
-                })
-                .collect(),
+            targets: targets(&directories),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -249,7 +245,7 @@ impl Server {
 type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
 /// Each directory by name, and whether it takes DNs from the store.
-type Directories = Vec<(String, Arc<Directory>, bool)>;
+pub(crate) type Directories = Vec<(String, Arc<Directory>, bool)>;
 
 /// The end of every sign-in.
 fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
@@ -260,12 +256,21 @@ fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Res
     })
 }
 
-fn directories(config: &Config) -> Result<Directories, AppError> {
+/// Every directory of a configuration. None is asked yet.
+pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     let made = config.targets.iter().map(|(name, target)| {
         let directory = Directory::new(target).map_err(|error| AppError(format!("target {name:?}: {error}")))?;
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// The directories as sign-ins use them.
+pub(crate) fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+    let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
+        (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
+    };
+    directories.iter().map(target).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.
@@ -284,12 +289,14 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
 }
 
 fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Providers, AppError> {
-    let keys = KeyFile::open(&config.server.keys).map_err(|error| AppError(error.to_string()))?;
-    let local = Local { roster: store.clone(), keys: Arc::new(keys) };
+    let own = config.providers.values().any(|provider| matches!(provider, config::Provider::Oath(_)));
+    let keys = own.then(|| KeyFile::open(&config.server.keys)).transpose();
+    let keys = keys.map_err(|error| AppError(error.to_string()))?;
+    let local = keys.map(|keys| Local { roster: store.clone(), keys: Arc::new(keys) });
     let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let made = config.providers.iter().map(|(name, provider)| {
         let server = ServerIdentity { name: config.server.name.clone(), address };
-        let built = factor::build::build(provider, server, Some(&local));
+        let built = factor::build::build(provider, server, local.as_ref());
         let built = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
         let guarded = Guarded::new(Arc::clone(&built)).with_failover(provider.failover().to_vec());
         Ok((name.clone(), built, Arc::new(guarded)))
@@ -306,7 +313,8 @@ fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers) -> O
     let path = &config.server.control;
     let record = path.with_file_name("outages.jsonl");
     let providers = providers.iter().map(watched).collect();
-    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), providers, record);
+    let clients = Served::all(config);
+    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), clients, providers, record);
     match Control::start(path, Arc::new(desk)) {
         Ok(control) => Some(control),
         Err(error) => {

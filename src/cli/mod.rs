@@ -13,6 +13,7 @@ pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod explain;
 pub mod import;
 pub mod keys;
 pub mod output;
@@ -31,6 +32,7 @@ Examples:
   anteroom check                                 what is wrong with the configuration?
   anteroom serve                                 run the service
   anteroom user list                             who is enrolled
+  anteroom explain --client vpn --user alice     what would happen, and why?
   anteroom import --dry-run                      who would be enrolled from the directory?
   anteroom test radius --user alice              sign in once, as an appliance would
 
@@ -67,6 +69,8 @@ pub enum Command {
     User(user::Args),
     /// Show how the running server and its providers are
     Status(status::Args),
+    /// Say what would become of a sign-in, step by step and why, touching nothing
+    Explain(explain::Args),
     /// Declare that a provider cannot be used, or that it can again
     Outage(status::Outage),
     /// Fill the user store from directories and files
@@ -148,6 +152,7 @@ pub fn run() -> ExitCode {
         Command::User(args) => people(args),
         Command::Status(args) => status::run(&args),
         Command::Outage(args) => status::outage(args),
+        Command::Explain(args) => explain::run(args),
         Command::Import(args) => import::run(args),
         Command::Backup(args) => backup::backed_up(&args),
         Command::Restore(args) => backup::restored(&args),

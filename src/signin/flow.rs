@@ -53,7 +53,16 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
         return Ok(Identity { unique_id: person.unique_id, name: person.name, upn: person.upn, dn });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
-    primary_of(attempt, target).identify(&attempt.name, attempt.deadline()).await.map_err(|error| {
+    let primary = primary_of(attempt, target);
+    let found = match (attempt.door, &attempt.through) {
+        // Nobody binds: it is asked what would be if somebody did.
+        (Door::Ldap, None) => {
+            let is_service = policy::is_service_dn(&attempt.client.policy.service, &attempt.name);
+            primary.identify_bind(&attempt.name, is_service, attempt.deadline())
+        }
+        _ => primary.identify(&attempt.name, attempt.deadline()),
+    };
+    found.await.map_err(|error| {
         if let IdentifyError::Fault(fault) = &error {
             tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot say who it is");
         }

@@ -12,6 +12,7 @@
 
 pub mod attempt;
 mod carried;
+pub mod explain;
 pub mod flow;
 pub mod outcome;
 pub mod passcode;

@@ -147,14 +147,17 @@ pub fn remembered(who: &Identity, approval: &FactorApproved) -> Result<Exempted,
     }
 }
 
+/// Whether the client's section names this distinguished name, or a container of it, as a program's.
+pub fn is_service_dn(service: &ServiceAccounts, name: &str) -> bool {
+    service.names.iter().any(|listed| names::same_dn(listed, name))
+        || service.ous.iter().any(|ou| names::is_below(name, ou))
+}
+
 /// Whether the client's section names this account, or a container of it, as a program's.
 fn is_named_service(service: &ServiceAccounts, who: &Identity) -> bool {
     let is = |listed: &String, name: &str| names::same(listed, name);
-    service.names.iter().any(|listed| {
-        is(listed, &who.name)
-            || who.upn.as_deref().is_some_and(|upn| is(listed, upn))
-            || names::same_dn(listed, &who.dn)
-    }) || service.ous.iter().any(|ou| names::is_below(&who.dn, ou))
+    let named = |listed| is(listed, &who.name) || who.upn.as_deref().is_some_and(|upn| is(listed, upn));
+    service.names.iter().any(named) || is_service_dn(service, &who.dn)
 }
 
 /// Exemptions that hold whether or not the person is enrolled, in the order in which they are looked at, each with

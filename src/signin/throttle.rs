@@ -80,6 +80,10 @@ impl Failures {
         }
     }
 
+    fn below(&self, bound: u32, reason: Reason) -> Result<(), Reason> {
+        if self.failed.saturating_add(self.under_way) >= bound { Err(reason) } else { Ok(()) }
+    }
+
     fn settle(&mut self, guess: Guess, now: Instant) {
         self.under_way = self.under_way.saturating_sub(1);
         match guess {
@@ -111,6 +115,25 @@ struct Prompts {
 impl Prompts {
     fn none(now: Instant) -> Self {
         Prompts { sent: 0, since: now, denials: 0, unanswered: 0, quiet_until: None, patient_until: None, fraud: None }
+    }
+
+    fn is_over(&self, bounds: &config::Throttle, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= bounds.prompt_window
+    }
+
+    /// Counts a prompt, if there may be one.
+    fn one_more(&mut self, bounds: &config::Throttle, now: Instant) -> Result<(), Reason> {
+        if self.is_quiet(now) {
+            return Err(Reason::PromptLimited);
+        }
+        if self.is_over(bounds, now) {
+            *self = Prompts { fraud: self.fraud, ..Prompts::none(now) };
+        }
+        if self.sent >= bounds.prompts_per_person {
+            return Err(Reason::PromptLimited);
+        }
+        self.sent += 1;
+        Ok(())
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
@@ -150,20 +173,32 @@ impl Throttle {
         if let Some(address) = source {
             let entry = self.sources.entry(address).or_insert(fresh);
             entry.forgive(now, step);
-            if entry.failed.saturating_add(entry.under_way) >= self.bounds.failures_per_source {
-                return Err(Reason::ThrottledSource);
-            }
+            entry.below(self.bounds.failures_per_source, Reason::ThrottledSource)?;
         }
         let entry = self.people.entry(key).or_insert(fresh);
         entry.forget_old(now, window);
-        if entry.failed.saturating_add(entry.under_way) >= self.bounds.failures_per_person {
-            return Err(Reason::ThrottledPerson);
-        }
+        entry.below(self.bounds.failures_per_person, Reason::ThrottledPerson)?;
         entry.under_way += 1;
         if let Some(entry) = source.and_then(|address| self.sources.get_mut(&address)) {
             entry.under_way += 1;
         }
         Ok(Permit { person: key, source })
+    }
+
+    /// What [`Throttle::admit`] would say, counting nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn would_admit(&self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<(), Reason> {
+        if let Some(mut entry) = source.and_then(|address| self.sources.get(&line(address)).copied()) {
+            entry.forgive(now, self.step());
+            entry.below(self.bounds.failures_per_source, Reason::ThrottledSource)?;
+        }
+        if let Some(mut entry) = self.people.get(&self.hasher.hash_one(person)).copied() {
+            entry.forget_old(now, self.bounds.window);
+            entry.below(self.bounds.failures_per_person, Reason::ThrottledPerson)?;
+        }
+        Ok(())
     }
 
     /// The time in which an address earns one more try.
@@ -201,21 +236,19 @@ impl Throttle {
     pub fn prompt(&mut self, person: &str, now: Instant) -> Result<(), Reason> {
         let bounds = self.bounds;
         let key = self.hasher.hash_one(person);
-        let over = |entry: &Prompts| now.saturating_duration_since(entry.since) >= bounds.prompt_window;
-        make_room(&mut self.prompts, &|entry| over(entry) && !entry.is_quiet(now), |entry| entry.since);
+        let old = |entry: &Prompts| entry.is_over(&bounds, now) && !entry.is_quiet(now);
+        make_room(&mut self.prompts, &old, |entry| entry.since);
 
-        let entry = self.prompts.entry(key).or_insert(Prompts::none(now));
-        if entry.is_quiet(now) {
-            return Err(Reason::PromptLimited);
-        }
-        if over(entry) {
-            *entry = Prompts { fraud: entry.fraud, ..Prompts::none(now) };
-        }
-        if entry.sent >= bounds.prompts_per_person {
-            return Err(Reason::PromptLimited);
-        }
-        entry.sent += 1;
-        Ok(())
+        self.prompts.entry(key).or_insert(Prompts::none(now)).one_more(&bounds, now)
+    }
+
+    /// What [`Throttle::prompt`] would say, counting nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn would_prompt(&self, person: &str, now: Instant) -> Result<(), Reason> {
+        let entry = self.prompts.get(&self.hasher.hash_one(person)).copied();
+        entry.map_or(Ok(()), |mut entry| entry.one_more(&self.bounds, now))
     }
 
     /// The person said no: do not ask again at once.

@@ -18,8 +18,9 @@ use crate::ldap::bind::{read_bind_response, write_bind_with_controls};
 use crate::ldap::message::{SMALL_FRAME, frame_length};
 use crate::ldap::pool::{BindAnswer, Wire};
 use crate::primary::directory::finding;
-use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, names};
+use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary};
 use crate::secret::Secret;
+use crate::signin::policy;
 
 /// A client's own connection during its bind.
 pub(super) struct Own {
@@ -152,9 +153,7 @@ impl Own {
 
     /// Whether the configuration names this distinguished name as a program's.
     fn is_service(&self, name: &str) -> bool {
-        let service = &self.client.client.policy.service;
-        service.names.iter().any(|listed| names::same_dn(listed, name))
-            || service.ous.iter().any(|ou| names::is_below(name, ou))
+        policy::is_service_dn(&self.client.client.policy.service, name)
     }
 }
 
