@@ -158,3 +158,41 @@ pub fn proxy_states(packet: &Packet<'_>) -> Box<[u8]> {
     }
     encoded.into_boxed_slice()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Client, RadiusClient};
+    use crate::signin::outcome::Reason;
+
+    fn replies(shows_texts: bool) -> Replies {
+        let client = crate::radius::testing::client("vpn");
+        let common = std::sync::Arc::into_inner(client.client).expect("nobody else has it");
+        let common = std::sync::Arc::new(Client { shows_texts, ..common });
+        let message = Some("Sign-in failed.".to_owned());
+        Replies::prepare(&RadiusClient { client: common, reject_message: message, ..client }).expect("fits")
+    }
+
+    #[test]
+    fn a_text_for_the_person_comes_first_and_only_where_it_is_shown() {
+        let general = replies(false).reject;
+        let shown = replies(true).explained("Enrol at https://enrol.example/x").into_owned();
+        assert_eq!(shown[..2], [REPLY_MESSAGE, 34]);
+        assert_eq!(&shown[2..34], b"Enrol at https://enrol.example/x");
+        assert_eq!(shown[34..], *general);
+        assert_eq!(*replies(false).explained("Enrol at https://enrol.example/x"), *general);
+        assert_eq!(*replies(true).explained(""), *general);
+        assert_eq!(replies(true).explained(&"é".repeat(300)).len(), 2 + 252 + general.len(), "one attribute");
+        assert_eq!(replies(true).room() + 255, replies(false).room());
+    }
+
+    #[test]
+    fn an_explained_refusal_is_a_reject() {
+        let key = crate::radius::testing::key();
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[] };
+        let outcome = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
+        let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");
+        assert_eq!(reply.first(), Some(&Code::ACCESS_REJECT.0));
+        assert!(reply.windows(5).any(|part| part == b"Enrol"));
+    }
+}

@@ -16,8 +16,14 @@ mod clouds;
 /// Every command that the README shows.
 mod commands;
 
+/// `anteroom status` and `anteroom outage` as an operator runs them, and what a declared outage does.
+mod control;
+
 /// `kill -9` in the middle of holds lets nobody in and harms nothing.
 mod crash;
+
+/// What is explained is what then happens, and explaining it touches nothing.
+mod explain;
 
 /// The failure table, routes, and what is told of an outage.
 mod failure;
@@ -54,6 +60,9 @@ mod ldap_transparent;
 /// Planted secrets never come out anywhere.
 mod leaks;
 
+/// What `anteroom check` says of each misconfiguration of each provider.
+mod misconfigured;
+
 /// The native protocol, client against simulator.
 mod native_provider;
 
@@ -63,6 +72,9 @@ mod peers;
 /// Every provider against its simulator: the same suite for all.
 mod providers;
 
+/// Codes of the store's own tokens: right once, wrong a few times.
+mod oath;
+
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
 
@@ -71,6 +83,9 @@ mod peers_clients;
 
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
+
+/// An HTTP proxy on the way to a cloud.
+mod proxy;
 
 /// The simulated clouds do what their scenario says.
 mod simulate;
@@ -95,6 +110,9 @@ mod store_postgres;
 
 /// What the suite of the user store asks of every database.
 mod store_suite;
+
+/// What the person is to read reaches them where their client shows it, and nowhere else; words choose ways and devices.
+mod texts;
 
 /// The tree is as the documents say.
 mod tidy;

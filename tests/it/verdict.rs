@@ -304,6 +304,7 @@ async fn proofs_of_two_people_do_not_make_an_accept() {
         deadline,
         device: None,
         number_matching: Default::default(),
+        can_type: false,
         tell: None,
     };
     let passed = anteroom::primary::check(&primary, &who, &password, deadline).await.unwrap();

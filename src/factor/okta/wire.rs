@@ -337,9 +337,9 @@ mod tests {
         let id = |method, device| choose(&all, method, device).map(|one| one.id.as_str());
         assert_eq!(id(Method::Push, None), Ok("a"));
         assert_eq!(id(Method::Push, Some(2)), Ok("b"));
-        assert_eq!(id(Method::Push, Some(3)), Err(Refusal::NotEnrolledThere));
+        assert_eq!(id(Method::Push, Some(3)), Err(Refusal::NotThisWay));
         assert_eq!(id(Method::Oath, None), Ok("t"));
-        assert_eq!(id(Method::SmsCode, None), Err(Refusal::NotEnrolledThere));
+        assert_eq!(id(Method::SmsCode, None), Err(Refusal::NotThisWay));
     }
 
     #[test]

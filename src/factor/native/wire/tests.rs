@@ -149,6 +149,7 @@ fn request(method: Method) -> Request {
         deadline: Instant::now(),
         device: None,
         number_matching: Default::default(),
+        can_type: false,
         tell: None,
     }
 }
