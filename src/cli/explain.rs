@@ -95,8 +95,7 @@ fn ask(place: &Where, question: &Question) -> Result<Option<Explanation>, Failur
         Ok(Told::Refused { why }) => Err(Failure::refused(why)),
         Ok(_) => Err(Failure::refused("the server answered something else")),
         Err(error)
-            if !place.names_socket()
-                && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+            if !place.names_socket() && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
         {
             Ok(None)
         }
@@ -143,7 +142,8 @@ impl Ledger for Nowhere {
 
 /// The explanation for people.
 fn lines(told: &Explanation, live: bool) -> Vec<String> {
-    let by = if live { "as the server runs now" } else { "from the file: no server was asked, so nothing is out of use" };
+    let by =
+        if live { "as the server runs now" } else { "from the file: no server was asked, so nothing is out of use" };
     let mut lines = vec![format!("{} at {}, {by}", told.server, told.at)];
     let width = told.steps.iter().map(|line| line.step.len()).max().unwrap_or_default();
     lines.extend(told.steps.iter().map(|line| {

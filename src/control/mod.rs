@@ -152,14 +152,8 @@ impl ControlDesk {
         providers: Vec<Watched>,
         record: PathBuf,
     ) -> Self {
-        let desk = ControlDesk {
-            server,
-            started: Instant::now(),
-            sign_ins,
-            clients,
-            providers,
-            record: Outages::at(record),
-        };
+        let desk =
+            ControlDesk { server, started: Instant::now(), sign_ins, clients, providers, record: Outages::at(record) };
         desk.resume(SystemTime::now());
         desk
     }

@@ -186,10 +186,8 @@ impl Described {
             },
             Kind::Entra(user) => known(user) && entra::wire::method_id(method).is_some(),
             Kind::Duo(user) => {
-                let serves = matches!(
-                    method,
-                    Method::Push | Method::Call | Method::SmsCode | Method::Oath | Method::BackupCode
-                );
+                let serves =
+                    matches!(method, Method::Push | Method::Call | Method::SmsCode | Method::Oath | Method::BackupCode);
                 known(user) && serves
             }
             // What the person has there is known there only.

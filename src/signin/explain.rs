@@ -342,20 +342,15 @@ impl Walk<'_> {
         let means = Means::of(client, typed);
         for name in route::providers(client, chosen) {
             if let Some(provider) = deps.providers.get(name) {
-                let plan = plan(provider.as_ref(), person, &wishes, means, known.facts(attempt, self.at).person_address);
+                let plan =
+                    plan(provider.as_ref(), person, &wishes, means, known.facts(attempt, self.at).person_address);
                 self.told.providers.push(plan);
             }
         }
     }
 }
 
-fn plan(
-    provider: &dyn Factor,
-    person: &Person,
-    wishes: &[Method],
-    means: Means,
-    address: Option<IpAddr>,
-) -> Plan {
+fn plan(provider: &dyn Factor, person: &Person, wishes: &[Method], means: Means, address: Option<IpAddr>) -> Plan {
     let ways: Vec<(Method, Way)> =
         wishes.iter().map(|method| (*method, route::way(provider, person, *method, means))).collect();
     let by = ways.iter().find(|(_, way)| *way == Way::Open).map(|(method, _)| *method);

@@ -11,6 +11,7 @@ use crate::audit::Steps;
 use crate::factor::{self, Tell};
 use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::secret::Secret;
+use crate::signin::admission::Admission;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
@@ -19,7 +20,6 @@ use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::route::{self, Asking, Means, Step};
-use crate::signin::throttle::{Guess, Permit};
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -164,47 +164,6 @@ async fn try_password(
     let checked = primary::check(primary_of(attempt, target), who, password, attempt.deadline()).await;
     permit.settle(checked.as_ref().err());
     Ok(checked)
-}
-
-/// A throttle permit that is settled whatever happens. Dropped unsettled, it counts as a wrong password: the
-/// directory may have counted it. Not so when the sign-in's time is over: then the directory was away, and an
-/// outage must not throttle everybody who tried in the meantime.
-struct Admission<'a> {
-    sign_ins: &'a SignIns,
-    permit: Option<Permit>,
-    deadline: Instant,
-}
-
-impl<'a> Admission<'a> {
-    fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, now: Instant) -> Result<Self, Reason> {
-        let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now)?;
-        Ok(Admission { sign_ins, permit: Some(permit), deadline: attempt.deadline() })
-    }
-
-    fn settle(mut self, finding: Option<&Finding>) {
-        let guess = match finding {
-            None | Some(Finding::Right) => Guess::Right,
-            Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
-            // The directory answers these without counting, or only to a right password.
-            Some(Finding::Wrong(_)) => Guess::Uncounted,
-            // Should a directory that is away have counted it nevertheless, the person is one guess nearer to its
-            // lockout; but an outage must not throttle everybody who tried in the meantime.
-            Some(Finding::Fault(_)) => Guess::Uncounted,
-        };
-        self.end(guess);
-    }
-
-    fn end(&mut self, guess: Guess) {
-        if let Some(permit) = self.permit.take() {
-            lock(&self.sign_ins.throttle).settle(permit, guess, now());
-        }
-    }
-}
-
-impl Drop for Admission<'_> {
-    fn drop(&mut self) {
-        self.end(if now() < self.deadline { Guess::Wrong } else { Guess::Uncounted });
-    }
 }
 
 /// What is known of a person whose password was right.

@@ -30,8 +30,25 @@ const OCTET: Duration = Duration::from_millis(10);
 /// Blanks before an answer that is too long, in octets.
 const HUGE: usize = 1024 * 1024;
 
+/// Takes a request and answers it, with the service's own time as every server tells it (RFC 9110 section 6.6.1).
+pub(super) async fn handle(Shared(house): Shared<Arc<House>>, mut request: Request) -> Response {
+    let clock = house.desk.clock();
+    // HTTP/2 names the host elsewhere (RFC 9113 section 8.3.1).
+    let host = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok());
+    if let Some(host) = host.filter(|_| !request.headers().contains_key(header::HOST)) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let mut response = answered(house, request).await;
+    let time = i64::try_from(clock).ok().and_then(|clock| jiff::Timestamp::from_second(clock).ok());
+    let date = time.map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
 /// Handles what is neither the page nor the simulator's own API.
-pub(super) async fn handle(Shared(house): Shared<Arc<House>>, request: Request) -> Response {
+async fn answered(house: Arc<House>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();

@@ -95,7 +95,8 @@ impl House {
 async fn anteroom(words: &[&str], socket: &Path) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_anteroom"));
     command.args(words).arg("--control").arg(socket).stdin(Stdio::null()).env_remove("ANTEROOM_CONFIG");
-    let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     (status.code().unwrap(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
 }
 
@@ -237,8 +238,7 @@ async fn a_declared_outage_passes_nobody_but_by_a_rule_that_names_it_and_only_fo
         Some(UnreachableRule { classes: classes.to_vec(), until: None, lasting: Some(minutes(30)) })
     };
     let named = || rule(&[UnreachableClass::Outage]);
-    let others: Vec<_> =
-        UnreachableClass::ALL.into_iter().filter(|class| *class != UnreachableClass::Outage).collect();
+    let others: Vec<_> = UnreachableClass::ALL.into_iter().filter(|class| *class != UnreachableClass::Outage).collect();
     let passes = (Verdict::Accept, Reason::ProviderUnreachableExempt);
     let refused = (Verdict::Reject, Reason::ProviderUnreachable);
 

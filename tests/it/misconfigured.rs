@@ -21,8 +21,8 @@ use crate::proxy::{Proxy, checked, config, with_certificate};
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The credential of every cloud, and one that is wrong everywhere.
-const RIGHT: &str = "planted-credential-0123456789abcdefgh";
-const WRONG: &str = "wrong-credential-0123456789abcdefghij";
+const RIGHT: &str = "planted-credential-0123456789abcdefghijk";
+const WRONG: &str = "wrong-credential-0123456789abcdefghijklm";
 
 const RESOURCE: &str = "https://adnotifications.windowsazure.com/StrongAuthenticationService.svc/Connector";
 
@@ -47,7 +47,9 @@ const KINDS: [Kind; 4] = [
         word: "entra",
         service: || Arc::new(entra::Entra::new("tenant.example", "client", RESOURCE, Credential::Secret(right()))),
         section: |url, key| {
-            format!("url = \"{url}\"\nlogin = \"{url}\"\ntenant = \"tenant.example\"\nclient_id = \"client\"\nclient_secret = \"{key}\"")
+            format!(
+                "url = \"{url}\"\nlogin = \"{url}\"\ntenant = \"tenant.example\"\nclient_id = \"client\"\nclient_secret = \"{key}\""
+            )
         },
         rights: Step::Ping,
         wrong_key: "client_secret is wrong",
@@ -193,8 +195,9 @@ async fn each_misconfiguration_of_a_native_service_is_told() {
     let folder = folder.path();
     let options = PhoneOptions { key: Some(("node".into(), right())), behaviour: Behaviour::Manual };
     let phone = Phone::start(LOOPBACK, options).await.unwrap();
-    let written =
-        |url: &str, id: &str, key: &str| format!("timeout = \"1s\"\nurl = \"{url}\"\nkey_id = \"{id}\"\nkey = \"{key}\"");
+    let written = |url: &str, id: &str, key: &str| {
+        format!("timeout = \"1s\"\nurl = \"{url}\"\nkey_id = \"{id}\"\nkey = \"{key}\"")
+    };
     let good = written(&phone.url(), "node", RIGHT);
     let findings = checked(&config(&good, folder), folder).await;
     assert!(findings.iter().all(|(level, _)| *level == Level::Ok), "{findings:?}");

@@ -103,6 +103,13 @@ async fn typed(provider: &Oath, code: &str) -> Answer {
     provider.run(request(&fakes::alice().unique_id, Some(code))).await
 }
 
+/// Time passes, but not for the database.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 const WRONG: Answer = Answer::Refused(Refusal::WrongCode);
 
 #[tokio::test]
@@ -146,7 +153,7 @@ async fn of_many_with_the_same_code_one_gets_in() {
     assert_eq!(approved, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn wrong_codes_are_counted_and_the_right_one_waits_then() {
     let house = House::new().await;
     let provider = house.provider();
@@ -161,9 +168,9 @@ async fn wrong_codes_are_counted_and_the_right_one_waits_then() {
     assert_eq!(typed(&provider, &counted(1)).await, locked);
     let bob = provider.run(request("bob", Some("000000"))).await;
     assert_eq!(bob, Answer::Refused(Refusal::NotThisWay), "somebody else is not locked out, and has no token");
-    tokio::time::advance(Duration::from_secs(899)).await;
+    pass(Duration::from_secs(890)).await;
     assert_eq!(typed(&provider, &counted(1)).await, locked);
-    tokio::time::advance(Duration::from_secs(2)).await;
+    pass(Duration::from_secs(20)).await;
     assert_eq!(typed(&provider, &counted(1)).await, Answer::Approved);
 }
 

@@ -71,7 +71,8 @@ async fn serve(mut client: TcpStream, seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>) 
     let target = line.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
     let (true, Some(target)) = (right, target) else {
         seen.lock().unwrap().push((line, Vec::new()));
-        let refused = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
+        let refused =
+            "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n";
         let _ = client.write_all(refused.as_bytes()).await;
         return;
     };
@@ -86,7 +87,10 @@ async fn serve(mut client: TcpStream, seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>) 
 }
 
 /// A simulator with a certificate of its own for `localhost`, and the file that makes it trusted.
-pub(crate) async fn with_certificate(service: Arc<dyn anteroom::simulate::Service>, folder: &std::path::Path) -> Simulator {
+pub(crate) async fn with_certificate(
+    service: Arc<dyn anteroom::simulate::Service>,
+    folder: &std::path::Path,
+) -> Simulator {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
     let files = TlsFiles { certificate: folder.join("cloud.pem"), key: folder.join("cloud.key") };
@@ -138,7 +142,7 @@ fn section(url: &str, proxy: &str) -> String {
 url = "{url}"
 ca_file = "cloud.pem"
 ikey = "DIXXXXXXXXXXXXXXXXXX"
-skey = "planted-skey-0123456789012345678901234567"
+skey = "planted-skey-012345678901234567890123456"
 timeout = "2s"
 {proxy}"#
     )
@@ -168,7 +172,7 @@ fn built(config: &Config) -> Arc<dyn Provider> {
 #[tokio::test]
 async fn prompts_go_through_a_proxy_that_knows_us_and_it_reads_nothing_of_them() {
     let folder = tempfile::tempdir().unwrap();
-    let skey = Secret::from_text("planted-skey-0123456789012345678901234567".into());
+    let skey = Secret::from_text("planted-skey-012345678901234567890123456".into());
     let simulator = with_certificate(Arc::new(Duo::new("DIXXXXXXXXXXXXXXXXXX", skey)), folder.path()).await;
     simulator.desk().set(None, Scenario::answering(Decision::Approve));
     let proxy = Proxy::start().await;
@@ -207,10 +211,7 @@ async fn prompts_go_through_a_proxy_that_knows_us_and_it_reads_nothing_of_them()
     // a proxy that is not there
     let gone = TcpListener::bind(LOOPBACK).await.unwrap().local_addr().unwrap();
     let away = config(&section(&simulator.url(), &format!("proxy = \"http://{gone}\"")), folder.path());
-    assert_eq!(
-        built(&away).run(push()).await,
-        Answer::Refused(Refusal::Unreachable(UnreachableClass::Connect))
-    );
+    assert_eq!(built(&away).run(push()).await, Answer::Refused(Refusal::Unreachable(UnreachableClass::Connect)));
     let findings = checked(&away, folder.path()).await;
     assert!(findings[0].0 == Level::Fail && findings[0].1.contains("proxy settings"), "{findings:?}");
     assert!(proxy.asked().iter().all(|line| line.starts_with("CONNECT ")), "{:?}", proxy.asked());

@@ -128,10 +128,8 @@ async fn the_next_way_is_tried_where_there_is_nothing_for_one_and_then_the_next_
     ];
     for (listed, first_has, second_has, first_asked, second_asked, reason) in rows {
         let (first, second) = (Picky::new(first_has), Picky::new(second_has));
-        let sign_ins = sign_ins(vec![
-            ("first", first.clone() as Arc<dyn Factor>),
-            ("second", second.clone() as Arc<dyn Factor>),
-        ]);
+        let sign_ins =
+            sign_ins(vec![("first", first.clone() as Arc<dyn Factor>), ("second", second.clone() as Arc<dyn Factor>)]);
         let client = client(|client| {
             comma(client);
             client.methods = listed.to_vec();
@@ -149,8 +147,7 @@ async fn one_that_answers_without_asking_is_not_away_so_that_no_rule_lets_anybod
     let away = fakes::Cloud::saying("away", Some(Answer::Refused(Refusal::Unreachable(class))));
     for order in [["there", "away"], ["away", "there"]] {
         let there = Picky::new(&[]);
-        let sign_ins =
-            sign_ins(vec![("there", there as Arc<dyn Factor>), ("away", away.clone() as Arc<dyn Factor>)]);
+        let sign_ins = sign_ins(vec![("there", there as Arc<dyn Factor>), ("away", away.clone() as Arc<dyn Factor>)]);
         let until = Some(std::time::SystemTime::now() + Duration::from_secs(3600));
         let rule = UnreachableRule { classes: UnreachableClass::ALL.to_vec(), until, lasting: None };
         let client = client(|client| {
@@ -182,10 +179,9 @@ async fn words_behind_the_password_choose_the_way_and_the_device() {
 #[tokio::test]
 async fn no_code_is_sent_through_a_client_where_it_could_not_be_typed() {
     let listed = vec![Method::SmsCode, Method::EmailCode, Method::Call, Method::Push];
-    for (passcode, asked, reason) in [
-        (None, Method::Push, Reason::Approved),
-        (Some(Passcode::Length(6)), Method::SmsCode, Reason::Approved),
-    ] {
+    for (passcode, asked, reason) in
+        [(None, Method::Push, Reason::Approved), (Some(Passcode::Length(6)), Method::SmsCode, Reason::Approved)]
+    {
         let picky = Arc::new(Picky {
             has: Method::ALL.to_vec(),
             sends_calls: true,

@@ -25,8 +25,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{NativeProvider, SendFields, UnreachableClass};
-use crate::factor::native::batching::Batching;
 use crate::factor::cancelling::CancelQueue;
+use crate::factor::native::batching::Batching;
 use crate::factor::native::cancel::Cancel;
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
 use crate::factor::native::waiting::{Delivery, Waiting};

@@ -108,9 +108,8 @@ mod tests {
     /// RFC 4226 appendix D.
     #[test]
     fn codes_by_a_counter_are_those_of_rfc_4226() {
-        let expected = [
-            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489",
-        ];
+        let expected =
+            ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
         for (counter, expected) in (0..).zip(expected) {
             assert_eq!(code(Algorithm::Sha1, SEED, counter, 6).as_deref(), Some(expected), "{counter}");
         }

@@ -170,4 +170,3 @@ impl Provider for Oath {
 
 /// Tokens read at once by a probe.
 const PAGE: u32 = 500;
-

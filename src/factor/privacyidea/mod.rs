@@ -213,7 +213,8 @@ impl PrivacyIdea {
             let token = self.token(left).await?;
             let mut form = who.form();
             form.extend(kind.map(|kind| ("type", kind)));
-            let authorisation = http::secret_value("", &token).ok_or(Refusal::Unreachable(UnreachableClass::Malformed))?;
+            let authorisation =
+                http::secret_value("", &token).ok_or(Refusal::Unreachable(UnreachableClass::Malformed))?;
             let reply = self.post("validate/triggerchallenge", &form, Some(authorisation), true, left).await?;
             if reply.status == 401
                 && again
