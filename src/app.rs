@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Notes};
 use crate::config::{self, Config};
 use crate::control::{Control, ControlDesk, Watched};
 use crate::factor::native::wire::ServerIdentity;
@@ -142,9 +142,11 @@ impl Server {
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
+            server: config.server.name.clone(),
+            notes: notes(&audit),
         }));
         let drain = config.server.drain;
-        let control = control(&config, &sign_ins, &providers);
+        let control = control(&config, &sign_ins, &providers, &audit);
         let roster: Arc<dyn Roster> = store.clone();
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
         Ok(Server {
@@ -304,8 +306,14 @@ fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Providers, AppErr
     made.collect()
 }
 
+/// Where what is no sign-in goes.
+fn notes(audit: &Arc<Audit>) -> Notes {
+    let audit = Arc::clone(audit);
+    Arc::new(move |note| audit.note(note))
+}
+
 /// The control socket. Without it the server works, and cannot be asked.
-fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers) -> Option<Control> {
+fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers, audit: &Arc<Audit>) -> Option<Control> {
     let watched = |(name, _, guarded): &(String, _, Arc<Guarded>)| {
         let kind = config.providers.get(name).map_or("", config::Provider::word);
         Watched { name: name.clone(), kind, guarded: Arc::clone(guarded) }
@@ -314,7 +322,8 @@ fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers) -> O
     let record = path.with_file_name("outages.jsonl");
     let providers = providers.iter().map(watched).collect();
     let clients = Served::all(config);
-    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), clients, providers, record);
+    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), clients, providers, record)
+        .with_notes(notes(audit));
     match Control::start(path, Arc::new(desk)) {
         Ok(control) => Some(control),
         Err(error) => {

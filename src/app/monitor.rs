@@ -1,8 +1,9 @@
 //! Once a second: brings what the doors, directories and providers know into the metrics and the health page.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
 use crate::primary::directory::Directory;
 use crate::radius::discard::Discarded;
@@ -22,6 +23,9 @@ pub(super) struct Watched {
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
+    /// This server's name, and where what it has to note goes.
+    pub(super) server: String,
+    pub(super) notes: Notes,
 }
 
 /// Looks until it is aborted.
@@ -49,6 +53,19 @@ pub(super) async fn run(watched: Watched) {
         for (name, guarded) in &watched.providers {
             let usable = guarded.state() == BreakerState::Closed && guarded.outage_left().is_none();
             watched.metrics.provider_up(name, usable);
+            for sign_in in guarded.late_frauds() {
+                watched.metrics.late_frauds.inc();
+                (watched.notes)(Note {
+                    time: SystemTime::now(),
+                    kind: "late_fraud",
+                    providers: vec![name.clone()],
+                    sign_in: Some(sign_in),
+                    seconds: None,
+                    reason: None,
+                    by: None,
+                    server: watched.server.clone(),
+                });
+            }
         }
         for (name, directory) in &watched.directories {
             let servers = directory.servers();
@@ -82,6 +99,8 @@ mod tests {
             store: crate::signin::testing::store_away(),
             directories: Vec::new(),
             providers: Vec::new(),
+            server: "test".into(),
+            notes: Arc::new(|_| {}),
         };
         let monitor = tokio::spawn(run(watched));
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
 use crate::signin::explain::{self, Explanation, Question, Served};
 use crate::signin::reception::SignIns;
@@ -132,7 +133,6 @@ pub struct Watched {
 }
 
 /// Answers what is asked.
-#[derive(Debug)]
 pub struct ControlDesk {
     server: String,
     started: Instant,
@@ -140,6 +140,13 @@ pub struct ControlDesk {
     clients: Vec<Served>,
     providers: Vec<Watched>,
     record: Outages,
+    notes: Option<Notes>,
+}
+
+impl std::fmt::Debug for ControlDesk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlDesk").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl ControlDesk {
@@ -152,10 +159,23 @@ impl ControlDesk {
         providers: Vec<Watched>,
         record: PathBuf,
     ) -> Self {
-        let desk =
-            ControlDesk { server, started: Instant::now(), sign_ins, clients, providers, record: Outages::at(record) };
+        let desk = ControlDesk {
+            server,
+            started: Instant::now(),
+            sign_ins,
+            clients,
+            providers,
+            record: Outages::at(record),
+            notes: None,
+        };
         desk.resume(SystemTime::now());
         desk
+    }
+
+    /// With what is declared in the audit, too.
+    #[must_use]
+    pub fn with_notes(self, notes: Notes) -> Self {
+        ControlDesk { notes: Some(notes), ..self }
     }
 
     /// Takes up the outages that were declared before.
@@ -215,6 +235,18 @@ impl ControlDesk {
         };
         if let Err(error) = self.record.write(&record) {
             return refused(format!("it cannot be recorded, so it is not done: {error}"));
+        }
+        if let Some(notes) = &self.notes {
+            notes(Note {
+                time: SystemTime::now(),
+                kind: what,
+                providers: providers.clone(),
+                sign_in: None,
+                seconds: record.seconds,
+                reason: record.reason,
+                by,
+                server: self.server.clone(),
+            });
         }
         for watched in chosen {
             watched.guarded.declare(begin.map(|(lasts, _)| lasts));

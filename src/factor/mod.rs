@@ -198,10 +198,10 @@ pub trait Provider: Factor + std::fmt::Debug {
     /// How many connections it has begun so far; with TLS each is a handshake.
     fn connections(&self) -> u64;
 
-    /// How many fraud reports came after the sign-in that they are about had ended. Clouds that do not tell of
+    /// The sign-ins of which a fraud report came after they had ended, each told once. Clouds that do not tell of
     /// themselves are not heard after the end.
-    fn late_frauds(&self) -> u64 {
-        0
+    fn late_frauds(&self) -> Vec<SignInId> {
+        Vec::new()
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::config::UnreachableClass;
 use crate::factor::{Answer, Described, Factor, Provider, Refusal, Request};
+use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
 /// When a breaker opens, and how soon it looks again.
@@ -163,8 +164,8 @@ impl Guarded {
         self.provider.connections()
     }
 
-    /// How many fraud reports came too late for their sign-in.
-    pub fn late_frauds(&self) -> u64 {
+    /// The sign-ins of which a fraud report came too late, each told once.
+    pub fn late_frauds(&self) -> Vec<SignInId> {
         self.provider.late_frauds()
     }
 

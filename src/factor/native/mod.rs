@@ -14,8 +14,8 @@
 //!
 //! The caller ends the wait at the request's deadline ([`crate::factor::routing::Guarded`] does).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +47,9 @@ mod stream;
 
 /// How often one prompt is asked for when connections break. The idempotency key keeps it one prompt.
 const ATTEMPTS: u32 = 3;
+
+/// Late fraud reports that are kept until they are told, at most.
+const LATE_FRAUDS: usize = 1000;
 
 /// Pause before a prompt is asked for again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -117,7 +120,8 @@ struct Shared {
     /// Wakes the polling task: the stream went down, came up, or `resync` was set.
     nudge: Notify,
     late: AtomicU64,
-    late_frauds: AtomicU64,
+    /// Sign-ins whose fraud report came too late, not yet told.
+    late_frauds: Mutex<Vec<SignInId>>,
     garbled: AtomicU64,
 }
 
@@ -158,7 +162,7 @@ impl Native {
             resync: AtomicBool::new(false),
             nudge: Notify::new(),
             late: AtomicU64::new(0),
-            late_frauds: AtomicU64::new(0),
+            late_frauds: Mutex::default(),
             garbled: AtomicU64::new(0),
         });
         let mut tasks = vec![
@@ -252,8 +256,8 @@ impl Provider for Native {
         self.shared.transport.connections()
     }
 
-    fn late_frauds(&self) -> u64 {
-        self.shared.late_frauds.load(Ordering::Relaxed)
+    fn late_frauds(&self) -> Vec<SignInId> {
+        std::mem::take(&mut *self.shared.late_frauds.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -321,7 +325,10 @@ impl Shared {
         if matches!(delivery, Delivery::Unknown) {
             self.late.fetch_add(1, Ordering::Relaxed);
             if message.state == "fraud" && message.server == self.server.name {
-                self.late_frauds.fetch_add(1, Ordering::Relaxed);
+                let mut late = self.late_frauds.lock().unwrap_or_else(PoisonError::into_inner);
+                if late.len() < LATE_FRAUDS {
+                    late.push(key);
+                }
                 tracing::warn!(
                     sign_in = %key, provider = self.name,
                     "a fraud report came after its sign-in had ended: look the sign-in up in the audit, and block the person"
