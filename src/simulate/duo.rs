@@ -1,8 +1,8 @@
-//! A simulated Duo: the Auth API version 2, with signatures of version 2 and 5 verified to the byte, dates within five
+//! A simulated Duo: the Auth API version 2, with signatures of version 2, 4 and 5 verified to the byte, dates within five
 //! minutes, content types and parameters checked. Duo's own client works against it unchanged.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::config::DuoSignature;
 use crate::factor::duo::signing::{self, Signed};
 use crate::secret::Secret;
-use crate::simulate::desk::Desk;
-use crate::simulate::prompt::{Asking, State};
+use crate::simulate::desk::{Desk, Typed};
+use crate::simulate::prompt::{Asking, Prompt, State};
 use crate::simulate::scenario::{Scenario, Step};
 use crate::simulate::service::{About, Call, Reply, Service};
 
@@ -25,7 +25,7 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 /// Longest wait of a synchronous `auth`.
 const SYNCHRONOUS: Duration = Duration::from_secs(60);
 
-/// Transactions and codes remembered at most, each.
+/// Transactions remembered at most, of each kind.
 const REMEMBERED: usize = 100_000;
 
 /// A simulated Duo.
@@ -42,14 +42,23 @@ struct Memory {
     settled: HashMap<String, (&'static str, &'static str)>,
     /// Verified pushes that were announced: transaction and person.
     announced: HashMap<String, String>,
-    /// Codes that were right once.
-    codes: Vec<(String, String)>,
 }
 
 type Params = BTreeMap<String, String>;
 
 /// An error in the service's words.
 type Refused = (u32, &'static str, &'static str);
+
+/// A picture of one transparent point, as the logo of an account (RFC 2083).
+const LOGO: &[u8] = &[
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44, 0x52, 0x00, 0x00, 0x00,
+    0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00, 0x00, 0x1f, 0x15, 0xc4, 0x89, 0x00, 0x00, 0x00, 0x0d, 0x49,
+    0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0x00, 0x01, 0x00, 0x00, 0x05, 0x00, 0x01, 0x0d, 0x0a, 0x2d, 0xb4, 0x00, 0x00,
+    0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
+];
+
+/// The activation code of everybody who is enrolled.
+const ACTIVATION: &str = "duo://8LIRa5danrICkhHtkLxi-cKLu2DWzDYCmBwBHY2YzW5ZYnYaRxA";
 
 const MISSING: u32 = 40001;
 const INVALID: u32 = 40002;
@@ -113,7 +122,11 @@ impl Duo {
                 body: if post { &call.body } else { b"" },
                 headers: &headers,
             };
-            signing::verify(*version, self.skey.open(), &signing::canonical(*version, &signed), &given)
+            let canonical = signing::canonical(*version, &signed);
+            // Version 4 is version 5 without the line of the headers.
+            let fourth = canonical.rsplit_once('\n').filter(|_| *version == DuoSignature::V5).map(|(text, _)| text);
+            let right = |text: &str| signing::verify(*version, self.skey.open(), text, &given);
+            right(&canonical) || fourth.is_some_and(right)
         });
         if right { Ok(params) } else { Err((40103, "Invalid signature in request credentials", "")) }
     }
@@ -164,7 +177,11 @@ impl Duo {
             "passcode" => {
                 let code =
                     params.get("passcode").ok_or((MISSING, "Missing required request parameters", "passcode"))?;
-                Some(self.passcode(person, code, &scenario))
+                Some(match desk.check_code(person, code) {
+                    _ if scenario.has("lockout") => ("deny", "locked_out"),
+                    Typed::Right => ("allow", "allow"),
+                    Typed::Wrong | Typed::Used => ("deny", "deny"),
+                })
             }
             factor @ ("push" | "auto" | "phone" | "sms") => {
                 let device = params.get("device").ok_or((MISSING, "Missing required request parameters", "device"))?;
@@ -186,51 +203,33 @@ impl Duo {
             }
             _ => return Err((INVALID, "Invalid request parameters", "factor")),
         };
-        match settled {
-            Some(settled) => {
-                let mut memory = self.memory();
-                if memory.settled.len() >= REMEMBERED {
-                    memory.settled.clear();
-                }
-                memory.settled.insert(txid.clone(), settled);
+        if get("factor") != "passcode" {
+            desk.begin(Asking {
+                id: txid.clone(),
+                person: person.to_owned(),
+                application: get("pushinfo").to_owned(),
+                method: get("factor").to_owned(),
+                address: params.get("ipaddr").cloned(),
+                shown: scenario.number.clone(),
+                lives: None,
+            });
+        }
+        if let Some(settled) = settled {
+            let mut memory = self.memory();
+            if memory.settled.len() >= REMEMBERED {
+                memory.settled.clear();
             }
-            None => {
-                desk.begin(Asking {
-                    id: txid.clone(),
-                    person: person.to_owned(),
-                    application: get("pushinfo").to_owned(),
-                    method: get("factor").to_owned(),
-                    address: params.get("ipaddr").cloned(),
-                    shown: scenario.number.clone(),
-                });
-            }
+            memory.settled.insert(txid.clone(), settled);
         }
         if asynchronous {
             return Ok(json!({ "txid": txid }));
         }
         let (result, status) = match settled {
             Some(settled) => settled,
-            None => state(desk.wait(&txid, SYNCHRONOUS).await.map_or(State::Expired, |prompt| prompt.state)),
+            None => state(desk.wait(&txid, SYNCHRONOUS).await),
         };
         let result = if result == "waiting" { "deny" } else { result };
         Ok(json!({ "result": result, "status": status, "status_msg": message(status) }))
-    }
-
-    /// What comes of a typed code. Each is good for one time.
-    fn passcode(&self, person: &str, code: &str, scenario: &Scenario) -> (&'static str, &'static str) {
-        let used = (person.to_owned(), code.to_owned());
-        let mut memory = self.memory();
-        if scenario.has("lockout") {
-            return ("deny", "locked_out");
-        }
-        if code != scenario.code || memory.codes.contains(&used) {
-            return ("deny", "deny");
-        }
-        if memory.codes.len() >= 1000 {
-            memory.codes.remove(0);
-        }
-        memory.codes.push(used);
-        ("allow", "allow")
     }
 
     async fn status(&self, params: &Params, desk: &Desk) -> Result<Value, Refused> {
@@ -240,10 +239,8 @@ impl Duo {
             (Some(settled), _) => settled,
             (None, None) => return Err((INVALID, "Invalid request parameters", "txid")),
             // The first question is answered at once, the next ones when there is news.
-            (None, Some(prompt)) if prompt.polls == 0 => {
-                state(desk.fetch(txid).map_or(State::Expired, |prompt| prompt.state))
-            }
-            (None, Some(_)) => state(desk.wait(txid, LONG_POLL).await.map_or(State::Expired, |prompt| prompt.state)),
+            (None, Some(prompt)) if prompt.polls == 0 => state(desk.fetch(txid)),
+            (None, Some(_)) => state(desk.wait(txid, LONG_POLL).await),
         };
         Ok(json!({ "result": result, "status": status, "status_msg": message(status) }))
     }
@@ -282,8 +279,10 @@ fn person_of(params: &Params) -> Result<&str, Refused> {
 }
 
 /// A prompt's state in Duo's words.
-fn state(state: State) -> (&'static str, &'static str) {
-    match state {
+fn state(prompt: Option<Prompt>) -> (&'static str, &'static str) {
+    let Some(prompt) = prompt else { return ("deny", "timeout") };
+    match prompt.state {
+        State::Pending if prompt.method == "phone" => ("waiting", "calling"),
         State::Pending => ("waiting", "pushed"),
         State::Approved => ("allow", "allow"),
         State::Denied => ("deny", "deny"),
@@ -297,6 +296,7 @@ fn state(state: State) -> (&'static str, &'static str) {
 fn message(status: &str) -> &'static str {
     match status {
         "allow" => "Success. Logging you in...",
+        "calling" => "Dialing XXX-XXX-0001...",
         "pushed" => "Pushed a login request to your device...",
         "push_failed" => "Could not deliver the login request. Open Duo Mobile to check for it.",
         "timeout" => "Login timed out.",
@@ -305,6 +305,26 @@ fn message(status: &str) -> &'static str {
         "sent" => "New SMS passcodes sent.",
         _ => "Login request denied.",
     }
+}
+
+/// A new person. Nothing becomes of them here: everybody is known already.
+fn enroll(params: &Params, now: u64) -> Result<Value, Refused> {
+    let lives = params.get("valid_secs").map_or(Ok(86_400), |text| text.parse::<u64>());
+    let lives = lives.map_err(|_| (INVALID, "Invalid request parameters", "valid_secs"))?;
+    let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    let username = params.get("username").cloned().unwrap_or_else(|| id.clone());
+    Ok(json!({
+        "activation_barcode": "https://api-simulated.duosecurity.com/frame/qr?value=8LIRa5danrICkhHtkLxi",
+        "activation_code": ACTIVATION, "expiration": now.saturating_add(lives),
+        "user_id": format!("DU{}", id.get(..18).unwrap_or_default()), "username": username,
+    }))
+}
+
+fn enroll_status(params: &Params) -> Result<Value, Refused> {
+    let missing = |name: &'static str| (MISSING, "Missing required request parameters", name);
+    params.get("user_id").ok_or(missing("user_id"))?;
+    let code = params.get("activation_code").ok_or(missing("activation_code"))?;
+    Ok(if code == ACTIVATION { "waiting" } else { "invalid" }.into())
 }
 
 fn query_of(call: &Call) -> Params {
@@ -364,7 +384,7 @@ impl Service for Duo {
         }
     }
 
-    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply> {
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Arc<Desk>) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             if call.route() == ("GET", "/auth/v2/ping") {
                 return Reply::json(200, &json!({ "stat": "OK", "response": { "time": call.now } }));
@@ -378,7 +398,9 @@ impl Service for Duo {
             };
             let answered = match call.route() {
                 ("GET", "/auth/v2/check") => Ok(json!({ "time": call.now })),
-                ("GET", "/auth/v2/logo") => Err((40401, "Resource not found", "")),
+                ("GET", "/auth/v2/logo") => return Reply::new(200, "image/png", LOGO),
+                ("POST", "/auth/v2/enroll") => enroll(&params, call.now),
+                ("POST", "/auth/v2/enroll_status") => enroll_status(&params),
                 ("POST", "/auth/v2/preauth") => self.preauth(&params, desk),
                 ("POST", "/auth/v2/auth") => self.auth(&params, desk).await,
                 ("GET", "/auth/v2/auth_status") => self.status(&params, desk).await,
@@ -391,7 +413,7 @@ impl Service for Duo {
         })
     }
 
-    fn refusal(&self, status: u16) -> Reply {
+    fn refusal(&self, _: Step, status: u16) -> Reply {
         failure(match status {
             401 => (40103, "Invalid signature in request credentials", ""),
             403 => (40301, "Access forbidden", "Wrong integration type for this API."),
