@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::checked;
 use crate::import::files::{LONGEST_FILE, text_of};
 use crate::import::held::Waiting;
-use crate::import::pass::{Ask, Importer, Place};
+use crate::import::pass::{Ask, Importer, LEASE, Place};
 use crate::import::progress::Progress;
 use crate::primary::directory::Directory;
 use crate::users::changes::time_text;
@@ -133,7 +133,14 @@ pub fn importer(config: &Config, roster: Arc<dyn Roster>) -> Result<Importer, Fa
             Place { directory: Arc::new(directory), base: target.base.clone(), domains: target.domains.clone() };
         places.insert(name.clone(), place);
     }
-    Ok(Importer { import: Arc::new(config.import.clone()), places, roster, node: config.server.name.clone() })
+    Ok(Importer {
+        import: Arc::new(config.import.clone()),
+        places,
+        roster,
+        node: config.server.name.clone(),
+        lease: LEASE,
+        mails: config.mail.is_some(),
+    })
 }
 
 async fn directories(config: &Config, roster: Arc<dyn Roster>, ask: &Ask, form: show::Form) -> Ended {

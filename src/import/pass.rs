@@ -24,6 +24,7 @@ use crate::import::plan::{Conflict, Counts, Decision, Skipped};
 use crate::import::progress::{Phase, Progress};
 use crate::import::reader::ReadError;
 use crate::primary::directory::Directory;
+use crate::users::letters::LetterKind;
 use crate::users::roster::{HeldPlan, ImportLock, ImportRun, Memory, Roster};
 use crate::users::store::StoreError;
 
@@ -38,7 +39,7 @@ use staging::Staging;
 /// Batches between reading and comparing: they hold what the directory sends while we learn who is in the store.
 const BATCHES: usize = 160;
 /// How long the right to import is kept without a sign of life.
-const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_secs(60);
 
 /// A directory as the import needs it.
 #[derive(Debug, Clone)]
@@ -62,6 +63,11 @@ pub struct Importer {
     pub roster: Arc<dyn Roster>,
     /// This server's name.
     pub node: String,
+    /// How long the right to import is kept without a sign of life, usually [`LEASE`]: when this node dies, another one
+    /// waits so long before it takes over.
+    pub lease: Duration,
+    /// Whether mails can be sent: only then are those put down that the items ask for.
+    pub mails: bool,
 }
 
 impl fmt::Debug for Importer {
@@ -111,6 +117,8 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// The first conflicts.
     pub conflicts: Vec<Conflict>,
+    /// The longest that others were kept from changing people.
+    pub longest_hold: Duration,
 }
 
 /// Why an import changed nothing.
@@ -225,7 +233,7 @@ impl Importer {
         if ask.dry_run {
             return self.pass(ask, selection, None, progress, watch).await;
         }
-        let Some(lock) = self.roster.lock_import(&self.node, LEASE).await? else {
+        let Some(lock) = self.roster.lock_import(&self.node, self.lease).await? else {
             let node = self.roster.import_holder().await?.map(|(node, _)| node).unwrap_or_default();
             return Err(ImportError::Locked { node });
         };
@@ -246,12 +254,12 @@ impl Importer {
     async fn keep(&self, lock: &ImportLock) {
         let mut last = tokio::time::Instant::now();
         loop {
-            tokio::time::sleep(LEASE / 4).await;
-            match self.roster.renew_import(lock, LEASE).await {
+            tokio::time::sleep(self.lease / 4).await;
+            match self.roster.renew_import(lock, self.lease).await {
                 Ok(true) => last = tokio::time::Instant::now(),
                 Ok(false) => return,
                 // A store that is busy for a moment; the lease itself says when it is over.
-                Err(_) if last.elapsed() < LEASE / 2 => {}
+                Err(_) if last.elapsed() < self.lease / 2 => {}
                 Err(_) => return,
             }
         }
@@ -320,6 +328,7 @@ impl Importer {
         progress.enter(Phase::Finishing);
         let memory: Vec<Memory> = if selection.whole { marks } else { Vec::new() };
         staging.finish(&memory).await?;
+        outcome.longest_hold = staging.longest_hold();
         if !ask.dry_run {
             self.roster.drop_plan(&plan_id(ask)).await?;
         }
@@ -359,6 +368,9 @@ impl Importer {
                 approved: None,
             };
             self.roster.hold_plan(&plan).await?;
+            if self.mails {
+                self.roster.write_letter(&plan.id, LetterKind::Held).await?;
+            }
         }
         Ok((reason, id))
     }
@@ -387,6 +399,7 @@ impl Outcome {
             "counts": self.counts,
             "passes": passes,
             "held": self.held.as_ref().map(|(reason, plan)| serde_json::json!({ "reason": reason, "plan": plan })),
+            "longest_hold_us": u64::try_from(self.longest_hold.as_micros()).unwrap_or(u64::MAX),
             "warnings": self.warnings,
             "conflicts": self.conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, SqlStr, SqlitePool, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::users::sql::SqlStore;
-use crate::users::sql::driver::{Change, Dialect, Driver};
+use crate::users::sql::driver::{Change, Dialect, Driver, Holds};
 use crate::users::sql::value::{Row, Value, bound, row_of};
 use crate::users::store::{StoreError, StoreResult};
 
@@ -64,6 +64,7 @@ struct SqliteDriver {
     /// knows no order.
     turn: Arc<tokio::sync::Mutex<()>>,
     breath: Option<Duration>,
+    holds: Arc<Holds>,
 }
 
 impl SqliteDriver {
@@ -76,8 +77,8 @@ impl SqliteDriver {
         let named = |error: StoreError| named(path, error);
         let writer = ready(path).await.map_err(named)?;
         let readers = Readers::open(&reading(path), readers::READERS).await.map_err(named)?;
-        let turn = Arc::default();
-        Ok(SqliteDriver { path: path.to_owned(), readers, writer, turn, breath: None })
+        let (turn, holds) = Default::default();
+        Ok(SqliteDriver { path: path.to_owned(), readers, writer, turn, breath: None, holds })
     }
 }
 
@@ -149,7 +150,8 @@ impl Driver for SqliteDriver {
         Box::pin(async move {
             let turn = Arc::clone(&self.turn).lock_owned().await;
             let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(store_error)?;
-            let change: Box<dyn Change> = Box::new(SqliteChange { transaction, turn, breath: self.breath });
+            let many = self.breath.map(|breath| Many { breath, began: Instant::now(), holds: Arc::clone(&self.holds) });
+            let change: Box<dyn Change> = Box::new(SqliteChange { transaction, turn, many });
             Ok(change)
         })
     }
@@ -162,9 +164,14 @@ impl Driver for SqliteDriver {
                 writer: writer(&self.path, IMPORT_CACHE).await?,
                 turn: Arc::clone(&self.turn),
                 breath: Some(BREATH),
+                holds: Arc::clone(&self.holds),
             });
             Ok(driver)
         })
+    }
+
+    fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     fn check(&self) -> BoxFuture<'_, StoreResult<()>> {
@@ -187,7 +194,14 @@ impl Driver for SqliteDriver {
 struct SqliteChange {
     transaction: Transaction<'static, Sqlite>,
     turn: OwnedMutexGuard<()>,
-    breath: Option<Duration>,
+    many: Option<Many>,
+}
+
+/// What a change of many rows is asked besides.
+struct Many {
+    breath: Duration,
+    began: Instant,
+    holds: Arc<Holds>,
 }
 
 impl Change for SqliteChange {
@@ -207,10 +221,11 @@ impl Change for SqliteChange {
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, StoreResult<()>> {
         Box::pin(async move {
-            let SqliteChange { transaction, turn, breath } = *self;
+            let SqliteChange { transaction, turn, many } = *self;
             let committed = transaction.commit().await.map_err(store_error);
             drop(turn);
-            if let Some(breath) = breath {
+            if let Some(Many { breath, began, holds }) = many {
+                holds.note(began.elapsed());
                 tokio::time::sleep(breath).await;
             }
             committed

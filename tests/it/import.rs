@@ -82,6 +82,8 @@ pub(crate) async fn ready(text: &str, folder: &std::path::Path) -> (Importer, Ar
         places: places.collect(),
         roster: store.clone(),
         node: "node".into(),
+        lease: anteroom::import::pass::LEASE,
+        mails: config.mail.is_some(),
     };
     (importer, store)
 }

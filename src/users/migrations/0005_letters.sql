@@ -1,0 +1,16 @@
+-- Tokens of a file come all at once, as people do: `born` is the generation in which one begins to count.
+ALTER TABLE tokens ADD COLUMN born INTEGER NOT NULL DEFAULT 1;
+
+-- Mails that are to be sent. What they say is made when they are sent, from how things stand then.
+CREATE TABLE letters (
+    id         INTEGER PRIMARY KEY,
+    about      TEXT NOT NULL,    -- whom: the unique id of a person; or which plan
+    kind       TEXT NOT NULL,    -- new, updated, held
+    made       INTEGER NOT NULL,
+    due        INTEGER NOT NULL, -- not before
+    tries      INTEGER NOT NULL,
+    generation INTEGER NOT NULL, -- begins to count with it
+    UNIQUE (about, kind)
+) STRICT;
+
+CREATE INDEX letters_by_due ON letters (due);
