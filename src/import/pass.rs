@@ -424,5 +424,6 @@ fn mark(facts: &crate::import::mark::ServerFacts, settings: String, now: SystemT
         position: None,
         settings,
         full: full.unwrap_or(seconds(now)),
+        groups: None,
     }
 }

@@ -226,23 +226,26 @@ impl Staging {
             .map(|profile| Noted::new(profile, "added", &self.by, differences(None, Some(profile))))
             .collect();
         records::note(change, dialect, self.generation, &noted).await?;
-        let claims = |profile: &Profile| {
-            name_rows(&profile.person.unique_id, None, self.current, Some((Some(profile), self.generation)))
-        };
-        let rows = adds.iter().flat_map(claims).collect();
-        self.claim(change, rows).await?;
+        let (current, generation) = (self.current, self.generation);
+        let claims =
+            |profile: &Profile| name_rows(&profile.person.unique_id, None, current, Some((Some(profile), generation)));
+        self.claim(change, || adds.iter().flat_map(claims).collect()).await?;
         Ok(existing)
     }
 
     /// Claims names. One that somebody else has waits until the end.
-    async fn claim(&mut self, change: &mut dyn Change, rows: Vec<Vec<Value>>) -> StoreResult<()> {
+    async fn claim(
+        &mut self,
+        change: &mut dyn Change,
+        rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
+    ) -> StoreResult<()> {
+        let rows = rows_of();
         let wanted = rows.len();
-        let kept = rows.clone();
         let inserted = NAMES.run(change, self.dialect(), rows).await?;
         if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
             return Ok(());
         }
-        let claims: Vec<Waiting> = kept.into_iter().filter_map(waiting).collect();
+        let claims: Vec<Waiting> = rows_of().into_iter().filter_map(waiting).collect();
         let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
         let holders = holders(change, self.dialect(), &names).await?;
         let others = claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id));
@@ -315,8 +318,8 @@ impl Staging {
         }
         if renamed {
             let later = Some((Some(&after), self.generation));
-            let rows = name_rows(&unique_id, Some(&now.profile), self.current, later);
-            self.claim(change, rows).await?;
+            let current = self.current;
+            self.claim(change, || name_rows(&unique_id, Some(&now.profile), current, later)).await?;
         }
         if found.staged.is_none() {
             self.done.changed += 1;
@@ -337,8 +340,8 @@ impl Staging {
         drop_names(change, self.dialect(), unique_id, all).await?;
         change.run(fixed(text::UNSTAGE_PERSON), vec![unique_id.into(), self.current.into()]).await?;
         change.run(fixed(text::END_PERSON), vec![unique_id.into(), self.generation.into()]).await?;
-        let rows = name_rows(unique_id, Some(&profile), self.current, Some((None, self.generation)));
-        self.claim(change, rows).await?;
+        let (current, later) = (self.current, Some((None, self.generation)));
+        self.claim(change, || name_rows(unique_id, Some(&profile), current, later)).await?;
         self.done.removed += 1;
         Ok(Some(("removed", profile, None)))
     }
