@@ -99,8 +99,7 @@ impl Server {
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
         let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
-        let mails = mails(&config, &store)?;
-        let providers = providers(&config)?;
+        let (mails, providers) = (mails(&config, &store)?, providers(&config)?);
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
@@ -293,7 +292,8 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
 /// What sends mails, where they are sent.
 fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<JoinHandle<()>>, AppError> {
     let Some(mail) = &config.mail else { return Ok(None) };
-    let sender = Sender::new(mail, store.clone(), &config.server.name).map_err(|why| AppError(format!("mail: {why}")))?;
+    let sender =
+        Sender::new(mail, store.clone(), &config.server.name).map_err(|why| AppError(format!("mail: {why}")))?;
     Ok(Some(tokio::spawn(sender.run())))
 }
 

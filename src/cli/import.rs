@@ -199,9 +199,9 @@ async fn discard(plan: Option<String>, roster: &dyn Roster) -> Ended {
 
 async fn status(roster: &dyn Roster, form: show::Form) -> Ended {
     let (runs, plans) = (roster.import_runs(10).await?, roster.held_plans().await?);
-    let holder = roster.import_holder().await?;
+    let (holder, letters) = (roster.import_holder().await?, roster.letters_waiting().await?);
     if form.json {
-        output::line(show::status_json(&runs, &plans, holder.as_ref()));
+        output::line(show::status_json(&runs, &plans, holder.as_ref(), letters));
         return Ok(ExitCode::SUCCESS);
     }
     match &holder {
@@ -223,6 +223,9 @@ async fn status(roster: &dyn Roster, form: show::Form) -> Ended {
         if let Some(waiting) = waiting.filter(|waiting| waiting.people > waiting.shown.len()) {
             output::line(format_args!("  … and {} more", waiting.people - waiting.shown.len()));
         }
+    }
+    if letters > 0 {
+        output::line(format_args!("{letters} mails wait to be sent"));
     }
     for run in &runs {
         let took = run.ended.duration_since(run.began).unwrap_or_default();

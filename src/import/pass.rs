@@ -23,6 +23,7 @@ use crate::import::mark::{Mark, Pass, seconds};
 use crate::import::plan::{Conflict, Counts, Decision, Skipped};
 use crate::import::progress::{Phase, Progress};
 use crate::import::reader::ReadError;
+use crate::ldap::pool::Trouble;
 use crate::primary::directory::Directory;
 use crate::users::letters::LetterKind;
 use crate::users::roster::{HeldPlan, ImportLock, ImportRun, Memory, Roster};
@@ -37,7 +38,7 @@ use sifting::Sieve;
 use staging::Staging;
 
 /// Batches between reading and comparing: they hold what the directory sends while we learn who is in the store.
-const BATCHES: usize = 160;
+const BATCHES: usize = 40;
 /// How long the right to import is kept without a sign of life.
 pub const LEASE: Duration = Duration::from_secs(60);
 
@@ -306,9 +307,13 @@ impl Importer {
         sieve.learn(&scopes, progress).await?;
         let sifted = sieve.sift(batches, &mut staging, progress).await;
         let gathered = gathering.end().await;
-        // What the directory says comes first: whoever sifts stops early when the directory is lost.
-        let gathered: Gathered = gathered?;
-        sifted?;
+        let gathered: Gathered = match (gathered, sifted) {
+            // Whoever sifts has stopped, and so nobody wanted the rest: that is no fault of the directory.
+            (Err(ImportError::Read(ReadError::Trouble(_, Trouble::Unwanted))), Err(error)) => return Err(error),
+            // Else what the directory says comes first: whoever sifts stops early when the directory is lost.
+            (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
+            (Ok(gathered), Ok(())) => gathered,
+        };
         outcome.warnings = gathered.warnings(&self.import);
         sieve.check_empty(&gathered, &scopes, ask.allow_empty)?;
         progress.enter(Phase::Comparing);

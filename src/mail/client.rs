@@ -107,6 +107,7 @@ fn is_about_us(error: &lettre::transport::smtp::Error) -> bool {
 
 /// The server's words on one line, not too many.
 fn plain(error: &lettre::transport::smtp::Error) -> String {
-    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    let text =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }

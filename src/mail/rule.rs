@@ -92,7 +92,8 @@ mod tests {
         let by_name = with(|one| (one.person.email, one.person.upn) = (None, Some("alice@corp.example".into())));
         assert_eq!(new(by_name), Some(LetterKind::New), "the login name is an address");
         assert_eq!(new(with(|one| one.person.method = Method::Call)), None, "no phone to call");
-        let with_phone = with(|one| (one.person.method, one.person.phone) = (Method::Call, Some("+12025550111".into())));
+        let with_phone =
+            with(|one| (one.person.method, one.person.phone) = (Method::Call, Some("+12025550111".into())));
         assert_eq!(new(with_phone), Some(LetterKind::New));
     }
 

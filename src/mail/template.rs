@@ -11,19 +11,8 @@ use crate::users::letters::LetterKind;
 use crate::users::model::Method;
 
 /// Places that a template may have.
-pub const PLACES: [&str; 11] = [
-    "first_name",
-    "last_name",
-    "name",
-    "upn",
-    "email",
-    "phone",
-    "method",
-    "portal",
-    "server",
-    "plan",
-    "reason",
-];
+pub const PLACES: [&str; 11] =
+    ["first_name", "last_name", "name", "upn", "email", "phone", "method", "portal", "server", "plan", "reason"];
 
 /// Longest template, in octets.
 const LONGEST: usize = 64 * 1024;

@@ -3,9 +3,9 @@
 //! A number that the library knows to be possible is kept in the one form that everybody dials from everywhere
 //! (ITU-T E.164: `+12025550111`); any other is kept as it was typed. An extension behind the number is taken off.
 
+use phonenumber::PhoneNumber;
 use phonenumber::country::Id;
 use phonenumber::metadata::{DATABASE, Metadata};
-use phonenumber::PhoneNumber;
 
 /// Longest text that is looked at, in characters.
 const LONGEST: usize = 256;

@@ -8,7 +8,8 @@ use super::Checker;
 use super::secrets::Spellings;
 use crate::mail::template::Templates;
 
-const SERVER: &str = "allowed: \"smtps://HOST\" (TLS) or \"smtp://HOST\" (STARTTLS), with :PORT where it is not 465 or 587";
+const SERVER: &str =
+    "allowed: \"smtps://HOST\" (TLS) or \"smtp://HOST\" (STARTTLS), with :PORT where it is not 465 or 587";
 
 impl Checker<'_> {
     /// `None` without a server; what else is there is then a mistake.
@@ -93,7 +94,11 @@ impl Checker<'_> {
 
     fn mail_address(&self, at: &Path, text: &str) {
         if !crate::mail::is_address(text) {
-            self.wrong(at, format!("found {text:?}"), "an address, such as \"it@corp.example\" or \"IT <it@corp.example>\"");
+            self.wrong(
+                at,
+                format!("found {text:?}"),
+                "an address, such as \"it@corp.example\" or \"IT <it@corp.example>\"",
+            );
         }
     }
 

@@ -23,7 +23,7 @@ use crate::users::roster::{Roster, State, Step};
 /// People whom the store is asked about at once.
 const TOGETHER: usize = 500;
 /// People of one page of the store.
-const PAGE: u32 = 10_000;
+const PAGE: u32 = 2_000;
 /// People whose quarantine is over who are erased in one pass; the next takes the others.
 const ERASED_AT_ONCE: u32 = 10_000;
 /// Conflicts that are kept for the outcome; all of them are counted and shown to whoever watches.

@@ -13,7 +13,7 @@ use crate::users::store::{StoreError, StoreResult};
 /// Steps that are staged together.
 const TOGETHER: usize = 1000;
 /// Handfuls of steps that may wait to be staged.
-const WAITING: usize = 4;
+const WAITING: usize = 1;
 
 /// Where steps go. Without the right to import, nowhere.
 pub(super) struct Staging {

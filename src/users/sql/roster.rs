@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
+use crate::users::letters::{Letter, LetterKind};
 use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Memory, Roster, State};
 use crate::users::sealed::Sealed;
 use crate::users::sql::value::{Row, built, fixed, list};
-use crate::users::letters::{Letter, LetterKind};
 use crate::users::sql::{SqlStore, begin_people, details, importing, letters, people, records, staging, text};
 use crate::users::store::{StoreResult, folded};
 use crate::users::token::Token;

@@ -225,7 +225,7 @@ impl Staging {
             .iter()
             .map(|profile| Noted::new(profile, "added", &self.by, differences(None, Some(profile))))
             .collect();
-        records::note(change, dialect, self.generation, &noted).await?;
+        records::note_at(change, dialect, self.generation, &noted, stamp.time).await?;
         let (current, generation) = (self.current, self.generation);
         let claims =
             |profile: &Profile| name_rows(&profile.person.unique_id, None, current, Some((Some(profile), generation)));
@@ -268,7 +268,8 @@ impl Staging {
         for mut row in change.rows(sql, vec![list(&owners)]).await? {
             names.insert(row.needed_text("unique_id")?, row.needed_text("name")?);
         }
-        if let Some(token) = tokens.iter().find(|one| one.unique_id.as_ref().is_some_and(|id| !names.contains_key(id))) {
+        if let Some(token) = tokens.iter().find(|one| one.unique_id.as_ref().is_some_and(|id| !names.contains_key(id)))
+        {
             let why = format!("nobody is enrolled any more whose the token {} could be", token.serial);
             return Err(StoreError::Conflict(why));
         }
