@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::config::import::Import;
 use crate::import::entry::Reading;
 use crate::import::held::{Leaving, Waiting};
-use crate::import::mark::{Mark, Pass, seconds};
+use crate::import::mark::Pass;
 use crate::import::plan::{Conflict, Counts, Decision, Skipped};
 use crate::import::progress::{Phase, Progress};
 use crate::import::reader::ReadError;
@@ -408,27 +408,5 @@ impl Outcome {
             "warnings": self.warnings,
             "conflicts": self.conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
-    }
-}
-
-/// What is remembered of a directory after a pass.
-fn remembered(target: &str, mark: &Mark) -> Memory {
-    (memory_key(target), Some(mark.write()))
-}
-
-/// Where a directory's mark is kept.
-fn memory_key(target: &str) -> String {
-    format!("mark:{target}")
-}
-
-/// A mark for a pass that began at `now`; `full` is when the last full pass began.
-fn mark(facts: &crate::import::mark::ServerFacts, settings: String, now: SystemTime, full: Option<u64>) -> Mark {
-    Mark {
-        server: facts.server.clone(),
-        invocation: facts.invocation.clone(),
-        position: None,
-        settings,
-        full: full.unwrap_or(seconds(now)),
-        groups: None,
     }
 }

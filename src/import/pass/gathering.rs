@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::Sender;
 
-use super::{Ask, ImportError, Importer, Place, Selection, mark, memory_key, remembered};
+use super::{Ask, ImportError, Importer, Place, Selection};
 use crate::config::import::{Import, Incremental};
 use crate::import::changes::{self, Changed};
 use crate::import::entry::Reading;
-use crate::import::mark::{Mark, Pass, Why, next_pass};
+use crate::import::mark::{Mark, Pass, ServerFacts, Why, next_pass, seconds};
 use crate::import::reader::{ReadError, Source, Told};
 use crate::import::scope;
 use crate::ldap::pool::Batch;
@@ -244,6 +244,28 @@ pub(super) async fn gather(
         told.push(Some(one));
     }
     Ok(Gathered { told })
+}
+
+/// What is remembered of a directory after a pass.
+fn remembered(target: &str, mark: &Mark) -> Memory {
+    (memory_key(target), Some(mark.write()))
+}
+
+/// Where a directory's mark is kept.
+fn memory_key(target: &str) -> String {
+    format!("mark:{target}")
+}
+
+/// A mark for a pass that began at `now`; `full` is when the last full pass began.
+fn mark(facts: &ServerFacts, settings: String, now: SystemTime, full: Option<u64>) -> Mark {
+    Mark {
+        server: facts.server.clone(),
+        invocation: facts.invocation.clone(),
+        position: None,
+        settings,
+        full: full.unwrap_or(seconds(now)),
+        groups: None,
+    }
 }
 
 /// A task that does not outlive who waits for it.
