@@ -226,8 +226,8 @@ async def talk(url, token):
     check("factor that is not there", (error is not None, answer.status), (True, 404))
 
     for name, expected in {"alice": "SUCCESS", "bob": "REJECTED", "carol": "REJECTED"}.items():
-        user_id, found, answer, error = await verify(name, "opf1")
-        check(f"push to {name}", (error, answer.status, word(found.factor_result)), (None, 201, "WAITING"))
+        user_id, found, _, error = await verify(name, "opf1")
+        check(f"push to {name}", (error, word(found.factor_result)), (None, "WAITING"))
         transaction = found.links.poll.href.rsplit("/", 1)[-1]
         end = time.time() + 20
         while True:
