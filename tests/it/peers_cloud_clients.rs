@@ -26,7 +26,7 @@ fn people() -> ScenarioFile {
     let unknown = Scenario { methods: vec!["unknown".into()], ..Scenario::default() };
     let person = [
         ("alice", late(Decision::Approve)),
-        ("bob", late(Decision::Deny)),
+        ("bobby", late(Decision::Deny)),
         ("carol", late(Decision::Fraud)),
         ("dora", late(Decision::Lockout)),
         ("nobody", unknown),
@@ -102,7 +102,7 @@ async fn microsofts_own_client_gets_tokens_from_the_simulated_entra() {
 async fn oktas_own_client_verifies_factors_at_the_simulated_okta() {
     let service = okta::Okta::new(Secret::from_text("planted-okta-token".into()), None);
     let Some(found) = talk("okta", service, strings(&["planted-okta-token"])).await else { return };
-    for step in ["answer of alice: (None, 'SUCCESS')", "answer of bob: (None, 'REJECTED')"] {
+    for step in ["answer of alice: (None, 'SUCCESS')", "answer of bobby: (None, 'REJECTED')"] {
         assert!(found.iter().any(|line| line == step), "{step} was not tried:\n{}", found.join("\n"));
     }
 }

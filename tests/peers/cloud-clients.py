@@ -5,8 +5,8 @@
     cloud-clients.py entra-certificate URL CA TENANT CLIENT_ID RESOURCE KEY CERTIFICATE
     cloud-clients.py okta  URL CA TOKEN
 
-The simulator has these people: alice approves a moment later, bob denies, carol reports fraud, dora is locked out, nobody is
-not known; codes are 123456. Prints one line for each step; ends with 1 at the first that is not as it should be."""
+The simulator has these people: alice approves a moment later, bobby denies, carol reports fraud, dora is locked out,
+nobody is not known; codes are 123456. Prints one line for each step; ends with 1 at the first that is not as it should be."""
 import asyncio
 import hashlib
 import logging
@@ -63,7 +63,7 @@ def duo(url, ca, ikey, skey):
               signed.preauth(username="al ice+&=~é/%\"'")["result"], "auth")
     check("preauth of somebody unknown", auth.preauth(username="nobody")["result"], "enroll")
     check("preauth without anybody", refusal(auth.preauth)[0], 400)
-    for name, expected in {"alice": ("allow", "allow"), "bob": ("deny", "deny"), "carol": ("deny", "fraud"),
+    for name, expected in {"alice": ("allow", "allow"), "bobby": ("deny", "deny"), "carol": ("deny", "fraud"),
                            "dora": ("deny", "locked_out")}.items():
         found = auth.auth("push", username=name, device="auto", type="VPN", pushinfo="from=VPN&x=%20y")
         check(f"auth of {name}", (found["result"], found["status"]), expected)
@@ -72,7 +72,7 @@ def duo(url, ca, ikey, skey):
     check("auth_status at once", (first["waiting"], first["success"], first["status"]), (True, False, "pushed"))
     later = auth.auth_status(txid)
     check("auth_status, waited for", (later["waiting"], later["success"], later["status"]), (False, True, "allow"))
-    txid = auth.auth("phone", username="bob", device="DPSIMULATED1", async_txn=True)["txid"]
+    txid = auth.auth("phone", username="bobby", device="DPSIMULATED1", async_txn=True)["txid"]
     while (state := auth.auth_status(txid))["waiting"]:
         pass
     check("a call that is denied", (state["success"], state["status"]), (False, "deny"))
@@ -161,7 +161,7 @@ def connector(url, ca, token):
         return answer.findtext("Result/Value"), answer.findtext("AuthenticationResult") or None
 
     contexts = (f"00000000-0000-4000-8000-{number:012x}" for number in range(100))
-    for user, expected in {"alice": ("Success", "true"), "bob": ("PhoneAppDenied", "false"),
+    for user, expected in {"alice": ("Success", "true"), "bobby": ("PhoneAppDenied", "false"),
                            "carol": ("PhoneAppFraudReported", "false"), "dora": ("UserIsBlocked", "false"),
                            "nobody": ("UserNotFound", "false")}.items():
         check(f"begin and wait, {user}", said(begin(user, next(contexts))[0]), expected)
@@ -225,7 +225,7 @@ async def talk(url, token):
     _, _, answer, error = await verify("alice", "none")
     check("factor that is not there", (error is not None, answer.status), (True, 404))
 
-    for name, expected in {"alice": "SUCCESS", "bob": "REJECTED", "carol": "REJECTED"}.items():
+    for name, expected in {"alice": "SUCCESS", "bobby": "REJECTED", "carol": "REJECTED"}.items():
         user_id, found, _, error = await verify(name, "opf1")
         check(f"push to {name}", (error, word(found.factor_result)), (None, "WAITING"))
         transaction = found.links.poll.href.rsplit("/", 1)[-1]
