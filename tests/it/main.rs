@@ -37,6 +37,15 @@ mod import;
 /// `anteroom import` as its user runs it.
 mod import_command;
 
+/// Imports into PostgreSQL: one node runs them, and another takes over.
+mod import_nodes;
+
+/// Imports through `kill -9` of the whole program.
+mod import_crash;
+
+/// Imports from directories that cut, point elsewhere and forget.
+mod import_tree;
+
 /// Imports from a real Active Directory (Samba) and a real OpenLDAP.
 mod import_peers;
 
@@ -60,6 +69,8 @@ mod ldap_transparent;
 /// Planted secrets never come out anywhere.
 mod leaks;
 
+/// Mails that an import asks for.
+mod mails;
 /// What `anteroom check` says of each misconfiguration of each provider.
 mod misconfigured;
 
@@ -89,6 +100,9 @@ mod proxy;
 
 /// The simulated clouds do what their scenario says.
 mod simulate;
+
+/// The vendors' own clients against the simulated clouds.
+mod peers_cloud_clients;
 
 /// The provider against a real privacyIDEA server.
 mod peers_privacyidea;
