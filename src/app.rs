@@ -37,6 +37,7 @@ use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
+mod habits;
 mod monitor;
 mod retention;
 
@@ -96,7 +97,7 @@ impl Server {
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
-        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
+        let importer = importer(&config, &directories, &store);
         let providers = providers(&config)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
@@ -122,6 +123,7 @@ impl Server {
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
+        let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
@@ -141,10 +143,13 @@ impl Server {
             metrics: Arc::clone(&metrics),
             health,
             radius: shared,
+            habits,
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
+        // Nothing can fail any more: what goes on by itself begins only now.
+        let importing = tokio::spawn(schedule::run(importer));
         let drain = config.server.drain;
         let control = control(&config, &sign_ins, &providers);
         let roster: Arc<dyn Roster> = store.clone();

@@ -65,7 +65,7 @@ pub struct SignIns {
     pub(super) throttle: Mutex<Throttle>,
     pub(super) pending: Arc<Pending>,
     pub(super) standings: Standings,
-    people: RandomState,
+    pub(super) people: RandomState,
     /// Sign-ins that the directory has yet to speak on.
     at_directory: AtomicUsize,
 }

@@ -161,7 +161,10 @@ impl SignIns {
         if exempted.rule() != Exemption::ServiceAccount {
             return;
         }
-        let who = Arc::new(accept.primary().who().clone());
+        let who = Arc::clone(accept.primary().who());
+        if who.remembered {
+            return;
+        }
         if self.standings.is_new(&client.name, &who.unique_id, source) {
             tokio::spawn(warn_of_new_address(Arc::clone(self), Arc::clone(client), Arc::clone(&who), source));
         }

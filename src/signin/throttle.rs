@@ -39,6 +39,10 @@ pub enum Guess {
     Wrong,
     /// The directory was not asked, or said something that it does not count.
     Uncounted,
+    /// The directory was asked and nobody knows what it made of this password, for which a number stands. It counts
+    /// once: whoever types the right password again and again while the directory is half away is not shut out by
+    /// that, and who guesses is counted guess by guess.
+    Unknown(u64),
 }
 
 /// The bounds and what has been counted against them.
@@ -56,6 +60,8 @@ struct Failures {
     failed: u32,
     under_way: u32,
     last: Instant,
+    /// The password that counts although nobody knows whether it was wrong, last.
+    unknown: Option<u64>,
 }
 
 impl Failures {
@@ -83,12 +89,16 @@ impl Failures {
     fn settle(&mut self, guess: Guess, now: Instant) {
         self.under_way = self.under_way.saturating_sub(1);
         match guess {
-            Guess::Right => self.failed = 0,
+            Guess::Right => (self.failed, self.unknown) = (0, None),
             Guess::Wrong => {
                 self.failed = self.failed.saturating_add(1);
                 self.last = now;
             }
-            Guess::Uncounted => {}
+            Guess::Unknown(password) if self.failed == 0 || self.unknown != Some(password) => {
+                self.failed = self.failed.saturating_add(1);
+                (self.last, self.unknown) = (now, Some(password));
+            }
+            Guess::Unknown(_) | Guess::Uncounted => {}
         }
     }
 }
@@ -140,7 +150,7 @@ impl Throttle {
     pub fn admit(&mut self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<Permit, Reason> {
         let window = self.bounds.window;
         let key = self.hasher.hash_one(person);
-        let fresh = Failures { failed: 0, under_way: 0, last: now };
+        let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None };
         let old = |entry: &Failures| entry.under_way == 0 && now.saturating_duration_since(entry.last) >= window;
         make_room(&mut self.people, &old, |entry| entry.last);
         make_room(&mut self.sources, &old, |entry| entry.last);
@@ -185,8 +195,9 @@ impl Throttle {
         {
             entry.forgive(now, step);
             let last = entry.last;
-            // A right password of one person says nothing of the guesses at others.
-            entry.settle(if guess == Guess::Right { Guess::Uncounted } else { guess }, now);
+            // A right password of one person says nothing of the guesses at others; and an outage must not shut out an
+            // office whose people have all tried in the meantime.
+            entry.settle(if guess == Guess::Wrong { guess } else { Guess::Uncounted }, now);
             entry.last = last;
             if entry.failed == 0 && entry.under_way == 0 {
                 self.sources.remove(&address);
@@ -353,6 +364,27 @@ mod tests {
             throttle.settle(permit, Guess::Uncounted, now);
         }
         assert!(throttle.admit("alice", None, now).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_answer_counts_once_for_each_password() {
+        let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+        let source = Some("192.0.2.1".parse().unwrap());
+        let mut unknown = |person: &str, password| {
+            let permit = throttle.admit(person, source, now)?;
+            throttle.settle(permit, Guess::Unknown(password), now);
+            Ok(())
+        };
+        for _ in 0..20 {
+            assert_eq!(unknown("alice", 1), Ok(()), "the same password again and again");
+        }
+        for password in [1, 2, 3] {
+            assert_eq!(unknown("bob", password), Ok(()));
+        }
+        assert_eq!(unknown("bob", 4), Err(Reason::ThrottledPerson), "guesses count guess by guess");
+        for number in 0..20 {
+            assert_eq!(unknown(&format!("person {number}"), 1), Ok(()), "an outage does not shut out an office");
+        }
     }
 
     #[test]

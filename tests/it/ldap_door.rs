@@ -2,6 +2,7 @@
 //! phone notice of it.
 
 mod client;
+mod failover;
 mod holding;
 mod orders;
 mod own_house;

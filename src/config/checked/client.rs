@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline,
+    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline, Passcode,
     PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts, UnreachableClass,
     UnreachableRule, written,
 };
@@ -190,12 +190,29 @@ impl Checker<'_> {
             carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
             gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
             held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
-            passcode: None,
+            passcode: written.passcode.take().and_then(|rule| self.passcode(&at.key("passcode"), rule)),
             reuse: None,
             policy,
         };
         self.text_length(&at.key("application"), &client.application, 100);
         Some(client)
+    }
+
+    fn passcode(&self, at: &Path, written: written::Passcode) -> Option<Passcode> {
+        match (written.delimiter, written.length) {
+            (Some(delimiter), None) => {
+                if delimiter.is_empty() || delimiter.len() > 8 || delimiter.chars().any(|c| c.is_alphanumeric()) {
+                    let allowed = "1 to 8 characters that are neither letters nor digits, such as \",\"";
+                    self.wrong(&at.key("delimiter"), format!("found {delimiter:?}"), allowed);
+                }
+                Some(Passcode::Delimiter(delimiter))
+            }
+            (None, length @ Some(_)) => Some(Passcode::Length(self.size(&at.key("length"), length, 6, 4, 10))),
+            _ => {
+                self.wrong(at, "found neither or both", "{ delimiter = \",\" } or { length = 6 }");
+                None
+            }
+        }
     }
 
     /// The target or provider of a client: named, or the only one there is.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::{
-    Anonymous, Certificate, DirectoryTarget, Ldap, LdapClient, LdapLimits, Passcode, Reuse, Sasl, ServiceAccounts,
+    Anonymous, Certificate, DirectoryTarget, Ldap, LdapClient, LdapLimits, Reuse, Sasl, ServiceAccounts,
     written,
 };
 use super::client::Providers;
@@ -92,7 +92,6 @@ impl Checker<'_> {
         providers: &Providers,
     ) -> Option<LdapClient> {
         let service = self.service_accounts(at, &mut written);
-        let passcode = written.passcode.take().and_then(|rule| self.passcode(&at.key("passcode"), rule));
         let reuse = written.reuse.take().and_then(|rule| self.reuse(&at.key("reuse"), &rule));
         let mut common = written.take_common();
         let addresses = self.client_addresses(at, &mut common);
@@ -100,7 +99,6 @@ impl Checker<'_> {
         let mut client = self.common_client(at, &mut common, true, targets, providers)?;
         client.carry_over = std::time::Duration::ZERO;
         client.policy.service = service;
-        client.passcode = passcode;
         client.reuse = reuse;
         let plaintext = written.plaintext.unwrap_or(false);
         if plaintext && !addresses.iter().all(|range| range.first.is_loopback() && range.last.is_loopback()) {
@@ -147,23 +145,6 @@ impl Checker<'_> {
         }
         let names = self.list(&at.key("service_accounts"), written.service_accounts.take()).unwrap_or_default();
         ServiceAccounts { names, ous, groups, filter }
-    }
-
-    fn passcode(&self, at: &Path, written: written::Passcode) -> Option<Passcode> {
-        match (written.delimiter, written.length) {
-            (Some(delimiter), None) => {
-                if delimiter.is_empty() || delimiter.len() > 8 || delimiter.chars().any(|c| c.is_alphanumeric()) {
-                    let allowed = "1 to 8 characters that are neither letters nor digits, such as \",\"";
-                    self.wrong(&at.key("delimiter"), format!("found {delimiter:?}"), allowed);
-                }
-                Some(Passcode::Delimiter(delimiter))
-            }
-            (None, length @ Some(_)) => Some(Passcode::Length(self.size(&at.key("length"), length, 6, 4, 10))),
-            _ => {
-                self.wrong(at, "found neither or both", "{ delimiter = \",\" } or { length = 6 }");
-                None
-            }
-        }
     }
 
     fn reuse(&self, at: &Path, written: &written::Reuse) -> Option<Reuse> {
