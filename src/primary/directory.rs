@@ -100,11 +100,7 @@ impl Directory {
         Self::with(target, Vec::new(), Some(locator))
     }
 
-    fn with(
-        target: &DirectoryTarget,
-        servers: Vec<ServerUrl>,
-        locator: Option<Locator>,
-    ) -> Result<Self, String> {
+    fn with(target: &DirectoryTarget, servers: Vec<ServerUrl>, locator: Option<Locator>) -> Result<Self, String> {
         let mut own_domains = target.domains.clone();
         let mut people = Vec::new();
         if target.kind == DirectoryKind::Ad {

@@ -199,12 +199,7 @@ async fn ways(
     Ok((route::steps(providers, person, &wishes), wishes.is_empty()))
 }
 
-async fn is_member(
-    sign_ins: &SignIns,
-    attempt: &Attempt,
-    who: &Identity,
-    groups: &[String],
-) -> Result<bool, Fault> {
+async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Fault> {
     if groups.is_empty() {
         return Ok(false);
     }

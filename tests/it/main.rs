@@ -48,6 +48,9 @@ mod ldap_door;
 /// `anteroom test ldap` tells what an application would meet.
 mod ldap_test_command;
 
+/// SASL binds, refused and relayed, with the layers that follow them.
+mod ldap_sasl;
+
 /// Applications that speak LDAP get the directory's own answers, octet for octet.
 mod ldap_transparent;
 

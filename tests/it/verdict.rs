@@ -312,7 +312,11 @@ async fn a_directory_that_cannot_say_who_is_exempt_exempts_nobody() {
         let outcome = house.sign_ins.enter(fakes::attempt(&fakes::client(policy))).await.outcome().await;
         assert_eq!((outcome.verdict(), outcome.reason()), heard);
         let prompts = house.factor.prompts.load(Ordering::SeqCst);
-        assert_eq!(prompts, usize::from(heard.0 == Verdict::Accept), "the factor is asked for, and nothing is let through");
+        assert_eq!(
+            prompts,
+            usize::from(heard.0 == Verdict::Accept),
+            "the factor is asked for, and nothing is let through"
+        );
     }
 }
 

@@ -96,7 +96,11 @@ impl Directory {
     }
 
     /// The identity with this unique id as it is now.
-    pub(in crate::primary) async fn refresh(&self, who: &Identity, deadline: Instant) -> Result<Option<Identity>, Fault> {
+    pub(in crate::primary) async fn refresh(
+        &self,
+        who: &Identity,
+        deadline: Instant,
+    ) -> Result<Option<Identity>, Fault> {
         let guid =
             if self.unique_id.eq_ignore_ascii_case("objectGUID") { names::guid_octets(&who.unique_id) } else { None };
         let value = guid.as_ref().map_or(who.unique_id.as_bytes(), <[u8; 16]>::as_slice);

@@ -59,7 +59,11 @@ async fn a_server_that_did_not_look_at_the_password_is_passed_over() {
         assert_eq!(fresh.bind(1, PERSON.0, PERSON.1).await.0, code::SUCCESS, "{code}");
         assert_eq!((unwilling.user_binds(), willing.user_binds()), (1, 1), "{code}: each once");
         assert_eq!(fresh.bind(2, PERSON.0, "wrong").await.0, code::INVALID_CREDENTIALS);
-        assert_eq!((unwilling.user_binds(), willing.user_binds()), (1, 2), "{code}: its connection is the willing one's");
+        assert_eq!(
+            (unwilling.user_binds(), willing.user_binds()),
+            (1, 2),
+            "{code}: its connection is the willing one's"
+        );
     }
 }
 
@@ -76,7 +80,8 @@ async fn a_connection_that_the_client_has_may_itself_be_why_its_server_does_not_
 
 #[tokio::test]
 async fn where_nobody_wants_to_the_client_hears_that_the_directory_is_away() {
-    let [one, two] = [code::BUSY, code::UNAVAILABLE].map(|code| move |request: &Request| vec![bind(request.id, code, "")]);
+    let [one, two] =
+        [code::BUSY, code::UNAVAILABLE].map(|code| move |request: &Request| vec![bind(request.id, code, "")]);
     let (one, two) = (answering(one).await, answering(two).await);
     let house = house();
     let mut client = client(&house, directory(&[&one, &two]));
