@@ -55,6 +55,8 @@ impl Request {
 pub(crate) enum Act {
     Send(Vec<u8>),
     Wait(Duration),
+    /// So many copies of these octets.
+    Repeat(Vec<u8>, usize),
     /// Endless copies of these octets.
     Flood(Vec<u8>),
     /// Nothing more on this connection, which stays open.
@@ -145,6 +147,13 @@ async fn serve(mut stream: TcpStream, connection: usize, script: Arc<Script>, se
                     Act::Send(octets) => {
                         if stream.write_all(&octets).await.is_err() {
                             return;
+                        }
+                    }
+                    Act::Repeat(octets, times) => {
+                        for _ in 0..times {
+                            if stream.write_all(&octets).await.is_err() {
+                                return;
+                            }
                         }
                     }
                     Act::Wait(time) => tokio::time::sleep(time).await,
