@@ -416,7 +416,7 @@ mod tests {
         let right = |throttle: &mut Throttle, source, now| {
             let permit = throttle.admit("alice", source, now)?;
             throttle.settle(permit, Guess::Right, now);
-            Ok(())
+            Ok::<_, Reason>(())
         };
         assert_eq!(right(&mut throttle, home, now), Ok(()));
         for guesser in [away, None] {
