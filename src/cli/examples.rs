@@ -7,6 +7,13 @@ use super::Cli;
 /// Where, and the lines.
 const EXAMPLES: &[(&[&str], &[&str])] = &[
     (
+        &["test"],
+        &[
+            "anteroom test radius --user alice                  as an appliance would",
+            "anteroom test ldap --url ldaps://anteroom.corp.example.com --bind-name alice@corp.example.com",
+        ],
+    ),
+    (
         &["user", "add"],
         &[
             "anteroom user add alice                            the directory says who that is",

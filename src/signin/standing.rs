@@ -150,6 +150,12 @@ impl SignIns {
         }
     }
 
+    /// The directory would not say whether it stands: the next one is a sign-in of its own, which asks the other servers.
+    pub fn unsettled(&self, key: &StandKey) {
+        let ended = lock(&self.standings.entries).remove(key);
+        ended.iter().filter(|entry| entry.again > 0).for_each(|entry| self.leave_stood(entry));
+    }
+
     /// Lets an acceptance stand, if it is a program's, and says so where it comes from an address of its own.
     pub fn keep_standing(
         self: &Arc<Self>,

@@ -396,7 +396,7 @@ fn one_mistake_hides_no_other_of_its_section() {
     .concat();
     let mistakes = read_in(folder.path(), &text).unwrap_err().mistakes;
     let told = |key: &str| mistakes.iter().filter(|mistake| mistake.key == key).count();
-    let common = ["address[0]", "target", "provider[0]", "answer_within", "held", "passcode.length"];
+    let common = ["address[0]", "target", "provider", "answer_within", "held", "passcode.length"];
     let radius = ["secret", "carry_over", "duplicate_window", "packets_per_second"];
     let ldap = ["name", "connections", "reuse.within", "reuse.count"];
     let target =

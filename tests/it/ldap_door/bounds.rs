@@ -78,6 +78,20 @@ async fn max_message_and_max_message_before_bind_bound_a_request() {
 }
 
 #[tokio::test]
+async fn connections_bounds_all_of_them() {
+    let house = house("connections = 2").await;
+    let address = house.server.ldap()[0];
+    let mut two = (as_program(&house).await, Client::connect_from("127.0.0.2", address).await);
+    let mut third = Client::connect_from("127.0.0.3", address).await;
+    assert_eq!(third.next().await, None);
+    assert!(house.server.metrics.text().contains("anteroom_ldap_refused_total{cause=\"connections\"} 1"));
+    assert_eq!(two.1.search(1, "", Scope::Base, "(objectClass=*)").await.1, code::SUCCESS, "the others go on");
+    drop(two);
+    until("there is room again", || house.server.metrics.text().contains("anteroom_ldap_connections 0\n")).await;
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn outstanding_bounds_the_operations_that_the_directory_has_yet_to_answer() {
     let house = house("outstanding = 2").await;
     let mut program = as_program(&house).await;

@@ -2,11 +2,11 @@
 //! where the password cannot have been counted, and nowhere else.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anteroom::config::{DirectoryTarget, Security, ServerUrl};
+use anteroom::config::{ClientPolicy, DirectoryTarget, Security, ServerUrl, ServiceAccounts};
 use anteroom::factor::Answer;
 use anteroom::ldap::pool::Wire;
 use anteroom::ldap::relay::Behind;
@@ -21,7 +21,9 @@ use futures_util::future::BoxFuture;
 use super::client::Client;
 use super::orders::{connection, serve};
 use crate::ldap_client::{alice, server, target};
-use crate::support::fake_directory::{Act, FakeDirectory, PERSON, Request, bind, ordinary, refused, response};
+use crate::support::fake_directory::{
+    Act, Asked, FakeDirectory, PERSON, Request, SERVICE, bind, ordinary, refused, response,
+};
 use crate::support::fakes::{self, FakeStore, House, Told};
 
 /// A reception whose store and phone know the person of the fake directories.
@@ -33,7 +35,11 @@ fn house() -> House {
 
 /// A client of the door before this directory.
 fn client(house: &House, behind: Arc<dyn Behind>) -> Client {
-    let (near, link) = connection(house, behind);
+    client_with(house, behind, ClientPolicy::default())
+}
+
+fn client_with(house: &House, behind: Arc<dyn Behind>, policy: ClientPolicy) -> Client {
+    let (near, link) = connection(house, behind, policy);
     tokio::spawn(serve(link, None));
     Client::over(Box::new(near))
 }
@@ -127,6 +133,28 @@ async fn a_server_that_answers_no_bind_and_no_probe_is_passed_over_from_then_on(
 
 fn soon() -> std::time::Instant {
     std::time::Instant::now() + Duration::from_secs(10)
+}
+
+#[tokio::test]
+async fn a_program_whose_server_becomes_busy_is_served_by_another_one_at_the_next_try() {
+    let binds = AtomicUsize::new(0);
+    let busy = FakeDirectory::start(move |request| match &request.asked {
+        // The first is the reception's own for its searches, the second the program's.
+        Asked::Bind { .. } if binds.fetch_add(1, Ordering::SeqCst) > 1 => vec![bind(request.id, code::BUSY, "")],
+        _ => ordinary(request),
+    })
+    .await;
+    let good = FakeDirectory::start(ordinary).await;
+    let house = house();
+    let service = ServiceAccounts { names: vec![SERVICE.0.into()], ..ServiceAccounts::default() };
+    let policy = ClientPolicy { service, ..ClientPolicy::default() };
+    let mut program = client_with(&house, directory(&[&busy, &good]), policy);
+    let heard = [
+        program.bind(1, SERVICE.0, SERVICE.1).await.0,
+        program.bind(2, SERVICE.0, SERVICE.1).await.0,
+        program.bind(3, SERVICE.0, SERVICE.1).await.0,
+    ];
+    assert_eq!(heard, [code::SUCCESS, code::UNAVAILABLE, code::SUCCESS]);
 }
 
 /// A directory whose connections are dead as soon as somebody writes to them, so many times; then it is a good one.

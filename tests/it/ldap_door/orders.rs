@@ -102,8 +102,8 @@ struct Played {
 }
 
 /// A client's end of a connection, and the door's.
-pub(super) fn connection(house: &House, behind: Arc<dyn Behind>) -> (DuplexStream, Link) {
-    let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
+pub(super) fn connection(house: &House, behind: Arc<dyn Behind>, policy: ClientPolicy) -> (DuplexStream, Link) {
+    let mut client = Arc::into_inner(fakes::client(policy)).unwrap();
     client.answer_within = Duration::from_secs(DEADLINE);
     client.carry_over = Duration::ZERO;
     let minute = Duration::from_secs(60);
@@ -140,7 +140,8 @@ async fn play(directory: u64, phone: u64, at: u64, besides: Besides) -> Played {
     let mut factor = fakes::factor(Told::Says(Answer::Approved));
     factor.delay = Duration::from_secs(phone);
     let house = House::new(fakes::right(), factor, fakes::enrolled());
-    let (mut near, link) = connection(&house, Arc::new(Slow { bind: Duration::from_secs(directory) }));
+    let (mut near, link) =
+        connection(&house, Arc::new(Slow { bind: Duration::from_secs(directory) }), ClientPolicy::default());
     let stop = (besides == Besides::Stop).then_some(start + Duration::from_secs(at));
     let served = tokio::spawn(serve(link, stop));
 
