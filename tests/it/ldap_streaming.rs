@@ -11,7 +11,9 @@ use anteroom::ldap::result::write_response;
 use anteroom::ldap::search::{Scope, SearchRequest, write_entry};
 
 use crate::peers::ldap_world::LdapWorld;
-use crate::support::fake_directory::{Act, Asked, FakeDirectory, Request, SERVICE, octets, ordinary};
+use crate::support::fake_directory::{
+    Act, Asked, FakeDirectory, Request, SERVICE, done as directory_done, octets, ordinary,
+};
 
 /// Entries of the large search.
 const MANY: usize = 1_000_000;
@@ -40,7 +42,7 @@ fn script(request: &Request) -> Vec<Act> {
     if request.asked == Asked::Search && request.id == 7 {
         return vec![Act::Repeat(entry(7).repeat(BATCH), MANY / BATCH), Act::Send(done(7))];
     }
-    ordinary(request)
+    if request.is_search_for_service() { vec![directory_done(request.id, 32)] } else { ordinary(request) }
 }
 
 /// An application's connection, bound as its own account.

@@ -22,7 +22,7 @@ use super::client::Client;
 use super::orders::{connection, serve};
 use crate::ldap_client::{alice, server, target};
 use crate::support::fake_directory::{
-    Act, Asked, FakeDirectory, PERSON, Request, SERVICE, bind, ordinary, refused, response,
+    Act, Asked, FakeDirectory, PERSON, Request, SERVICE, bind, done, ordinary, refused, response,
 };
 use crate::support::fakes::{self, FakeStore, House, Told};
 
@@ -141,6 +141,7 @@ async fn a_program_whose_server_becomes_busy_is_served_by_another_one_at_the_nex
     let busy = FakeDirectory::start(move |request| match &request.asked {
         // The first is the reception's own for its searches, the second the program's.
         Asked::Bind { .. } if binds.fetch_add(1, Ordering::SeqCst) > 1 => vec![bind(request.id, code::BUSY, "")],
+        _ if request.is_search_for_service() => vec![done(request.id, code::NO_SUCH_OBJECT)],
         _ => ordinary(request),
     })
     .await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anteroom::ldap::bind::{Authentication, BindRequest, write_bind_response};
 use anteroom::ldap::message::{Envelope, LARGE_FRAME, next_frame, op};
 use anteroom::ldap::result::{oid, write_extended_response, write_response};
-use anteroom::ldap::search::write_entry;
+use anteroom::ldap::search::{ReceivedSearch, write_entry};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +47,15 @@ impl Request {
     /// Whether somebody but the service account binds.
     pub(crate) fn is_user_bind(&self) -> bool {
         matches!(&self.asked, Asked::Bind { name, .. } if name != SERVICE.0)
+    }
+}
+
+impl Request {
+    /// Whether the service account's own entry is looked for, which [`ordinary`] takes for a person's.
+    pub(crate) fn is_search_for_service(&self) -> bool {
+        let envelope = Envelope::read(&self.frame).unwrap();
+        self.asked == Asked::Search
+            && ReceivedSearch::read(envelope.operation(&self.frame)).is_ok_and(|search| search.base == SERVICE.0)
     }
 }
 
