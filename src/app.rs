@@ -104,12 +104,7 @@ impl Server {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: directories
-                .iter()
-                .map(|(name, directory, dn_from_store)| {
-                    (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
-                })
-                .collect(),
+            targets: targets(&directories),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -276,6 +271,14 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// What sign-ins need of each directory.
+fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+    let targets = directories.iter().map(|(name, directory, dn_from_store)| {
+        (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
+    });
+    targets.collect()
 }
 
 /// The import shares the directories, but brings connections of its own.
