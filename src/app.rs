@@ -39,6 +39,9 @@ use crate::users::store::Store;
 
 mod monitor;
 mod retention;
+mod soundness;
+
+use soundness::Soundness;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -72,6 +75,7 @@ pub struct Server {
     ldap: LdapListener,
     audit: Arc<Audit>,
     store: Arc<SqlStore>,
+    soundness: Soundness,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
@@ -89,7 +93,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let store = open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
-        store.check().await.map_err(|error| AppError(error.to_string()))?;
+        let mut soundness = Soundness::look(&store);
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -123,6 +127,7 @@ impl Server {
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let shared = Arc::new(Shared::new(clients, start));
+        soundness.at_start().await?;
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {
@@ -156,6 +161,7 @@ impl Server {
             ldap,
             audit,
             store,
+            soundness,
             providers,
             drain,
             monitor,
@@ -189,6 +195,12 @@ impl Server {
     /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         self.ldap.reload();
+    }
+
+    /// Resolves with the reason when the store, which is looked through while the server works, turns out to be
+    /// damaged. Never, where it is sound.
+    pub async fn damaged(&mut self) -> AppError {
+        self.soundness.damaged().await
     }
 
     /// Opens the audit file anew, as after a rotation.
@@ -357,29 +369,33 @@ async fn pages(
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
-/// Why it could not start.
+/// Why it could not start, or go on.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = |kind| signal(kind).map_err(|error| AppError(format!("signals cannot be received: {error}")));
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hang_up = signals(SignalKind::hangup())?;
-    let server = Server::start(config).await?;
+    let mut server = Server::start(config).await?;
     tracing::info!(
         radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            damage = server.damaged() => {
+                tracing::error!(%damage, "the user store is damaged: stopping");
+                break Err(damage);
+            }
             _ = hang_up.recv() => {
                 server.reopen_audit();
                 server.reload_certificate();
             }
         }
-    }
+    };
     tracing::info!(held = server.sign_ins.held(), "stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
     // A second signal ends the patience.
@@ -388,7 +404,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         _ = terminate.recv() => tracing::warn!("stopped at once"),
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
-    Ok(())
+    ended
 }
 
 /// Tells systemd, where it asked to be told.
