@@ -4,7 +4,7 @@
 //! While no request is under way a prompt goes out alone and at once. What comes while one is, is queued for a
 //! handful of tasks, each of which takes what has gathered and sends it as one request: so the cost of a prompt
 //! falls as the load rises. While a request is under way the next one waits until that is answered, or it is full,
-//! or [`PATIENCE`] is over, and [`PACE`] passes between two of them: so a busy service gets few and large requests.
+//! or [`PATIENCE`] is over, and after a request for several [`PACE`] passes: so a busy service gets few and large requests.
 //! A prompt that has to be asked for again goes alone, so that one that the service chokes on cannot hold up others
 //! twice.
 
@@ -59,7 +59,7 @@ pub(super) struct Batching {
     under_way: AtomicUsize,
     /// Told when one of them is answered.
     answered: Notify,
-    /// When the last one left.
+    /// When the last one for several prompts left.
     last: std::sync::Mutex<Option<Instant>>,
 }
 
@@ -95,21 +95,20 @@ impl Batching {
         (UnderWay(self), others)
     }
 
-    /// From when on the next request may leave; `leaving`: one leaves now.
-    fn next(&self, leaving: bool) -> Instant {
+    /// From when on the next request may leave.
+    fn next(&self) -> Instant {
         let now = Instant::now();
+        self.last().map_or(now, |last| (last + PACE).max(now))
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         // A time is whole at any moment.
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let next = last.map_or(now, |last| (last + PACE).max(now));
-        if leaving {
-            *last = Some(now);
-        }
-        next
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Takes what is there, and what comes while a request is under way or has just left.
     async fn gather(&self, gathered: &mut mpsc::Receiver<Queued>, batch: &mut Vec<Queued>, most: usize) {
-        let pace = tokio::time::sleep_until(self.next(false));
+        let pace = tokio::time::sleep_until(self.next());
         tokio::pin!(pace);
         loop {
             while batch.len() < most
@@ -167,8 +166,7 @@ impl Shared {
     pub(super) async fn send(&self, body: Bytes) -> Answered {
         let batching = &self.batching;
         let (under_way, others) = batching.begin();
-        if batching.limit() < 2 || (others == 0 && batching.next(false) <= Instant::now()) {
-            batching.next(true);
+        if batching.limit() < 2 || (others == 0 && batching.next() <= Instant::now()) {
             return self.transport.ask(body).await;
         }
         drop(under_way);
@@ -196,7 +194,6 @@ pub(super) async fn run(shared: Arc<Shared>, gathered: Gathered) {
             shared.batching.gather(&mut gathered, &mut batch, most).await;
         }
         let _under_way = shared.batching.begin();
-        shared.batching.next(true);
         // Nobody waits for those any more: nothing of them leaves.
         batch.retain(|queued| !queued.answer.is_closed());
         send_all(&shared, &mut batch).await;
@@ -213,6 +210,7 @@ async fn send_all(shared: &Shared, batch: &mut Vec<Queued>) {
         }
         return;
     }
+    *shared.batching.last() = Some(Instant::now());
     let mut body = BytesMut::with_capacity(batch.iter().map(|queued| queued.body.len() + 1).sum());
     for queued in batch.iter() {
         body.put_slice(&queued.body);
