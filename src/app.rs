@@ -93,7 +93,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let store = open(&config.server.store, true).await;
         let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
-        let mut soundness = Soundness::look(&store);
+        let soundness = Soundness::look(&store).await?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -127,7 +127,6 @@ impl Server {
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let shared = Arc::new(Shared::new(clients, start));
-        soundness.at_start().await?;
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {

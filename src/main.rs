@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 /// Sign-ins allocate many small values on one thread and free them on another. With the C library's allocator a
-/// sixth of a sign-in's CPU time was its own; `docs/performance.md` says how to measure it.
+/// sixth of a sign-in's CPU time was its own; `docs/performance.md` says how to measure it. Debug builds keep the C
+/// library's, which tools such as heaptrack can watch.
+#[cfg(not(debug_assertions))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

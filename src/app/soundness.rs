@@ -1,5 +1,6 @@
-//! Whether the user store is sound. A small one is known to be before the first sign-in; to read a large one
-//! through takes seconds, in which people can sign in: damage that matters to them is an error of its own.
+//! Whether the user store is sound. A small one is known to be before the first sign-in; a large one is read through
+//! while people sign in already: what is damaged is an error to whoever needs it, and the end of the server as soon
+//! as it is found.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,29 +11,31 @@ use super::AppError;
 use crate::users::sql::SqlStore;
 use crate::users::store::StoreResult;
 
-/// How long the start waits for the look to end. It takes some 2 ms for a thousand people.
-const AT_START: Duration = Duration::from_millis(10);
+/// What can be read through without keeping the first sign-ins waiting, in octets.
+const SMALL: u64 = 4 * 1024 * 1024;
+
+/// A larger one is looked at when the rush after the start is over.
+const LATER: Duration = Duration::from_secs(2);
 
 /// A look at the whole store, until it has ended well.
 #[derive(Debug)]
 pub(super) struct Soundness(Option<JoinHandle<StoreResult<()>>>);
 
 impl Soundness {
-    /// Begins to look.
-    pub(super) fn look(store: &Arc<SqlStore>) -> Soundness {
-        let store = Arc::clone(store);
-        Soundness(Some(tokio::spawn(async move { store.check().await })))
-    }
-
-    /// Waits a moment: what is found by then keeps the server from starting.
+    /// Looks at once where that is quick, and else begins to a moment later.
     ///
     /// # Errors
     /// What is wrong with the store.
-    pub(super) async fn at_start(&mut self) -> Result<(), AppError> {
-        match tokio::time::timeout(AT_START, self.damaged()).await {
-            Ok(damage) => Err(damage),
-            Err(_) => Ok(()),
+    pub(super) async fn look(store: &Arc<SqlStore>) -> Result<Soundness, AppError> {
+        if store.octets() <= SMALL {
+            store.check().await.map_err(|error| AppError(error.to_string()))?;
+            return Ok(Soundness(None));
         }
+        let store = Arc::clone(store);
+        Ok(Soundness(Some(tokio::spawn(async move {
+            tokio::time::sleep(LATER).await;
+            store.check().await
+        }))))
     }
 
     /// Resolves when the store turns out not to be sound; never, where it is.
@@ -47,5 +50,13 @@ impl Soundness {
             }
         }
         std::future::pending().await
+    }
+}
+
+impl Drop for Soundness {
+    fn drop(&mut self) {
+        if let Some(look) = &self.0 {
+            look.abort();
+        }
     }
 }

@@ -81,6 +81,11 @@ impl SqlStore {
         self.driver.check().await
     }
 
+    /// How much there is to look through, in octets; 0 where that is not ours to do.
+    pub fn octets(&self) -> u64 {
+        self.driver.octets()
+    }
+
     /// Gives every connection back and waits until that is done.
     pub async fn close(&self) {
         self.driver.close().await;

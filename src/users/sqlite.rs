@@ -183,9 +183,13 @@ impl Driver for SqliteDriver {
         })
     }
 
+    fn octets(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |about| about.len())
+    }
+
     fn check(&self) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
-            let size = std::fs::metadata(&self.path).map_or(0, |about| about.len());
+            let size = self.octets();
             // On a connection of its own: those of the sign-ins are not kept from them.
             let mut connection = reading(&self.path).connect().await.map_err(store_error)?;
             let found = checked(&mut connection, size).await.map_err(|error| named(&self.path, error));

@@ -45,6 +45,11 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     /// The same database through a connection of its own that is made for many rows.
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>>;
 
+    /// How much [`Driver::check`] has to read, in octets.
+    fn octets(&self) -> u64 {
+        0
+    }
+
     /// Looks whether the data is sound, as far as that is quick.
     fn check(&self) -> BoxFuture<'_, StoreResult<()>>;
 
