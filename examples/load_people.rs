@@ -4,12 +4,19 @@
 //! load_people --store FILE --people 10000 --base ou=people,dc=bench,dc=example,dc=test
 //! ```
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anteroom::users::model::{Method, Person};
+use anteroom::users::profile::Profile;
+use anteroom::users::roster::{Roster, Step};
 use anteroom::users::sqlite::SqliteStore;
-use anteroom::users::store::{Store, StoreResult};
 use clap::Parser;
+use sqlx::{ConnectOptions, Connection};
+
+/// People that are handed over together.
+const TOGETHER: u32 = 1000;
 
 #[derive(Parser)]
 struct Arguments {
@@ -25,18 +32,33 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    fill(&arguments).await.map_err(|error| error.to_string().into())
+    fill(&arguments).await
 }
 
-async fn fill(arguments: &Arguments) -> StoreResult<()> {
+async fn fill(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(&arguments.store, true).await?;
-    for number in 0..arguments.people {
-        store.add(&person(number, &arguments.base)).await?;
+    let lock = store.lock_import("load_people", Duration::from_secs(60)).await?.ok_or("somebody else imports")?;
+    let mut import = store.begin_import(&lock, "load_people").await?;
+    for first in (0..arguments.people).step_by(1000) {
+        let numbers = first..arguments.people.min(first + TOGETHER);
+        let steps = numbers.map(|number| Step::Add(Profile::new(person(number, &arguments.base))));
+        import.stage(steps.collect()).await?;
     }
+    import.finish(&[]).await?;
+    store.unlock_import(&lock).await?;
     store.close().await;
-    Ok(())
+    devices(&arguments.store).await
+}
+
+/// An import brings no devices; so everybody gets theirs here, the end of whose token is that of their unique id.
+async fn devices(store: &Path) -> Result<(), Box<dyn Error>> {
+    let mut raw = sqlx::sqlite::SqliteConnectOptions::new().filename(store).connect().await?;
+    const DEVICES: &str = "INSERT INTO devices (unique_id, place, name, kind, token, added, added_by) \
+         SELECT unique_id, 1, 'app', 'app', 'device-' || substr(unique_id, 25), 0, 'load_people' FROM people";
+    sqlx::query(DEVICES).execute(&mut raw).await?;
+    Ok(raw.close().await?)
 }
 
 /// Person `number`, with the entryUUID that the directory has.
@@ -51,7 +73,7 @@ fn person(number: u32, base: &str) -> Person {
         email: Some(format!("{name}@example.test")),
         phone: Some(format!("+1 555{number:07}")),
         phone_extension: None,
-        device_token: Some(format!("device-{number:012x}")),
+        device_token: None,
         method: Method::Push,
         language: "en".to_owned(),
         enabled: true,

@@ -5,11 +5,14 @@
 //! cargo run --release --example store_speed -- 200000
 //! cargo run --release --example store_speed -- 1000000 /var/tmp/people.db
 //! ```
+//!
+//! A file that is there already is only asked for the people of `benches/peers/people.py`, by each of their names;
+//! the last line is JSON.
 
 #![allow(clippy::print_stdout, reason = "it prints what it has measured")]
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -92,6 +95,26 @@ async fn sign_ins(store: Arc<SqliteStore>, people: u32, stop: Arc<AtomicBool>) -
     (reads, writes)
 }
 
+/// Asks for people of an existing store by their names, in no order.
+async fn look_ups(path: &Path, people: u32) -> Result<(), Box<dyn Error>> {
+    let store = SqliteStore::open(path, false).await?;
+    let (mut times, mut number) = (Vec::new(), 1_u32);
+    for round in 0..20_000 {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let who = (number >> 4) % people;
+        let name = if round % 2 == 0 { format!("U{who:06}") } else { format!("e{who:07}") };
+        let began = Instant::now();
+        let found = store.person_named(&name).await?;
+        times.push(began.elapsed());
+        found.ok_or_else(|| format!("nobody is {name}"))?;
+    }
+    store.close().await;
+    times.sort();
+    let at = |share: usize| times.get(times.len() * share / 1000).copied().unwrap_or_default().as_secs_f64() * 1e6;
+    println!("{{\"look_ups\": {}, \"p50_us\": {:.1}, \"p99_us\": {:.1}}}", times.len(), at(500), at(990));
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -100,6 +123,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         || std::env::temp_dir().join(format!("anteroom-store-speed-{}.db", std::process::id())),
         PathBuf::from,
     );
+    if path.exists() {
+        return look_ups(&path, people).await;
+    }
     let store = Arc::new(SqliteStore::open(&path, true).await?);
     let began = Instant::now();
     import(store.as_ref(), people, 1).await?;

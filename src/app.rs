@@ -21,10 +21,11 @@ use crate::control::{Control, ControlDesk, Watched};
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
-use crate::import::pass::{Importer, Place};
+use crate::import::pass::{Importer, LEASE, Place};
 use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
+use crate::mail::sending::Sender;
 use crate::primary::directory::Directory;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
@@ -80,6 +81,7 @@ pub struct Server {
     drain: Duration,
     monitor: JoinHandle<()>,
     importing: JoinHandle<()>,
+    mails: Option<JoinHandle<()>>,
     retention: Option<JoinHandle<()>>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     control: Option<Control>,
@@ -101,7 +103,7 @@ impl Server {
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
         let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
-        let providers = providers(&config)?;
+        let (mails, providers) = (mails(&config, &store)?, providers(&config)?);
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
@@ -165,6 +167,7 @@ impl Server {
             drain,
             monitor,
             importing,
+            mails,
             retention,
             pages,
             control,
@@ -219,6 +222,9 @@ impl Server {
         self.listener.drain();
         // A pass that is under way has changed nothing, and the next one removes what it has left.
         self.importing.abort();
+        if let Some(mails) = &self.mails {
+            mails.abort();
+        }
         self.ldap.drain();
         self.sign_ins.drain(self.drain).await;
         let left = self.sign_ins.held();
@@ -289,7 +295,17 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
         places: places.collect(),
         roster: store.clone(),
         node: config.server.name.clone(),
+        lease: LEASE,
+        mails: config.mail.is_some(),
     }
+}
+
+/// What sends mails, where they are sent.
+fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<JoinHandle<()>>, AppError> {
+    let Some(mail) = &config.mail else { return Ok(None) };
+    let sender =
+        Sender::new(mail, store.clone(), &config.server.name).map_err(|why| AppError(format!("mail: {why}")))?;
+    Ok(Some(tokio::spawn(sender.run())))
 }
 
 fn providers(config: &Config) -> Result<Providers, AppError> {

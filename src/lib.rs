@@ -25,6 +25,7 @@
 //! * [`factor`]: where the second proof comes from.
 //! * [`users`]: the local database of enrolled people.
 //! * [`import`]: fills it from directories and files.
+//! * [`mail`]: writes to people and administrators.
 //! * [`audit`]: the single ending of a sign-in.
 //! * [`telemetry`]: logs, metrics, health.
 //! * [`app`]: builds everything from the configuration; start, drain, stop.
@@ -50,6 +51,8 @@ pub mod factor;
 pub mod users;
 
 pub mod import;
+
+pub mod mail;
 
 pub mod audit;
 

@@ -93,6 +93,41 @@ class Beside:
                 "note": self.note}
 
 
+class Floors:
+    """What an import took beside the floors that it cannot go below, and what the project wants of it."""
+
+    HEAD = ["measured", "Anteroom", "bare read", "bulk insert", "times the floor", "target", "", "note"]
+
+    def __init__(self, what, anteroom, read=None, bulk=None, floor=None, limit=None, unit="", note=""):
+        """`limit` is for the ratio to `floor` where that is given, else for the value."""
+        self.what, self.anteroom, self.read, self.bulk, self.floor = what, anteroom, read, bulk, floor
+        self.limit, self.unit, self.note = limit, unit, note
+
+    @property
+    def ratio(self):
+        """Anteroom's value divided by the floor."""
+        return self.anteroom / self.floor if self.floor else None
+
+    @property
+    def met(self):
+        """Whether the target is reached; None without a target."""
+        if not self.limit:
+            return None
+        return holds(self.anteroom if self.floor is None else self.ratio, *self.limit)
+
+    def cells(self):
+        """The texts of its table row."""
+        target = f"{'times ' if self.floor else ''}{SIGNS[self.limit[0]]} {shown(self.limit[1])}" if self.limit else ""
+        what = f"{self.what}, {self.unit}" if self.unit else self.what
+        return [what, shown(self.anteroom), shown(self.read), shown(self.bulk), shown(self.ratio), target,
+                VERDICTS[self.met], self.note]
+
+    def record(self):
+        """The same for a program."""
+        return {"what": self.what, "unit": self.unit, "anteroom": self.anteroom, "read": self.read, "bulk": self.bulk,
+                "ratio": self.ratio, "limit": self.limit, "met": self.met, "note": self.note}
+
+
 def shown(value):
     """A number with three or so digits that matter."""
     if value is None:

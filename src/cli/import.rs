@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::checked;
 use crate::import::files::{LONGEST_FILE, text_of};
 use crate::import::held::Waiting;
-use crate::import::pass::{Ask, Importer, Place};
+use crate::import::pass::{Ask, Importer, LEASE, Place};
 use crate::import::progress::Progress;
 use crate::primary::directory::Directory;
 use crate::users::changes::time_text;
@@ -133,7 +133,14 @@ pub fn importer(config: &Config, roster: Arc<dyn Roster>) -> Result<Importer, Fa
             Place { directory: Arc::new(directory), base: target.base.clone(), domains: target.domains.clone() };
         places.insert(name.clone(), place);
     }
-    Ok(Importer { import: Arc::new(config.import.clone()), places, roster, node: config.server.name.clone() })
+    Ok(Importer {
+        import: Arc::new(config.import.clone()),
+        places,
+        roster,
+        node: config.server.name.clone(),
+        lease: LEASE,
+        mails: config.mail.is_some(),
+    })
 }
 
 async fn directories(config: &Config, roster: Arc<dyn Roster>, ask: &Ask, form: show::Form) -> Ended {
@@ -192,9 +199,9 @@ async fn discard(plan: Option<String>, roster: &dyn Roster) -> Ended {
 
 async fn status(roster: &dyn Roster, form: show::Form) -> Ended {
     let (runs, plans) = (roster.import_runs(10).await?, roster.held_plans().await?);
-    let holder = roster.import_holder().await?;
+    let (holder, letters) = (roster.import_holder().await?, roster.letters_waiting().await?);
     if form.json {
-        output::line(show::status_json(&runs, &plans, holder.as_ref()));
+        output::line(show::status_json(&runs, &plans, holder.as_ref(), letters));
         return Ok(ExitCode::SUCCESS);
     }
     match &holder {
@@ -216,6 +223,9 @@ async fn status(roster: &dyn Roster, form: show::Form) -> Ended {
         if let Some(waiting) = waiting.filter(|waiting| waiting.people > waiting.shown.len()) {
             output::line(format_args!("  … and {} more", waiting.people - waiting.shown.len()));
         }
+    }
+    if letters > 0 {
+        output::line(format_args!("{letters} mails wait to be sent"));
     }
     for run in &runs {
         let took = run.ended.duration_since(run.began).unwrap_or_default();

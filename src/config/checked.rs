@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::mistakes::{Mistake, Mistakes, Origin};
@@ -20,6 +21,7 @@ mod address;
 mod client;
 mod import;
 mod ldap;
+mod mail;
 mod provider;
 mod route;
 mod secrets;
@@ -130,6 +132,9 @@ impl Checker<'_> {
     fn config(&self, file: written::File) -> Config {
         let targets = self.targets(file.target);
         let import = self.import(file.import, &targets);
+        let mail_is_mentioned = file.mail.server.is_some();
+        let mail = self.mail(file.mail);
+        self.mail_of_items(&import, mail.as_ref(), mail_is_mentioned);
         let providers = self.providers(file.provider);
         let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
@@ -158,6 +163,7 @@ impl Checker<'_> {
             targets: targets.found,
             providers: providers.found,
             import,
+            mail: mail.map(Arc::new),
             routes,
             audit: self.audit(file.audit),
             log: self.log(file.log),

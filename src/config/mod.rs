@@ -19,6 +19,7 @@ mod client;
 pub mod import;
 pub mod known;
 mod ldap;
+pub mod mail;
 pub mod mistakes;
 pub mod place;
 pub mod provider;
@@ -58,6 +59,8 @@ pub struct Config {
     pub targets: BTreeMap<String, DirectoryTarget>,
     /// How the user store is filled from directories.
     pub import: import::Import,
+    /// How mails are sent, if they are.
+    pub mail: Option<Arc<mail::Mail>>,
     /// Who carries second factors, by name.
     pub providers: BTreeMap<String, Provider>,
     /// Who is asked by other providers than their client's; the first that fits.

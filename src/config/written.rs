@@ -22,6 +22,10 @@ mod ldap;
 
 pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
 
+mod mail;
+
+pub use mail::Mail;
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -38,6 +42,8 @@ pub struct File {
     pub provider: BTreeMap<String, Provider>,
     /// `[import]`
     pub import: Import,
+    /// `[mail]`
+    pub mail: Mail,
     /// `[[route]]`
     pub route: Vec<Route>,
     /// `[limits]`

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::config::import::{Import, ImportScope, Incremental, Preset};
@@ -178,6 +179,28 @@ async fn is_about_groups(source: &mut Source, reading: &Reading, gathered: &Gath
             Ok(filters.iter().any(|filter| filter.to_ascii_lowercase().contains("memberof")))
         }
     }
+}
+
+/// A digest of the groups that lie within the groups of these items, which no feed of changes tells: a group that is
+/// deleted changes neither the one that it was in nor its members. `None` where no item reads nested groups of Active
+/// Directory; elsewhere every changed group means a full pass.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn groups(source: &mut Source, readings: &[&Reading]) -> Result<Option<String>, ReadError> {
+    let mut all = Vec::new();
+    for reading in readings {
+        let nested = matches!(&reading.item().scope, ImportScope::Group { nested: true, .. });
+        if nested && reading.item().preset == Preset::Ad {
+            all.extend(source.groups_of(reading).await?.iter().map(|dn| dn.to_lowercase()));
+        }
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    all.sort_unstable();
+    let digest = Sha256::digest(all.join("\n"));
+    Ok(Some(digest.iter().take(16).map(|octet| format!("{octet:02x}")).collect()))
 }
 
 /// Where changes go on after a full pass that begins now: a DirSync cookie where the account may have one, else the

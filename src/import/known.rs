@@ -3,7 +3,8 @@
 //! A person is looked up by a hash of their unique id, with keys of this very run, and compared by the digest of
 //! what the directory said of them last. Most people of a pass are never more than that.
 
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use crate::users::roster::State;
 
@@ -32,6 +33,64 @@ impl Hashes {
     /// A hash that two of a million texts share once in forty million runs.
     pub fn narrow(&self, text: &str) -> u64 {
         self.0.hash_one(text)
+    }
+}
+
+/// A set of [`Hashes::narrow`]: of names or people that were met. It is cut into many small ones, so that while one of
+/// them grows the others do not: a set of millions would be there twice for a moment.
+#[derive(Debug, Clone)]
+pub struct Marks(Vec<HashSet<u64, BuildHasherDefault<Itself>>>);
+
+/// How many sets a [`Marks`] is.
+const SETS: usize = 64;
+
+impl Default for Marks {
+    fn default() -> Self {
+        Marks(vec![HashSet::default(); SETS])
+    }
+}
+
+impl Marks {
+    fn place(hash: u64) -> usize {
+        // The lowest bits and the highest are what the sets themselves look at.
+        usize::try_from(hash >> 32).unwrap_or_default() % SETS
+    }
+
+    /// Adds one; whether it is new.
+    pub fn insert(&mut self, hash: u64) -> bool {
+        self.0.get_mut(Self::place(hash)).is_some_and(|set| set.insert(hash))
+    }
+
+    /// Whether it is there.
+    pub fn contains(&self, hash: u64) -> bool {
+        self.0.get(Self::place(hash)).is_some_and(|set| set.contains(&hash))
+    }
+}
+
+impl Extend<u64> for Marks {
+    fn extend<I: IntoIterator<Item = u64>>(&mut self, hashes: I) {
+        hashes.into_iter().for_each(|hash| {
+            self.insert(hash);
+        });
+    }
+}
+
+/// The hash of what is a hash already.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        // Never asked for: only whole numbers are kept.
+        octets.iter().for_each(|octet| self.0 = self.0.rotate_left(8) ^ u64::from(*octet));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -194,6 +253,17 @@ mod tests {
         assert_eq!(known.of_item(0), (0, 0));
         known.mark(&hashes, "a", false);
         assert_eq!(known.of_item(1), (3, 2));
+    }
+
+    #[test]
+    fn marks_are_a_set() {
+        let (hashes, mut marks) = (Hashes::default(), Marks::default());
+        let all: Vec<u64> = (0..1000).map(|n: u32| hashes.narrow(&n.to_string())).collect();
+        assert!(all.iter().all(|hash| marks.insert(*hash)));
+        assert!(all.iter().all(|hash| marks.contains(*hash) && !marks.insert(*hash)));
+        assert!(!marks.contains(hashes.narrow("another")));
+        let fullest = marks.0.iter().map(HashSet::len).max().unwrap();
+        assert!(fullest < 60, "{fullest} of 1000 in one of {SETS} sets");
     }
 
     #[test]

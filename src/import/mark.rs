@@ -53,6 +53,9 @@ pub struct Mark {
     pub settings: String,
     /// When the last full pass began, in seconds since 1970.
     pub full: u64,
+    /// A digest of the groups within groups that were read, see [`crate::import::changes::groups`].
+    #[serde(default)]
+    pub groups: Option<String>,
 }
 
 /// What a pass is.
@@ -235,6 +238,7 @@ mod tests {
             position: Some(Position::Usn { next: 100 }),
             settings: "s".into(),
             full: 1000,
+            groups: None,
         }
     }
 

@@ -19,11 +19,13 @@ use tokio::sync::mpsc;
 use crate::config::import::Import;
 use crate::import::entry::Reading;
 use crate::import::held::{Leaving, Waiting};
-use crate::import::mark::{Mark, Pass, seconds};
+use crate::import::mark::Pass;
 use crate::import::plan::{Conflict, Counts, Decision, Skipped};
 use crate::import::progress::{Phase, Progress};
 use crate::import::reader::ReadError;
+use crate::ldap::pool::Trouble;
 use crate::primary::directory::Directory;
+use crate::users::letters::LetterKind;
 use crate::users::roster::{HeldPlan, ImportLock, ImportRun, Memory, Roster};
 use crate::users::store::StoreError;
 
@@ -36,9 +38,9 @@ use sifting::Sieve;
 use staging::Staging;
 
 /// Batches between reading and comparing: they hold what the directory sends while we learn who is in the store.
-const BATCHES: usize = 160;
+const BATCHES: usize = 40;
 /// How long the right to import is kept without a sign of life.
-const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_secs(60);
 
 /// A directory as the import needs it.
 #[derive(Debug, Clone)]
@@ -62,6 +64,11 @@ pub struct Importer {
     pub roster: Arc<dyn Roster>,
     /// This server's name.
     pub node: String,
+    /// How long the right to import is kept without a sign of life, usually [`LEASE`]: when this node dies, another one
+    /// waits so long before it takes over.
+    pub lease: Duration,
+    /// Whether mails can be sent: only then are those put down that the items ask for.
+    pub mails: bool,
 }
 
 impl fmt::Debug for Importer {
@@ -111,6 +118,8 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// The first conflicts.
     pub conflicts: Vec<Conflict>,
+    /// The longest that others were kept from changing people.
+    pub longest_hold: Duration,
 }
 
 /// Why an import changed nothing.
@@ -225,7 +234,7 @@ impl Importer {
         if ask.dry_run {
             return self.pass(ask, selection, None, progress, watch).await;
         }
-        let Some(lock) = self.roster.lock_import(&self.node, LEASE).await? else {
+        let Some(lock) = self.roster.lock_import(&self.node, self.lease).await? else {
             let node = self.roster.import_holder().await?.map(|(node, _)| node).unwrap_or_default();
             return Err(ImportError::Locked { node });
         };
@@ -246,12 +255,12 @@ impl Importer {
     async fn keep(&self, lock: &ImportLock) {
         let mut last = tokio::time::Instant::now();
         loop {
-            tokio::time::sleep(LEASE / 4).await;
-            match self.roster.renew_import(lock, LEASE).await {
+            tokio::time::sleep(self.lease / 4).await;
+            match self.roster.renew_import(lock, self.lease).await {
                 Ok(true) => last = tokio::time::Instant::now(),
                 Ok(false) => return,
                 // A store that is busy for a moment; the lease itself says when it is over.
-                Err(_) if last.elapsed() < LEASE / 2 => {}
+                Err(_) if last.elapsed() < self.lease / 2 => {}
                 Err(_) => return,
             }
         }
@@ -298,9 +307,13 @@ impl Importer {
         sieve.learn(&scopes, progress).await?;
         let sifted = sieve.sift(batches, &mut staging, progress).await;
         let gathered = gathering.end().await;
-        // What the directory says comes first: whoever sifts stops early when the directory is lost.
-        let gathered: Gathered = gathered?;
-        sifted?;
+        let gathered: Gathered = match (gathered, sifted) {
+            // Whoever sifts has stopped, and so nobody wanted the rest: that is no fault of the directory.
+            (Err(ImportError::Read(ReadError::Trouble(_, Trouble::Unwanted))), Err(error)) => return Err(error),
+            // Else what the directory says comes first: whoever sifts stops early when the directory is lost.
+            (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
+            (Ok(gathered), Ok(())) => gathered,
+        };
         outcome.warnings = gathered.warnings(&self.import);
         sieve.check_empty(&gathered, &scopes, ask.allow_empty)?;
         progress.enter(Phase::Comparing);
@@ -320,6 +333,7 @@ impl Importer {
         progress.enter(Phase::Finishing);
         let memory: Vec<Memory> = if selection.whole { marks } else { Vec::new() };
         staging.finish(&memory).await?;
+        outcome.longest_hold = staging.longest_hold();
         if !ask.dry_run {
             self.roster.drop_plan(&plan_id(ask)).await?;
         }
@@ -359,6 +373,9 @@ impl Importer {
                 approved: None,
             };
             self.roster.hold_plan(&plan).await?;
+            if self.mails {
+                self.roster.write_letter(&plan.id, LetterKind::Held).await?;
+            }
         }
         Ok((reason, id))
     }
@@ -387,29 +404,9 @@ impl Outcome {
             "counts": self.counts,
             "passes": passes,
             "held": self.held.as_ref().map(|(reason, plan)| serde_json::json!({ "reason": reason, "plan": plan })),
+            "longest_hold_us": u64::try_from(self.longest_hold.as_micros()).unwrap_or(u64::MAX),
             "warnings": self.warnings,
             "conflicts": self.conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
-    }
-}
-
-/// What is remembered of a directory after a pass.
-fn remembered(target: &str, mark: &Mark) -> Memory {
-    (memory_key(target), Some(mark.write()))
-}
-
-/// Where a directory's mark is kept.
-fn memory_key(target: &str) -> String {
-    format!("mark:{target}")
-}
-
-/// A mark for a pass that began at `now`; `full` is when the last full pass began.
-fn mark(facts: &crate::import::mark::ServerFacts, settings: String, now: SystemTime, full: Option<u64>) -> Mark {
-    Mark {
-        server: facts.server.clone(),
-        invocation: facts.invocation.clone(),
-        position: None,
-        settings,
-        full: full.unwrap_or(seconds(now)),
     }
 }

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use crate::config::import::{DisabledAccounts, EnabledRule, ImportItem, Leavers};
 use crate::import::entry::{Candidate, Unfit};
-use crate::import::known::{ACCOUNT_DISABLED, Hashes, LEFT, NORMAL, STATES};
+use crate::import::known::{ACCOUNT_DISABLED, Hashes, LEFT, Marks, NORMAL, STATES};
 use crate::users::profile::{Fields, Profile};
 
 /// People whose names wait for somebody else to give them up, at most. Beyond, each is a conflict at once.
@@ -99,6 +99,8 @@ pub struct Counts {
     pub skipped: u64,
     /// Shown by the directory more than once; the first item counts.
     pub again: u64,
+    /// Who will be written to.
+    pub mails: u64,
 }
 
 impl Counts {
@@ -224,9 +226,9 @@ fn changed(before: Profile, after: Profile) -> Decision {
 #[derive(Debug, Default)]
 pub struct Names {
     /// Names that people of this import take and did not have.
-    taken: HashSet<u64>,
+    taken: Marks,
     /// Names that people of this import give up.
-    given_up: HashSet<u64>,
+    given_up: Marks,
     waiting: Vec<Waiting>,
 }
 
@@ -292,7 +294,7 @@ impl Names {
         let foreign = |name: &String| holders.get(name).filter(|holder| **holder != own).cloned();
         let wants: Vec<(String, String)> =
             claims.iter().filter_map(|name| Some((name.clone(), foreign(name)?))).collect();
-        if let Some(name) = claims.iter().find(|name| self.taken.contains(&hashes.narrow(name)))
+        if let Some(name) = claims.iter().find(|name| self.taken.contains(hashes.narrow(name)))
             && let Some(conflict) = decision.conflict(name.clone(), None)
         {
             return Err(conflict);
@@ -338,7 +340,7 @@ impl Names {
             }
             let before = waiting.len();
             waiting.retain(|one| {
-                let still_taken = one.wants.iter().find(|(name, _)| !free.contains(&hashes.narrow(name)));
+                let still_taken = one.wants.iter().find(|(name, _)| !free.contains(hashes.narrow(name)));
                 let Some((name, holder)) = still_taken else { return true };
                 conflicts.extend(one.decision.conflict(name.clone(), Some(holder.clone())));
                 false

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod changes;
 pub mod details;
 pub mod keys;
+pub mod letters;
 mod migrations;
 pub mod model;
 pub mod open;

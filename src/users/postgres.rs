@@ -11,7 +11,7 @@
 //! A change that has begun is never repeated: whether it counted is not known when its connection dies.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::users::place::PostgresAt;
 use crate::users::sql::SqlStore;
-use crate::users::sql::driver::{Change, Dialect, Driver};
+use crate::users::sql::driver::{Change, Dialect, Driver, Holds};
 use crate::users::sql::value::{Row, Value, fixed, row_of};
 use crate::users::store::{StoreError, StoreResult};
 
@@ -58,6 +58,9 @@ impl SqlStore {
 #[derive(Debug)]
 struct PostgresDriver {
     pool: Arc<Pool>,
+    holds: Arc<Holds>,
+    /// Whether it is for many rows.
+    many: bool,
 }
 
 #[derive(Debug)]
@@ -133,7 +136,22 @@ impl PostgresDriver {
             })
             .collect();
         let pool = Pool { servers, idle: Mutex::default(), places: Arc::new(Semaphore::new(CONNECTIONS)) };
-        Ok(PostgresDriver { pool: Arc::new(pool) })
+        Ok(PostgresDriver { pool: Arc::new(pool), holds: Arc::default(), many: false })
+    }
+
+    async fn begin_with(&self, words: &'static str) -> StoreResult<Box<dyn Change>> {
+        let mut taken = self.take().await?;
+        match taken.get()?.execute(words).await {
+            Err(error) if is_lost(&error) => {
+                drop(taken);
+                taken = self.take_new().await?;
+                taken.get()?.execute(words).await
+            }
+            other => other,
+        }
+        .map_err(store_error)?;
+        let many = self.many.then(|| (Instant::now(), Arc::clone(&self.holds)));
+        Ok(Box::new(PostgresChange { taken, many }))
     }
 
     async fn place(&self) -> StoreResult<OwnedSemaphorePermit> {
@@ -193,20 +211,15 @@ impl Driver for PostgresDriver {
     }
 
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
-        Box::pin(async move {
-            let mut taken = self.take().await?;
-            match taken.get()?.execute("BEGIN").await {
-                Err(error) if is_lost(&error) => {
-                    drop(taken);
-                    taken = self.take_new().await?;
-                    taken.get()?.execute("BEGIN").await
-                }
-                other => other,
-            }
-            .map_err(store_error)?;
-            let change: Box<dyn Change> = Box::new(PostgresChange { taken });
-            Ok(change)
-        })
+        Box::pin(self.begin_with("BEGIN"))
+    }
+
+    fn begin_staged(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
+        Box::pin(self.begin_with("BEGIN; SET LOCAL synchronous_commit TO off"))
+    }
+
+    fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>> {
@@ -214,7 +227,8 @@ impl Driver for PostgresDriver {
             // Two of its own: one that writes, one that looks.
             let places = Arc::new(Semaphore::new(2));
             let pool = Pool { servers: self.pool.servers.clone(), idle: Mutex::default(), places };
-            let driver: Arc<dyn Driver> = Arc::new(PostgresDriver { pool: Arc::new(pool) });
+            let holds = Arc::clone(&self.holds);
+            let driver: Arc<dyn Driver> = Arc::new(PostgresDriver { pool: Arc::new(pool), holds, many: true });
             Ok(driver)
         })
     }
@@ -239,6 +253,8 @@ impl Driver for PostgresDriver {
 /// A change that is under way.
 struct PostgresChange {
     taken: Taken,
+    /// When a change of many rows began, and where its length is noted.
+    many: Option<(Instant, Arc<Holds>)>,
 }
 
 impl Change for PostgresChange {
@@ -256,6 +272,9 @@ impl Change for PostgresChange {
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, StoreResult<()>> {
         Box::pin(async move {
             self.taken.get()?.execute("COMMIT").await.map_err(store_error)?;
+            if let Some((began, holds)) = self.many.take() {
+                holds.note(began.elapsed());
+            }
             self.taken.give_back();
             Ok(())
         })

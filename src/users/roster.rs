@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
+use crate::users::letters::{Letter, LetterKind};
 use crate::users::profile::{Fields, Profile};
 use crate::users::sealed::Sealed;
 use crate::users::store::{Store, StoreResult};
@@ -186,6 +187,25 @@ pub trait Roster: Store {
 
     /// Forgets a plan; `false` if there is none.
     fn drop_plan<'a>(&'a self, id: &'a str) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// The longest that the last import of this process has kept others from changing people.
+    fn longest_hold(&self) -> Duration;
+
+    /// Puts a mail down to be sent, unless one of that kind waits already.
+    fn write_letter<'a>(&'a self, about: &'a str, kind: LetterKind) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// Up to `limit` mails that are due, those that have waited longest first.
+    fn letters_due(&self, now: SystemTime, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Letter>>>;
+
+    /// Takes a mail to send it: nobody else gets it before `until`, from when on it is tried again. `false` if
+    /// somebody else was quicker.
+    fn take_letter<'a>(&'a self, letter: &'a Letter, until: SystemTime) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Forgets a mail, which was sent or given up; `false` if there is none.
+    fn forget_letter(&self, id: i64) -> BoxFuture<'_, StoreResult<bool>>;
+
+    /// How many mails wait.
+    fn letters_waiting(&self) -> BoxFuture<'_, StoreResult<u64>>;
 }
 
 /// Something that an import leaves for the next: a key, and the value or nothing.
@@ -244,6 +264,10 @@ pub enum Step {
     Change(Profile),
     /// The person with this unique id goes, with everything of theirs.
     Remove(String),
+    /// An OATH token comes, whose owner is enrolled already. `Conflict` where its serial number is known.
+    Token(Box<Token>),
+    /// A mail about the person with this unique id is to be sent once the import counts.
+    Write(String, LetterKind),
 }
 
 /// What an import has done.

@@ -28,6 +28,7 @@ mod clearing;
 mod details;
 pub(in crate::users) mod driver;
 mod importing;
+mod letters;
 mod people;
 mod records;
 mod roster;
@@ -49,7 +50,15 @@ const PEOPLE_LOCK: &str = "SELECT 1::bigint FROM pg_advisory_xact_lock(730833204
 
 /// Begins a change of people: one at a time, so that names and versions are seen as they are.
 async fn begin_people(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
-    let mut change = driver.begin().await?;
+    alone(driver, driver.begin().await?).await
+}
+
+/// As [`begin_people`], for what an import writes before it counts.
+async fn begin_staged(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
+    alone(driver, driver.begin_staged().await?).await
+}
+
+async fn alone(driver: &dyn Driver, mut change: Box<dyn Change>) -> StoreResult<Box<dyn Change>> {
     if driver.dialect() == Dialect::Postgres {
         change.rows(fixed(PEOPLE_LOCK), vec![]).await?;
     }

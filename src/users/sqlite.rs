@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -14,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, SqlStr, SqlitePool, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::users::sql::SqlStore;
-use crate::users::sql::driver::{Change, Dialect, Driver};
+use crate::users::sql::driver::{Change, Dialect, Driver, Holds};
 use crate::users::sql::value::{Row, Value, bound, row_of};
 use crate::users::store::{StoreError, StoreResult};
 
@@ -41,7 +42,11 @@ const BUSY: Duration = Duration::from_secs(5);
 const QUICK: usize = 4;
 
 /// Pages that an import keeps at hand, in KiB: with fewer it spends half of its time on reading them again.
-const IMPORT_CACHE: &str = "-65536";
+const IMPORT_CACHE: &str = "-40960";
+
+/// Transactions of an import between two checkpoints: some ten megabytes of the write-ahead log. With more of them, pages
+/// that change again and again would be written to the file each time.
+const CHECKPOINT: u32 = 8;
 
 /// How long an import leaves the file to others after each of its transactions: they look again every few
 /// milliseconds, and would not find it free otherwise.
@@ -70,6 +75,9 @@ struct SqliteDriver {
     /// knows no order.
     turn: Arc<tokio::sync::Mutex<()>>,
     breath: Option<Duration>,
+    holds: Arc<Holds>,
+    /// Transactions since the last checkpoint.
+    since: Arc<AtomicU32>,
 }
 
 impl SqliteDriver {
@@ -82,10 +90,10 @@ impl SqliteDriver {
         let named = |error: StoreError| named(path, error);
         let writer = ready(path).await.map_err(named)?;
         let readers = Readers::open(&reading(path), readers::READERS).await.map_err(named)?;
-        let turn = Arc::default();
+        let (turn, holds, since) = Default::default();
         let many = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(QUICK));
         let quick = Quick::open(path, many);
-        Ok(SqliteDriver { path: path.to_owned(), readers, quick, writer, turn, breath: None })
+        Ok(SqliteDriver { path: path.to_owned(), readers, quick, writer, turn, breath: None, holds, since })
     }
 }
 
@@ -127,6 +135,7 @@ async fn writer(path: &Path, cache: &'static str) -> StoreResult<SqlitePool> {
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("cache_size", cache)
         .pragma("journal_size_limit", "67108864")
+        .pragma("wal_autocheckpoint", if cache == IMPORT_CACHE { "0" } else { "1000" })
         .thread_name(|number| format!("store-write-{number}"));
     SqlitePoolOptions::new()
         .max_connections(1)
@@ -164,7 +173,14 @@ impl Driver for SqliteDriver {
         Box::pin(async move {
             let turn = Arc::clone(&self.turn).lock_owned().await;
             let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(store_error)?;
-            let change: Box<dyn Change> = Box::new(SqliteChange { transaction, turn, breath: self.breath });
+            let many = self.breath.map(|breath| Many {
+                breath,
+                began: Instant::now(),
+                holds: Arc::clone(&self.holds),
+                since: Arc::clone(&self.since),
+                writer: self.writer.clone(),
+            });
+            let change: Box<dyn Change> = Box::new(SqliteChange { transaction, turn, many });
             Ok(change)
         })
     }
@@ -178,6 +194,8 @@ impl Driver for SqliteDriver {
                 writer: writer(&self.path, IMPORT_CACHE).await?,
                 turn: Arc::clone(&self.turn),
                 breath: Some(BREATH),
+                holds: Arc::clone(&self.holds),
+                since: Arc::default(),
             });
             Ok(driver)
         })
@@ -185,6 +203,10 @@ impl Driver for SqliteDriver {
 
     fn octets(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |about| about.len())
+    }
+
+    fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     fn check(&self) -> BoxFuture<'_, StoreResult<()>> {
@@ -211,7 +233,31 @@ impl Driver for SqliteDriver {
 struct SqliteChange {
     transaction: Transaction<'static, Sqlite>,
     turn: OwnedMutexGuard<()>,
-    breath: Option<Duration>,
+    many: Option<Many>,
+}
+
+/// What a change of many rows is asked besides.
+struct Many {
+    breath: Duration,
+    began: Instant,
+    holds: Arc<Holds>,
+    since: Arc<AtomicU32>,
+    writer: SqlitePool,
+}
+
+impl Many {
+    /// Once in a while, and without keeping anybody from writing, brings what was written into the file itself.
+    async fn settle(self) {
+        if self.since.fetch_add(1, Ordering::Relaxed) + 1 >= CHECKPOINT {
+            self.since.store(0, Ordering::Relaxed);
+            // Where it does not succeed, the log grows until the next one does.
+            let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&self.writer).await;
+            if let Err(error) = done {
+                tracing::debug!(%error, "a checkpoint of the user store did not succeed");
+            }
+        }
+        tokio::time::sleep(self.breath).await;
+    }
 }
 
 impl Change for SqliteChange {
@@ -231,11 +277,12 @@ impl Change for SqliteChange {
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, StoreResult<()>> {
         Box::pin(async move {
-            let SqliteChange { transaction, turn, breath } = *self;
+            let SqliteChange { transaction, turn, many } = *self;
             let committed = transaction.commit().await.map_err(store_error);
             drop(turn);
-            if let Some(breath) = breath {
-                tokio::time::sleep(breath).await;
+            if let Some(many) = many {
+                many.holds.note(many.began.elapsed());
+                many.settle().await;
             }
             committed
         })

@@ -82,6 +82,8 @@ pub(crate) async fn ready(text: &str, folder: &std::path::Path) -> (Importer, Ar
         places: places.collect(),
         roster: store.clone(),
         node: "node".into(),
+        lease: anteroom::import::pass::LEASE,
+        mails: config.mail.is_some(),
     };
     (importer, store)
 }
@@ -135,6 +137,11 @@ async fn people_come_in_pages_and_a_second_pass_has_nothing_to_do() {
     assert_eq!(all[7].person.phone.as_deref(), Some("+12025550107"));
     assert_eq!(all[7].person.phone_extension.as_deref(), Some("7"));
     assert_eq!((all[7].item.as_deref(), all[7].created.by.as_str()), (Some("staff"), "import:all"));
+    let told = world.store.changes(Some("id-u007"), i64::MAX, 10).await.unwrap();
+    assert_eq!((told.len(), told[0].kind.as_str(), told[0].by.as_str()), (1, "added", "import:all"));
+    let phone = told[0].fields.iter().find(|field| field.field() == "phone").unwrap();
+    assert_eq!((phone.before(), phone.after()), (None, Some("+12025550107")));
+    assert!(first.longest_hold > Duration::ZERO);
     let second = world.full().await.unwrap();
     assert!(second.counts.is_empty(), "{:?}", second.counts);
     assert_eq!(second.counts.unchanged, 35);

@@ -31,6 +31,15 @@ mod import;
 /// `anteroom import` as its user runs it.
 mod import_command;
 
+/// Imports into PostgreSQL: one node runs them, and another takes over.
+mod import_nodes;
+
+/// Imports through `kill -9` of the whole program.
+mod import_crash;
+
+/// Imports from directories that cut, point elsewhere and forget.
+mod import_tree;
+
 /// Imports from a real Active Directory (Samba) and a real OpenLDAP.
 mod import_peers;
 
@@ -53,6 +62,9 @@ mod ldap_transparent;
 
 /// Planted secrets never come out anywhere.
 mod leaks;
+
+/// Mails that an import asks for.
+mod mails;
 
 /// The native protocol, client against simulator.
 mod native_provider;

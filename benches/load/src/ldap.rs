@@ -83,12 +83,17 @@ fn search_below(base: &str, filter: &[u8], attributes: &[&str]) -> Vec<u8> {
     })
 }
 
+/// The filter of one value.
+pub fn equal(attribute: &str, value: &str) -> Vec<u8> {
+    nested(0xa3, |equal| {
+        tlv(equal, 0x04, attribute.as_bytes());
+        tlv(equal, 0x04, value.as_bytes());
+    })
+}
+
 /// A search for one person, as an application makes it before a sign-in.
 pub fn search(id: u32, base: &str, uid: &str) -> Vec<u8> {
-    let filter = nested(0xa3, |equal| {
-        tlv(equal, 0x04, b"uid");
-        tlv(equal, 0x04, uid.as_bytes());
-    });
+    let filter = equal("uid", uid);
     message(id, &search_below(base, &filter, &["cn", "mail"]), &[])
 }
 
@@ -96,6 +101,11 @@ pub fn search(id: u32, base: &str, uid: &str) -> Vec<u8> {
 pub fn page(id: u32, base: &str, size: u32, cookie: &[u8]) -> Vec<u8> {
     let mut filter = Vec::new();
     tlv(&mut filter, 0x87, b"uid");
+    page_of(id, base, size, cookie, &filter, &["*"])
+}
+
+/// One page of whatever matches.
+pub fn page_of(id: u32, base: &str, size: u32, cookie: &[u8], filter: &[u8], attributes: &[&str]) -> Vec<u8> {
     let value = nested(0x30, |page| {
         number(page, 0x02, size);
         tlv(page, 0x04, cookie);
@@ -105,7 +115,7 @@ pub fn page(id: u32, base: &str, size: u32, cookie: &[u8]) -> Vec<u8> {
         tlv(control, 0x01, &[0xff]);
         tlv(control, 0x04, &value);
     });
-    message(id, &search_below(base, &filter, &["*"]), &control)
+    message(id, &search_below(base, filter, attributes), &control)
 }
 
 /// An answer: how long it is, and what matters of it.

@@ -9,6 +9,7 @@ mod generator;
 mod histogram;
 mod ldap;
 mod prompts;
+mod reading;
 mod responder;
 mod retransmit;
 mod usage;
@@ -51,6 +52,30 @@ enum Command {
     },
     /// Bind and search as applications do, and measure
     Ldap(LdapArgs),
+    /// Read everybody once, in pages, to nowhere
+    Read {
+        /// The LDAP server
+        #[arg(long)]
+        server: SocketAddr,
+        /// Where people are
+        #[arg(long)]
+        base: String,
+        /// Their class
+        #[arg(long, default_value = "inetOrgPerson")]
+        class: String,
+        /// The attributes that are asked for
+        #[arg(long, value_delimiter = ',')]
+        attributes: Vec<String>,
+        /// Who binds
+        #[arg(long)]
+        name: String,
+        /// With which password
+        #[arg(long)]
+        password: String,
+        /// Entries of one page
+        #[arg(long, default_value_t = 1000)]
+        page: u32,
+    },
     /// A bare TCP forwarder
     Forwarder {
         #[arg(long)]
@@ -269,6 +294,10 @@ fn run(command: Command) -> Result<Option<Value>, String> {
                 warmup: args.warmup,
             };
             Load::run(plan, Meter::new(args.pids)).map(Some).map_err(text)
+        }
+        Command::Read { server, base, class, attributes, name, password, page } => {
+            let plan = reading::Plan { server, base, class, attributes, name, password, page };
+            reading::run(&plan).map(Some).map_err(text)
         }
         Command::Forwarder { listen, to } => forwarder::run(listen, to).map(|()| None).map_err(text),
         Command::Prompts { listen, delay_ms } => {

@@ -17,7 +17,7 @@ use crate::primary::directory::Directory;
 use crate::secret::Secret;
 use crate::users::keys::KeyFile;
 use crate::users::model::Method;
-use crate::users::roster::Roster;
+use crate::users::roster::{Roster, Step};
 
 /// People who are shown one by one.
 const SHOWN: usize = 50;
@@ -166,16 +166,9 @@ pub(super) async fn tokens(args: Tokens, config: &Config, roster: &dyn Roster, f
     plan.bad.extend(file.bad);
     plan.bad.sort_by_key(|bad| bad.line);
     judge(&plan.bad, &args.file, args.skip_bad)?;
+    let steps: Vec<Step> = plan.tokens.iter().map(|token| Step::Token(Box::new(token.clone()))).collect();
     if !form.dry_run {
-        let by = who();
-        for (done, token) in plan.tokens.iter().enumerate() {
-            roster.add_token(token, &by).await.map_err(|error| {
-                Failure::refused(format!(
-                    "{error}; {done} of {} tokens are enrolled. Run the same import again: those are then known",
-                    plan.tokens.len()
-                ))
-            })?;
-        }
+        applying::apply(roster, &config.server.name, &who(), steps).await.map_err(Failure::refused)?;
     }
     let would = if form.dry_run { "would be " } else { "" };
     let unassigned = plan.tokens.iter().filter(|token| token.unique_id.is_none()).count();

@@ -108,6 +108,7 @@ pub(super) fn counts_text(counts: &Counts, dry_run: bool) -> String {
         text = format!("{text}, {count} {would}{what}");
     }
     for (count, what) in [
+        (counts.mails, if dry_run { "would be written to" } else { "are written to" }),
         (counts.conflicts, "left alone for a conflict of names"),
         (counts.skipped, "skipped"),
         (counts.again, "found twice"),
@@ -220,10 +221,12 @@ pub(super) fn status_json(
     runs: &[ImportRun],
     plans: &[HeldPlan],
     holder: Option<&(String, std::time::SystemTime)>,
+    mails: u64,
 ) -> Value {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
     json!({
         "running": holder.map(|(node, until)| json!({ "node": node, "until": time_text(*until) })),
+        "mails": mails,
         "plans": plans.iter().map(|plan| json!({
             "plan": plan.id,
             "made": time_text(plan.made),

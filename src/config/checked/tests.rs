@@ -86,6 +86,8 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "reuse",
         "service_filter",
         "proxy",
+        "login",
+        "templates = \"/etc",
         "password",
         "token",
         "private_key",

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::Sender;
 
-use super::{Ask, ImportError, Importer, Place, Selection, mark, memory_key, remembered};
-use crate::config::import::Import;
+use super::{Ask, ImportError, Importer, Place, Selection};
+use crate::config::import::{Import, Incremental};
 use crate::import::changes::{self, Changed};
 use crate::import::entry::Reading;
-use crate::import::mark::{Mark, Pass, Why, next_pass};
+use crate::import::mark::{Mark, Pass, ServerFacts, Why, next_pass, seconds};
 use crate::import::reader::{ReadError, Source, Told};
 use crate::import::scope;
 use crate::ldap::pool::Batch;
@@ -102,16 +102,23 @@ impl Plans {
         let facts = changes::facts(&mut source, first.item().preset).await?;
         let mut pass = next_pass(import, last.as_ref(), &facts, &settings, ask.full || !whole, now);
         let full = last.as_ref().map(|last| last.full);
+        let remembers = whole && import.incremental != Incremental::Never;
+        let groups = if remembers { changes::groups(&mut source, readings).await? } else { None };
+        if let (Pass::Changes(_), Some(last)) = (&pass, &last)
+            && last.groups != groups
+        {
+            pass = Pass::Full(Why::Structure);
+        }
         if let Pass::Changes(position) = &pass {
             match changes::since(&mut source, import, readings, &facts, position, now).await? {
                 Changed::People { unique_ids, position } => {
-                    let mark = Mark { position: Some(position), ..mark(&facts, settings, now, full) };
+                    let mark = Mark { position: Some(position), groups, ..mark(&facts, settings, now, full) };
                     return Ok(Plan { target: target.to_owned(), source, pass, only: Some(unique_ids), mark });
                 }
                 Changed::TooMuch(why) => pass = Pass::Full(why),
             }
         }
-        let mut mark = mark(&facts, settings, now, None);
+        let mut mark = Mark { groups, ..mark(&facts, settings, now, None) };
         if whole && !ask.dry_run {
             let previous = last.filter(|last| last.server == facts.server && last.invocation == facts.invocation);
             let previous = previous.and_then(|last| last.position).filter(|_| pass != Pass::Full(Why::Refused));
@@ -237,6 +244,28 @@ pub(super) async fn gather(
         told.push(Some(one));
     }
     Ok(Gathered { told })
+}
+
+/// What is remembered of a directory after a pass.
+fn remembered(target: &str, mark: &Mark) -> Memory {
+    (memory_key(target), Some(mark.write()))
+}
+
+/// Where a directory's mark is kept.
+fn memory_key(target: &str) -> String {
+    format!("mark:{target}")
+}
+
+/// A mark for a pass that began at `now`; `full` is when the last full pass began.
+fn mark(facts: &ServerFacts, settings: String, now: SystemTime, full: Option<u64>) -> Mark {
+    Mark {
+        server: facts.server.clone(),
+        invocation: facts.invocation.clone(),
+        position: None,
+        settings,
+        full: full.unwrap_or(seconds(now)),
+        groups: None,
+    }
 }
 
 /// A task that does not outlive who waits for it.

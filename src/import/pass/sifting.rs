@@ -12,17 +12,18 @@ use super::{Event, ImportError, Importer, Selection, Watch};
 use crate::config::import::{DisabledAccounts, Import, Leavers};
 use crate::import::entry::Candidate;
 use crate::import::held::Leaving;
-use crate::import::known::{Hashes, Known, LEFT, Met, STATES};
+use crate::import::known::{Hashes, Known, LEFT, Marks, Met, STATES};
 use crate::import::plan::{self, Conflict, Counts, Decision, Names, Skipped};
 use crate::import::progress::Progress;
 use crate::ldap::pool::Batch;
+use crate::mail::rule;
 use crate::users::profile::{Field, Profile};
 use crate::users::roster::{Roster, State, Step};
 
 /// People whom the store is asked about at once.
 const TOGETHER: usize = 500;
 /// People of one page of the store.
-const PAGE: u32 = 10_000;
+const PAGE: u32 = 2_000;
 /// People whose quarantine is over who are erased in one pass; the next takes the others.
 const ERASED_AT_ONCE: u32 = 10_000;
 /// Conflicts that are kept for the outcome; all of them are counted and shown to whoever watches.
@@ -45,12 +46,13 @@ pub(super) struct Sieve<'a> {
     known: Known,
     /// Whether anybody was in the store when the pass began: else no name is taken.
     store_is_empty: bool,
-    strangers: std::collections::HashSet<u64>,
+    strangers: Marks,
     names: Names,
     pending: Vec<Pending>,
     counts: Counts,
     conflicts: Vec<Conflict>,
     leaving: Leaving,
+    mails: bool,
     watch: Watch<'a>,
 }
 
@@ -63,12 +65,13 @@ impl<'a> Sieve<'a> {
             hashes: Hashes::default(),
             known: Known::default(),
             store_is_empty: false,
-            strangers: Default::default(),
+            strangers: Marks::default(),
             names: Names::default(),
             pending: Vec::new(),
             counts: Counts::default(),
             conflicts: Vec::new(),
             leaving: Leaving::default(),
+            mails: importer.mails,
             watch,
         }
     }
@@ -233,13 +236,25 @@ impl<'a> Sieve<'a> {
             }
         }
         (self.watch)(&Event::Decided(&decision));
+        let letter = self.letter(&decision);
         let step = match decision {
             Decision::Add(profile) => Step::Add(*profile),
             Decision::Touch(profile) => Step::Change(*profile),
             Decision::Change(change) => Step::Change(change.after),
             Decision::Keep | Decision::Skip(_) => return Ok(()),
         };
-        staging.take(step).await
+        staging.take(step).await?;
+        let Some(letter) = letter else { return Ok(()) };
+        self.counts.mails += 1;
+        staging.take(letter).await
+    }
+
+    /// The mail that the person's item asks for.
+    fn letter(&self, decision: &Decision) -> Option<Step> {
+        let profile = decision.profile().filter(|_| self.mails)?;
+        let item = self.import.items.iter().find(|item| Some(&item.name) == profile.item.as_ref())?;
+        let kind = rule::letter(item.mail, decision)?;
+        Some(Step::Write(profile.person.unique_id.clone(), kind))
     }
 
     /// An item that had people and finds none is not believed.

@@ -1,6 +1,7 @@
 //! The writing side of a pass: a task that stages steps while others are still being found.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -12,7 +13,7 @@ use crate::users::store::{StoreError, StoreResult};
 /// Steps that are staged together.
 const TOGETHER: usize = 1000;
 /// Handfuls of steps that may wait to be staged.
-const WAITING: usize = 4;
+const WAITING: usize = 1;
 
 /// Where steps go. Without the right to import, nowhere.
 pub(super) struct Staging {
@@ -21,6 +22,7 @@ pub(super) struct Staging {
     by: String,
     steps: Vec<Step>,
     running: Option<Running>,
+    wrote: bool,
 }
 
 struct Running {
@@ -45,6 +47,7 @@ impl Staging {
             by: format!("import:{}", plan_id(ask)),
             steps: Vec::new(),
             running: None,
+            wrote: false,
         }
     }
 
@@ -61,7 +64,10 @@ impl Staging {
         let Some(lock) = &self.lock else { return Ok(()) };
         let running = match &mut self.running {
             Some(running) => running,
-            none => none.insert(start(self.roster.begin_import(lock, &self.by).await?)),
+            none => {
+                self.wrote = true;
+                none.insert(start(self.roster.begin_import(lock, &self.by).await?))
+            }
         };
         let steps = std::mem::take(&mut self.steps);
         if running.steps.send(steps).await.is_ok() {
@@ -108,6 +114,11 @@ impl Staging {
             None => self.roster.remember_import(&lock, memory).await?,
         }
         Ok(())
+    }
+
+    /// The longest that others were kept from changing people; nothing where nothing was written.
+    pub(super) fn longest_hold(&self) -> Duration {
+        if self.wrote { self.roster.longest_hold() } else { Duration::ZERO }
     }
 
     /// Takes back what was staged.

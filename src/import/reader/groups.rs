@@ -55,14 +55,23 @@ impl Source {
     /// # Errors
     /// [`ReadError`].
     pub async fn concerns(&mut self, reading: &Reading, changed: &[String]) -> Result<bool, ReadError> {
-        let ImportScope::Group { group, nested } = &reading.item().scope else { return Ok(false) };
+        let own = self.groups_of(reading).await?;
+        Ok(own.iter().any(|own| changed.iter().any(|changed| crate::primary::names::same(own, changed))))
+    }
+
+    /// DNs of the groups that decide whom an item finds: its own, and those within it. None where it is no group.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn groups_of(&mut self, reading: &Reading) -> Result<Vec<String>, ReadError> {
+        let ImportScope::Group { group, nested } = &reading.item().scope else { return Ok(Vec::new()) };
         let groups = &reading.item().attributes.groups;
         let groups = Filter::parse(groups).map_err(|error| ReadError::Unusable(format!("filter {groups}: {error}")))?;
         let mut own = vec![self.group(&groups, reading.item().preset, group).await?.dn];
         if *nested {
             own.extend(self.dns(&scope::groups_within(&groups, &own.concat())).await?);
         }
-        Ok(own.iter().any(|own| changed.iter().any(|changed| crate::primary::names::same(own, changed))))
+        Ok(own)
     }
 
     /// DNs of everything in the directory that matches.

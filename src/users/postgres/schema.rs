@@ -7,7 +7,10 @@ use crate::users::postgres::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 1] = [(1, "store", include_str!("../migrations/postgres/0001_store.sql"))];
+const STEPS: [Step; 2] = [
+    (1, "store", include_str!("../migrations/postgres/0001_store.sql")),
+    (2, "letters", include_str!("../migrations/postgres/0002_letters.sql")),
+];
 
 /// What keeps nodes apart that start together, until the first has committed.
 const LOCK: &str = "SELECT 1::bigint FROM pg_advisory_xact_lock(7308332045929148)";

@@ -7,7 +7,7 @@ use crate::users::roster::ImportLock;
 use crate::users::sql::driver::Driver;
 use crate::users::sql::importing::fenced;
 use crate::users::sql::value::{built, fixed, list, unreadable};
-use crate::users::sql::{begin_people, text};
+use crate::users::sql::{begin_staged, text};
 use crate::users::store::StoreResult;
 
 /// Rows of one transaction.
@@ -21,7 +21,7 @@ pub(super) async fn clear(driver: &dyn Driver, lock: &ImportLock) -> StoreResult
         return Ok(());
     }
     // New versions and claims first: they hold the keys that the old ones get back.
-    for (table, key) in [("people", "unique_id"), ("names", "folded")] {
+    for (table, key) in [("people", "unique_id"), ("names", "folded"), ("tokens", "serial")] {
         let find = format!(
             "SELECT {key} FROM {table} WHERE {key} > $1 AND born > (SELECT current FROM people_state) \
              ORDER BY {key} LIMIT $2"
@@ -34,7 +34,7 @@ pub(super) async fn clear(driver: &dyn Driver, lock: &ImportLock) -> StoreResult
                 keys.push(row.needed_text(key)?);
             }
             let Some(last) = keys.last().cloned() else { break };
-            let mut change = begin_people(driver).await?;
+            let mut change = begin_staged(driver).await?;
             fenced(change.as_mut(), lock).await?;
             let sql = format!(
                 "DELETE FROM {table} WHERE born > (SELECT current FROM people_state) AND {key} IN {}",
@@ -53,10 +53,14 @@ pub(super) async fn clear(driver: &dyn Driver, lock: &ImportLock) -> StoreResult
         );
         until_none(driver, lock, &restore).await?;
     }
-    let changes = "DELETE FROM changes WHERE id IN \
-                   (SELECT id FROM changes WHERE generation > (SELECT current FROM people_state) LIMIT $1)";
-    until_none(driver, lock, changes).await?;
-    let mut change = begin_people(driver).await?;
+    for table in ["changes", "letters"] {
+        let coming = format!(
+            "DELETE FROM {table} WHERE id IN \
+             (SELECT id FROM {table} WHERE generation > (SELECT current FROM people_state) LIMIT $1)"
+        );
+        until_none(driver, lock, &coming).await?;
+    }
+    let mut change = begin_staged(driver).await?;
     fenced(change.as_mut(), lock).await?;
     change.run(fixed("UPDATE people_state SET newest = current"), vec![]).await?;
     change.commit().await
@@ -65,7 +69,7 @@ pub(super) async fn clear(driver: &dyn Driver, lock: &ImportLock) -> StoreResult
 /// Runs a statement with a limit until it touches nothing more, each time in a transaction of its own.
 async fn until_none(driver: &dyn Driver, lock: &ImportLock, sql: &str) -> StoreResult<()> {
     loop {
-        let mut change = begin_people(driver).await?;
+        let mut change = begin_staged(driver).await?;
         fenced(change.as_mut(), lock).await?;
         let touched = change.run(built(sql), vec![AT_ONCE.into()]).await?;
         change.commit().await?;
@@ -83,7 +87,7 @@ pub(super) async fn retire(driver: &dyn Driver, lock: &ImportLock) -> StoreResul
     until_none(driver, lock, &names).await?;
     let find = format!("SELECT unique_id FROM people WHERE {ENDED} LIMIT $1");
     loop {
-        let mut change = begin_people(driver).await?;
+        let mut change = begin_staged(driver).await?;
         fenced(change.as_mut(), lock).await?;
         let mut ids = Vec::new();
         for mut row in change.rows(built(find.as_str()), vec![AT_ONCE.into()]).await? {

@@ -27,7 +27,7 @@ const DEVICE_COLUMNS: [(&str, Kind); 7] = [
 /// Devices.
 pub(in crate::users) static DEVICES: Insertion = Insertion::new("devices", &DEVICE_COLUMNS, "");
 
-const TOKEN_COLUMNS: [(&str, Kind); 13] = [
+const TOKEN_COLUMNS: [(&str, Kind); 14] = [
     ("serial", Kind::Text),
     ("unique_id", Kind::Text),
     ("label", Kind::Text),
@@ -41,6 +41,7 @@ const TOKEN_COLUMNS: [(&str, Kind); 13] = [
     ("last_used", Kind::Int),
     ("added", Kind::Int),
     ("added_by", Kind::Text),
+    ("born", Kind::Int),
 ];
 
 /// OATH tokens. One whose serial is known does not come in.
@@ -50,29 +51,30 @@ pub(in crate::users) static TOKENS: Insertion = Insertion::new("tokens", &TOKEN_
 pub(in crate::users) const DEVICES_OF: &str =
     "SELECT name, kind, token FROM devices WHERE unique_id = $1 ORDER BY place";
 
+/// Tokens of an import that does not count yet are not seen.
 const SELECT_TOKEN: &str = "SELECT serial, unique_id, label, seed, algorithm, digits, period, counter, drift, \
-     last_step, last_used FROM tokens";
+     last_step, last_used FROM tokens WHERE born <= (SELECT current FROM people_state) AND";
 
 /// The token with a serial.
 pub(super) fn token_by_serial() -> String {
-    format!("{SELECT_TOKEN} WHERE serial = $1")
+    format!("{SELECT_TOKEN} serial = $1")
 }
 
 /// A person's tokens.
 pub(super) fn tokens_of() -> String {
-    format!("{SELECT_TOKEN} WHERE unique_id = $1 ORDER BY serial")
+    format!("{SELECT_TOKEN} unique_id = $1 ORDER BY serial")
 }
 
 /// Everybody's tokens.
 pub(super) fn tokens_after() -> String {
-    format!("{SELECT_TOKEN} WHERE serial > $1 ORDER BY serial LIMIT $2")
+    format!("{SELECT_TOKEN} serial > $1 ORDER BY serial LIMIT $2")
 }
 
 /// Uses a step of a token, if it comes after all that were used.
 pub(in crate::users) const USE_CODE: &str = "UPDATE tokens SET last_step = $3, last_used = $4, drift = $5, \
      counter = CASE WHEN counter IS NULL THEN NULL ELSE $3 + 1 END \
      WHERE serial = $2 AND unique_id = $1 AND (last_step IS NULL OR last_step < $3) \
-     AND (counter IS NULL OR counter <= $3)";
+     AND (counter IS NULL OR counter <= $3) AND born <= (SELECT current FROM people_state)";
 
 /// Replaces a seed that is still the one that was read.
 pub(in crate::users) const RESEAL: &str = "UPDATE tokens SET seed = $3 WHERE serial = $1 AND seed = $2";
@@ -260,12 +262,21 @@ pub(super) async fn add_token(change: &mut dyn Change, dialect: Dialect, token: 
     if token.unique_id.is_some() && owner.is_none() {
         return Err(StoreError::Conflict("nobody is enrolled whose that token could be".into()));
     }
+    let born = current(change).await?;
+    if TOKENS.run(change, dialect, vec![token_row(token, by, born)]).await? == 0 {
+        return Err(StoreError::Conflict("a token with that serial number is there already".into()));
+    }
+    note_token(change, dialect, owner.as_ref(), "token added", by, came(token)).await
+}
+
+/// A row for [`TOKENS`], which counts from the generation `born` on.
+pub(super) fn token_row(token: &Token, by: &str, born: i64) -> Vec<Value> {
     let integer = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let (period, counter) = match token.moving {
         Moving::Time { period } => (Some(i64::from(period)), None),
         Moving::Counter { next } => (None, Some(integer(next))),
     };
-    let row = vec![
+    vec![
         token.serial.as_str().into(),
         token.unique_id.clone().into(),
         token.label.clone().into(),
@@ -279,11 +290,13 @@ pub(super) async fn add_token(change: &mut dyn Change, dialect: Dialect, token: 
         token.last_used.into(),
         SystemTime::now().into(),
         by.into(),
-    ];
-    if TOKENS.run(change, dialect, vec![row]).await? == 0 {
-        return Err(StoreError::Conflict("a token with that serial number is there already".into()));
-    }
-    note_token(change, dialect, owner.as_ref(), "token added", by, one("token", None, Some(told(token)))).await
+        born.into(),
+    ]
+}
+
+/// What is kept of a token that has come.
+pub(super) fn came(token: &Token) -> Vec<Difference> {
+    one("token", None, Some(told(token)))
 }
 
 async fn token(change: &mut dyn Change, serial: &str) -> StoreResult<Option<Token>> {

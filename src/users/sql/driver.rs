@@ -1,7 +1,9 @@
 //! What a database must be able to do for the store: read with one statement, and change with several that
 //! count together or not at all. [`crate::users::sqlite`] and [`crate::users::postgres`] can.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::SqlStr;
@@ -42,6 +44,15 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     /// Begins a change. Dropped without [`Change::commit`] it has never been.
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>>;
 
+    /// As [`Driver::begin`], for what counts only with a later change: whoever commits need not wait until it can
+    /// survive a power failure, because the later change does, and is written behind it.
+    fn begin_staged(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
+        self.begin()
+    }
+
+    /// How long changes of many rows have kept others from changing.
+    fn holds(&self) -> &Holds;
+
     /// The same database through a connection of its own that is made for many rows.
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>>;
 
@@ -55,6 +66,27 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
 
     /// Gives the connections back.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The longest that an import has kept others from changing people, over all of its changes.
+#[derive(Debug, Default)]
+pub(in crate::users) struct Holds(AtomicU64);
+
+impl Holds {
+    /// A change is over that took so long.
+    pub(in crate::users) fn note(&self, took: Duration) {
+        self.0.fetch_max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Begins anew.
+    pub(in crate::users) fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// The longest, to the microsecond.
+    pub(in crate::users) fn longest(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// Several statements that count together.

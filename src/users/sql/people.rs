@@ -208,7 +208,8 @@ pub(super) async fn enrol(change: &mut dyn Change, dialect: Dialect, profile: &P
         change.run(fixed(text::BLOCK), vec![person.unique_id.as_str().into(), until.into()]).await?;
     }
     let fields = differences(None, Some(&profile));
-    records::note(change, dialect, current, &[Noted::new(&profile, "added", by, fields)]).await?;
+    let noted = [Noted::new(&profile, "added", by, fields)];
+    records::note_at(change, dialect, current, &noted, profile.created.time).await?;
     raise(change).await
 }
 

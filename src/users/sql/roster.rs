@@ -7,11 +7,12 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
+use crate::users::letters::{Letter, LetterKind};
 use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Memory, Roster, State};
 use crate::users::sealed::Sealed;
 use crate::users::sql::value::{Row, built, fixed, list};
-use crate::users::sql::{SqlStore, begin_people, details, importing, people, records, staging, text};
+use crate::users::sql::{SqlStore, begin_people, details, importing, letters, people, records, staging, text};
 use crate::users::store::{StoreResult, folded};
 use crate::users::token::Token;
 
@@ -281,6 +282,7 @@ impl Roster for SqlStore {
 
     fn begin_import<'a>(&'a self, lock: &'a ImportLock, by: &'a str) -> BoxFuture<'a, StoreResult<Box<dyn Import>>> {
         Box::pin(async move {
+            self.driver.holds().clear();
             let driver = self.driver.for_many_rows().await?;
             let import: Box<dyn Import> = Box::new(staging::begin(driver, Arc::clone(&self.cache), lock, by).await?);
             Ok(import)
@@ -322,5 +324,35 @@ impl Roster for SqlStore {
 
     fn drop_plan<'a>(&'a self, id: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
         Box::pin(async move { changing!(self, change => importing::drop_plan(change, id)) })
+    }
+
+    fn longest_hold(&self) -> Duration {
+        self.driver.holds().longest()
+    }
+
+    fn write_letter<'a>(&'a self, about: &'a str, kind: LetterKind) -> BoxFuture<'a, StoreResult<()>> {
+        let dialect = self.driver.dialect();
+        Box::pin(async move {
+            let mut change = self.driver.begin().await?;
+            let current = people::current(change.as_mut()).await?;
+            letters::write(change.as_mut(), dialect, about, kind, current).await?;
+            change.commit().await
+        })
+    }
+
+    fn letters_due(&self, now: SystemTime, limit: u32) -> BoxFuture<'_, StoreResult<Vec<Letter>>> {
+        Box::pin(letters::due(self.driver(), now, limit))
+    }
+
+    fn take_letter<'a>(&'a self, letter: &'a Letter, until: SystemTime) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move { changing!(self, change => letters::take(change, letter, until)) })
+    }
+
+    fn forget_letter(&self, id: i64) -> BoxFuture<'_, StoreResult<bool>> {
+        Box::pin(async move { changing!(self, change => letters::forget(change, id)) })
+    }
+
+    fn letters_waiting(&self) -> BoxFuture<'_, StoreResult<u64>> {
+        Box::pin(letters::waiting(self.driver()))
     }
 }

@@ -12,12 +12,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
 use crate::users::cache::PeopleCache;
 use crate::users::changes::differences;
+use crate::users::letters::LetterKind;
 use crate::users::profile::{Profile, Stamp};
 use crate::users::roster::{Import, ImportLock, Memory, Staged, Step};
 use crate::users::sql::clearing::{clear, retire};
@@ -26,11 +27,19 @@ use crate::users::sql::importing::{fenced, remember};
 use crate::users::sql::people::{NAMES, PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::value::{Value, built, fixed, list};
-use crate::users::sql::{begin_people, people, text};
+use crate::users::sql::{begin_people, begin_staged, details, letters, people, text};
 use crate::users::store::{StoreError, StoreResult};
+use crate::users::token::Token;
 
-/// Steps of one transaction: some 15 milliseconds.
+/// Steps of the first transaction of an import, and of one that settles names.
 const CHUNK: usize = 256;
+
+/// Steps of one transaction, at least and at most.
+const CHUNKS: std::ops::RangeInclusive<usize> = 32..=1024;
+
+/// How long a transaction may take before the next one gets fewer steps: others wait meanwhile. Where one takes less
+/// than half of it, the next gets more.
+const LONG: Duration = Duration::from_millis(24);
 
 /// Names that may wait for their holders to give them up in the same import.
 const WAITING: usize = 10_000;
@@ -51,6 +60,8 @@ pub(super) struct Staging {
     generation: i64,
     done: Staged,
     waiting: Vec<Waiting>,
+    /// Steps of the next transaction.
+    chunk: usize,
 }
 
 /// Removes what a dead import has left, and takes the next generation.
@@ -76,6 +87,7 @@ pub(super) async fn begin(
         generation: current + 1,
         done: Staged::default(),
         waiting: Vec::new(),
+        chunk: CHUNK,
     })
 }
 
@@ -84,7 +96,7 @@ impl Import for Staging {
         Box::pin(async move {
             let mut steps = steps.into_iter().peekable();
             while steps.peek().is_some() {
-                self.chunk(steps.by_ref().take(CHUNK).collect()).await?;
+                self.chunk(steps.by_ref().take(self.chunk).collect()).await?;
             }
             Ok(())
         })
@@ -131,18 +143,12 @@ impl Staging {
     /// One transaction.
     async fn chunk(&mut self, steps: Vec<Step>) -> StoreResult<()> {
         let driver = Arc::clone(&self.driver);
-        let mut change = begin_people(driver.as_ref()).await?;
+        let many = steps.len();
+        let mut change = begin_staged(driver.as_ref()).await?;
+        let began = Instant::now();
         fenced(change.as_mut(), &self.lock).await?;
-        let mut adds = Vec::with_capacity(steps.len());
-        let mut rest = Vec::new();
-        for step in steps {
-            match step {
-                Step::Add(profile) => adds.push(profile),
-                other => rest.push(other),
-            }
-        }
         let (before, waited) = (self.done, self.waiting.len());
-        let written = self.write(change.as_mut(), adds, rest).await;
+        let written = self.write(change.as_mut(), Sorted::of(steps)).await;
         let committed = match written {
             Ok(()) => change.commit().await,
             Err(error) => Err(error),
@@ -151,18 +157,33 @@ impl Staging {
             self.done = before;
             self.waiting.truncate(waited);
         }
+        self.pace(many, began.elapsed());
         committed
     }
 
-    async fn write(&mut self, change: &mut dyn Change, adds: Vec<Profile>, rest: Vec<Step>) -> StoreResult<()> {
-        let mut noted = Vec::new();
-        let existing = self.add(change, adds).await?;
-        for step in existing.into_iter().map(Step::Change).chain(rest) {
-            match step {
-                Step::Add(profile) | Step::Change(profile) => noted.extend(self.change(change, profile).await?),
-                Step::Remove(unique_id) => noted.extend(self.remove(change, &unique_id).await?),
-            }
+    /// Makes the next transaction as large as others can bear.
+    fn pace(&mut self, steps: usize, took: Duration) {
+        let (least, most) = CHUNKS.into_inner();
+        if took > LONG {
+            self.chunk = (self.chunk / 2).max(least);
+        } else if steps == self.chunk && took < LONG / 2 {
+            self.chunk = (self.chunk * 2).min(most);
         }
+    }
+
+    async fn write(&mut self, change: &mut dyn Change, steps: Sorted) -> StoreResult<()> {
+        let mut noted = Vec::new();
+        let existing = self.add(change, steps.adds).await?;
+        for profile in existing.into_iter().chain(steps.changes) {
+            noted.extend(self.change(change, profile).await?);
+        }
+        for unique_id in steps.removes {
+            noted.extend(self.remove(change, &unique_id).await?);
+        }
+        self.add_tokens(change, steps.tokens).await?;
+        let now = SystemTime::now();
+        let letters = steps.letters.iter().map(|(about, kind)| letters::row(about, *kind, now, self.generation));
+        letters::LETTERS.run(change, self.dialect(), letters.collect()).await?;
         let noted: Vec<Noted<'_>> = noted
             .iter()
             .map(|(kind, before, after)| {
@@ -200,23 +221,31 @@ impl Staging {
             adds.retain(|profile| seen.insert(profile.person.unique_id.clone()));
         }
         self.done.added += inserted;
-        let claims = |profile: &Profile| {
-            name_rows(&profile.person.unique_id, None, self.current, Some((Some(profile), self.generation)))
-        };
-        let rows = adds.iter().flat_map(claims).collect();
-        self.claim(change, rows).await?;
+        let noted: Vec<Noted<'_>> = adds
+            .iter()
+            .map(|profile| Noted::new(profile, "added", &self.by, differences(None, Some(profile))))
+            .collect();
+        records::note_at(change, dialect, self.generation, &noted, stamp.time).await?;
+        let (current, generation) = (self.current, self.generation);
+        let claims =
+            |profile: &Profile| name_rows(&profile.person.unique_id, None, current, Some((Some(profile), generation)));
+        self.claim(change, || adds.iter().flat_map(claims).collect()).await?;
         Ok(existing)
     }
 
     /// Claims names. One that somebody else has waits until the end.
-    async fn claim(&mut self, change: &mut dyn Change, rows: Vec<Vec<Value>>) -> StoreResult<()> {
+    async fn claim(
+        &mut self,
+        change: &mut dyn Change,
+        rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
+    ) -> StoreResult<()> {
+        let rows = rows_of();
         let wanted = rows.len();
-        let kept = rows.clone();
         let inserted = NAMES.run(change, self.dialect(), rows).await?;
         if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
             return Ok(());
         }
-        let claims: Vec<Waiting> = kept.into_iter().filter_map(waiting).collect();
+        let claims: Vec<Waiting> = rows_of().into_iter().filter_map(waiting).collect();
         let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
         let holders = holders(change, self.dialect(), &names).await?;
         let others = claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id));
@@ -225,6 +254,40 @@ impl Staging {
             return Err(StoreError::Conflict(format!("more than {WAITING} names belong to somebody else already")));
         }
         Ok(())
+    }
+
+    /// Adds tokens, each with an owner who is there or with none.
+    async fn add_tokens(&mut self, change: &mut dyn Change, tokens: Vec<Token>) -> StoreResult<()> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let dialect = self.dialect();
+        let owners: Vec<String> = tokens.iter().filter_map(|token| token.unique_id.clone()).collect();
+        let sql = built(format!("{}{}", text::NAMES_NOW, dialect.listed(1)));
+        let mut names = HashMap::new();
+        for mut row in change.rows(sql, vec![list(&owners)]).await? {
+            names.insert(row.needed_text("unique_id")?, row.needed_text("name")?);
+        }
+        if let Some(token) = tokens.iter().find(|one| one.unique_id.as_ref().is_some_and(|id| !names.contains_key(id)))
+        {
+            let why = format!("nobody is enrolled any more whose the token {} could be", token.serial);
+            return Err(StoreError::Conflict(why));
+        }
+        let rows: Vec<_> = tokens.iter().map(|token| details::token_row(token, &self.by, self.generation)).collect();
+        let wanted = rows.len();
+        let inserted = details::TOKENS.run(change, dialect, rows).await?;
+        if usize::try_from(inserted).is_ok_and(|inserted| inserted < wanted) {
+            return Err(StoreError::Conflict("a token with one of these serial numbers is there already".into()));
+        }
+        let noted: Vec<Noted<'_>> = tokens
+            .iter()
+            .map(|token| {
+                let id = token.unique_id.as_deref().unwrap_or_default();
+                let name = names.get(id).map(String::as_str).unwrap_or_default();
+                Noted::of(id, name, "token added", &self.by, details::came(token))
+            })
+            .collect();
+        records::note(change, dialect, self.generation, &noted).await
     }
 
     async fn change(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<Option<Told>> {
@@ -256,8 +319,8 @@ impl Staging {
         }
         if renamed {
             let later = Some((Some(&after), self.generation));
-            let rows = name_rows(&unique_id, Some(&now.profile), self.current, later);
-            self.claim(change, rows).await?;
+            let current = self.current;
+            self.claim(change, || name_rows(&unique_id, Some(&now.profile), current, later)).await?;
         }
         if found.staged.is_none() {
             self.done.changed += 1;
@@ -278,8 +341,8 @@ impl Staging {
         drop_names(change, self.dialect(), unique_id, all).await?;
         change.run(fixed(text::UNSTAGE_PERSON), vec![unique_id.into(), self.current.into()]).await?;
         change.run(fixed(text::END_PERSON), vec![unique_id.into(), self.generation.into()]).await?;
-        let rows = name_rows(unique_id, Some(&profile), self.current, Some((None, self.generation)));
-        self.claim(change, rows).await?;
+        let (current, later) = (self.current, Some((None, self.generation)));
+        self.claim(change, || name_rows(unique_id, Some(&profile), current, later)).await?;
         self.done.removed += 1;
         Ok(Some(("removed", profile, None)))
     }
@@ -290,7 +353,7 @@ impl Staging {
         let mut waiting = std::mem::take(&mut self.waiting).into_iter().peekable();
         while waiting.peek().is_some() {
             let chunk: Vec<Waiting> = waiting.by_ref().take(CHUNK).collect();
-            let mut change = begin_people(driver.as_ref()).await?;
+            let mut change = begin_staged(driver.as_ref()).await?;
             fenced(change.as_mut(), &self.lock).await?;
             let rows = chunk.iter().map(|claim| claim.row.clone()).collect();
             NAMES.run(change.as_mut(), driver.dialect(), rows).await?;
@@ -310,6 +373,32 @@ impl Staging {
             change.commit().await?;
         }
         Ok(())
+    }
+}
+
+/// The steps of one transaction by what they do. People come before those who change, and those before the ones who go.
+#[derive(Default)]
+struct Sorted {
+    adds: Vec<Profile>,
+    changes: Vec<Profile>,
+    removes: Vec<String>,
+    tokens: Vec<Token>,
+    letters: Vec<(String, LetterKind)>,
+}
+
+impl Sorted {
+    fn of(steps: Vec<Step>) -> Self {
+        let mut sorted = Sorted { adds: Vec::with_capacity(steps.len()), ..Sorted::default() };
+        for step in steps {
+            match step {
+                Step::Add(profile) => sorted.adds.push(profile),
+                Step::Change(profile) => sorted.changes.push(profile),
+                Step::Remove(unique_id) => sorted.removes.push(unique_id),
+                Step::Token(token) => sorted.tokens.push(*token),
+                Step::Write(about, kind) => sorted.letters.push((about, kind)),
+            }
+        }
+        sorted
     }
 }
 

@@ -24,7 +24,7 @@ macro_rules! table {
 }
 
 /// All of them; a table that refers to another comes after it.
-pub(in crate::users) static TABLES: [Table; 15] = [
+pub(in crate::users) static TABLES: [Table; 16] = [
     table!("people_state", [("one", Int), ("current", Int), ("newest", Int), ("version", Int)]),
     table!(
         "people",
@@ -89,6 +89,7 @@ pub(in crate::users) static TABLES: [Table; 15] = [
             ("last_used", Int),
             ("added", Int),
             ("added_by", Text),
+            ("born", Int),
         ]
     ),
     table!(
@@ -158,6 +159,18 @@ pub(in crate::users) static TABLES: [Table; 15] = [
             ("octets_in", Int),
             ("octets_out", Int),
             ("session_seconds", Int),
+        ]
+    ),
+    table!(
+        "letters",
+        [
+            ("id", Int),
+            ("about", Text),
+            ("kind", Text),
+            ("made", Int),
+            ("due", Int),
+            ("tries", Int),
+            ("generation", Int),
         ]
     ),
     table!("import_lock", [("one", Int), ("node", Text), ("token", Int), ("until", Int)]),

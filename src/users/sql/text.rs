@@ -136,6 +136,10 @@ pub(super) const STATES: &str =
 /// What an import compares, of a list of unique ids; its text goes on with the list.
 pub(super) const STATES_OF: &str = concat!(state_columns!(), counts!("p"), " AND p.unique_id IN ");
 
+/// The login names of a list of unique ids; its text goes on with the list.
+pub(super) const NAMES_NOW: &str =
+    concat!("SELECT p.unique_id, p.name FROM people p WHERE ", counts!("p"), " AND p.unique_id IN ");
+
 /// Who holds the names of a list; its text goes on with the list.
 pub(super) const CLAIMS: &str =
     concat!("SELECT n.folded, n.unique_id FROM names n WHERE ", counts!("n"), " AND n.folded IN ");
@@ -227,5 +231,5 @@ pub(in crate::users) const FIXED: [&str; 18] = [
 
 #[cfg(test)]
 /// Statements that go on with a list, and which parameter the list is.
-pub(in crate::users) const LISTING: [(&str, usize); 5] =
-    [(PROFILES_OF, 1), (STATES_OF, 1), (CLAIMS, 1), (OTHER_CLAIMS, 2), (NAMES_OF, 2)];
+pub(in crate::users) const LISTING: [(&str, usize); 6] =
+    [(NAMES_NOW, 1), (PROFILES_OF, 1), (STATES_OF, 1), (CLAIMS, 1), (OTHER_CLAIMS, 2), (NAMES_OF, 2)];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anteroom::users::letters::LetterKind;
 use anteroom::users::profile::{Field, Fields, Profile};
 use anteroom::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Roster, Staged, Step};
 use anteroom::users::store::StoreError;
@@ -256,6 +257,59 @@ pub(crate) async fn a_removed_person_leaves_with_everything(store: &dyn Roster) 
     import(store, vec![Step::Add(imported("id-a", "alice"))]).await.unwrap();
     assert_eq!(store.person("id-a").await.unwrap().unwrap().blocked_until, None);
     clean(store).await;
+}
+
+pub(crate) async fn tokens_and_letters_of_an_import_come_with_it(store: &dyn Roster) {
+    store.enrol(&imported("id-a", "alice"), "t").await.unwrap();
+    let time = Moving::Time { period: 30 };
+    let steps = |owner: Option<&str>| -> Vec<Step> {
+        let serials = (0..300).map(|number| format!("S{number:03}"));
+        let tokens = serials.map(|serial| Step::Token(Box::new(token(&serial, owner, time))));
+        tokens.chain([Step::Write("id-a".into(), LetterKind::New)]).collect()
+    };
+    let nothing = async || {
+        assert_eq!(store.tokens("", 1000).await.unwrap(), []);
+        assert_eq!(store.token("S007").await.unwrap(), None);
+        assert!(store.tokens_of("id-a").await.unwrap().is_empty());
+        assert!(!store.use_code("id-a", "S007", 1, 0).await.unwrap(), "a token that is not there yet");
+        assert!(store.letters_due(at(u64::from(u32::MAX)), 10).await.unwrap().is_empty());
+    };
+    let (lock, mut import) = begin(store).await;
+    import.stage(steps(Some("id-a"))).await.unwrap();
+    nothing().await;
+    let twice = store.add_token(&token("S007", None, time), "t").await;
+    assert!(matches!(twice, Err(StoreError::Conflict(_))), "its serial number is taken already");
+    import.abandon().await.unwrap();
+    nothing().await;
+    // One that dies is cleared by the next; that one counts.
+    let mut dead = store.begin_import(&lock, "t").await.unwrap();
+    dead.stage(steps(Some("id-a"))).await.unwrap();
+    drop(dead);
+    let mut import = store.begin_import(&lock, "cli:root").await.unwrap();
+    nothing().await;
+    import.stage(steps(Some("id-a"))).await.unwrap();
+    import.finish(&[]).await.unwrap();
+    assert_eq!(store.tokens("", 1000).await.unwrap().len(), 300);
+    assert!(store.use_code("id-a", "S007", 1, 0).await.unwrap());
+    assert!(!store.use_code("id-a", "S007", 1, 0).await.unwrap(), "a used code stays used");
+    let told = store.changes(Some("id-a"), i64::MAX, 1).await.unwrap().remove(0);
+    assert_eq!((told.kind.as_str(), told.by.as_str()), ("token added", "cli:root"));
+    let letter = store.letters_due(at(u64::from(u32::MAX)), 10).await.unwrap().remove(0);
+    assert_eq!((letter.about.as_str(), letter.kind), ("id-a", LetterKind::New));
+    assert!(store.forget_letter(letter.id).await.unwrap() && !store.forget_letter(letter.id).await.unwrap());
+    // A serial number that is known, and an owner who is not: none of the others comes either.
+    for (serial, owner) in [("S007", Some("id-a")), ("NEW", Some("id-nobody"))] {
+        let mut import = store.begin_import(&lock, "t").await.unwrap();
+        let steps =
+            vec![Step::Token(Box::new(token("FIRST", None, time))), Step::Token(Box::new(token(serial, owner, time)))];
+        let error = import.stage(steps).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict(_)), "{error}");
+        import.abandon().await.unwrap();
+        assert_eq!(store.token("FIRST").await.unwrap(), None);
+    }
+    store.unlock_import(&lock).await.unwrap();
+    clean(store).await;
+    assert!(store.tokens("", 10).await.unwrap().is_empty());
 }
 
 pub(crate) async fn memory_runs_and_plans_are_kept(store: &dyn Roster) {

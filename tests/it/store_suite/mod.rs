@@ -56,5 +56,6 @@ pub(crate) async fn conforms(store: &dyn Roster) {
     importing::an_abandoned_import_leaves_nothing(store).await;
     importing::changes_meanwhile_are_kept(store).await;
     importing::a_removed_person_leaves_with_everything(store).await;
+    importing::tokens_and_letters_of_an_import_come_with_it(store).await;
     importing::memory_runs_and_plans_are_kept(store).await;
 }

@@ -5,3 +5,5 @@ pub(crate) mod fakes;
 pub(crate) mod memory_store;
 pub(crate) mod nas;
 pub(crate) mod people_directory;
+pub(crate) mod smtp;
+pub(crate) mod tree_directory;

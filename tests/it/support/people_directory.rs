@@ -53,6 +53,8 @@ pub(crate) enum Wrong {
     Nobody,
     /// An entry that is no entry, in this page.
     Garbage(usize),
+    /// Nothing more is said from this page on; the connection stays open.
+    SilentAt(usize),
 }
 
 /// The fake, its people and its faults.
@@ -109,6 +111,9 @@ fn page(request: &Request, people: &[Somebody], wrong: Wrong) -> Vec<Act> {
         && page == number
     {
         return vec![done(request.id, code)];
+    }
+    if wrong == Wrong::SilentAt(number) {
+        return vec![Act::Hang];
     }
     let people = if wrong == Wrong::Nobody { &[] } else { people };
     let mut out = Vec::new();
