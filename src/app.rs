@@ -93,9 +93,7 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = open(&config.server.store, true).await;
-        let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
-        let soundness = Soundness::look(&store).await?;
+        let (store, soundness) = store(&config).await?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -265,6 +263,14 @@ type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
 /// Each directory by name, and whether it takes DNs from the store.
 type Directories = Vec<(String, Arc<Directory>, bool)>;
+
+/// The user store, created if there is none, and the look at whether it is sound.
+async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
+    let store = open(&config.server.store, true).await.map_err(|error| AppError(error.to_string()))?;
+    let store = Arc::new(store);
+    let soundness = Soundness::look(&store).await?;
+    Ok((store, soundness))
+}
 
 /// The end of every sign-in.
 fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
