@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::{Ended, Failure, output};
 use crate::config::{Log, LogFormat};
-use crate::demo::phone::{Phone, PhoneOptions};
 use crate::secret::Secret;
 use crate::simulate::duo::Duo;
 use crate::simulate::entra::{Credential, Entra};
+use crate::simulate::native::Native;
 use crate::simulate::okta::{App, Okta};
 use crate::simulate::privacyidea::PrivacyIdea;
-use crate::simulate::{Options, ScenarioFile, Service, Simulator, TlsFiles, native};
+use crate::simulate::{Options, ScenarioFile, Service, Simulator, TlsFiles};
 use crate::telemetry::logs;
 
 const EXAMPLES: &str = "\
@@ -110,7 +110,14 @@ async fn play(args: &Args) -> Ended {
         }
     };
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), args.port);
-    let running = Running::start(args, address, scenarios, Secret::from_text(secret)).await?;
+    let service = service(args, Secret::from_text(secret))?;
+    let word = service.word();
+    let tls = args.certificate.clone().zip(args.key.clone());
+    let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
+    let options = Options { scenarios, tls, record: false };
+    let running = Simulator::start(address, service, options)
+        .await
+        .map_err(|error| Failure::refused(format!("{error} (--port chooses another)")))?;
     output::line(format_args!(
         "\
 A simulated {word} is running on this machine. Its page, where prompts appear and requests are shown:
@@ -121,7 +128,6 @@ For anteroom.toml:
 
 {section}
 Ctrl-C ends this.",
-        word = running.word(),
         url = running.url(),
         section = section(args, &running.url(), &shown),
     ));
@@ -134,75 +140,22 @@ Ctrl-C ends this.",
     Ok(ExitCode::SUCCESS)
 }
 
-enum Running {
-    Cloud(Simulator, &'static str),
-    Phone(Phone),
-}
-
-impl Running {
-    async fn start(
-        args: &Args,
-        address: SocketAddr,
-        scenarios: ScenarioFile,
-        secret: Secret,
-    ) -> Result<Running, Failure> {
-        let taken = |error: std::io::Error| Failure::refused(format!("{error} (--port chooses another)"));
-        let service: Arc<dyn Service> = match args.cloud {
-            Cloud::Entra => Arc::new(Entra::new(TENANT, CLIENT_ID, RESOURCE, Credential::Secret(secret))),
-            Cloud::Duo => Arc::new(Duo::new(IKEY, secret)),
-            Cloud::Privacyidea => Arc::new(PrivacyIdea::new(NAME, secret, &args.realm)),
-            Cloud::Okta => {
-                let public_key = args.public_key.as_deref().map(file).transpose()?;
-                let app = public_key.map(|public_key| App { client_id: NAME.to_owned(), public_key });
-                Arc::new(Okta::new(secret, app))
-            }
-            Cloud::Native => {
-                if args.certificate.is_some() {
-                    return Err(Failure::usage("the native simulator serves no TLS"));
-                }
-                return phone(address, &scenarios, secret).await;
-            }
-        };
-        let tls = args.certificate.clone().zip(args.key.clone());
-        let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
-        let word = service.word();
-        let options = Options { scenarios, tls, record: false };
-        let simulator = Simulator::start(address, service, options).await.map_err(taken)?;
-        Ok(Running::Cloud(simulator, word))
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Running::Cloud(_, word) => word,
-            Running::Phone(_) => "native service",
+/// The core of a cloud.
+fn service(args: &Args, secret: Secret) -> Result<Arc<dyn Service>, Failure> {
+    Ok(match args.cloud {
+        Cloud::Entra => Arc::new(Entra::new(TENANT, CLIENT_ID, RESOURCE, Credential::Secret(secret))),
+        Cloud::Duo => Arc::new(Duo::new(IKEY, secret)),
+        Cloud::Privacyidea => Arc::new(PrivacyIdea::new(NAME, secret, &args.realm)),
+        Cloud::Okta => {
+            let public_key = args.public_key.as_deref().map(file).transpose()?;
+            let app = public_key.map(|public_key| App { client_id: NAME.to_owned(), public_key });
+            Arc::new(Okta::new(secret, app))
         }
-    }
-
-    fn url(&self) -> String {
-        match self {
-            Running::Cloud(simulator, _) => simulator.url(),
-            Running::Phone(phone) => phone.url(),
+        Cloud::Native => {
+            let native = Native::new(NAME, &secret);
+            Arc::new(native.map_err(|_| Failure::usage("the native protocol's key needs at least 32 octets"))?)
         }
-    }
-
-    async fn stop(self) {
-        match self {
-            Running::Cloud(simulator, _) => simulator.stop().await,
-            Running::Phone(phone) => phone.stop().await,
-        }
-    }
-}
-
-async fn phone(address: SocketAddr, scenarios: &ScenarioFile, key: Secret) -> Result<Running, Failure> {
-    let behaviour = |scenario| native::behaviour(scenario).map_err(Failure::usage);
-    let options = PhoneOptions { key: Some((NAME.to_owned(), key)), behaviour: behaviour(&scenarios.everybody)? };
-    let phone = Phone::start(address, options)
-        .await
-        .map_err(|error| Failure::refused(format!("{error} (--port chooses another)")))?;
-    for (person, scenario) in &scenarios.person {
-        phone.set_behaviour(Some(person), behaviour(scenario)?);
-    }
-    Ok(Running::Phone(phone))
+    })
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, Failure> {

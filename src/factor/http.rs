@@ -53,7 +53,7 @@ pub struct Http {
     timeout: Duration,
     connections: Arc<AtomicU64>,
     /// Until when the service wants to hear nothing new.
-    quiet: Mutex<Option<Instant>>,
+    quiet: Arc<Mutex<Option<Instant>>>,
 }
 
 /// One request.
@@ -88,15 +88,32 @@ impl Http {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(outbound: &Outbound, identity: Option<Identity>) -> Result<Self, BuildError> {
+        Http::sharing(outbound, identity, Arc::default(), Arc::default())
+    }
+
+    /// Another client of the same service, on connections of its own. It is counted with this one, and keeps the same
+    /// pauses.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn beside(&self, outbound: &Outbound) -> Result<Self, BuildError> {
+        Http::sharing(outbound, None, Arc::clone(&self.connections), Arc::clone(&self.quiet))
+    }
+
+    fn sharing(
+        outbound: &Outbound,
+        identity: Option<Identity>,
+        connections: Arc<AtomicU64>,
+        quiet: Arc<Mutex<Option<Instant>>>,
+    ) -> Result<Self, BuildError> {
         let base = base_url(&outbound.url)?;
-        let connections = Arc::new(AtomicU64::new(0));
         let count = CountConnections(Arc::clone(&connections));
         let mut builder = builder(outbound, &base)?.connector_layer(count);
         if let Some(identity) = identity {
             builder = builder.identity(identity);
         }
         let client = builder.build().map_err(|error| BuildError::Client(describe(&error)))?;
-        Ok(Http { client, base, timeout: outbound.timeout, connections, quiet: Mutex::new(None) })
+        Ok(Http { client, base, timeout: outbound.timeout, connections, quiet })
     }
 
     /// Time for one request.
@@ -144,6 +161,13 @@ impl Http {
             self.keep_quiet(reply.retry_after().unwrap_or(USUAL_PAUSE));
         }
         Ok(reply)
+    }
+
+    /// Keeps the pause that an answer to [`Http::open`] asks for, where it does.
+    pub fn keep_pause(&self, reply: &Reply) {
+        if let (429, Some(pause)) = (reply.status, reply.retry_after()) {
+            self.keep_quiet(pause);
+        }
     }
 
     /// Sends a request and leaves the answer's body unread.

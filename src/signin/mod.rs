@@ -23,6 +23,7 @@ pub mod route;
 pub mod standing;
 pub mod throttle;
 mod trying;
+pub mod waiting;
 
 #[cfg(test)]
 pub(crate) mod testing;

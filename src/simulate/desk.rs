@@ -1,6 +1,7 @@
 //! What a simulated service knows: prompts and what came of them, scenarios, and a log of what was asked.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,23 @@ const REMEMBERED: Duration = Duration::from_secs(180);
 /// Prompts remembered at most; the oldest is forgotten first.
 const PROMPTS: usize = 300_000;
 
+/// Decisions remembered for those who follow them; the oldest is forgotten first.
+const DECISIONS: usize = 131_072;
+
+/// Used codes remembered; when there are more, no code is right any more.
+const CODES: usize = 100_000;
+
+/// What a typed code is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typed {
+    /// Right, and used up now.
+    Right,
+    /// Wrong.
+    Wrong,
+    /// Right, and used before.
+    Used,
+}
+
 /// What a simulated service knows. Its handlers share it.
 #[derive(Debug)]
 pub struct Desk {
@@ -33,6 +51,13 @@ struct Table {
     by_id: HashMap<String, u64>,
     /// In the order of their beginning.
     order: VecDeque<u64>,
+    /// When a prompt changes by itself.
+    due: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Prompts in the order of their decisions, and how many of them are forgotten.
+    decided: VecDeque<u64>,
+    forgotten: u64,
+    /// Codes that were right once: person and code.
+    codes: HashSet<(String, String)>,
     scenarios: ScenarioFile,
     /// How often each fault has happened, by section and place; an empty name is everybody.
     happened: HashMap<(String, usize), u32>,
@@ -77,11 +102,13 @@ impl Desk {
         self.table().scenarios.person.contains_key(person)
     }
 
-    /// Sets what happens to one person, or to everybody who has no section of their own.
+    /// Sets what happens to one person, or to everybody who has no section of their own. Codes that were used are good
+    /// again.
     pub fn set(&self, person: Option<&str>, scenario: Scenario) {
         let mut table = self.table();
         let name = person.unwrap_or_default();
         table.happened.retain(|(section, _), _| section != name);
+        table.codes.retain(|(owner, _)| person.is_some_and(|person| person != owner));
         match person {
             Some(person) => {
                 table.scenarios.person.insert(person.to_owned(), scenario);
@@ -116,10 +143,12 @@ impl Desk {
         let mut table = self.table();
         let now = Instant::now();
         table.forget(now);
+        // As many as can have come since: the schedule does not grow where nobody follows it.
+        table.run_due(now, 2);
         table.last = table.last.saturating_add(1);
         let number = table.last;
         let state = State::of(scenario.answer);
-        let expires = now + scenario.expires;
+        let expires = now + asking.lives.map_or(scenario.expires, |lives| lives.min(scenario.expires));
         let mut prompt = Prompt {
             number,
             id: if asking.id.is_empty() { format!("p{number}") } else { asking.id },
@@ -135,11 +164,14 @@ impl Desk {
             due: (state != State::Pending).then(|| (now + scenario.after, state)),
             then: scenario.then.map(State::of),
         };
-        prompt.settle(now);
+        table.due.push(Reverse((prompt.next(), number)));
         table.by_id.insert(prompt.id.clone(), number);
         table.prompts.insert(number, prompt.clone());
         table.order.push_back(number);
         table.counts.prompts = table.counts.prompts.saturating_add(1);
+        if let Some(settled) = table.settled(number, now) {
+            prompt = settled.clone();
+        }
         prompt
     }
 
@@ -147,17 +179,14 @@ impl Desk {
     pub fn prompt(&self, id: &str) -> Option<Prompt> {
         let mut table = self.table();
         let number = *table.by_id.get(id)?;
-        let prompt = table.prompts.get_mut(&number)?;
-        prompt.settle(Instant::now());
-        Some(prompt.clone())
+        table.settled(number, Instant::now()).cloned()
     }
 
     /// Fetches a prompt as it is now. Whoever answers twice has answered the other way when it is fetched again.
     pub fn fetch(&self, id: &str) -> Option<Prompt> {
         let mut table = self.table();
         let number = *table.by_id.get(id)?;
-        let prompt = table.prompts.get_mut(&number)?;
-        prompt.settle(Instant::now());
+        let prompt = table.settled(number, Instant::now())?;
         prompt.polls = prompt.polls.saturating_add(1);
         let told = prompt.clone();
         if prompt.state != State::Pending
@@ -166,6 +195,36 @@ impl Desk {
             prompt.state = then;
         }
         Some(told)
+    }
+
+    /// The prompts of the decisions after the first `seen`, `most` of them, and how many decisions have been seen
+    /// with those.
+    pub fn decided_after(&self, seen: u64, most: usize) -> (Vec<Prompt>, u64) {
+        let mut table = self.table();
+        table.run_due(Instant::now(), most);
+        let skip = seen.saturating_sub(table.forgotten);
+        let numbers = table.decided.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(most);
+        let prompts = numbers.map(|number| table.prompts.get(number).cloned()).collect::<Vec<_>>();
+        let count = u64::try_from(prompts.len()).unwrap_or(u64::MAX);
+        (prompts.into_iter().flatten().collect(), seen.max(table.forgotten).saturating_add(count))
+    }
+
+    /// Waits until there are more decisions than `seen`, or one of the prompts is due.
+    pub async fn news(&self, seen: u64) {
+        let decided = self.decided.notified();
+        tokio::pin!(decided);
+        decided.as_mut().enable();
+        let next = {
+            let table = self.table();
+            let decisions = table.forgotten.saturating_add(u64::try_from(table.decided.len()).unwrap_or(u64::MAX));
+            if decisions > seen {
+                return;
+            }
+            table.due.peek().map(|Reverse((when, _))| *when)
+        };
+        let wait = next.map_or(Duration::from_secs(60), |next| next.saturating_duration_since(Instant::now()));
+        // Time over or something was decided: look again either way.
+        let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), decided).await;
     }
 
     /// Waits until a prompt is decided, `at_most` this long, and fetches it.
@@ -188,19 +247,12 @@ impl Desk {
 
     /// Decides every pending prompt of a person; how many there were.
     pub fn decide(&self, person: &str, decision: Decision) -> usize {
-        let now = Instant::now();
-        let mut table = self.table();
-        let mut count = 0_usize;
-        for prompt in table.prompts.values_mut().filter(|prompt| prompt.person == person) {
-            prompt.settle(now);
-            if prompt.state == State::Pending {
-                prompt.state = State::of(decision);
-                count = count.saturating_add(1);
-            }
-        }
+        let theirs = |prompt: &&Prompt| prompt.person == person && prompt.state == State::Pending;
+        let table = self.table();
+        let mut numbers: Vec<u64> = table.prompts.values().filter(theirs).map(|prompt| prompt.number).collect();
         drop(table);
-        self.decided.notify_waiters();
-        count
+        numbers.sort_unstable();
+        numbers.into_iter().filter(|number| self.end(*number, State::of(decision))).count()
     }
 
     /// Decides one pending prompt; false when there is none.
@@ -215,47 +267,45 @@ impl Desk {
     }
 
     fn end(&self, number: u64, state: State) -> bool {
-        let ended = match self.table().prompts.get_mut(&number) {
-            None => false,
+        let mut table = self.table();
+        let pending = table.settled(number, Instant::now()).filter(|prompt| prompt.state == State::Pending);
+        let ended = match pending {
             Some(prompt) => {
-                prompt.settle(Instant::now());
-                let pending = prompt.state == State::Pending;
-                if pending {
-                    prompt.state = state;
-                }
-                pending
+                prompt.state = state;
+                state != State::Pending
             }
+            None => false,
         };
+        if ended {
+            table.note(number);
+        }
+        drop(table);
         self.decided.notify_waiters();
         ended
     }
 
+    /// What a typed code is. Each is good for one time.
+    pub fn check_code(&self, person: &str, typed: &str) -> Typed {
+        let right = self.scenario(person).code == typed;
+        let mut table = self.table();
+        if !right || table.codes.len() >= CODES {
+            return Typed::Wrong;
+        }
+        if table.codes.insert((person.to_owned(), typed.to_owned())) { Typed::Right } else { Typed::Used }
+    }
+
     /// Every prompt that is remembered, oldest first.
     pub fn prompts(&self) -> Vec<Prompt> {
-        let now = Instant::now();
         let mut table = self.table();
-        let table = &mut *table;
-        let mut all = Vec::with_capacity(table.order.len());
-        for number in &table.order {
-            if let Some(prompt) = table.prompts.get_mut(number) {
-                prompt.settle(now);
-                all.push(prompt.clone());
-            }
-        }
-        all
+        table.run_due(Instant::now(), usize::MAX);
+        table.order.iter().filter_map(|number| table.prompts.get(number).cloned()).collect()
     }
 
     /// How many prompts are pending.
     pub fn pending(&self) -> usize {
-        let now = Instant::now();
         let mut table = self.table();
-        let prompts = table.prompts.values_mut();
-        prompts
-            .filter_map(|prompt| {
-                prompt.settle(now);
-                (prompt.state == State::Pending).then_some(())
-            })
-            .count()
+        table.run_due(Instant::now(), usize::MAX);
+        table.prompts.values().filter(|prompt| prompt.state == State::Pending).count()
     }
 
     /// What was asked, oldest first: the last few thousand requests.
@@ -272,7 +322,7 @@ impl Desk {
             Step::Poll => Some(&mut counts.polls),
             Step::Code => Some(&mut counts.codes),
             Step::Cancel => Some(&mut counts.cancels),
-            Step::Any | Step::Look | Step::Begin | Step::Finish | Step::Ping | Step::Other => None,
+            Step::Any | Step::Look | Step::Begin | Step::Finish | Step::Events | Step::Ping | Step::Other => None,
         };
         if let Some(count) = count {
             *count = count.saturating_add(1);
@@ -301,6 +351,37 @@ impl Desk {
 }
 
 impl Table {
+    /// A prompt as it is at `now`. Its decision is noted.
+    fn settled(&mut self, number: u64, now: Instant) -> Option<&mut Prompt> {
+        let prompt = self.prompts.get_mut(&number)?;
+        let before = prompt.state;
+        prompt.settle(now);
+        if before != prompt.state {
+            self.note(number);
+        }
+        self.prompts.get_mut(&number)
+    }
+
+    /// Has every prompt decided that decides itself by `now`, at most `most` of them.
+    fn run_due(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
+            let Some(Reverse((when, number))) = self.due.peek().copied() else { return };
+            if when > now {
+                return;
+            }
+            self.due.pop();
+            self.settled(number, now);
+        }
+    }
+
+    fn note(&mut self, number: u64) {
+        if self.decided.len() >= DECISIONS {
+            self.decided.pop_front();
+            self.forgotten = self.forgotten.saturating_add(1);
+        }
+        self.decided.push_back(number);
+    }
+
     /// Forgets what was over long ago; a few at a time, so that no single prompt takes long.
     fn forget(&mut self, now: Instant) {
         for _ in 0..2 {
@@ -318,74 +399,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::simulate::scenario::Kind;
-
-    fn desk(scenario: Scenario) -> Desk {
-        let desk = Desk::new(ScenarioFile::default());
-        desk.set(None, scenario);
-        desk
-    }
-
-    fn begin(desk: &Desk, person: &str) -> Prompt {
-        desk.begin(Asking { person: person.into(), ..Asking::default() })
-    }
-
-    #[test]
-    fn prompts_end_as_their_scenario_says() {
-        for (answer, state) in [
-            (Decision::Approve, State::Approved),
-            (Decision::Deny, State::Denied),
-            (Decision::Fraud, State::Fraud),
-            (Decision::Lockout, State::Lockout),
-            (Decision::Never, State::Pending),
-        ] {
-            assert_eq!(begin(&desk(Scenario::answering(answer)), "alice").state, state);
-        }
-        let late = Scenario { after: Duration::from_secs(9), ..Scenario::answering(Decision::Approve) };
-        assert_eq!(begin(&desk(late.clone()), "alice").state, State::Pending);
-        let expired = desk(Scenario { expires: Duration::ZERO, ..late });
-        assert_eq!(begin(&expired, "alice").state, State::Expired);
-    }
-
-    #[test]
-    fn second_answer_comes_after_the_first_was_fetched() {
-        let desk = desk(Scenario { then: Some(Decision::Deny), ..Scenario::answering(Decision::Approve) });
-        let id = begin(&desk, "alice").id;
-        assert_eq!(desk.prompt(&id).map(|prompt| prompt.state), Some(State::Approved));
-        assert_eq!(desk.fetch(&id).map(|prompt| prompt.state), Some(State::Approved));
-        assert_eq!(desk.fetch(&id).map(|prompt| prompt.state), Some(State::Denied));
-    }
-
-    #[test]
-    fn decision_and_cancellation_count_once() {
-        let desk = desk(Scenario::default());
-        let (one, two) = (begin(&desk, "alice"), begin(&desk, "bob"));
-        assert_eq!((desk.pending(), desk.decide("alice", Decision::Approve)), (2, 1));
-        assert!(!desk.cancel(&one.id) && desk.cancel(&two.id) && !desk.cancel("nobody"));
-        let states: Vec<State> = desk.prompts().iter().map(|prompt| prompt.state).collect();
-        assert_eq!(states, [State::Approved, State::Cancelled]);
-    }
-
-    #[test]
-    fn faults_happen_where_and_as_often_as_said() {
-        let desk = desk(Scenario::with(Fault::status(401).at(Step::Token).times(1)));
-        assert!(desk.fault(Step::Begin, Some("alice")).is_none());
-        assert!(desk.fault(Step::Token, None).is_some() && desk.fault(Step::Token, None).is_none());
-        desk.set(Some("bob"), Scenario::with(Fault::new(Kind::Reset)));
-        assert!(desk.fault(Step::Poll, Some("bob")).is_some() && desk.fault(Step::Poll, Some("alice")).is_none());
-    }
-
-    #[tokio::test]
-    async fn waiting_ends_with_the_decision() {
-        let desk = desk(Scenario::default());
-        let id = begin(&desk, "alice").id;
-        let (waited, decided) = tokio::join!(desk.wait(&id, Duration::from_secs(30)), async {
-            tokio::task::yield_now().await;
-            desk.decide("alice", Decision::Deny)
-        });
-        assert_eq!((waited.map(|prompt| prompt.state), decided), (Some(State::Denied), 1));
-        assert_eq!(desk.wait("nobody", Duration::ZERO).await.map(|prompt| prompt.id), None);
-    }
-}
+mod tests;

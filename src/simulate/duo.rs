@@ -1,8 +1,8 @@
-//! A simulated Duo: the Auth API version 2, with signatures of version 2 and 5 verified to the byte, dates within five
+//! A simulated Duo: the Auth API version 2, with signatures of version 2, 4 and 5 verified to the byte, dates within five
 //! minutes, content types and parameters checked. Duo's own client works against it unchanged.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 use crate::config::DuoSignature;
 use crate::factor::duo::signing::{self, Signed};
 use crate::secret::Secret;
-use crate::simulate::desk::Desk;
-use crate::simulate::prompt::{Asking, State};
+use crate::simulate::desk::{Desk, Typed};
+use crate::simulate::prompt::{Asking, Prompt, State};
 use crate::simulate::scenario::{Scenario, Step};
 use crate::simulate::service::{About, Call, Reply, Service};
+use enrolment::{LOGO, enroll, enroll_status};
+
+mod enrolment;
 
 /// How far a date may lie from our clock, in seconds.
 const WINDOW: i64 = 300;
@@ -25,7 +28,7 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 /// Longest wait of a synchronous `auth`.
 const SYNCHRONOUS: Duration = Duration::from_secs(60);
 
-/// Transactions and codes remembered at most, each.
+/// Transactions remembered at most, of each kind.
 const REMEMBERED: usize = 100_000;
 
 /// A simulated Duo.
@@ -42,8 +45,6 @@ struct Memory {
     settled: HashMap<String, (&'static str, &'static str)>,
     /// Verified pushes that were announced: transaction and person.
     announced: HashMap<String, String>,
-    /// Codes that were right once.
-    codes: Vec<(String, String)>,
 }
 
 type Params = BTreeMap<String, String>;
@@ -113,7 +114,11 @@ impl Duo {
                 body: if post { &call.body } else { b"" },
                 headers: &headers,
             };
-            signing::verify(*version, self.skey.open(), &signing::canonical(*version, &signed), &given)
+            let canonical = signing::canonical(*version, &signed);
+            // Version 4 is version 5 without the line of the headers.
+            let fourth = canonical.rsplit_once('\n').filter(|_| *version == DuoSignature::V5).map(|(text, _)| text);
+            let right = |text: &str| signing::verify(*version, self.skey.open(), text, &given);
+            right(&canonical) || fourth.is_some_and(right)
         });
         if right { Ok(params) } else { Err((40103, "Invalid signature in request credentials", "")) }
     }
@@ -164,7 +169,11 @@ impl Duo {
             "passcode" => {
                 let code =
                     params.get("passcode").ok_or((MISSING, "Missing required request parameters", "passcode"))?;
-                Some(self.passcode(person, code, &scenario))
+                Some(match desk.check_code(person, code) {
+                    _ if scenario.has("lockout") => ("deny", "locked_out"),
+                    Typed::Right => ("allow", "allow"),
+                    Typed::Wrong | Typed::Used => ("deny", "deny"),
+                })
             }
             factor @ ("push" | "auto" | "phone" | "sms") => {
                 let device = params.get("device").ok_or((MISSING, "Missing required request parameters", "device"))?;
@@ -186,51 +195,33 @@ impl Duo {
             }
             _ => return Err((INVALID, "Invalid request parameters", "factor")),
         };
-        match settled {
-            Some(settled) => {
-                let mut memory = self.memory();
-                if memory.settled.len() >= REMEMBERED {
-                    memory.settled.clear();
-                }
-                memory.settled.insert(txid.clone(), settled);
+        if get("factor") != "passcode" {
+            desk.begin(Asking {
+                id: txid.clone(),
+                person: person.to_owned(),
+                application: get("pushinfo").to_owned(),
+                method: get("factor").to_owned(),
+                address: params.get("ipaddr").cloned(),
+                shown: scenario.number.clone(),
+                lives: None,
+            });
+        }
+        if let Some(settled) = settled {
+            let mut memory = self.memory();
+            if memory.settled.len() >= REMEMBERED {
+                memory.settled.clear();
             }
-            None => {
-                desk.begin(Asking {
-                    id: txid.clone(),
-                    person: person.to_owned(),
-                    application: get("pushinfo").to_owned(),
-                    method: get("factor").to_owned(),
-                    address: params.get("ipaddr").cloned(),
-                    shown: scenario.number.clone(),
-                });
-            }
+            memory.settled.insert(txid.clone(), settled);
         }
         if asynchronous {
             return Ok(json!({ "txid": txid }));
         }
         let (result, status) = match settled {
             Some(settled) => settled,
-            None => state(desk.wait(&txid, SYNCHRONOUS).await.map_or(State::Expired, |prompt| prompt.state)),
+            None => state(desk.wait(&txid, SYNCHRONOUS).await),
         };
         let result = if result == "waiting" { "deny" } else { result };
         Ok(json!({ "result": result, "status": status, "status_msg": message(status) }))
-    }
-
-    /// What comes of a typed code. Each is good for one time.
-    fn passcode(&self, person: &str, code: &str, scenario: &Scenario) -> (&'static str, &'static str) {
-        let used = (person.to_owned(), code.to_owned());
-        let mut memory = self.memory();
-        if scenario.has("lockout") {
-            return ("deny", "locked_out");
-        }
-        if code != scenario.code || memory.codes.contains(&used) {
-            return ("deny", "deny");
-        }
-        if memory.codes.len() >= 1000 {
-            memory.codes.remove(0);
-        }
-        memory.codes.push(used);
-        ("allow", "allow")
     }
 
     async fn status(&self, params: &Params, desk: &Desk) -> Result<Value, Refused> {
@@ -240,10 +231,8 @@ impl Duo {
             (Some(settled), _) => settled,
             (None, None) => return Err((INVALID, "Invalid request parameters", "txid")),
             // The first question is answered at once, the next ones when there is news.
-            (None, Some(prompt)) if prompt.polls == 0 => {
-                state(desk.fetch(txid).map_or(State::Expired, |prompt| prompt.state))
-            }
-            (None, Some(_)) => state(desk.wait(txid, LONG_POLL).await.map_or(State::Expired, |prompt| prompt.state)),
+            (None, Some(prompt)) if prompt.polls == 0 => state(desk.fetch(txid)),
+            (None, Some(_)) => state(desk.wait(txid, LONG_POLL).await),
         };
         Ok(json!({ "result": result, "status": status, "status_msg": message(status) }))
     }
@@ -282,8 +271,10 @@ fn person_of(params: &Params) -> Result<&str, Refused> {
 }
 
 /// A prompt's state in Duo's words.
-fn state(state: State) -> (&'static str, &'static str) {
-    match state {
+fn state(prompt: Option<Prompt>) -> (&'static str, &'static str) {
+    let Some(prompt) = prompt else { return ("deny", "timeout") };
+    match prompt.state {
+        State::Pending if prompt.method == "phone" => ("waiting", "calling"),
         State::Pending => ("waiting", "pushed"),
         State::Approved => ("allow", "allow"),
         State::Denied => ("deny", "deny"),
@@ -297,6 +288,7 @@ fn state(state: State) -> (&'static str, &'static str) {
 fn message(status: &str) -> &'static str {
     match status {
         "allow" => "Success. Logging you in...",
+        "calling" => "Dialing XXX-XXX-0001...",
         "pushed" => "Pushed a login request to your device...",
         "push_failed" => "Could not deliver the login request. Open Duo Mobile to check for it.",
         "timeout" => "Login timed out.",
@@ -364,7 +356,7 @@ impl Service for Duo {
         }
     }
 
-    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply> {
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Arc<Desk>) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             if call.route() == ("GET", "/auth/v2/ping") {
                 return Reply::json(200, &json!({ "stat": "OK", "response": { "time": call.now } }));
@@ -378,7 +370,9 @@ impl Service for Duo {
             };
             let answered = match call.route() {
                 ("GET", "/auth/v2/check") => Ok(json!({ "time": call.now })),
-                ("GET", "/auth/v2/logo") => Err((40401, "Resource not found", "")),
+                ("GET", "/auth/v2/logo") => return Reply::new(200, "image/png", LOGO),
+                ("POST", "/auth/v2/enroll") => enroll(&params, call.now),
+                ("POST", "/auth/v2/enroll_status") => enroll_status(&params),
                 ("POST", "/auth/v2/preauth") => self.preauth(&params, desk),
                 ("POST", "/auth/v2/auth") => self.auth(&params, desk).await,
                 ("GET", "/auth/v2/auth_status") => self.status(&params, desk).await,
@@ -391,7 +385,7 @@ impl Service for Duo {
         })
     }
 
-    fn refusal(&self, status: u16) -> Reply {
+    fn refusal(&self, _: Step, status: u16) -> Reply {
         failure(match status {
             401 => (40103, "Invalid signature in request credentials", ""),
             403 => (40301, "Access forbidden", "Wrong integration type for this API."),

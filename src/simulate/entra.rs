@@ -2,19 +2,19 @@
 //! assertions, tokens, content types, the order of elements (a misplaced child is not read, as with .NET data
 //! contracts), and that a session is finished where and by whom it was begun.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::header;
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::simulate::desk::Desk;
+use crate::simulate::desk::{Desk, Typed};
 use crate::simulate::prompt::{Asking, State};
-use crate::simulate::scenario::{Scenario, Step};
+use crate::simulate::scenario::Step;
 use crate::simulate::service::{About, Call, Reply, Service};
-use xml::{BEGIN, END, METHODS, children, response};
+use xml::{BEGIN, END, METHODS, More, children, response};
 
 mod login;
 mod xml;
@@ -22,10 +22,13 @@ mod xml;
 /// Where the operations are.
 const CONNECTOR: &str = "/StrongAuthenticationService.svc/Connector/";
 
+/// Sessions are finished below this path: where they began.
+const PIN: &str = "/slice-1";
+
 /// How long a session can be finished.
 const SESSION_LIVES: Duration = Duration::from_secs(180);
 
-/// Tokens, sessions and codes remembered at most, each.
+/// Tokens and sessions remembered at most, each.
 const REMEMBERED: usize = 100_000;
 
 /// The cookie that pins a session.
@@ -57,10 +60,28 @@ struct Memory {
     tokens: HashMap<String, u64>,
     /// Ids of assertions that were used.
     assertions: Vec<String>,
-    /// Sessions by id.
+    /// Sessions by id, in the order of their beginning, and the questions' own ids.
     sessions: HashMap<String, Session>,
-    /// Codes that were right once.
-    codes: Vec<(String, String)>,
+    order: VecDeque<String>,
+    contexts: HashSet<String>,
+}
+
+impl Memory {
+    /// Remembers a session; false when there was a question of this id before.
+    fn remember(&mut self, id: &str, session: Session) -> bool {
+        if !self.contexts.insert(session.context.clone()) {
+            return false;
+        }
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+            && let Some(session) = self.sessions.remove(&oldest)
+        {
+            self.contexts.remove(&session.context);
+        }
+        self.order.push_back(id.to_owned());
+        self.sessions.insert(id.to_owned(), session);
+        true
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -103,17 +124,28 @@ impl Entra {
         };
         let get = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
         let (user, context) = (get("UserPrincipalName"), get("ContextId"));
-        if user.is_empty() || get("Version") != "1.0" || context.is_empty() {
+        let sync = get("SyncCall");
+        let fit = !user.is_empty() && get("Version") == "1.0" && matches!(sync, "true" | "false");
+        if !fit || uuid::Uuid::parse_str(context).is_err() {
             desk.refused();
             return Reply::new(400, "text/html", "Bad Request");
         }
+        let scheme = if call.tls { "https" } else { "http" };
+        let pinned = format!("{scheme}://{}{PIN}{CONNECTOR}EndTwoWayAuthentication", call.header("host"));
         let answer = |value: &str, result: Option<&str>, session: Option<&str>| {
-            response("BeginTwoWayAuthenticationResponse", value, result, session, Some(user))
+            let more = More { session, affinity: session.map(|_| &*pinned), user: Some(user) };
+            response("BeginTwoWayAuthenticationResponse", value, result, more)
                 .header(header::SET_COOKIE, format!("{COOKIE}; path=/; secure; samesite=none; httponly"))
         };
         let scenario = desk.scenario(user);
         if scenario.has("unknown") {
-            return answer("UserNotFound", Some("false"), None);
+            // Whoever asks for no match gets an approval of somebody who was never asked.
+            let lax = get("RequireUserMatch") == "false";
+            return if lax {
+                answer("Success", Some("true"), None)
+            } else {
+                answer("UserNotFound", Some("false"), None)
+            };
         }
         let (typed, word) = match get("AuthenticationMethodId") {
             "PhoneAppNotification" | "" => (
@@ -131,30 +163,26 @@ impl Entra {
             return answer("ProofDataNotFound", Some("false"), None);
         }
         let id = uuid::Uuid::new_v4().to_string();
-        {
-            let mut memory = self.memory();
-            if memory.sessions.values().any(|session| session.context == context) {
-                return answer("UserAuthFailedDuplicateRequest", Some("false"), None);
-            }
-            if memory.sessions.len() >= REMEMBERED {
-                memory.sessions.clear();
-            }
-            let session =
-                Session { user: user.to_owned(), context: context.to_owned(), begun: std::time::Instant::now(), typed };
-            memory.sessions.insert(id.clone(), session);
+        let begun = std::time::Instant::now();
+        let session = Session { user: user.to_owned(), context: context.to_owned(), begun, typed };
+        if !self.memory().remember(&id, session) {
+            return answer("UserAuthFailedDuplicateRequest", Some("false"), None);
+        }
+        if !typed || word == "sms" {
+            desk.begin(Asking {
+                id: id.clone(),
+                person: user.to_owned(),
+                application: get("CallerName").to_owned(),
+                method: word.to_owned(),
+                address: Some(get("CallerIP").to_owned()).filter(|address| address != "UNKNOWN:"),
+                shown: None,
+                lives: None,
+            });
         }
         if typed {
             return answer("Success", Some("challenge"), Some(&id));
         }
-        desk.begin(Asking {
-            id: id.clone(),
-            person: user.to_owned(),
-            application: get("CallerName").to_owned(),
-            method: word.to_owned(),
-            address: Some(get("CallerIP").to_owned()).filter(|address| address != "UNKNOWN:"),
-            shown: None,
-        });
-        if get("SyncCall") != "true" {
+        if sync != "true" {
             return answer("AuthenticationPending", None, Some(&id));
         }
         let (value, result) = state(desk.wait(&id, SESSION_LIVES).await.map(|prompt| prompt.state));
@@ -174,32 +202,25 @@ impl Entra {
                 && session.context == get("ContextId")
                 && session.begun.elapsed() < SESSION_LIVES
                 && call.header("cookie").contains(COOKIE)
+                && call.path().starts_with(PIN)
         });
-        let Some(session) = session else { return response(ROOT, "InvalidSession", Some("false"), None, None) };
+        let Some(session) = session else { return response(ROOT, "InvalidSession", Some("false"), More::default()) };
         let (value, result) = if session.typed {
-            self.code(&session.user, get("AdditionalAuthData"), &desk.scenario(&session.user))
+            match desk.check_code(&session.user, get("AdditionalAuthData")) {
+                Typed::Right => ("Success", Some("true")),
+                Typed::Wrong => ("OathCodeIncorrect", Some("false")),
+                Typed::Used => ("OathCodeDuplicate", Some("false")),
+            }
         } else {
             state(desk.fetch(get("SessionId")).map(|prompt| prompt.state))
         };
-        response(ROOT, value, result, None, None)
+        response(ROOT, value, result, More::default())
     }
+}
 
-    /// What comes of a typed code. Each is good for one time.
-    fn code(&self, user: &str, typed: &str, scenario: &Scenario) -> (&'static str, Option<&'static str>) {
-        let used = (user.to_owned(), typed.to_owned());
-        let mut memory = self.memory();
-        if typed != scenario.code {
-            return ("OathCodeIncorrect", Some("false"));
-        }
-        if memory.codes.contains(&used) {
-            return ("OathCodeDuplicate", Some("false"));
-        }
-        if memory.codes.len() >= 1000 {
-            memory.codes.remove(0);
-        }
-        memory.codes.push(used);
-        ("Success", Some("true"))
-    }
+/// Which operation of the connector a request is for.
+fn operation(call: &Call) -> Option<&str> {
+    call.path().strip_prefix(PIN).unwrap_or(call.path()).strip_prefix(CONNECTOR)
 }
 
 /// A prompt's state in the words of the connector.
@@ -222,7 +243,7 @@ impl Service for Entra {
     }
 
     fn about(&self, call: &Call, _: &Desk) -> About {
-        let operation = call.path().strip_prefix(CONNECTOR).unwrap_or_default();
+        let operation = operation(call).unwrap_or_default();
         let read = |root: &str, order: &[&str]| children(root, order, &call.body).unwrap_or_default();
         match operation {
             "BeginTwoWayAuthentication" => {
@@ -247,12 +268,12 @@ impl Service for Entra {
         }
     }
 
-    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply> {
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Arc<Desk>) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             if call.method == "POST" && call.path().ends_with("/oauth2/token") {
                 return self.token(call, desk);
             }
-            let Some(operation) = call.path().strip_prefix(CONNECTOR) else { return Reply::new(404, "text/html", "") };
+            let Some(operation) = operation(call) else { return Reply::new(404, "text/html", "") };
             if call.method != "POST" {
                 return Reply::new(403, "text/html", "");
             }
@@ -267,14 +288,22 @@ impl Service for Entra {
                     let asked = children("GetAvailableAuthenticationMethodsRequest", &METHODS, &call.body);
                     let user = asked.and_then(|asked| asked.get("UserPrincipalName").cloned()).unwrap_or_default();
                     let value = if desk.is_named(&user) { "Success" } else { "UserNotFound" };
-                    response("GetAvailableAuthenticationMethodsResponse", value, None, None, Some(&user))
+                    let more = More { user: Some(&user), ..More::default() };
+                    response("GetAvailableAuthenticationMethodsResponse", value, None, more)
                 }
                 _ => Reply::new(404, "text/html", ""),
             }
         })
     }
 
-    fn refusal(&self, status: u16) -> Reply {
+    fn refusal(&self, step: Step, status: u16) -> Reply {
+        if step == Step::Token && matches!(status, 401 | 403) {
+            let (code, word, text) = match status {
+                401 => (7_000_215, "invalid_client", "Invalid client secret provided."),
+                _ => (7_000_112, "unauthorized_client", "The application is disabled."),
+            };
+            return login::refusal(status, code, word, text);
+        }
         Reply::new(status, "text/html", format!("<html><body>{status}</body></html>"))
     }
 
@@ -293,7 +322,7 @@ impl Service for Entra {
         };
         let session = body.split("<SessionId>").nth(1).and_then(|rest| rest.split('<').next()).map(str::to_owned);
         let made = |value: &str, result: Option<&str>, user: Option<&str>| {
-            response(root, value, result, session.as_deref(), user).body
+            response(root, value, result, More { session: session.as_deref(), affinity: None, user }).body
         };
         reply.body = match which {
             0 => made("Success", Some("challenge"), None),

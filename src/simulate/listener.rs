@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -59,21 +59,19 @@ pub(super) fn acceptor(files: &TlsFiles) -> io::Result<TlsAcceptor> {
 pub(super) struct Doorway {
     ready: mpsc::Receiver<(Stream, SocketAddr)>,
     local: SocketAddr,
-    task: JoinHandle<()>,
 }
 
 impl Doorway {
-    pub(super) fn open(tcp: PhoneListener, tls: Option<TlsAcceptor>, desk: Arc<Desk>) -> io::Result<Self> {
+    /// A doorway, and what accepts: the port is closed when that has ended.
+    pub(super) fn open(
+        tcp: PhoneListener,
+        tls: Option<TlsAcceptor>,
+        desk: Arc<Desk>,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let local = Listener::local_addr(&tcp)?;
         let (sender, ready) = mpsc::channel(READY);
         let task = tokio::spawn(accept(tcp, tls, desk, sender));
-        Ok(Doorway { ready, local, task })
-    }
-}
-
-impl Drop for Doorway {
-    fn drop(&mut self) {
-        self.task.abort();
+        Ok((Doorway { ready, local }, task))
     }
 }
 
@@ -96,8 +94,11 @@ impl Listener for Doorway {
 type Ready = mpsc::Sender<(Stream, SocketAddr)>;
 
 async fn accept(mut tcp: PhoneListener, tls: Option<TlsAcceptor>, desk: Arc<Desk>, ready: Ready) {
+    // They end with this task.
+    let mut handshakes = JoinSet::new();
     loop {
         let (connection, peer) = tcp.accept().await;
+        while handshakes.try_join_next().is_some() {}
         desk.count(|counts| counts.connections = counts.connections.saturating_add(1));
         let Some(acceptor) = &tls else {
             if ready.send((Stream::Plain(connection), peer)).await.is_err() {
@@ -109,7 +110,7 @@ async fn accept(mut tcp: PhoneListener, tls: Option<TlsAcceptor>, desk: Arc<Desk
             continue;
         }
         let (acceptor, desk, ready) = (acceptor.clone(), Arc::clone(&desk), ready.clone());
-        tokio::spawn(async move {
+        handshakes.spawn(async move {
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(connection)).await else { return };
             let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
             desk.count(|counts| {

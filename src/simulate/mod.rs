@@ -38,7 +38,7 @@ mod listener;
 mod page;
 mod serving;
 
-pub use desk::Desk;
+pub use desk::{Desk, Typed};
 pub use listener::TlsFiles;
 pub use prompt::{Asked, Asking, Counts, Prompt, State};
 pub use scenario::{Decision, Fault, Kind, Malformed, Scenario, ScenarioFile, ServerScenario, Step};
@@ -61,20 +61,52 @@ struct House {
     service: Arc<dyn Service>,
     desk: Arc<Desk>,
     record: bool,
+    /// Whether it serves TLS.
+    tls: bool,
     /// Heading of the page.
     title: String,
     /// On the page's forms, and in its content security policy.
     token: String,
 }
 
+/// What outlives a restart: the service with its tokens and sessions, and the desk with its prompts.
+#[derive(Debug, Clone)]
+struct Memory {
+    service: Arc<dyn Service>,
+    desk: Arc<Desk>,
+    tls: Option<TlsFiles>,
+    record: bool,
+}
+
 /// A running simulator. Dropping it stops it.
 #[derive(Debug)]
 pub struct Simulator {
     local: SocketAddr,
-    tls: bool,
-    desk: Arc<Desk>,
+    memory: Memory,
     connections: Arc<Connections>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// A simulator that was killed and has forgotten nothing, as a service whose memory is a database.
+#[derive(Debug)]
+pub struct Killed {
+    local: SocketAddr,
+    memory: Memory,
+}
+
+impl Killed {
+    /// Prompts, scenarios, the log of requests.
+    pub fn desk(&self) -> &Desk {
+        &self.memory.desk
+    }
+
+    /// Starts it again at the same address.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or the TLS files cannot be used.
+    pub async fn revive(&self) -> io::Result<Simulator> {
+        Simulator::open(self.local, self.memory.clone()).await
+    }
 }
 
 impl Simulator {
@@ -83,31 +115,37 @@ impl Simulator {
     /// # Errors
     /// When the address is not loopback or cannot be bound, or the TLS files cannot be used.
     pub async fn start(address: SocketAddr, service: Arc<dyn Service>, options: Options) -> io::Result<Self> {
+        let desk = Arc::new(Desk::new(options.scenarios));
+        Simulator::open(address, Memory { service, desk, tls: options.tls, record: options.record }).await
+    }
+
+    async fn open(address: SocketAddr, memory: Memory) -> io::Result<Self> {
         if !address.ip().to_canonical().is_loopback() {
             let text = "simulators serve loopback addresses only";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let acceptor = options.tls.as_ref().map(listener::acceptor).transpose()?;
-        let tls = acceptor.is_some();
+        let acceptor = memory.tls.as_ref().map(listener::acceptor).transpose()?;
         let tcp = TcpListener::bind(address).await?;
         let local = tcp.local_addr()?;
         let mut random = [0; 20];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let mut token = String::new();
         push_hex(&mut token, &random);
-        let desk = Arc::new(Desk::new(options.scenarios));
+        let (service, desk) = (Arc::clone(&memory.service), Arc::clone(&memory.desk));
         let title = format!("{} simulator", service.word());
-        let house = House { service, desk: Arc::clone(&desk), record: options.record, title, token };
+        let (record, tls) = (memory.record, memory.tls.is_some());
+        let house = House { service, desk: Arc::clone(&desk), record, tls, title, token };
         let routes = Router::new().merge(page::routes()).fallback(serving::handle).with_state(Arc::new(house));
+        let routes = routes.layer(axum::middleware::from_fn(serving::with_host));
         let connections = Arc::new(Connections::default());
         let door = PhoneListener { tcp, connections: Arc::clone(&connections) };
-        let door = Doorway::open(door, acceptor, Arc::clone(&desk))?;
-        let task = tokio::spawn(async move {
+        let (door, accepting) = Doorway::open(door, acceptor, desk)?;
+        let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(door, routes).await {
                 tracing::error!(%error, "simulator stopped");
             }
         });
-        Ok(Simulator { local, tls, desk, connections, task })
+        Ok(Simulator { local, memory, connections, tasks: [accepting, serving] })
     }
 
     /// Where it listens.
@@ -117,12 +155,13 @@ impl Simulator {
 
     /// Its base address. With TLS by name, as certificates are for names.
     pub fn url(&self) -> String {
-        if self.tls { format!("https://localhost:{}", self.local.port()) } else { format!("http://{}", self.local) }
+        let port = self.local.port();
+        if self.memory.tls.is_some() { format!("https://localhost:{port}") } else { format!("http://{}", self.local) }
     }
 
     /// Prompts, scenarios, the log of requests.
     pub fn desk(&self) -> &Desk {
-        &self.desk
+        &self.memory.desk
     }
 
     /// Cuts every connection; new ones are taken.
@@ -131,15 +170,23 @@ impl Simulator {
     }
 
     /// Stops at once: the port is closed and every connection is cut.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        self.kill().await;
+    }
+
+    /// As [`Simulator::stop`], and gives what is needed to start it again with all that it knows.
+    pub async fn kill(mut self) -> Killed {
         self.halt();
-        // Aborted is what it shall be.
-        let _ = (&mut self.task).await;
+        for task in &mut self.tasks {
+            // Aborted is what it shall be.
+            let _ = task.await;
+        }
         self.connections.cut_all();
+        Killed { local: self.local, memory: self.memory.clone() }
     }
 
     fn halt(&self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.connections.cut_all();
     }
 }

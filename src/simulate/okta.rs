@@ -2,7 +2,7 @@
 //! app with a key pair asks.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::HeaderName;
 use futures_util::future::BoxFuture;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::factor::native::signing::push_hex;
 use crate::secret::Secret;
-use crate::simulate::desk::Desk;
-use crate::simulate::jwt;
+use crate::simulate::desk::{Desk, Typed};
+use crate::simulate::jwt::{self, Assertion};
 use crate::simulate::prompt::{Asking, State};
 use crate::simulate::scenario::{Decision, Scenario, Step};
 use crate::simulate::service::{About, Call, Reply, Service};
@@ -63,8 +63,9 @@ impl Okta {
 
     fn admitted(&self, call: &Call) -> bool {
         let header = call.header("authorization");
-        if let Some(token) = header.strip_prefix("SSWS ") {
-            return self.token.matches(token.as_bytes());
+        if let Some(token) = header.strip_prefix("SSWS") {
+            // Okta's own client for Python leaves the blank out.
+            return self.token.matches(token.trim_start_matches(' ').as_bytes());
         }
         let Some(token) = header.strip_prefix("Bearer ") else { return false };
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,8 +87,7 @@ impl Okta {
         if call.field("grant_type").as_deref() != Some("client_credentials") {
             return refuse("unsupported_grant_type", "The grant type is not supported.");
         }
-        let wanted = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        if call.field("client_assertion_type").as_deref() != Some(wanted) {
+        if call.field("client_assertion_type").as_deref() != Some(jwt::ASSERTION_TYPE) {
             return refuse("invalid_client", "The client_assertion_type is invalid.");
         }
         let scope = call.field("scope").unwrap_or_default();
@@ -95,28 +95,25 @@ impl Okta {
             return refuse("invalid_scope", "okta.users.manage is missing.");
         }
         let Some(app) = &self.app else { return refuse("invalid_client", "There is no such app.") };
-        let assertion = call.field("client_assertion").unwrap_or_default();
-        let Some((header, claims)) = jwt::verified(&assertion, &app.public_key) else {
+        let text = call.field("client_assertion").unwrap_or_default();
+        let key = jwt::public_key(&app.public_key);
+        let Some(assertion) = key.and_then(|key| Assertion::verified(&text, &key)) else {
             return refuse("invalid_client", "The client_assertion signature is invalid.");
         };
-        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let number = |name: &str| claims.get(name).and_then(Value::as_u64).unwrap_or_default();
-        let (issuer, subject, audience) = (text(&claims, "iss"), text(&claims, "sub"), text(&claims, "aud"));
         let here = format!("://{}/oauth2/v1/token", call.header("host"));
-        let (now, ends) = (call.now, number("exp"));
-        let fresh = ends > now && ends <= now.saturating_add(3600) && number("iat") <= now.saturating_add(60);
-        if text(&header, "alg") != "RS256" || issuer != app.client_id || subject != app.client_id || !fresh {
+        let (now, ends) = (call.now, assertion.number("exp"));
+        let fresh = ends > now && ends <= now.saturating_add(3600) && assertion.number("iat") <= now.saturating_add(60);
+        if assertion.text("iss") != app.client_id || assertion.text("sub") != app.client_id || !fresh {
             return refuse("invalid_client", "The client_assertion token is expired or not for this client.");
         }
-        // HTTP/2 has no Host header.
-        if !audience.ends_with(&here) && !call.header("host").is_empty() {
+        if !assertion.text("aud").ends_with(&here) {
             return refuse(
                 "invalid_client",
                 "The audience claim must be the endpoint you are requesting the token from.",
             );
         }
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = text(&claims, "jti");
+        let id = assertion.text("jti").to_owned();
         if id.is_empty() || given.assertions.len() >= REMEMBERED || !given.assertions.insert(id) {
             return refuse("invalid_client", "The client_assertion token was used before.");
         }
@@ -228,7 +225,7 @@ fn verify(call: &Call, desk: &Desk, login: &str, scenario: &Scenario, id: &str) 
     let agent = call.header("user-agent").is_empty();
     match body.get("passCode").and_then(Value::as_str) {
         _ if *word == "push" && agent => error(400, "E0000001", "Api validation failed: User-Agent"),
-        Some(code) if *word != "push" && code == scenario.code => {
+        Some(code) if *word != "push" && desk.check_code(login, code) == Typed::Right => {
             Reply::json(200, &json!({ "factorResult": "SUCCESS" }))
         }
         Some(_) => error(403, "E0000068", "Invalid Passcode/Answer"),
@@ -249,6 +246,7 @@ fn begin(call: &Call, desk: &Desk, login: &str, scenario: &Scenario, factor: (&s
         method: word.to_owned(),
         address: Some(call.header("x-forwarded-for").to_owned()).filter(|address| !address.is_empty()),
         shown: number.clone(),
+        lives: None,
     });
     if word != "push" {
         return Reply::json(200, &json!({ "factorResult": "CHALLENGE", "expiresAt": "2030-01-01T00:00:00.000Z" }));
@@ -319,7 +317,7 @@ impl Service for Okta {
         About::new(step, place.login).showing("factor", factor).showing("client", call.header("x-forwarded-for"))
     }
 
-    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply> {
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Arc<Desk>) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let reply = match call.path() {
                 "/oauth2/v1/token" if call.method.as_str() == "POST" => self.grant(call, desk),
@@ -334,7 +332,7 @@ impl Service for Okta {
         })
     }
 
-    fn refusal(&self, status: u16) -> Reply {
+    fn refusal(&self, _: Step, status: u16) -> Reply {
         match status {
             401 => error(401, "E0000011", "Invalid token provided"),
             403 => error(403, "E0000006", "You do not have permission to perform the requested action"),

@@ -1,16 +1,15 @@
 //! A simulated privacyIDEA: `/auth`, `/validate/check`, `/validate/triggerchallenge`, `/validate/polltransaction`,
 //! `/ttype` left out. Answers have the shape of version 3.14.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::factor::privacyidea::NOBODY;
 use crate::secret::Secret;
-use crate::simulate::desk::Desk;
+use crate::simulate::desk::{Desk, Typed};
 use crate::simulate::prompt::{Asking, Prompt, State};
 use crate::simulate::scenario::{Scenario, Step};
 use crate::simulate::service::{About, Call, Reply, Service};
@@ -127,6 +126,7 @@ impl PrivacyIdea {
             method: kinds.iter().map(|(word, ..)| *word).collect::<Vec<_>>().join(" + "),
             address: Some(form.get("client").to_owned()).filter(|address| !address.is_empty()),
             shown: None,
+            lives: None,
         });
         let challenges: Vec<Value> = kinds.iter().map(|kind| challenge(kind, &person, &transaction)).collect();
         success(&json!(challenges.len()), None, Some(challenged(&transaction, &challenges)))
@@ -160,7 +160,7 @@ impl PrivacyIdea {
         let accepted = match prompt {
             // The closing check of a push: an empty answer to a challenge that was accepted on the phone.
             Some(prompt) if pass.is_empty() => prompt.state == State::Approved,
-            _ => !pass.is_empty() && pass == scenario.code,
+            _ => !pass.is_empty() && desk.check_code(&person, pass) == Typed::Right,
         };
         if scenario.has("locked") {
             return rejected("The token is locked: Failcounter exceeded");
@@ -305,7 +305,7 @@ impl Service for PrivacyIdea {
         }
     }
 
-    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply> {
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Arc<Desk>) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             match call.route() {
                 ("POST", "/auth") => self.auth(call, desk),
@@ -318,7 +318,7 @@ impl Service for PrivacyIdea {
         })
     }
 
-    fn refusal(&self, status: u16) -> Reply {
+    fn refusal(&self, _: Step, status: u16) -> Reply {
         match status {
             401 => failure(401, 4031, "Authentication failure."),
             403 => failure(403, 303, "ERR303: No active policies."),

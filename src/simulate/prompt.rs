@@ -1,6 +1,6 @@
 //! A prompt of a simulated service, and what its log and its counters keep. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -70,6 +70,8 @@ pub struct Asking {
     pub address: Option<String>,
     /// Number that the sign-in page must show.
     pub shown: Option<String>,
+    /// How long the asker wants it to live; the scenario's time where that is shorter, or nothing is said.
+    pub lives: Option<Duration>,
 }
 
 /// A prompt.

@@ -58,6 +58,8 @@ pub enum Step {
     Code,
     /// A prompt that was approved is finished.
     Finish,
+    /// The stream that brings answers is opened.
+    Events,
     /// A prompt is cancelled.
     Cancel,
     /// A sign of life.

@@ -2,7 +2,9 @@
 //! one type behind [`Service`]; sockets, faults, the page and the log of requests are the shell's.
 
 use std::fmt;
+use std::sync::Arc;
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -20,10 +22,10 @@ pub trait Service: Send + Sync + fmt::Debug {
     fn about(&self, call: &Call, desk: &Desk) -> About;
 
     /// The right answer. A long poll waits here.
-    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Desk) -> BoxFuture<'a, Reply>;
+    fn answer<'a>(&'a self, call: &'a Call, desk: &'a Arc<Desk>) -> BoxFuture<'a, Reply>;
 
-    /// A refusal with an HTTP status, in the service's own words.
-    fn refusal(&self, status: u16) -> Reply;
+    /// A refusal of a step with an HTTP status, in the service's own words.
+    fn refusal(&self, step: Step, status: u16) -> Reply;
 
     /// In how many ways an answer can say both yes and no.
     fn halves(&self) -> usize;
@@ -38,18 +40,25 @@ pub struct Call {
     pub method: Method,
     /// Path and query as sent.
     pub uri: Uri,
-    /// Headers.
+    /// Headers. There is a `Host` with HTTP/2, too.
     pub headers: HeaderMap,
     /// Body; empty where there is none.
     pub body: Bytes,
     /// The service's clock, in seconds since 1970, as skewed as the scenario says.
     pub now: u64,
+    /// Whether it came over TLS.
+    pub tls: bool,
 }
 
 impl Call {
     /// The path, without the query.
     pub fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    /// Path and query, exactly as sent.
+    pub fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 
     /// Method and path, as a table of routes has them.
@@ -122,7 +131,7 @@ impl About {
 }
 
 /// An answer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
@@ -130,14 +139,16 @@ pub struct Reply {
     pub kind: &'static str,
     /// Further headers.
     pub headers: Vec<(HeaderName, String)>,
-    /// Body.
+    /// Body, or where [`Reply::more`] is something its beginning.
     pub body: Vec<u8>,
+    /// What follows by and by: a stream of events.
+    pub more: Option<Body>,
 }
 
 impl Reply {
     /// An answer of any kind.
     pub fn new(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Reply { status, kind, headers: Vec::new(), body: body.into() }
+        Reply { status, kind, headers: Vec::new(), body: body.into(), more: None }
     }
 
     /// An answer in JSON.

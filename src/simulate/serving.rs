@@ -9,8 +9,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 
 use crate::factor::native::client::unix_now;
 use crate::simulate::House;
@@ -30,6 +31,16 @@ const OCTET: Duration = Duration::from_millis(10);
 /// Blanks before an answer that is too long, in octets.
 const HUGE: usize = 1024 * 1024;
 
+/// Gives a request of HTTP/2, which names its host elsewhere (RFC 9113 section 8.3.1), the `Host` of HTTP/1.1.
+pub(super) async fn with_host(mut request: Request, next: Next) -> Response {
+    if !request.headers().contains_key(header::HOST)
+        && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::try_from(host.as_str()).ok())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    next.run(request).await
+}
+
 /// Handles what is neither the page nor the simulator's own API.
 pub(super) async fn handle(Shared(house): Shared<Arc<House>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -37,7 +48,8 @@ pub(super) async fn handle(Shared(house): Shared<Arc<House>>, request: Request) 
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let desk = &house.desk;
-    let call = Call { method: parts.method, uri: parts.uri, headers: parts.headers, body, now: desk.clock() };
+    let (now, tls) = (desk.clock(), house.tls);
+    let call = Call { method: parts.method, uri: parts.uri, headers: parts.headers, body, now, tls };
     let about = house.service.about(&call, desk);
     let fault = desk.fault(about.step, about.person.as_deref());
     let mut asked = Asked {
@@ -62,7 +74,7 @@ pub(super) async fn handle(Shared(house): Shared<Arc<House>>, request: Request) 
             std::future::pending().await
         }
         Kind::Status => {
-            let mut reply = house.service.refusal(fault.status.unwrap_or(500));
+            let mut reply = house.service.refusal(asked.step, fault.status.unwrap_or(500));
             if let Some(seconds) = fault.retry_after {
                 reply = reply.header(header::RETRY_AFTER, seconds.to_string());
             }
@@ -141,7 +153,11 @@ fn malform(reply: &mut Reply, how: Malformed) {
 }
 
 fn whole(mut reply: Reply) -> Response {
-    let body = Body::from(std::mem::take(&mut reply.body));
+    let first = Bytes::from(std::mem::take(&mut reply.body));
+    let body = match reply.more.take() {
+        None => Body::from(first),
+        Some(more) => Body::from_stream(stream::once(std::future::ready(Ok(first))).chain(more.into_data_stream())),
+    };
     response(reply, body)
 }
 

@@ -3,8 +3,8 @@
 
 #![cfg(test)]
 
-mod duo;
-mod entra;
+pub(crate) mod duo;
+pub(crate) mod entra;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

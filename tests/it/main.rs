@@ -93,6 +93,9 @@ mod scenarios;
 /// The simulated clouds do what their scenario says.
 mod simulate;
 
+/// The vendors' own clients against the simulated clouds.
+mod peers_cloud_clients;
+
 /// The provider against a real privacyIDEA server.
 mod peers_privacyidea;
 

@@ -400,7 +400,7 @@ async fn server_errors_are_unreachable_only_without_a_prompt() {
     rig.phone.set_behaviour(None, Behaviour::Fail { status: 500, prompt_sent: true });
     assert_eq!(rig.ask(2).await, refused(Refusal::Lost));
     until(|| rig.seen(2).cancelled).await;
-    rig.phone.set_behaviour(None, Behaviour::RateLimit { retry_after: 3 });
+    rig.phone.set_behaviour(None, Behaviour::RateLimit { retry_after: 0 });
     assert_eq!(rig.ask(3).await, refused(Refusal::Unreachable(UnreachableClass::RateLimited)));
     rig.phone.set_behaviour(None, Behaviour::Fail { status: 404, prompt_sent: false });
     assert_eq!(rig.ask(4).await, refused(Refusal::Misconfigured));

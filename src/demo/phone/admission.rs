@@ -9,11 +9,11 @@ use crate::factor::native::signing::{Claim, Signed, Signer};
 
 /// How far a request's time may lie from ours, in seconds. Short, because each nonce is kept for twice as
 /// long, and this is a benchmark's prompt service, too.
-pub(super) const SKEW: u64 = 60;
+pub(crate) const SKEW: u64 = 60;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// No signature, or not of the form.
     Unsigned,
     /// Another key than ours.
@@ -28,7 +28,7 @@ pub(super) enum Refused {
 
 impl Refused {
     /// The word in the answer.
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Refused::Unsigned => "unsigned",
             Refused::UnknownKey => "unknown_key",
@@ -41,7 +41,7 @@ impl Refused {
 
 /// The nonces of the last while, in two generations.
 #[derive(Debug, Default)]
-pub(super) struct Nonces {
+pub(crate) struct Nonces {
     young: HashSet<u128>,
     old: HashSet<u128>,
     /// When the young ones become the old ones, in seconds since 1970.
@@ -65,7 +65,7 @@ impl Nonces {
 
 /// Checks the signature first and takes the nonce only then, so that nobody without the key can fill the
 /// table.
-pub(super) fn verify(
+pub(crate) fn verify(
     signer: &Signer,
     nonces: &std::sync::Mutex<Nonces>,
     header: Option<&str>,
@@ -89,7 +89,7 @@ pub(super) fn verify(
 }
 
 /// The path with its query, exactly as sent.
-pub(super) fn target(uri: &Uri) -> &str {
+pub(crate) fn target(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |target| target.as_str())
 }
 
@@ -110,7 +110,8 @@ pub(crate) fn own_page(headers: &HeaderMap, changes: bool) -> Result<(), StatusC
     let same_site =
         headers.get("sec-fetch-site").is_none_or(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
     let same_origin = headers.get(header::ORIGIN).is_none_or(|origin| {
-        origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://")).is_some_and(|origin| origin == host)
+        let place = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        place.is_some_and(|(scheme, place)| matches!(scheme, "http" | "https") && place == host)
     });
     if same_site && same_origin { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
 }

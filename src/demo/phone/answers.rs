@@ -24,15 +24,30 @@ struct ToldResult<'a> {
     at: u64,
 }
 
+/// What a message is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About<'a> {
+    /// Our id.
+    pub(crate) id: &'a str,
+    /// Idempotency key.
+    pub(crate) key: &'a str,
+    /// Name of the asking server.
+    pub(crate) server: &'a str,
+    /// Method.
+    pub(crate) method: &'a str,
+}
+
+/// The message about a verification that is in `state` since `at`, in seconds since 1970.
+pub(crate) fn verification(about: About<'_>, state: State, at: u64) -> String {
+    let About { id, key, server, method } = about;
+    let result = (state != State::Pending).then(|| ToldResult { approved: state == State::Approved, method, at });
+    write(&Told { id, idempotency_key: key, server, state: state.word(), result })
+}
+
 /// The message about a prompt. `now` in seconds since 1970.
 pub(super) fn message(prompt: &Prompt, state: State, now: u64) -> String {
     let id = prompt.id();
-    let result = (state != State::Pending).then(|| ToldResult {
-        approved: state == State::Approved,
-        method: &prompt.method,
-        at: now,
-    });
-    write(&told(prompt, &id, state.word(), result))
+    verification(About { id: &id, key: &prompt.key, server: &prompt.server, method: &prompt.method }, state, now)
 }
 
 /// The message, in one of the wrong ways.
@@ -75,7 +90,7 @@ fn write(told: &Told<'_>) -> String {
 }
 
 /// A line of the event stream about a verification.
-pub(super) fn event(cursor: &str, message: &str) -> String {
+pub(crate) fn event(cursor: &str, message: &str) -> String {
     let mut line = String::with_capacity(message.len().saturating_add(80));
     // Writing into a String cannot fail.
     let _ = writeln!(line, r#"{{"event":"verification","cursor":"{cursor}","verification":{message}}}"#);
@@ -83,11 +98,11 @@ pub(super) fn event(cursor: &str, message: &str) -> String {
 }
 
 /// The first line of the event stream.
-pub(super) fn hello(cursor: &str, resumed: bool) -> String {
+pub(crate) fn hello(cursor: &str, resumed: bool) -> String {
     format!("{{\"event\":\"hello\",\"cursor\":\"{cursor}\",\"resumed\":{resumed}}}\n")
 }
 
 /// A sign of life of the event stream.
-pub(super) fn heartbeat(cursor: &str) -> String {
+pub(crate) fn heartbeat(cursor: &str) -> String {
     format!("{{\"event\":\"heartbeat\",\"cursor\":\"{cursor}\"}}\n")
 }

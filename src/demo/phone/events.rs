@@ -21,20 +21,20 @@ struct Log {
 }
 
 /// All logs.
-pub(super) struct Events {
+pub(crate) struct Events {
     /// Start of every cursor; another process's cursors are not ours.
     epoch: u64,
     logs: HashMap<Box<str>, Log>,
 }
 
 impl Events {
-    pub(super) fn new(epoch: u64) -> Self {
+    pub(crate) fn new(epoch: u64) -> Self {
         Events { epoch, logs: HashMap::new() }
     }
 
     /// Appends a line, made with its cursor. A server that never listened has no log: its first stream
     /// says that it is not resumed.
-    pub(super) fn log(&mut self, server: &str, line: impl FnOnce(&str) -> String) {
+    pub(crate) fn log(&mut self, server: &str, line: impl FnOnce(&str) -> String) {
         let epoch = self.epoch;
         let Some(log) = self.logs.get_mut(server) else { return };
         let number = log.latest.borrow().saturating_add(1);
@@ -48,7 +48,7 @@ impl Events {
 
     /// Opens a server's stream after a cursor: where it begins, whether nothing is missing, and what rings
     /// for news. `None` when there are too many servers.
-    pub(super) fn follow(&mut self, server: &str, after: &str) -> Option<(u64, bool, watch::Receiver<u64>)> {
+    pub(crate) fn follow(&mut self, server: &str, after: &str) -> Option<(u64, bool, watch::Receiver<u64>)> {
         if !self.logs.contains_key(server) {
             if self.logs.len() >= SERVERS {
                 return None;
@@ -68,7 +68,7 @@ impl Events {
 
     /// The events after a number: the text and the number of its last one. `None` when some of them are
     /// no longer kept.
-    pub(super) fn after(&self, server: &str, after: u64) -> Option<(String, u64)> {
+    pub(crate) fn after(&self, server: &str, after: u64) -> Option<(String, u64)> {
         let log = self.logs.get(server)?;
         let skip = usize::try_from(after.saturating_add(1).checked_sub(log.first)?).ok()?;
         let (mut text, mut last) = (String::new(), after);
@@ -83,12 +83,12 @@ impl Events {
     }
 
     /// The text of a cursor.
-    pub(super) fn cursor(&self, number: u64) -> String {
+    pub(crate) fn cursor(&self, number: u64) -> String {
         cursor(self.epoch, number)
     }
 
     /// Forgets all events, so that no cursor is known any more.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
         for log in self.logs.values_mut() {
             log.events.clear();

@@ -27,11 +27,12 @@ pub mod behaviour;
 pub mod prompts;
 
 pub(crate) mod admission;
+pub(crate) mod answers;
+pub(crate) mod events;
 pub(crate) mod listener;
 pub(crate) mod page;
+pub(crate) mod wanted;
 
-mod answers;
-mod events;
 mod protocol;
 mod simulator;
 mod state;

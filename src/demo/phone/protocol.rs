@@ -19,6 +19,7 @@ use crate::demo::phone::admission::{self, SKEW};
 use crate::demo::phone::behaviour::{Behaviour, Decision, Moment};
 use crate::demo::phone::listener::Peer;
 use crate::demo::phone::prompts::{Asked, Prompt, State};
+use crate::demo::phone::wanted::Wanted;
 use crate::demo::phone::{Simulator, answers};
 use crate::factor::native::batching::{self, LARGEST};
 use crate::factor::native::client::unix_now;
@@ -74,31 +75,6 @@ impl FromRequest<Arc<Simulator>> for Admitted {
     }
 }
 
-#[derive(Deserialize)]
-struct Body1 {
-    idempotency_key: String,
-    application: String,
-    method: String,
-    #[serde(default)]
-    code: Option<String>,
-    mode: String,
-    expires_in: u64,
-    server: BodyServer,
-    person: BodyPerson,
-}
-
-#[derive(Deserialize)]
-struct BodyServer {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct BodyPerson {
-    user_name: String,
-    #[serde(default)]
-    address: Option<String>,
-}
-
 async fn ask(
     Shared(phone): Shared<Arc<Simulator>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -141,24 +117,21 @@ async fn ask_all(
 }
 
 fn ask_one(phone: &Simulator, body: &[u8]) -> Step {
-    let refuse = |status, word| Step::Answer(Answer::error(status, word));
-    let Ok(body) = serde_json::from_slice::<Body1>(body) else {
-        return refuse(StatusCode::BAD_REQUEST, "not_understood");
+    let wanted = match Wanted::read(body) {
+        Ok(wanted) => wanted,
+        Err((status, word)) => return Step::Answer(Answer::error(status, word)),
     };
-    if !is_id(&body.idempotency_key) || body.mode != "standard" || !(1..=3600).contains(&body.expires_in) {
-        return refuse(StatusCode::UNPROCESSABLE_ENTITY, "unfit_field");
-    }
-    let key = body.idempotency_key.clone();
+    let key = wanted.idempotency_key.clone();
     let asked = Asked {
-        key: body.idempotency_key.into(),
-        server: body.server.name.into(),
-        person: body.person.user_name.into(),
-        application: body.application.into(),
-        method: body.method.into(),
-        address: body.person.address.map(Into::into),
-        lives: Duration::from_secs(body.expires_in),
+        key: wanted.idempotency_key.into(),
+        server: wanted.server.name.into(),
+        person: wanted.person.user_name.into(),
+        application: wanted.application.into(),
+        method: wanted.method.into(),
+        address: wanted.person.address.map(Into::into),
+        lives: Duration::from_secs(wanted.expires_in),
     };
-    post(phone, asked, body.code.as_deref(), &key)
+    post(phone, asked, wanted.code.as_deref(), &key)
 }
 
 /// What becomes of a request for a prompt.

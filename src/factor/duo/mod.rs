@@ -10,36 +10,37 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::Method as Verb;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::config::{CloudName, DuoProvider, DuoSignature, UnreachableClass};
 use crate::factor::duo::signing::Signed;
+use crate::factor::duo::waiting::Lanes;
 use crate::factor::duo::wire::{Fault, Preauth, Said, Started, Status, Time};
-use crate::factor::http::{self, BuildError, Call, Failure, Http, unix_now};
+use crate::factor::http::{self, BuildError, Call, Failure, Http, REQUESTS_AT_ONCE, unix_now};
 use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
 use crate::users::model::{Method, Person};
 
 mod probe;
 pub mod signing;
+mod waiting;
 pub mod wire;
 
-/// Longest wait of one question for a state: the service answers sooner.
-const LONG_POLL: Duration = Duration::from_secs(70);
+pub use waiting::Timing;
 
-/// Pause between two questions for a state. The service makes one wait for news itself; this bounds one that does not.
-const BETWEEN_POLLS: Duration = Duration::from_millis(200);
+/// How often in a row the service may not know a transaction before it counts as lost.
+const UNKNOWN_AFTER: u32 = 10;
 
-/// How often in a row a state may not be had before the prompt counts as lost.
-const LOST_AFTER: u32 = 10;
+/// Answers in a row that make no sense, after which a prompt is given up.
+const NONSENSE: u32 = 3;
 
 /// The date is outside of the service's window: our clock, or what we have learned of its clock, is wrong.
 const BAD_DATE: Fault = Fault::Code(40105);
@@ -60,6 +61,9 @@ pub struct Duo {
     send_address: bool,
     /// The service's clock minus ours in seconds, or [`UNKNOWN`].
     offset: AtomicI64,
+    begins: Semaphore,
+    lanes: Lanes,
+    timing: Timing,
 }
 
 /// Why a call has no answer.
@@ -86,6 +90,14 @@ impl Duo {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(config: &DuoProvider) -> Result<Self, BuildError> {
+        Duo::with_timing(config, Timing::default())
+    }
+
+    /// [`Duo::new`] with other patience, for tests.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn with_timing(config: &DuoProvider, timing: Timing) -> Result<Self, BuildError> {
         let http = Http::new(&config.common.outbound, None)?;
         let host = http.base().host_str().unwrap_or_default().to_lowercase();
         Ok(Duo {
@@ -98,6 +110,9 @@ impl Duo {
             user: config.user,
             send_address: config.common.send.person_address,
             offset: AtomicI64::new(UNKNOWN),
+            begins: Semaphore::new(REQUESTS_AT_ONCE),
+            lanes: Lanes::new(&config.common.outbound, timing.moment),
+            timing,
         })
     }
 
@@ -111,6 +126,11 @@ impl Duo {
 
     /// Finds out what the person has, and asks them; the transaction, and whether a code was handed in.
     async fn start(&self, request: Request, deadline: Instant) -> Result<(String, bool), Refusal> {
+        // Closed only when the semaphore is, which never happens.
+        let Ok(_turn) = self.begins.acquire().await else { return Err(Refusal::Lost) };
+        if deadline <= Instant::now() {
+            return Err(Refusal::Expired);
+        }
         if self.http.paused().is_some() {
             return Err(Refusal::Unreachable(UnreachableClass::RateLimited));
         }
@@ -162,73 +182,80 @@ impl Duo {
         if !wire::is_txid(&started.txid) {
             return Err(Refusal::Garbled);
         }
+        if let ("sms", Some(tell)) = (factor, &request.tell) {
+            tell.say("A code is on its way to you. Sign in again with your password and the code.");
+        }
         Ok((started.txid, !prompts))
     }
 
-    /// Asks for the state until there is an answer. The caller's deadline ends it.
+    /// Asks for the state until there is an answer. No answer is no news: the prompt stays open until the caller's
+    /// deadline ends it.
     async fn wait(&self, txid: &str, typed: bool, deadline: Instant) -> Result<(), Refusal> {
-        let mut failures = 0;
+        let _open = self.lanes.open();
+        let (mut nonsense, mut unknown) = (0_u32, 0_u32);
         loop {
-            let state: Result<Status, Lack> = {
-                let params = Params::from([("txid", txid)]);
-                Box::pin(self.get("auth_status", &params, deadline)).await
-            };
-            match state {
-                Ok(state) => match wire::judge(&state, typed) {
+            match Box::pin(self.question(txid, deadline)).await {
+                Some(Ok(state)) => match wire::judge(&state, typed) {
                     Said::Approved => return Ok(()),
                     Said::Refused(refusal) => return Err(refusal),
-                    Said::Waiting => failures = 0,
+                    Said::Waiting => (nonsense, unknown) = (0, 0),
                 },
-                Err(Lack::Fault(Fault::Garbled)) => return Err(Refusal::Garbled),
-                // Also 40002, by which a long poll that has expired is told.
-                Err(_) if failures < LOST_AFTER => failures += 1,
-                Err(_) => return Err(Refusal::Lost),
+                Some(Err(Lack::Fault(Fault::Garbled))) if nonsense + 1 < NONSENSE => nonsense += 1,
+                Some(Err(Lack::Fault(Fault::Garbled))) => return Err(Refusal::Garbled),
+                // 40002: also told where a question has waited too long.
+                Some(Err(Lack::Fault(Fault::Code(code)))) if code / 100 == 400 => {
+                    unknown += 1;
+                    if unknown >= UNKNOWN_AFTER {
+                        return Err(Refusal::Lost);
+                    }
+                }
+                Some(Err(_)) | None => {}
             }
-            let pause = self.http.paused().unwrap_or(BETWEEN_POLLS.saturating_mul(failures + 1));
-            tokio::time::sleep(pause).await;
+            if deadline <= Instant::now() {
+                return Err(Refusal::Expired);
+            }
+            let pause = self.timing.pause.saturating_mul(nonsense + unknown + 1);
+            tokio::time::sleep(self.http.paused().unwrap_or(pause)).await;
+        }
+    }
+
+    /// One question for a state. `None`: its place was needed, and there was no news.
+    async fn question(&self, txid: &str, deadline: Instant) -> Option<Result<Status, Lack>> {
+        let (http, _place) = self.lanes.place(&self.http).await?;
+        let params = Params::from([("txid", txid)]);
+        let until = deadline.min(Instant::now() + self.timing.longest);
+        tokio::select! {
+            state = self.signed(http, Verb::GET, "auth/v2/auth_status", &params, until) => Some(state),
+            () = self.lanes.room_is_wanted() => None,
         }
     }
 
     async fn post<T: DeserializeOwned>(&self, call: &str, params: &Params<'_>, deadline: Instant) -> Result<T, Lack> {
-        self.signed(Verb::POST, &format!("auth/v2/{call}"), params, deadline).await
-    }
-
-    async fn get<T: DeserializeOwned>(&self, call: &str, params: &Params<'_>, deadline: Instant) -> Result<T, Lack> {
-        self.signed(Verb::GET, &format!("auth/v2/{call}"), params, deadline).await
+        let until = deadline.min(Instant::now() + self.http.timeout());
+        self.signed(&self.http, Verb::POST, &format!("auth/v2/{call}"), params, until).await
     }
 
     /// A signed call, once more where only the clock was wrong: a request with a bad date was not looked at.
     async fn signed<T: DeserializeOwned>(
         &self,
+        http: &Http,
         verb: Verb,
         path: &str,
         params: &Params<'_>,
-        deadline: Instant,
+        until: Instant,
     ) -> Result<T, Lack> {
         if self.offset.load(Ordering::Relaxed) == UNKNOWN {
             self.learn_clock().await?;
         }
-        match self.once(verb.clone(), path, params, deadline).await {
-            Err(Lack::Fault(BAD_DATE)) => {
-                self.learn_clock().await?;
-                self.once(verb, path, params, deadline).await
+        for again in [true, false] {
+            let call = self.request(verb.clone(), path, params).ok_or(Lack::Failure(Failure::Broken))?;
+            let left = until.saturating_duration_since(Instant::now());
+            match self.opened(http.wait(call, left).await) {
+                Err(Lack::Fault(BAD_DATE)) if again => self.learn_clock().await?,
+                other => return other,
             }
-            other => other,
         }
-    }
-
-    async fn once<T: DeserializeOwned>(
-        &self,
-        verb: Verb,
-        path: &str,
-        params: &Params<'_>,
-        deadline: Instant,
-    ) -> Result<T, Lack> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let call = self.request(verb.clone(), path, params).ok_or(Lack::Failure(Failure::Broken))?;
-        // A question for a state waits for news.
-        let longest = if verb == Verb::GET { LONG_POLL } else { self.http.timeout() };
-        self.opened(self.http.wait(call, left.min(longest)).await)
+        Err(Lack::Fault(BAD_DATE))
     }
 
     fn opened<T: DeserializeOwned>(&self, reply: Result<http::Reply, Failure>) -> Result<T, Lack> {

@@ -1,5 +1,6 @@
 //! Whether Duo answers and takes our keys: for the breaker and for `anteroom check`.
 
+use reqwest::Method as Verb;
 use tokio::time::Instant;
 
 use crate::factor::duo::wire::{Fault, Time};
@@ -15,7 +16,9 @@ impl Duo {
         if http::is_page(&reply) {
             return Err(Trouble(http::PAGE.into()));
         }
-        let _: Time = self.get("check", &Params::new(), begun + self.http.timeout()).await.map_err(trouble)?;
+        let until = begun + self.http.timeout();
+        let params = Params::new();
+        let _: Time = self.signed(&self.http, Verb::GET, "auth/v2/check", &params, until).await.map_err(trouble)?;
         Ok(Health { round_trip, clock_skew: Some(skew), certificate_expires: reply.certificate_expires })
     }
 }

@@ -9,19 +9,21 @@
 //!
 //! It has no way to cancel a prompt: one that nobody waits for any more expires by itself within three minutes.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::Method as Verb;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::config::{EntraMode, EntraProvider, NumberMatching, UnreachableClass};
 use crate::factor::entra::wire::{Begin, Said};
-use crate::factor::http::{self, BuildError, Call, Http, Reply};
+use crate::factor::http::{self, BuildError, Call, Http, REQUESTS_AT_ONCE, Reply};
+use crate::factor::polling::Pace;
+use crate::factor::sent::Sent;
 use crate::factor::token::Tokens;
 use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
@@ -38,8 +40,15 @@ const CONNECTOR: &str = "StrongAuthenticationService.svc/Connector";
 /// Prompts whose state is asked for each second, all together: where more are open, each is asked about less often.
 const POLLS_A_SECOND: u32 = 500;
 
-/// How often in a row a state may not be had before the prompt counts as lost.
-const LOST_AFTER: u32 = 10;
+/// Questions for states under way at once.
+const POLLS_AT_ONCE: usize = 64;
+
+/// Questions under way at once that are answered when the person has answered. Each takes a place of the connection
+/// as long, and a connection has some hundred: where there are more, their states are asked for.
+const BLOCKING_AT_ONCE: usize = 64;
+
+/// Answers in a row that make no sense, after which a prompt is given up.
+const NONSENSE: u32 = 3;
 
 /// Longest cookies that are sent back, in octets.
 const LONGEST_COOKIES: usize = 4096;
@@ -53,10 +62,12 @@ pub struct Entra {
     tokens: Tokens,
     begin_url: Url,
     end_url: Url,
-    /// Prompts that are waited for.
-    open: AtomicUsize,
-    /// How often a state was asked for.
-    polls: AtomicU64,
+    pace: Pace,
+    begins: Semaphore,
+    polls: Semaphore,
+    blocking: Semaphore,
+    /// In which session a code was sent.
+    sent: Mutex<Sent<Arc<Session>>>,
 }
 
 /// What is needed of the configuration.
@@ -65,11 +76,11 @@ struct Settings {
     name: String,
     user: crate::config::CloudName,
     mode: EntraMode,
-    poll_every: Duration,
     send_address: bool,
 }
 
 /// A question under way.
+#[derive(Debug)]
 struct Session {
     user: String,
     context: String,
@@ -77,7 +88,6 @@ struct Session {
     /// Where its state is asked for.
     url: Url,
     cookies: Option<HeaderValue>,
-    deadline: Instant,
 }
 
 /// What has begun.
@@ -85,7 +95,7 @@ enum Begun {
     /// It is over: the person approved.
     Approved,
     /// A code is to be handed in.
-    Typed(Session, zeroize::Zeroizing<String>),
+    Typed(Arc<Session>, zeroize::Zeroizing<String>),
     /// The person is being asked.
     Open(Session),
 }
@@ -106,28 +116,40 @@ impl Entra {
                 name: config.common.name.clone(),
                 user: config.user,
                 mode: config.mode,
-                poll_every: config.poll_every,
                 send_address: config.common.send.person_address,
             },
             http,
             tokens: Tokens::new(),
-            open: AtomicUsize::new(0),
-            polls: AtomicU64::new(0),
+            pace: Pace::new(config.poll_every, POLLS_A_SECOND),
+            begins: Semaphore::new(REQUESTS_AT_ONCE),
+            polls: Semaphore::new(POLLS_AT_ONCE),
+            blocking: Semaphore::new(BLOCKING_AT_ONCE),
+            sent: Mutex::default(),
         })
     }
 
+    fn sent(&self) -> MutexGuard<'_, Sent<Arc<Session>>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn ask(&self, request: Request) -> Result<(), Refusal> {
+        let deadline = Instant::from_std(request.deadline);
+        let typist = request.code.as_ref().map(|_| request.person.unique_id.clone());
         // On the heap and gone before the wait: what is known of the person is not needed while they look for
         // their phone.
-        match Box::pin(self.begin(request)).await? {
+        match Box::pin(self.begin(request, deadline)).await? {
             Begun::Approved => Ok(()),
-            Begun::Typed(session, code) => self.hand_in(&session, &code).await,
-            Begun::Open(session) => self.poll(&session).await,
+            Begun::Typed(session, code) => {
+                self.hand_in(&session, &code, deadline).await?;
+                self.sent().forget(&typist.unwrap_or_default());
+                Ok(())
+            }
+            Begun::Open(session) => self.poll(&session, deadline).await,
         }
     }
 
     /// Asks for a prompt, or for the moment to hand in a code.
-    async fn begin(&self, request: Request) -> Result<Begun, Refusal> {
+    async fn begin(&self, request: Request, deadline: Instant) -> Result<Begun, Refusal> {
         if self.http.paused().is_some() {
             return Err(Refusal::Unreachable(UnreachableClass::RateLimited));
         }
@@ -139,7 +161,20 @@ impl Entra {
             None => None,
         };
         let code = code.map(zeroize::Zeroizing::new);
-        let sync = self.config.mode == EntraMode::Sync && !typed;
+        let unique_id = &request.person.unique_id;
+        if let Some(code) = &code
+            && let Some(session) = self.sent().look(unique_id, std::time::Instant::now())
+        {
+            return Ok(Begun::Typed(session, code.clone()));
+        }
+        let wanted = self.config.mode == EntraMode::Sync && !typed;
+        let blocking = if wanted { self.blocking.try_acquire().ok() } else { None };
+        let sync = blocking.is_some();
+        let _turn = match sync {
+            true => None,
+            // Closed only when the semaphore is, which never happens.
+            false => Some(self.begins.acquire().await.map_err(|_| Refusal::Lost)?),
+        };
         let context = uuid::Uuid::new_v4().to_string();
         let body = wire::begin(&Begin {
             user: &user,
@@ -150,7 +185,6 @@ impl Entra {
             caller: request.person_address.filter(|_| self.config.send_address),
             language: "en-us",
         });
-        let deadline = Instant::from_std(request.deadline);
         let (answer, reply) = self.start(body, sync, !typed, deadline).await?;
         let said = wire::judge(&answer, &user);
         tracing::debug!(provider = self.config.name, value = ?answer.value, ?said, "begin was answered");
@@ -159,8 +193,7 @@ impl Entra {
             // Nothing has been typed yet that could be right.
             (Said::Approved, Some(_)) => return Err(Refusal::Garbled),
             (Said::Refused(refusal), _) => return Err(refusal),
-            (Said::Challenge, None) => return Err(Refusal::NeedsCode),
-            (Said::Pending, _) | (Said::Challenge, Some(_)) => {}
+            (Said::Challenge, _) | (Said::Pending, _) => {}
         }
         let session = Session {
             user,
@@ -168,12 +201,20 @@ impl Entra {
             id: answer.session.ok_or(Refusal::Garbled)?,
             url: self.affinity(answer.affinity.as_deref()),
             cookies: cookies(&reply),
-            deadline,
         };
-        Ok(match code {
-            Some(code) => Begun::Typed(session, code),
-            None => Begun::Open(session),
-        })
+        match (said, code) {
+            (Said::Challenge, None) => {
+                if request.method == Method::SmsCode {
+                    self.sent().remember(unique_id, Arc::new(session), std::time::Instant::now());
+                    if let Some(tell) = &request.tell {
+                        tell.say("A code is on its way to you. Sign in again with your password and the code.");
+                    }
+                }
+                Err(Refusal::NeedsCode)
+            }
+            (_, Some(code)) => Ok(Begun::Typed(Arc::new(session), code)),
+            (_, None) => Ok(Begun::Open(session)),
+        }
     }
 
     /// Begins; once more with a new token where the service does not take the one that we have.
@@ -214,29 +255,36 @@ impl Entra {
         Err(Refusal::Unreachable(UnreachableClass::Refused))
     }
 
-    /// Asks for the state until there is an answer. The caller's deadline ends it.
-    async fn poll(&self, session: &Session) -> Result<(), Refusal> {
-        let _open = Open::one(&self.open);
-        let mut failures = 0;
+    /// Asks for the state until there is an answer. No answer is no news: the prompt stays open until the caller's
+    /// deadline ends it.
+    async fn poll(&self, session: &Session, deadline: Instant) -> Result<(), Refusal> {
+        let _open = self.pace.open();
+        let mut nonsense = 0;
         loop {
-            tokio::time::sleep(self.pace()).await;
-            self.polls.fetch_add(1, Ordering::Relaxed);
-            match Box::pin(self.finish(session, None)).await {
+            self.pace.turn().await;
+            if deadline <= Instant::now() {
+                return Err(Refusal::Expired);
+            }
+            // Closed only when the semaphore is, which never happens.
+            let Ok(_turn) = self.polls.acquire().await else { return Err(Refusal::Lost) };
+            match Box::pin(self.finish(session, None, deadline)).await {
                 Ok(Said::Approved) => return Ok(()),
-                Ok(Said::Pending) => failures = 0,
+                Ok(Said::Pending) => nonsense = 0,
                 Ok(Said::Challenge) => return Err(Refusal::NeedsCode),
                 Ok(Said::Refused(refusal)) => return Err(refusal),
-                Err(Refusal::Unreachable(_) | Refusal::Lost) if failures < LOST_AFTER => failures += 1,
-                // A prompt is out: whatever it is, it is not that nobody was asked.
-                Err(Refusal::Unreachable(_)) => return Err(Refusal::Lost),
+                Err(Refusal::Unreachable(_) | Refusal::Lost) => {}
+                Err(Refusal::Garbled) if nonsense + 1 < NONSENSE => nonsense += 1,
                 Err(refusal) => return Err(refusal),
+            }
+            if let Some(pause) = self.http.paused() {
+                self.pace.quiet_until(Instant::now() + pause);
             }
         }
     }
 
     /// Hands in a code, once: a second time it would count as a used one.
-    async fn hand_in(&self, session: &Session, code: &str) -> Result<(), Refusal> {
-        match self.finish(session, Some(code)).await {
+    async fn hand_in(&self, session: &Session, code: &str, deadline: Instant) -> Result<(), Refusal> {
+        match self.finish(session, Some(code), deadline).await {
             Ok(Said::Approved) => Ok(()),
             Ok(Said::Refused(refusal)) => Err(refusal),
             Ok(Said::Challenge) => Err(Refusal::WrongCode),
@@ -247,18 +295,15 @@ impl Entra {
     }
 
     /// One `EndTwoWayAuthentication`.
-    async fn finish(&self, session: &Session, code: Option<&str>) -> Result<Said, Refusal> {
+    async fn finish(&self, session: &Session, code: Option<&str>, deadline: Instant) -> Result<Said, Refusal> {
         let token = self.token().await?;
         let body = wire::end(&session.id, &session.context, code, &session.user);
         let call =
             self.call(session.url.clone(), &token, session.cookies.clone(), Bytes::copy_from_slice(body.as_bytes()))?;
-        let left = session.deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         let reply = self.http.send(call, left).await.map_err(|failure| failure.refusal(true))?;
         if reply.status == 401 {
             self.tokens.spoiled(&token);
-        }
-        if reply.status == 429 {
-            tokio::time::sleep(self.http.paused().unwrap_or_default().min(left)).await;
         }
         if let Some(refusal) = reply.trouble(true) {
             return Err(refusal);
@@ -267,7 +312,7 @@ impl Entra {
         Ok(wire::judge(&answer.ok_or(Refusal::Garbled)?, &session.user))
     }
 
-    async fn token(&self) -> Result<std::sync::Arc<Secret>, Refusal> {
+    async fn token(&self) -> Result<Arc<Secret>, Refusal> {
         self.tokens.get(async { self.login.fetch(&self.http).await.map_err(|error| error.refusal()) }).await
     }
 
@@ -293,12 +338,6 @@ impl Entra {
             .filter(|url| is_sibling(url, &self.end_url))
             .unwrap_or_else(|| self.end_url.clone())
     }
-
-    /// The pause before the state of one prompt is asked for again, so that all of them together are not too many.
-    fn pace(&self) -> Duration {
-        let open = u32::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        self.config.poll_every.max(Duration::from_secs(1).saturating_mul(open) / POLLS_A_SECOND)
-    }
 }
 
 /// Whether an address is of the same service: the same scheme, and the same host or one beside it.
@@ -319,22 +358,6 @@ fn cookies(reply: &Reply) -> Option<HeaderValue> {
         set.iter().filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::trim).collect();
     let text = pairs.join("; ");
     (!text.is_empty() && text.len() <= LONGEST_COOKIES).then(|| HeaderValue::from_str(&text).ok()).flatten()
-}
-
-/// Counts an open prompt until dropped.
-struct Open<'a>(&'a AtomicUsize);
-
-impl<'a> Open<'a> {
-    fn one(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Open(count)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Factor for Entra {

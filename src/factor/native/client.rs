@@ -55,13 +55,20 @@ impl Transport {
         self.http.timeout()
     }
 
+    /// How long the service still wants to hear nothing new, as it said with a 429.
+    pub fn paused(&self) -> Option<Duration> {
+        self.http.paused()
+    }
+
     /// Sends a verification request.
     ///
     /// # Errors
     /// Why there is no answer.
     pub async fn ask(&self, body: Bytes) -> Result<Reply, Failure> {
         let response = self.send(Method::POST, self.verifications.clone(), Some(body)).await?;
-        read(response, LONGEST_MESSAGE).await
+        let reply = read(response, LONGEST_MESSAGE).await?;
+        self.http.keep_pause(&reply);
+        Ok(reply)
     }
 
     /// Sends several verification requests at once, one on each line.
@@ -70,7 +77,9 @@ impl Transport {
     /// Why there is no answer.
     pub async fn ask_all(&self, body: Bytes) -> Result<Reply, Failure> {
         let response = self.send(Method::POST, self.batch.clone(), Some(body)).await?;
-        read(response, LONGEST_MESSAGE * batching::LARGEST).await
+        let reply = read(response, LONGEST_MESSAGE * batching::LARGEST).await?;
+        self.http.keep_pause(&reply);
+        Ok(reply)
     }
 
     /// Sends a request without a body to `path` (below the base, no leading slash).

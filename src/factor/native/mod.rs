@@ -250,6 +250,9 @@ impl Shared {
     async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant, sent: &AtomicBool) -> Result<(), Refusal> {
         // Closed only when the semaphore is, which never happens.
         let Ok(_permit) = self.requests.acquire().await else { return Err(Refusal::Lost) };
+        if self.transport.paused().is_some() {
+            return Err(Refusal::Unreachable(UnreachableClass::RateLimited));
+        }
         sent.store(true, Ordering::Relaxed);
         let mut maybe_sent = false;
         for attempt in 1..=ATTEMPTS {

@@ -7,11 +7,10 @@ use std::time::Instant;
 use reqwest::Method;
 
 use crate::config::UnreachableClass;
-use crate::factor::Health;
 use crate::factor::native::Native;
 use crate::factor::native::client::{self, Failure, unix_now};
 use crate::factor::native::wire::{ALLOWED_SKEW, LONGEST_MESSAGE, Pong};
-use crate::factor::object;
+use crate::factor::{Health, http, object};
 
 /// Why a ping failed. The text says what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +40,8 @@ pub enum PingError {
     },
     /// The answer is not that of the native protocol.
     Garbled,
+    /// A web page, as of something that stands in the way.
+    Page,
     /// The clocks differ by more than approvals may.
     Clock {
         /// The service's clock minus ours, in seconds.
@@ -68,6 +69,7 @@ impl fmt::Display for PingError {
                 write!(f, "status {status}: the url does not lead to a native service; it must end before /v1")
             }
             PingError::Garbled => f.write_str("the answer is not that of the native protocol: check the url"),
+            PingError::Page => f.write_str(http::PAGE),
             PingError::Clock { skew } => {
                 write!(
                     f,
@@ -99,6 +101,7 @@ impl Native {
         };
         let round_trip = begun.elapsed();
         match reply.status {
+            200 if http::is_page(&reply) => return Err(PingError::Page),
             200 => {}
             401 | 403 => return Err(PingError::Credentials { status: reply.status }),
             429 => return Err(PingError::RateLimited),

@@ -295,13 +295,18 @@ impl PrivacyIdea {
         }
     }
 
-    /// The closing check. It can be made once: afterwards the transaction is gone.
+    /// The closing check. It can be made once: afterwards the transaction is gone. One that did not get there is made
+    /// again, until the deadline. Somebody was prompted: it is never that the service is unreachable.
     async fn finish(&self, who: &Who, transaction: &str) -> Answer {
-        match self.check(who, "", Some(transaction), self.http.timeout()).await {
-            Ok(Checked::Accepted) => Answer::Approved,
-            Ok(Checked::Rejected) => Answer::Refused(Refusal::Denied),
-            Ok(Checked::Challenged(_)) => Answer::Refused(Refusal::NeedsCode),
-            Err(refusal) => Answer::Refused(refusal),
+        loop {
+            match self.check(who, "", Some(transaction), self.http.timeout()).await {
+                Ok(Checked::Accepted) => return Answer::Approved,
+                Ok(Checked::Rejected) => return Answer::Refused(Refusal::Denied),
+                Ok(Checked::Challenged(_)) => return Answer::Refused(Refusal::NeedsCode),
+                Err(Refusal::Unreachable(UnreachableClass::Refused)) => return Answer::Refused(Refusal::Lost),
+                Err(Refusal::Unreachable(_)) => self.pace.turn().await,
+                Err(refusal) => return Answer::Refused(refusal),
+            }
         }
     }
 

@@ -2,15 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha1::Digest as _;
 
 use super::{Credential, Entra, REMEMBERED};
 use crate::simulate::desk::Desk;
+use crate::simulate::jwt::{self, Assertion};
 use crate::simulate::service::{Call, Reply};
 
 /// How long a token is good for, in seconds.
@@ -22,11 +21,7 @@ impl Entra {
         let field = |name: &str| call.field(name).unwrap_or_default();
         let refused = |code: u32, word: &str, text: &str| {
             desk.refused();
-            let text = format!("AADSTS{code}: {text} Trace ID: 0 Correlation ID: 0");
-            Reply::json(
-                if code == 7_000_215 { 401 } else { 400 },
-                &json!({ "error": word, "error_description": text, "error_codes": [code] }),
-            )
+            refusal(if code == 7_000_215 { 401 } else { 400 }, code, word, text)
         };
         if call.media_type() != "application/x-www-form-urlencoded" {
             return refused(
@@ -74,43 +69,28 @@ impl Entra {
     /// Checks a signed assertion as the real endpoint does.
     fn assertion(&self, call: &Call, pem: &[u8]) -> Result<(), (u32, &'static str)> {
         const WRONG: (u32, &str) = (700_027, "Client assertion failed signature validation.");
-        if call.field("client_assertion_type").as_deref()
-            != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-        {
+        if call.field("client_assertion_type").as_deref() != Some(jwt::ASSERTION_TYPE) {
             return Err((7_000_218, "The request body must contain client_assertion or client_secret."));
         }
-        let token = call.field("client_assertion").unwrap_or_default();
-        let (signed, signature) = token.rsplit_once('.').ok_or(WRONG)?;
-        let (head, claims) = signed.split_once('.').ok_or(WRONG)?;
-        let part = |text: &str| -> Option<Value> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok() };
-        let (head, claims) = (part(head).ok_or(WRONG)?, part(claims).ok_or(WRONG)?);
         let certificate = CertificateDer::from_pem_slice(pem).map_err(|_| WRONG)?;
+        let key = jwt::certified_key(&certificate).ok_or(WRONG)?;
+        let text = call.field("client_assertion").unwrap_or_default();
+        let assertion = Assertion::verified(&text, &key).ok_or(WRONG)?;
+        // Microsoft's own libraries write the thumbprint with its padding, RFC 7515 without.
         let thumbprint = URL_SAFE_NO_PAD.encode(sha1::Sha1::digest(&certificate));
-        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let number = |name: &str| claims.get(name).and_then(Value::as_u64).unwrap_or_default();
-        if text(&head, "alg") != "RS256" || text(&head, "typ") != "JWT" || text(&head, "x5t") != thumbprint {
+        if assertion.header("typ") != "JWT" || assertion.header("x5t").trim_end_matches('=') != thumbprint {
             return Err((700_027, "The certificate with the thumbprint is not registered."));
         }
-        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).map_err(|_| WRONG)?;
-        let key = &parsed.public_key().subject_public_key.data;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| WRONG)?;
-        let known = aws_lc_rs::default_provider().signature_verification_algorithms.mapping;
-        let rs256 = known.iter().find(|(scheme, _)| *scheme == SignatureScheme::RSA_PKCS1_SHA256).ok_or(WRONG)?;
-        let right =
-            rs256.1.iter().any(|algorithm| algorithm.verify_signature(key, signed.as_bytes(), &signature).is_ok());
-        if !right {
-            return Err(WRONG);
-        }
-        if text(&claims, "iss") != self.client_id || text(&claims, "sub") != self.client_id {
+        if assertion.text("iss") != self.client_id || assertion.text("sub") != self.client_id {
             return Err((700_030, "Invalid issuer or subject of the assertion."));
         }
-        if !text(&claims, "aud").ends_with(&format!("/{}/oauth2/token", self.tenant)) {
+        if !assertion.text("aud").ends_with(&format!("/{}/oauth2/token", self.tenant)) {
             return Err((700_023, "Client assertion audience claim does not match."));
         }
-        if number("nbf") > call.now.saturating_add(300) || number("exp") < call.now {
+        if assertion.number("nbf") > call.now.saturating_add(300) || assertion.number("exp") < call.now {
             return Err((700_024, "Client assertion is not within its valid time range."));
         }
-        let (id, mut memory) = (text(&claims, "jti"), self.memory());
+        let (id, mut memory) = (assertion.text("jti").to_owned(), self.memory());
         if id.is_empty() || memory.assertions.contains(&id) {
             return Err((700_026, "Client assertion was used before."));
         }
@@ -120,4 +100,10 @@ impl Entra {
         memory.assertions.push(id);
         Ok(())
     }
+}
+
+/// An error in the words of the token endpoint.
+pub(super) fn refusal(status: u16, code: u32, word: &str, text: &str) -> Reply {
+    let text = format!("AADSTS{code}: {text} Trace ID: 0 Correlation ID: 0");
+    Reply::json(status, &json!({ "error": word, "error_description": text, "error_codes": [code] }))
 }

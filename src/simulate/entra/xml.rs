@@ -34,14 +34,17 @@ pub(super) const END: [&str; 5] = ["Version", "SessionId", "ContextId", "Additio
 /// Children of `GetAvailableAuthenticationMethodsRequest` in their order.
 pub(super) const METHODS: [&str; 3] = ["Version", "UserPrincipalName", "ContextId"];
 
+/// What not every answer has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct More<'a> {
+    pub(super) session: Option<&'a str>,
+    /// Where the session is finished.
+    pub(super) affinity: Option<&'a str>,
+    pub(super) user: Option<&'a str>,
+}
+
 /// An answer.
-pub(super) fn response(
-    root: &str,
-    value: &str,
-    result: Option<&str>,
-    session: Option<&str>,
-    user: Option<&str>,
-) -> Reply {
+pub(super) fn response(root: &str, value: &str, result: Option<&str>, more: More<'_>) -> Reply {
     let mut body = format!("<{root} xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\">");
     element(&mut body, "Version", "1.0");
     body.push_str("<Result>");
@@ -49,15 +52,17 @@ pub(super) fn response(
     body.push_str("<Message i:nil=\"true\"/>");
     element(&mut body, "Retry", if value == "AuthenticationPending" { "true" } else { "false" });
     body.push_str("<Exception i:nil=\"true\"/></Result>");
-    if let Some(session) = session {
+    if let Some(session) = more.session {
         element(&mut body, "SessionId", session);
     }
     match result {
         Some(result) => element(&mut body, "AuthenticationResult", result),
         None => body.push_str("<AuthenticationResult i:nil=\"true\"/>"),
     }
-    if let Some(user) = user {
-        element(&mut body, "UserPrincipalName", user);
+    for (name, text) in [("UserPrincipalName", more.user), ("AffinityUrl", more.affinity)] {
+        if let Some(text) = text {
+            element(&mut body, name, text);
+        }
     }
     body.push_str(&format!("</{root}>"));
     Reply::new(200, "application/xml; charset=utf-8", body)

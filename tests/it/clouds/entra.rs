@@ -4,17 +4,17 @@ use anteroom::simulate::entra::{self as simulated, Credential};
 
 use super::*;
 
-const SECRET: &str = "planted-entra-secret~x";
-const TENANT: &str = "5f1c0b3e-1111-4222-8333-944455556666";
-const CLIENT: &str = "981f26a1-7f43-403b-a875-f8b09b8cd720";
-const RESOURCE: &str = "https://adnotifications.windowsazure.com/StrongAuthenticationService.svc/Connector";
+pub(crate) const SECRET: &str = "planted-entra-secret~x";
+pub(crate) const TENANT: &str = "5f1c0b3e-1111-4222-8333-944455556666";
+pub(crate) const CLIENT: &str = "981f26a1-7f43-403b-a875-f8b09b8cd720";
+pub(crate) const RESOURCE: &str = "https://adnotifications.windowsazure.com/StrongAuthenticationService.svc/Connector";
 const ALICE: &str = "alice@corp.example";
 
-pub(super) fn service() -> simulated::Entra {
+pub(crate) fn service() -> simulated::Entra {
     simulated::Entra::new(TENANT, CLIENT, RESOURCE, Credential::Secret(Secret::from_text(SECRET.into())))
 }
 
-pub(super) fn config(url: String) -> EntraProvider {
+pub(crate) fn config(url: String) -> EntraProvider {
     EntraProvider {
         login: url.clone(),
         common: common(url),

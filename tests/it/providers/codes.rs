@@ -25,7 +25,7 @@ async fn right_code_approves_and_wrong_one_does_not_and_nobody_is_prompted() {
 #[tokio::test]
 async fn code_that_is_sent_is_typed_at_the_next_sign_in() {
     for spec in SPECS {
-        for (method, word) in [(Method::SmsCode, "sms"), (Method::EmailCode, "email")] {
+        for &(method, word) in spec.codes {
             let rig = Rig::new(spec).await;
             let methods = vec![word.to_owned()];
             rig.set(Scenario { code: "222333".into(), methods, ..Scenario::default() });
@@ -53,7 +53,9 @@ async fn failure_of_a_check_is_never_an_approval() {
             let fault = vec![fault.at(Step::Code)];
             rig.set(Scenario { code: "222333".into(), fault: fault.clone(), ..Scenario::default() });
             let answer = rig.run(typed(1, "222333")).await;
-            assert!(matches!(answer, Answer::Refused(_)), "{}: {fault:?}: {answer:?}", spec.word);
+            // The code is right: whoever asks again hears so.
+            let had = spec.asks_again && fault[0].kind != Kind::Status && answer == Answer::Approved;
+            assert!(matches!(answer, Answer::Refused(_)) || had, "{}: {fault:?}: {answer:?}", spec.word);
         }
     }
 }

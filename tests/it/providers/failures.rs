@@ -9,12 +9,14 @@ fn unreachable(class: UnreachableClass) -> Answer {
 #[tokio::test]
 async fn failures_before_any_prompt_say_of_which_class_they_are() {
     for spec in SPECS {
-        let table = [
+        let refusals = [
             (Fault::status(401), UnreachableClass::Refused),
             (Fault::status(403), UnreachableClass::Refused),
             (Fault::status(429), UnreachableClass::RateLimited),
             (Fault::status(500), UnreachableClass::ServerError),
             (Fault::status(503), UnreachableClass::ServerError),
+        ];
+        let others = [
             (Fault::new(Kind::Silence), UnreachableClass::Timeout),
             (Fault::new(Kind::Reset), UnreachableClass::Connect),
             (Fault::new(Kind::Twice), UnreachableClass::Malformed),
@@ -25,14 +27,15 @@ async fn failures_before_any_prompt_say_of_which_class_they_are() {
             (Fault::malformed(Malformed::Huge), UnreachableClass::Malformed),
             (Fault::malformed(Malformed::NotUtf8), UnreachableClass::Malformed),
         ];
-        for (fault, class) in table {
+        // Where the first step prompts, only a service that says so has prompted nobody.
+        let others = others.into_iter().filter(|_| spec.looks_first());
+        for (fault, class) in refusals.into_iter().chain(others) {
             let rig = Rig::new(spec).await;
             rig.set(Scenario::with(fault.clone().at(spec.first)));
             assert_eq!(rig.ask(1).await, unreachable(class), "{}: {fault:?}", spec.word);
             assert_eq!(rig.prompts(), 0, "{}: {fault:?}", spec.word);
         }
-        let rig = Rig::new(spec).await;
-        let Rig { simulator, provider } = rig;
+        let Rig { simulator, provider, .. } = Rig::new(spec).await;
         simulator.stop().await;
         let gone = provider.run(request(1, Duration::from_secs(5))).await;
         assert_eq!(gone, unreachable(UnreachableClass::Connect), "{}: nobody listens", spec.word);
@@ -50,11 +53,16 @@ async fn failures_when_somebody_may_have_been_prompted_are_never_a_reason_to_ask
             Fault::new(Kind::Twice),
         ];
         let garbled = Malformed::ALL.map(Fault::malformed);
-        for fault in lost.into_iter().chain(garbled) {
+        // The native protocol's service says with its status that nobody was prompted.
+        let says = |fault: &Fault| fault.kind == Kind::Status && !spec.looks_first();
+        for fault in lost.into_iter().chain(garbled).filter(|fault| !says(fault)) {
             let rig = Rig::new(spec).await;
             rig.set(Scenario::with(fault.clone().at(spec.prompts)));
             let answer = rig.ask(1).await;
-            let expected = [refused(Refusal::Lost), refused(Refusal::Garbled)];
+            let mut expected = vec![refused(Refusal::Lost), refused(Refusal::Garbled)];
+            if spec.asks_again && fault.kind != Kind::Silence {
+                expected.push(Answer::Approved);
+            }
             assert!(expected.contains(&answer), "{}: {fault:?}: {answer:?}", spec.word);
             assert!(rig.prompts() <= 1, "{}: {fault:?}: {} prompts", spec.word, rig.prompts());
         }
@@ -109,9 +117,11 @@ async fn nonsense_and_half_successes_are_never_an_approval() {
         for fault in half.chain(nonsense) {
             for step in [spec.prompts, spec.answers, Step::Finish] {
                 let rig = Rig::new(spec).await;
-                rig.set(Scenario::with(fault.clone().at(step)));
+                // Late enough that the answer to the prompt's request does not bring it.
+                let after = if step == spec.answers { Duration::from_millis(50) } else { Duration::ZERO };
+                rig.set(Scenario { after, ..Scenario::with(fault.clone().at(step)) });
                 let answer = rig.run(request(1, Duration::from_secs(3))).await;
-                let never_met = rig.simulator.desk().counts().faults == 0;
+                let never_met = rig.faults() == 0;
                 // Where a verdict is asked for afterwards, what was approved is approved.
                 let closed = spec.closes && step == spec.answers && answer == Answer::Approved;
                 assert_eq!(answer == Answer::Approved, never_met || closed, "{}: {fault:?} at {step:?}", spec.word);
@@ -155,9 +165,9 @@ async fn service_that_wants_quiet_is_left_alone() {
         let busy = Fault { retry_after: Some(60), ..Fault::status(429).at(spec.first).times(1) };
         rig.set(Scenario::with(busy));
         assert_eq!(rig.ask(1).await, unreachable(UnreachableClass::RateLimited), "{}", spec.word);
-        let asked = rig.simulator.desk().counts().requests;
+        let asked = rig.asked(spec.first);
         assert_eq!(rig.ask(2).await, unreachable(UnreachableClass::RateLimited), "{}", spec.word);
-        assert_eq!(rig.simulator.desk().counts().requests, asked, "{}: it was asked within its pause", spec.word);
+        assert_eq!(rig.asked(spec.first), asked, "{}: it was asked within its pause", spec.word);
     }
 }
 
@@ -185,8 +195,12 @@ async fn certificate_that_cannot_be_verified_is_never_talked_to() {
             assert_eq!(rig.ask(number).await, Answer::Approved, "{}", spec.word);
         }
         let counts = rig.simulator.desk().counts();
-        assert_eq!((counts.connections, counts.handshakes), (1, 1), "{}: {} requests", spec.word, counts.requests);
-        assert_eq!(rig.provider.connections(), 1, "{}", spec.word);
+        // Duo's questions for states have a connection of their own; who opens a stream of events by itself may have
+        // made a second one at the very beginning.
+        let most = if matches!(spec.word, "duo" | "native") { 2 } else { 1 };
+        assert!((1..=most).contains(&counts.connections), "{}: {counts:?}", spec.word);
+        assert!(counts.handshakes <= counts.connections, "{}: {counts:?}", spec.word);
+        assert_eq!(rig.provider.connections(), counts.connections, "{}", spec.word);
 
         rig.simulator.desk().set_server(ServerScenario { refuse_tls: true, ..ServerScenario::default() });
         rig.simulator.cut();

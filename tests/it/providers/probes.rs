@@ -20,8 +20,8 @@ async fn healthy_service_tells_its_clock() {
 async fn each_kind_of_trouble_is_told_in_words_that_say_what_to_do() {
     for spec in SPECS {
         let table = [
-            (Fault::status(401), &["credentials", "token", "refused"][..]),
-            (Fault::status(403), &["permission", "right", "credentials"][..]),
+            (Fault::status(401), &["credentials", "token", "refused", "skey"][..]),
+            (Fault::status(403), &["permission", "right", "credentials", "keys", "no token was given"][..]),
             (Fault::status(429), &["rate limited"][..]),
             (Fault::status(500), &["in trouble"][..]),
             (Fault::malformed(Malformed::Html), &["proxy"][..]),
@@ -34,7 +34,7 @@ async fn each_kind_of_trouble_is_told_in_words_that_say_what_to_do() {
             assert!(words.iter().any(|word| trouble.contains(word)), "{}: {fault:?}: {trouble}", spec.word);
             assert!(!trouble.contains("planted"), "{}: {trouble}", spec.word);
         }
-        let Rig { simulator, provider } = Rig::new(spec).await;
+        let Rig { simulator, provider, .. } = Rig::new(spec).await;
         simulator.stop().await;
         let trouble = provider.probe().await.expect_err("nobody listens").to_string();
         assert!(trouble.contains("no connection"), "{}: {trouble}", spec.word);

@@ -91,7 +91,7 @@ fn mistakes_are_told_and_nothing_is_started() {
         (&["okta", "--scenario", "missing.toml"], "missing.toml"),
         (&["okta", "--secret-env", "ANTEROOM_TEST_NO_SUCH_VARIABLE"], "ANTEROOM_TEST_NO_SUCH_VARIABLE"),
         (&["okta", "--certificate", "odd.toml", "--key", "odd.toml"], "odd.toml"),
-        (&["native", "--certificate", "odd.toml", "--key", "odd.toml"], "TLS"),
+        (&["native", "--certificate", "odd.toml", "--key", "odd.toml"], "odd.toml"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_anteroom"));
         let output = command.current_dir(folder.path()).arg("simulate").args(arguments).output().unwrap();
