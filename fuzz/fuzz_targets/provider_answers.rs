@@ -63,14 +63,16 @@ fuzz_target!(|input: &[u8]| {
         }
         8 => {
             if privacyidea::state(status, body) == privacyidea::State::Accepted {
-                assert_eq!((status, &answer(body)["result"]["value"]), (200, &true.into()));
+                assert_eq!(status, 200);
+                assert!(answer(body).is_none_or(|answer| answer["result"]["value"] == true));
             }
         }
         9 => {
             if privacyidea::checked(status, body) == Ok(privacyidea::Checked::Accepted) {
-                let result = &answer(body)["result"];
-                assert_eq!((status, &result["status"], &result["value"]), (200, &true.into(), &true.into()));
-                assert_eq!(result["authentication"], "ACCEPT");
+                assert_eq!(status, 200);
+                let Some(answer) = answer(body) else { return };
+                let result = &answer["result"];
+                assert!(result["status"] == true && result["value"] == true && result["authentication"] == "ACCEPT");
             }
         }
         10 => {
@@ -101,10 +103,11 @@ fn for_entra(root: &str, body: &[u8]) {
     }
 }
 
-fn answer(body: &[u8]) -> serde_json::Value {
-    serde_json::from_slice(body).expect("an approval is JSON")
+/// The whole answer. What is skipped by who reads it may be nested deeper than can be looked at here.
+fn answer(body: &[u8]) -> Option<serde_json::Value> {
+    serde_json::from_slice(body).ok()
 }
 
 fn says(body: &[u8], field: &str, word: &str) -> bool {
-    answer(body)[field] == word
+    answer(body).is_none_or(|answer| answer[field] == word)
 }
