@@ -40,6 +40,9 @@ use crate::users::store::Store;
 
 mod monitor;
 mod retention;
+mod soundness;
+
+use soundness::Soundness;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -73,6 +76,7 @@ pub struct Server {
     ldap: LdapListener,
     audit: Arc<Audit>,
     store: Arc<SqlStore>,
+    soundness: Soundness,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
@@ -89,9 +93,7 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = open(&config.server.store, true).await;
-        let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
-        store.check().await.map_err(|error| AppError(error.to_string()))?;
+        let (store, soundness) = store(&config).await?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
@@ -158,6 +160,7 @@ impl Server {
             ldap,
             audit,
             store,
+            soundness,
             providers,
             drain,
             monitor,
@@ -192,6 +195,12 @@ impl Server {
     /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         self.ldap.reload();
+    }
+
+    /// Resolves with the reason when the store, which is looked through while the server works, turns out to be
+    /// damaged. Never, where it is sound.
+    pub async fn damaged(&mut self) -> AppError {
+        self.soundness.damaged().await
     }
 
     /// Opens the audit file anew, as after a rotation.
@@ -254,6 +263,14 @@ type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
 /// Each directory by name, and whether it takes DNs from the store.
 type Directories = Vec<(String, Arc<Directory>, bool)>;
+
+/// The user store, created if there is none, and the look at whether it is sound.
+async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
+    let store = open(&config.server.store, true).await.map_err(|error| AppError(error.to_string()))?;
+    let store = Arc::new(store);
+    let soundness = Soundness::look(&store).await?;
+    Ok((store, soundness))
+}
 
 /// The end of every sign-in.
 fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
@@ -373,29 +390,33 @@ async fn pages(
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
-/// Why it could not start.
+/// Why it could not start, or go on.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = |kind| signal(kind).map_err(|error| AppError(format!("signals cannot be received: {error}")));
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hang_up = signals(SignalKind::hangup())?;
-    let server = Server::start(config).await?;
+    let mut server = Server::start(config).await?;
     tracing::info!(
         radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            damage = server.damaged() => {
+                tracing::error!(%damage, "the user store is damaged: stopping");
+                break Err(damage);
+            }
             _ = hang_up.recv() => {
                 server.reopen_audit();
                 server.reload_certificate();
             }
         }
-    }
+    };
     tracing::info!(held = server.sign_ins.held(), "stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
     // A second signal ends the patience.
@@ -404,7 +425,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         _ = terminate.recv() => tracing::warn!("stopped at once"),
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
-    Ok(())
+    ended
 }
 
 /// Tells systemd, where it asked to be told.

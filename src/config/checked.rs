@@ -176,7 +176,7 @@ impl Checker<'_> {
         Limits {
             held: self.size(&at.key("held"), limits.held, 100_000, 1, 10_000_000),
             held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
-            at_directory: self.size(&at.key("at_directory"), limits.at_directory, 8192, 1, 1_000_000),
+            at_directory: self.size(&at.key("at_directory"), limits.at_directory, 16_384, 1, 1_000_000),
         }
     }
 

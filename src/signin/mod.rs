@@ -22,6 +22,7 @@ pub mod reception;
 pub mod route;
 pub mod standing;
 pub mod throttle;
+pub mod waiting;
 
 #[cfg(test)]
 pub(crate) mod testing;
