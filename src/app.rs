@@ -15,11 +15,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::audit::{Audit, Notes};
-use crate::config::{self, Config};
-use crate::control::{Control, ControlDesk, Watched};
-use crate::factor::native::wire::ServerIdentity;
-use crate::factor::oath::Local;
+use crate::audit::Audit;
+use crate::config::Config;
+use crate::control::Control;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
 use crate::import::pass::{Importer, LEASE, Place};
@@ -31,18 +29,21 @@ use crate::primary::directory::Directory;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
-use crate::signin::explain::Served;
 use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::{self, Health};
 use crate::telemetry::metrics::Metrics;
-use crate::users::keys::KeyFile;
 use crate::users::open::open;
 use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
+mod desk;
+mod habits;
 mod monitor;
 mod retention;
+mod soundness;
+
+use soundness::Soundness;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -76,6 +77,7 @@ pub struct Server {
     ldap: LdapListener,
     audit: Arc<Audit>,
     store: Arc<SqlStore>,
+    soundness: Soundness,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
@@ -92,17 +94,15 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = open(&config.server.store, true).await;
-        let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
-        store.check().await.map_err(|error| AppError(error.to_string()))?;
+        let (store, soundness) = store(&config).await?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
-        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
-        let (mails, providers) = (mails(&config, &store)?, providers(&config, &store)?);
+        let importer = importer(&config, &directories, &store);
+        let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
@@ -122,6 +122,7 @@ impl Server {
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
+        let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
@@ -141,14 +142,18 @@ impl Server {
             metrics: Arc::clone(&metrics),
             health,
             radius: shared,
+            habits,
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
             server: config.server.name.clone(),
-            notes: notes(&audit),
+            notes: desk::notes(&audit),
         }));
+        // Nothing can fail any more: what goes on by itself begins only now.
+        let importing = tokio::spawn(schedule::run(importer));
+        let mails = mails.map(|sender| tokio::spawn(sender.run()));
         let drain = config.server.drain;
-        let control = control(&config, &sign_ins, &providers, &audit);
+        let control = desk::open(&config, &sign_ins, &providers, &audit);
         let roster: Arc<dyn Roster> = store.clone();
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
         Ok(Server {
@@ -158,6 +163,7 @@ impl Server {
             ldap,
             audit,
             store,
+            soundness,
             providers,
             drain,
             monitor,
@@ -192,6 +198,12 @@ impl Server {
     /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         self.ldap.reload();
+    }
+
+    /// Resolves with the reason when the store, which is looked through while the server works, turns out to be
+    /// damaged. Never, where it is sound.
+    pub async fn damaged(&mut self) -> AppError {
+        self.soundness.damaged().await
     }
 
     /// Opens the audit file anew, as after a rotation.
@@ -255,6 +267,14 @@ type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 /// Each directory by name, and whether it takes DNs from the store.
 pub(crate) type Directories = Vec<(String, Arc<Directory>, bool)>;
 
+/// The user store, created if there is none, and the look at whether it is sound.
+async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
+    let store = open(&config.server.store, true).await.map_err(|error| AppError(error.to_string()))?;
+    let store = Arc::new(store);
+    let soundness = Soundness::look(&store).await?;
+    Ok((store, soundness))
+}
+
 /// The end of every sign-in.
 fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
     let audit = Audit::new(Arc::clone(metrics), Arc::clone(store), config.audit.file.clone());
@@ -299,54 +319,11 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
 }
 
 /// What sends mails, where they are sent.
-fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<JoinHandle<()>>, AppError> {
+fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<Sender>, AppError> {
     let Some(mail) = &config.mail else { return Ok(None) };
     let sender =
         Sender::new(mail, store.clone(), &config.server.name).map_err(|why| AppError(format!("mail: {why}")))?;
-    Ok(Some(tokio::spawn(sender.run())))
-}
-
-fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Providers, AppError> {
-    let own = config.providers.values().any(|provider| matches!(provider, config::Provider::Oath(_)));
-    let keys = own.then(|| KeyFile::open(&config.server.keys)).transpose();
-    let keys = keys.map_err(|error| AppError(error.to_string()))?;
-    let local = keys.map(|keys| Local { roster: store.clone(), keys: Arc::new(keys) });
-    let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
-    let made = config.providers.iter().map(|(name, provider)| {
-        let server = ServerIdentity { name: config.server.name.clone(), address };
-        let built = factor::build::build(provider, server, local.as_ref());
-        let built = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
-        let guarded = Guarded::new(Arc::clone(&built)).with_failover(provider.failover().to_vec());
-        Ok((name.clone(), built, Arc::new(guarded)))
-    });
-    made.collect()
-}
-
-/// Where what is no sign-in goes.
-fn notes(audit: &Arc<Audit>) -> Notes {
-    let audit = Arc::clone(audit);
-    Arc::new(move |note| audit.note(note))
-}
-
-/// The control socket. Without it the server works, and cannot be asked.
-fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers, audit: &Arc<Audit>) -> Option<Control> {
-    let watched = |(name, _, guarded): &(String, _, Arc<Guarded>)| {
-        let kind = config.providers.get(name).map_or("", config::Provider::word);
-        Watched { name: name.clone(), kind, guarded: Arc::clone(guarded) }
-    };
-    let path = &config.server.control;
-    let record = path.with_file_name("outages.jsonl");
-    let providers = providers.iter().map(watched).collect();
-    let clients = Served::all(config);
-    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), clients, providers, record)
-        .with_notes(notes(audit));
-    match Control::start(path, Arc::new(desk)) {
-        Ok(control) => Some(control),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "no control socket: anteroom status and outage cannot be used");
-            None
-        }
-    }
+    Ok(Some(sender))
 }
 
 fn listen(
@@ -392,29 +369,33 @@ async fn pages(
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
-/// Why it could not start.
+/// Why it could not start, or go on.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = |kind| signal(kind).map_err(|error| AppError(format!("signals cannot be received: {error}")));
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hang_up = signals(SignalKind::hangup())?;
-    let server = Server::start(config).await?;
+    let mut server = Server::start(config).await?;
     tracing::info!(
         radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            damage = server.damaged() => {
+                tracing::error!(%damage, "the user store is damaged: stopping");
+                break Err(damage);
+            }
             _ = hang_up.recv() => {
                 server.reopen_audit();
                 server.reload_certificate();
             }
         }
-    }
+    };
     tracing::info!(held = server.sign_ins.held(), "stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
     // A second signal ends the patience.
@@ -423,7 +404,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         _ = terminate.recv() => tracing::warn!("stopped at once"),
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
-    Ok(())
+    ended
 }
 
 /// Tells systemd, where it asked to be told.

@@ -24,6 +24,7 @@ pub mod entra;
 pub mod http;
 pub mod native;
 pub mod oath;
+pub mod object;
 pub mod okta;
 pub mod polling;
 pub mod privacyidea;

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
 use crate::factor::{self, Tell};
-use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
-use crate::secret::Secret;
-use crate::signin::admission::Admission;
+use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
@@ -20,6 +18,7 @@ use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::route::{self, Asking, Means, Step};
+use crate::signin::trying::try_password;
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -47,10 +46,11 @@ pub(super) struct Trail {
 pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
     let target = target(sign_ins, attempt)?;
     if target.dn_from_store
-        && let Ok(Some(person)) = sign_ins.deps.store.person_named(&attempt.name).await
-        && let Some(dn) = person.dn
+        && let Ok(Some(mut person)) = sign_ins.deps.store.person_named(&attempt.name).await
+        && let Some(dn) = person.dn.take()
     {
-        return Ok(Identity { unique_id: person.unique_id, name: person.name, upn: person.upn, dn });
+        let Person { unique_id, name, upn, .. } = person;
+        return Ok(Identity { unique_id, name, upn, dn, remembered: true });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
     let primary = primary_of(attempt, target);
@@ -84,7 +84,7 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let began = now();
     let mut person = {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        Box::pin(look_up(sign_ins, attempt, primary.identity(), ending.trail.typed.as_deref())).await?
+        Box::pin(look_up(sign_ins, attempt, primary.who(), ending.trail.typed.as_deref())).await?
     };
     let decision = person.decide(ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
     ending.trail.steps.policy = Some(now().saturating_duration_since(began));
@@ -102,12 +102,12 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     Accept::new(primary, second)
 }
 
-fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
+pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
     sign_ins.deps.targets.get(&attempt.client.target).ok_or(Reason::Internal)
 }
 
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
-fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
+pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
 }
 
@@ -146,24 +146,10 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
         }
         Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
         Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
-        Err(Finding::Right) => Reason::Internal,
+        Err(Finding::Right | Finding::Moved(_)) => Reason::Internal,
     };
     ending.trail.primary = Some(reason.code());
     Err(reason)
-}
-
-/// One try, counted by the throttle.
-async fn try_password(
-    sign_ins: &Arc<SignIns>,
-    attempt: &Attempt,
-    who: &Arc<Identity>,
-    password: &Secret,
-) -> Result<Result<PrimaryPassed, Finding>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, who, now())?;
-    let target = target(sign_ins, attempt)?;
-    let checked = primary::check(primary_of(attempt, target), who, password, attempt.deadline()).await;
-    permit.settle(checked.as_ref().err());
-    Ok(checked)
 }
 
 /// What is known of a person whose password was right.
@@ -193,13 +179,13 @@ pub(super) async fn look_up(
         Reason::StoreUnavailable
     })?;
     let policy = &attempt.client.policy;
-    let in_exempt_group = is_member(sign_ins, attempt, &who, &policy.exempt_groups).await?;
-    let is_service = is_member(sign_ins, attempt, &who, &policy.service.groups).await?
+    let in_exempt_group = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
+    let is_service = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.service.groups).await)?
         || match &policy.service.filter {
             None => false,
             Some(filter) => {
                 let primary = primary_of(attempt, target(sign_ins, attempt)?);
-                primary.matches(&who, filter, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))?
+                exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
             }
         };
     let mut known =
@@ -224,22 +210,35 @@ async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> 
             continue;
         }
         let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
-        if named || is_member(sign_ins, attempt, who, &route.groups).await? {
+        // Who cannot be told to belong to a route must not get the next, perhaps weaker one.
+        if named || is_member(sign_ins, attempt, who, &route.groups).await.map_err(|fault| unsaid(attempt, &fault))? {
             return Ok(Some(place));
         }
     }
     Ok(None)
 }
 
-async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Reason> {
+async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Fault> {
     if groups.is_empty() {
         return Ok(false);
     }
-    let primary = primary_of(attempt, target(sign_ins, attempt)?);
-    primary.member_of_any(who, groups, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))
+    let target = target(sign_ins, attempt).map_err(|_| Fault::Unreachable)?;
+    primary_of(attempt, target).member_of_any(who, groups, attempt.deadline()).await
 }
 
-fn unsaid(attempt: &Attempt, fault: &primary::Fault) -> Reason {
+/// What an answer means to an exemption: where the directory cannot say, there is none, and the factor is due.
+fn exempts(attempt: &Attempt, said: Result<bool, Fault>) -> Result<bool, Reason> {
+    match said {
+        Ok(said) => Ok(said),
+        Err(fault @ Fault::Deadline) => Err(unsaid(attempt, &fault)),
+        Err(fault) => {
+            unsaid(attempt, &fault);
+            Ok(false)
+        }
+    }
+}
+
+fn unsaid(attempt: &Attempt, fault: &Fault) -> Reason {
     tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups or filters the person matches");
     Reason::from_fault(fault)
 }

@@ -10,7 +10,6 @@
 //! Nothing here knows RADIUS or LDAP, and nothing here knows a provider or a directory: they come in as
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
-mod admission;
 pub mod attempt;
 mod carried;
 pub mod explain;
@@ -24,6 +23,8 @@ pub mod reception;
 pub mod route;
 pub mod standing;
 pub mod throttle;
+mod trying;
+pub mod waiting;
 
 #[cfg(test)]
 pub(crate) mod testing;
