@@ -30,7 +30,7 @@ use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
-use crate::telemetry::health::{self, Health};
+use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
 use crate::users::roster::Roster;
@@ -40,6 +40,7 @@ use crate::users::store::Store;
 mod desk;
 mod habits;
 mod monitor;
+mod pages;
 mod retention;
 mod soundness;
 
@@ -134,7 +135,7 @@ impl Server {
             .map_err(|why| AppError(format!("ldap: {why}")))?;
         let health = Arc::new(Health::default());
         let pages = match config.metrics {
-            Some(address) => Some(pages(address, &metrics, &health).await?),
+            Some(address) => Some(pages::start(address, &metrics, &health).await?),
             None => None,
         };
         health.works("server");
@@ -342,28 +343,6 @@ fn listen(
             "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
         ))
     })
-}
-
-async fn pages(
-    address: SocketAddr,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-) -> Result<(oneshot::Sender<()>, JoinHandle<()>), AppError> {
-    let listener = tokio::net::TcpListener::bind(address).await;
-    let listener =
-        listener.map_err(|error| AppError(format!("metrics.listen: cannot listen on {address}: {error}")))?;
-    let (stop, stopped) = oneshot::channel();
-    let (metrics, health) = (Arc::clone(metrics), Arc::clone(health));
-    let served = tokio::spawn(async move {
-        let stopped = async {
-            // The sender is gone only when the server is: that is a stop, too.
-            let _ = stopped.await;
-        };
-        if let Err(error) = health::serve(listener, metrics, health, stopped).await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
-    Ok((stop, served))
 }
 
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
