@@ -31,15 +31,20 @@ use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
-use crate::telemetry::health::{self, Health};
+use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
 use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
+mod habits;
 mod monitor;
+mod pages;
 mod retention;
+mod soundness;
+
+use soundness::Soundness;
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -73,6 +78,7 @@ pub struct Server {
     ldap: LdapListener,
     audit: Arc<Audit>,
     store: Arc<SqlStore>,
+    soundness: Soundness,
     providers: Providers,
     drain: Duration,
     monitor: JoinHandle<()>,
@@ -89,26 +95,19 @@ impl Server {
     /// # Errors
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
-        let store = open(&config.server.store, true).await;
-        let store = Arc::new(store.map_err(|error| AppError(error.to_string()))?);
-        store.check().await.map_err(|error| AppError(error.to_string()))?;
+        let (store, soundness) = store(&config).await?;
         let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
         let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
         let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
-        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
+        let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, providers(&config)?);
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: directories
-                .iter()
-                .map(|(name, directory, dn_from_store)| {
-                    (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
-                })
-                .collect(),
+            targets: targets(&directories),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -124,6 +123,7 @@ impl Server {
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
+        let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
@@ -135,7 +135,7 @@ impl Server {
             .map_err(|why| AppError(format!("ldap: {why}")))?;
         let health = Arc::new(Health::default());
         let pages = match config.metrics {
-            Some(address) => Some(pages(address, &metrics, &health).await?),
+            Some(address) => Some(pages::start(address, &metrics, &health).await?),
             None => None,
         };
         health.works("server");
@@ -143,10 +143,14 @@ impl Server {
             metrics: Arc::clone(&metrics),
             health,
             radius: shared,
+            habits,
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
         }));
+        // Nothing can fail any more: what goes on by itself begins only now.
+        let importing = tokio::spawn(schedule::run(importer));
+        let mails = mails.map(|sender| tokio::spawn(sender.run()));
         let drain = config.server.drain;
         let control = control(&config, &sign_ins, &providers);
         let roster: Arc<dyn Roster> = store.clone();
@@ -158,6 +162,7 @@ impl Server {
             ldap,
             audit,
             store,
+            soundness,
             providers,
             drain,
             monitor,
@@ -192,6 +197,12 @@ impl Server {
     /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         self.ldap.reload();
+    }
+
+    /// Resolves with the reason when the store, which is looked through while the server works, turns out to be
+    /// damaged. Never, where it is sound.
+    pub async fn damaged(&mut self) -> AppError {
+        self.soundness.damaged().await
     }
 
     /// Opens the audit file anew, as after a rotation.
@@ -255,6 +266,14 @@ type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 /// Each directory by name, and whether it takes DNs from the store.
 type Directories = Vec<(String, Arc<Directory>, bool)>;
 
+/// The user store, created if there is none, and the look at whether it is sound.
+async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
+    let store = open(&config.server.store, true).await.map_err(|error| AppError(error.to_string()))?;
+    let store = Arc::new(store);
+    let soundness = Soundness::look(&store).await?;
+    Ok((store, soundness))
+}
+
 /// The end of every sign-in.
 fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
     let audit = Audit::new(Arc::clone(metrics), Arc::clone(store), config.audit.file.clone());
@@ -270,6 +289,14 @@ fn directories(config: &Config) -> Result<Directories, AppError> {
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// What sign-ins need of each directory.
+fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+    let targets = directories.iter().map(|(name, directory, dn_from_store)| {
+        (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
+    });
+    targets.collect()
 }
 
 /// The import shares the directories, but brings connections of its own.
@@ -290,11 +317,11 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
 }
 
 /// What sends mails, where they are sent.
-fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<JoinHandle<()>>, AppError> {
+fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<Sender>, AppError> {
     let Some(mail) = &config.mail else { return Ok(None) };
     let sender =
         Sender::new(mail, store.clone(), &config.server.name).map_err(|why| AppError(format!("mail: {why}")))?;
-    Ok(Some(tokio::spawn(sender.run())))
+    Ok(Some(sender))
 }
 
 fn providers(config: &Config) -> Result<Providers, AppError> {
@@ -348,54 +375,36 @@ fn listen(
     })
 }
 
-async fn pages(
-    address: SocketAddr,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-) -> Result<(oneshot::Sender<()>, JoinHandle<()>), AppError> {
-    let listener = tokio::net::TcpListener::bind(address).await;
-    let listener =
-        listener.map_err(|error| AppError(format!("metrics.listen: cannot listen on {address}: {error}")))?;
-    let (stop, stopped) = oneshot::channel();
-    let (metrics, health) = (Arc::clone(metrics), Arc::clone(health));
-    let served = tokio::spawn(async move {
-        let stopped = async {
-            // The sender is gone only when the server is: that is a stop, too.
-            let _ = stopped.await;
-        };
-        if let Err(error) = health::serve(listener, metrics, health, stopped).await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
-    Ok((stop, served))
-}
-
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
-/// Why it could not start.
+/// Why it could not start, or go on.
 pub async fn serve(config: Config) -> Result<(), AppError> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = |kind| signal(kind).map_err(|error| AppError(format!("signals cannot be received: {error}")));
     let mut terminate = signals(SignalKind::terminate())?;
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hang_up = signals(SignalKind::hangup())?;
-    let server = Server::start(config).await?;
+    let mut server = Server::start(config).await?;
     tracing::info!(
         radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            damage = server.damaged() => {
+                tracing::error!(%damage, "the user store is damaged: stopping");
+                break Err(damage);
+            }
             _ = hang_up.recv() => {
                 server.reopen_audit();
                 server.reload_certificate();
             }
         }
-    }
+    };
     tracing::info!(held = server.sign_ins.held(), "stopping");
     notify(&[sd_notify::NotifyState::Stopping]);
     // A second signal ends the patience.
@@ -404,7 +413,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
         _ = terminate.recv() => tracing::warn!("stopped at once"),
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
-    Ok(())
+    ended
 }
 
 /// Tells systemd, where it asked to be told.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::habits::Habits;
 use crate::factor::routing::{BreakerState, Guarded};
 use crate::primary::directory::Directory;
 use crate::radius::discard::Discarded;
@@ -19,13 +20,14 @@ pub(super) struct Watched {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
     pub(super) radius: Arc<Shared>,
+    pub(super) habits: Habits,
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
 }
 
 /// Looks until it is aborted.
-pub(super) async fn run(watched: Watched) {
+pub(super) async fn run(mut watched: Watched) {
     let discards: Vec<_> =
         Discarded::ALL.iter().map(|cause| (*cause, watched.metrics.discards(cause.word()))).collect();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -40,6 +42,7 @@ pub(super) async fn run(watched: Watched) {
         for client in watched.radius.clients.iter() {
             watched.metrics.radius_requests(client.name(), client.signed(), client.unsigned());
         }
+        watched.habits.keep(&watched.radius.clients);
         // Nobody has the empty id; whether it can be asked for is what matters.
         match tokio::time::timeout(STORE_PATIENCE, watched.store.person("")).await {
             Ok(Ok(_)) => watched.health.works("store"),
@@ -79,6 +82,7 @@ mod tests {
             metrics: Arc::new(Metrics::new([])),
             health: Arc::clone(&health),
             radius,
+            habits: Habits::default(),
             store: crate::signin::testing::store_away(),
             directories: Vec::new(),
             providers: Vec::new(),

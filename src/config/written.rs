@@ -117,6 +117,7 @@ pub struct Client {
     pub person_address: Option<String>,
     pub provider_unreachable: Option<Unreachable>,
     pub provider_bypass: Option<Word<Lenience>>,
+    pub passcode: Option<Passcode>,
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
     pub held: Option<Count>,

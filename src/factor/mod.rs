@@ -22,6 +22,7 @@ pub mod duo;
 pub mod entra;
 pub mod http;
 pub mod native;
+pub mod object;
 pub mod okta;
 pub mod polling;
 pub mod privacyidea;

@@ -22,8 +22,8 @@ use super::door::{Begin, Door, Shared, Step, Ticket};
 use super::duplicates::Reply;
 use crate::signin::attempt::Attempt;
 use crate::signin::outcome::Outcome;
-use crate::signin::pending::{Pulse, Waiting};
 use crate::signin::reception::SignIns;
+use crate::signin::waiting::{Pulse, Waiting};
 
 use port::{Buffer, Port, Route};
 

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
 use crate::factor;
-use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
-use crate::secret::Secret;
+use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
@@ -19,7 +18,7 @@ use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::route::{self, Asking, Step};
-use crate::signin::throttle::{Guess, Permit};
+use crate::signin::trying::try_password;
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -45,10 +44,11 @@ pub(super) struct Trail {
 pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
     let target = target(sign_ins, attempt)?;
     if target.dn_from_store
-        && let Ok(Some(person)) = sign_ins.deps.store.person_named(&attempt.name).await
-        && let Some(dn) = person.dn
+        && let Ok(Some(mut person)) = sign_ins.deps.store.person_named(&attempt.name).await
+        && let Some(dn) = person.dn.take()
     {
-        return Ok(Identity { unique_id: person.unique_id, name: person.name, upn: person.upn, dn });
+        let Person { unique_id, name, upn, .. } = person;
+        return Ok(Identity { unique_id, name, upn, dn, remembered: true });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
     primary_of(attempt, target).identify(&attempt.name, attempt.deadline()).await.map_err(|error| {
@@ -88,12 +88,12 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     Accept::new(primary, second)
 }
 
-fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
+pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
     sign_ins.deps.targets.get(&attempt.client.target).ok_or(Reason::Internal)
 }
 
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
-fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
+pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
 }
 
@@ -132,65 +132,10 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
         }
         Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
         Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
-        Err(Finding::Right) => Reason::Internal,
+        Err(Finding::Right | Finding::Moved(_)) => Reason::Internal,
     };
     ending.trail.primary = Some(reason.code());
     Err(reason)
-}
-
-/// One try, counted by the throttle.
-async fn try_password(
-    sign_ins: &Arc<SignIns>,
-    attempt: &Attempt,
-    who: &Arc<Identity>,
-    password: &Secret,
-) -> Result<Result<PrimaryPassed, Finding>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, who, now())?;
-    let target = target(sign_ins, attempt)?;
-    let checked = primary::check(primary_of(attempt, target), who, password, attempt.deadline()).await;
-    permit.settle(checked.as_ref().err());
-    Ok(checked)
-}
-
-/// A throttle permit that is settled whatever happens. Dropped unsettled, it counts as a wrong password: the
-/// directory may have counted it. Not so when the sign-in's time is over: then the directory was away, and an
-/// outage must not throttle everybody who tried in the meantime.
-struct Admission<'a> {
-    sign_ins: &'a SignIns,
-    permit: Option<Permit>,
-    deadline: Instant,
-}
-
-impl<'a> Admission<'a> {
-    fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, now: Instant) -> Result<Self, Reason> {
-        let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now)?;
-        Ok(Admission { sign_ins, permit: Some(permit), deadline: attempt.deadline() })
-    }
-
-    fn settle(mut self, finding: Option<&Finding>) {
-        let guess = match finding {
-            None | Some(Finding::Right) => Guess::Right,
-            Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
-            // The directory answers these without counting, or only to a right password.
-            Some(Finding::Wrong(_)) => Guess::Uncounted,
-            // Should a directory that is away have counted it nevertheless, the person is one guess nearer to its
-            // lockout; but an outage must not throttle everybody who tried in the meantime.
-            Some(Finding::Fault(_)) => Guess::Uncounted,
-        };
-        self.end(guess);
-    }
-
-    fn end(&mut self, guess: Guess) {
-        if let Some(permit) = self.permit.take() {
-            lock(&self.sign_ins.throttle).settle(permit, guess, now());
-        }
-    }
-}
-
-impl Drop for Admission<'_> {
-    fn drop(&mut self) {
-        self.end(if now() < self.deadline { Guess::Wrong } else { Guess::Uncounted });
-    }
 }
 
 /// What is known of a person whose password was right.
@@ -208,19 +153,19 @@ struct Known {
 /// Reads the store and, where a rule needs it, the groups.
 async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -> Result<Known, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let who = Arc::clone(&ending.identified.as_ref().ok_or(Reason::Internal)?.who);
+    let who = Arc::clone(primary.who());
     let person = sign_ins.deps.store.person(&primary.who().unique_id).await.map_err(|error| {
         tracing::error!(sign_in = %attempt.id, %error, "user store cannot be read");
         Reason::StoreUnavailable
     })?;
     let policy = &attempt.client.policy;
-    let in_exempt_group = is_member(sign_ins, attempt, &who, &policy.exempt_groups).await?;
-    let is_service = is_member(sign_ins, attempt, &who, &policy.service.groups).await?
+    let in_exempt_group = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
+    let is_service = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.service.groups).await)?
         || match &policy.service.filter {
             None => false,
             Some(filter) => {
                 let primary = primary_of(attempt, target(sign_ins, attempt)?);
-                primary.matches(&who, filter, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))?
+                exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
             }
         };
     let (steps, wants_code) = match &person {
@@ -241,7 +186,8 @@ async fn ways(
     let mut chosen = None;
     for route in sign_ins.deps.routes.iter().filter(|route| route.is_for_client(&attempt.client.name)) {
         let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
-        if named || is_member(sign_ins, attempt, who, &route.groups).await? {
+        // Who cannot be told to belong to a route must not get the next, perhaps weaker one.
+        if named || is_member(sign_ins, attempt, who, &route.groups).await.map_err(|fault| unsaid(attempt, &fault))? {
             chosen = Some(&**route);
             break;
         }
@@ -253,15 +199,27 @@ async fn ways(
     Ok((route::steps(providers, person, &wishes), wishes.is_empty()))
 }
 
-async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Reason> {
+async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Fault> {
     if groups.is_empty() {
         return Ok(false);
     }
-    let primary = primary_of(attempt, target(sign_ins, attempt)?);
-    primary.member_of_any(who, groups, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))
+    let target = target(sign_ins, attempt).map_err(|_| Fault::Unreachable)?;
+    primary_of(attempt, target).member_of_any(who, groups, attempt.deadline()).await
 }
 
-fn unsaid(attempt: &Attempt, fault: &primary::Fault) -> Reason {
+/// What an answer means to an exemption: where the directory cannot say, there is none, and the factor is due.
+fn exempts(attempt: &Attempt, said: Result<bool, Fault>) -> Result<bool, Reason> {
+    match said {
+        Ok(said) => Ok(said),
+        Err(fault @ Fault::Deadline) => Err(unsaid(attempt, &fault)),
+        Err(fault) => {
+            unsaid(attempt, &fault);
+            Ok(false)
+        }
+    }
+}
+
+fn unsaid(attempt: &Attempt, fault: &Fault) -> Reason {
     tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups or filters the person matches");
     Reason::from_fault(fault)
 }

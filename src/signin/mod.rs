@@ -22,6 +22,8 @@ pub mod reception;
 pub mod route;
 pub mod standing;
 pub mod throttle;
+mod trying;
+pub mod waiting;
 
 #[cfg(test)]
 pub(crate) mod testing;

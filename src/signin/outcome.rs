@@ -286,7 +286,7 @@ impl Reason {
     /// The reason for a directory that cannot say.
     pub fn from_fault(fault: &primary::Fault) -> Self {
         match fault {
-            primary::Fault::Unreachable => Reason::DirectoryUnreachable,
+            primary::Fault::Unreachable | primary::Fault::Unanswered => Reason::DirectoryUnreachable,
             primary::Fault::Refused { .. } => Reason::DirectoryRefused,
             primary::Fault::Garbled => Reason::DirectoryGarbled,
             primary::Fault::Deadline => Reason::Deadline,

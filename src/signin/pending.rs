@@ -22,13 +22,15 @@ use std::time::Instant;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
-use crate::config::{Client, Limits, OnDeadline, Reuse};
+use crate::config::{Client, Limits, Reuse};
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::carried::Carried;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::proof::FactorApproved;
+use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
 
 /// Requests that wait for one hold, at most. A client that retries more often than this within one
@@ -75,6 +77,26 @@ impl Hold {
     fn take_place(&self, now: Instant) {
         self.places.fetch_add(1, Ordering::AcqRel);
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.heard_again(now);
+    }
+
+    /// The outcome, once there is one.
+    pub(super) fn outcome(&self) -> Option<&Arc<Outcome>> {
+        self.outcome.get()
+    }
+
+    /// Resolves when there is an outcome, for whoever began to wait before there was.
+    pub(super) fn done(&self) -> Notified<'_> {
+        self.done.notified()
+    }
+
+    /// Notes that whoever leaves next does so because their time is up.
+    pub(super) fn note_time_is_up(&self) {
+        self.timed_out.store(true, Ordering::Release);
+    }
+
+    /// The client has asked again.
+    pub(super) fn heard_again(&self, now: Instant) {
         *lock(&self.last_asked) = now;
     }
 
@@ -96,82 +118,21 @@ impl Hold {
     }
 }
 
-/// One request's place in a sign-in. Dropping it gives the place up; when the last place of a sign-in is
-/// given up, its prompt is cancelled.
-#[derive(Debug)]
-#[must_use]
-pub struct Waiting {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    /// Decided before any hold began.
-    Known(Arc<Outcome>),
-    /// Waits for a hold until its own deadline.
-    Held { place: Place, deadline: Instant, on_deadline: OnDeadline },
-}
-
 /// Counts itself out of its hold when dropped.
 #[derive(Debug)]
-struct Place(Arc<Hold>);
+pub(super) struct Place(Arc<Hold>);
+
+impl Place {
+    pub(super) fn hold(&self) -> &Arc<Hold> {
+        &self.0
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
         if self.0.places.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.abandoned.notify_one();
         }
-    }
-}
-
-impl Waiting {
-    /// A request that needs no hold.
-    pub(super) fn known(outcome: Outcome) -> Self {
-        Waiting { kind: Kind::Known(Arc::new(outcome)) }
-    }
-
-    /// The outcome, at the request's own deadline at the latest.
-    pub async fn outcome(self) -> Arc<Outcome> {
-        let (place, deadline, on_deadline) = match self.kind {
-            Kind::Known(outcome) => return outcome,
-            Kind::Held { place, deadline, on_deadline } => (place, deadline, on_deadline),
-        };
-        let hold = &place.0;
-        let done = hold.done.notified();
-        tokio::pin!(done);
-        done.as_mut().enable();
-        if hold.outcome.get().is_none() {
-            let _ = tokio::time::timeout_at(deadline.into(), done).await;
-        }
-        match hold.outcome.get() {
-            Some(outcome) => Arc::clone(outcome),
-            None => {
-                hold.timed_out.store(true, Ordering::Release);
-                Arc::new(match on_deadline {
-                    OnDeadline::Reject => Outcome::Reject(Reason::Deadline),
-                    OnDeadline::Silence => Outcome::Discard(Reason::Deadline),
-                })
-            }
-        }
-    }
-
-    /// A handle by which the door tells that the client still listens; none where nothing is held.
-    pub fn pulse(&self) -> Option<Pulse> {
-        match &self.kind {
-            Kind::Known(_) => None,
-            Kind::Held { place, .. } => Some(Pulse(Arc::clone(&place.0))),
-        }
-    }
-}
-
-/// Tells a hold that its client still listens. It takes no place: the hold ends without it.
-#[derive(Debug, Clone)]
-pub struct Pulse(Arc<Hold>);
-
-impl Pulse {
-    /// The client has just asked again (a retransmission).
-    pub fn heard_again(&self, now: Instant) {
-        *lock(&self.0.last_asked) = now;
     }
 }
 
@@ -326,9 +287,7 @@ impl Pending {
         person: u64,
         (received, deadline): (Instant, Instant),
     ) -> Entered {
-        let waiting = |hold: &Arc<Hold>| Waiting {
-            kind: Kind::Held { place: Place(Arc::clone(hold)), deadline, on_deadline: client.on_deadline },
-        };
+        let waiting = |hold: &Arc<Hold>| Waiting::held(Place(Arc::clone(hold)), deadline, client.on_deadline);
         let table = &mut *self.table();
         if table.closed {
             return Entered::Full(Reason::ShuttingDown);

@@ -55,6 +55,8 @@ struct Inner {
     slots: Vec<Slot>,
     /// Where in `slots` a unique id is.
     index: HashMap<Arc<str>, usize>,
+    /// Whose a folded name is. Never more than [`CAPACITY`]; forgotten as a whole with any change to anybody.
+    names: HashMap<Box<str>, Arc<str>>,
     /// Where the search for somebody to forget goes on.
     hand: usize,
     generation: u64,
@@ -81,6 +83,29 @@ impl PeopleCache {
 
     /// What is known of `unique_id` at `now`. Never answers [`Look::Check`] to one who has just checked.
     pub fn look(&self, unique_id: &str, now: Instant, has_checked: bool) -> Look {
+        self.look_for(now, has_checked, |inner| {
+            let slot = inner.find(unique_id)?;
+            slot.used = true;
+            Some(slot.person.as_ref().map(|packed| packed.unpacked(unique_id)))
+        })
+    }
+
+    /// As [`PeopleCache::look`], for the person who claims a folded name. That nobody does is never known here.
+    pub fn look_named(&self, folded: &str, now: Instant, has_checked: bool) -> Look {
+        self.look_for(now, has_checked, |inner| {
+            let unique_id = Arc::clone(inner.names.get(folded)?);
+            let slot = inner.find(&unique_id)?;
+            slot.used = true;
+            slot.person.as_ref().map(|packed| Some(packed.unpacked(&unique_id)))
+        })
+    }
+
+    fn look_for(
+        &self,
+        now: Instant,
+        has_checked: bool,
+        find: impl FnOnce(&mut Inner) -> Option<Option<Person>>,
+    ) -> Look {
         let mut inner = self.lock();
         let older_than =
             |then: Option<Instant>, limit| then.is_none_or(|then| now.saturating_duration_since(then) >= limit);
@@ -91,10 +116,9 @@ impl PeopleCache {
             return Look::Check;
         }
         if !older_than(inner.checked, STALE_AFTER)
-            && let Some(slot) = inner.find(unique_id)
+            && let Some(known) = find(&mut inner)
         {
-            slot.used = true;
-            return Look::Known(slot.person.as_ref().map(|packed| packed.unpacked(unique_id)));
+            return Look::Known(known);
         }
         Look::Read { generation: inner.generation }
     }
@@ -122,7 +146,8 @@ impl PeopleCache {
     fn empty(mut inner: MutexGuard<'_, Inner>) {
         inner.generation = inner.generation.wrapping_add(1);
         inner.hand = 0;
-        let gone = (std::mem::take(&mut inner.slots), std::mem::take(&mut inner.index));
+        let inner_maps = (std::mem::take(&mut inner.index), std::mem::take(&mut inner.names));
+        let gone = (std::mem::take(&mut inner.slots), inner_maps);
         // Thousands of small pieces are given back without the lock.
         drop(inner);
         drop(gone);
@@ -142,10 +167,27 @@ impl PeopleCache {
         }
     }
 
-    /// Forgets a person that this process has changed.
+    /// As [`PeopleCache::keep`], and that the person claims a folded name.
+    pub fn keep_named(&self, folded: &str, person: &Person, generation: u64) {
+        let Some(packed) = Packed::of(person) else { return };
+        let mut inner = self.lock();
+        if inner.generation != generation {
+            return;
+        }
+        inner.insert(&person.unique_id, Some(packed));
+        if inner.names.len() >= CAPACITY {
+            inner.names.clear();
+        }
+        if let Some(unique_id) = inner.index.get_key_value(person.unique_id.as_str()).map(|(key, _)| Arc::clone(key)) {
+            inner.names.insert(folded.into(), unique_id);
+        }
+    }
+
+    /// Forgets a person that this process has changed, and all names: some may be theirs now, or no more.
     pub fn forget(&self, unique_id: &str) {
         let mut inner = self.lock();
         inner.generation = inner.generation.wrapping_add(1);
+        inner.names.clear();
         if let Some(position) = inner.index.remove(unique_id) {
             inner.slots.swap_remove(position);
             if let Some(moved) = inner.slots.get(position).map(|slot| Arc::clone(&slot.unique_id)) {

@@ -90,6 +90,11 @@ impl SqlStore {
         self.driver.check().await
     }
 
+    /// How much there is to look through, in octets; 0 where that is not ours to do.
+    pub fn octets(&self) -> u64 {
+        self.driver.octets()
+    }
+
     /// Gives every connection back and waits until that is done.
     pub async fn close(&self) {
         self.driver.close().await;
@@ -112,6 +117,16 @@ impl SqlStore {
         self.driver.read(sql, values).await?.first_mut().map(read).transpose()
     }
 
+    /// As [`SqlStore::read_one`], by a key, for a sign-in that waits.
+    async fn look_up<T>(
+        &self,
+        sql: sqlx::SqlStr,
+        values: Vec<Value>,
+        read: impl FnOnce(&mut Row) -> StoreResult<T>,
+    ) -> StoreResult<Option<T>> {
+        self.driver.look_up(sql, values).await?.first_mut().map(read).transpose()
+    }
+
     async fn read_all<T>(
         &self,
         sql: sqlx::SqlStr,
@@ -123,21 +138,48 @@ impl SqlStore {
 
     /// The slow way of [`Store::person`]: looks whether the memory is still true, and reads the row.
     async fn read_through(&self, unique_id: &str, first: Look) -> StoreResult<Option<Person>> {
+        let look = self.checked(first, |cache| cache.look(unique_id, Instant::now(), true)).await?;
+        let generation = match look {
+            Ok(known) => return Ok(known),
+            Err(generation) => generation,
+        };
+        let person = self.look_up(fixed(text::PERSON), vec![unique_id.into()], people::read_person).await?;
+        self.cache.keep(unique_id, person.as_ref(), generation);
+        Ok(person)
+    }
+
+    /// The slow way of [`Store::person_named`].
+    async fn read_named(&self, folded: String, first: Look) -> StoreResult<Option<Person>> {
+        let look = self.checked(first, |cache| cache.look_named(&folded, Instant::now(), true)).await?;
+        let generation = match look {
+            Ok(known) => return Ok(known),
+            Err(generation) => generation,
+        };
+        let values = vec![folded.as_str().into()];
+        let person = self.look_up(fixed(text::PERSON_NAMED), values, people::read_person).await?;
+        if let Some(person) = &person {
+            self.cache.keep_named(&folded, person, generation);
+        }
+        Ok(person)
+    }
+
+    /// Looks whether the memory is still true, where it is time for that. `Err` is the generation to read in.
+    async fn checked(
+        &self,
+        first: Look,
+        again: impl FnOnce(&PeopleCache) -> Look,
+    ) -> StoreResult<Result<Option<Person>, u64>> {
         let mut look = first;
         if look == Look::Check {
             let began = Instant::now();
-            let version = self.read_one(fixed(text::VERSION), vec![], |row| row.needed_int("version")).await?;
+            let version = self.look_up(fixed(text::VERSION), vec![], |row| row.needed_int("version")).await?;
             self.cache.checked(version.ok_or_else(|| unreadable("version"))?, began);
-            look = self.cache.look(unique_id, Instant::now(), true);
+            look = again(&self.cache);
         }
         match look {
-            Look::Known(known) => Ok(known),
+            Look::Known(known) => Ok(Ok(known)),
             Look::Check => Err(StoreError::Unavailable("the people cache asked for two checks in a row".into())),
-            Look::Read { generation } => {
-                let person = self.read_one(fixed(text::PERSON), vec![unique_id.into()], people::read_person).await?;
-                self.cache.keep(unique_id, person.as_ref(), generation);
-                Ok(person)
-            }
+            Look::Read { generation } => Ok(Err(generation)),
         }
     }
 
@@ -155,7 +197,11 @@ impl Store for SqlStore {
     }
 
     fn person_named<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
-        Box::pin(self.read_one(fixed(text::PERSON_NAMED), vec![folded(name).into()], people::read_person))
+        let folded = folded(name);
+        match self.cache.look_named(&folded, Instant::now(), false) {
+            Look::Known(known) => Box::pin(ready(Ok(known))),
+            look => Box::pin(self.read_named(folded, look)),
+        }
     }
 
     fn people<'a>(&'a self, after: &'a str, limit: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlStr, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, SqlStr, SqlitePool, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::users::sql::SqlStore;
@@ -21,6 +21,7 @@ use crate::users::store::{StoreError, StoreResult};
 
 mod copy;
 mod fault;
+mod quick;
 mod readers;
 mod schema;
 
@@ -28,6 +29,7 @@ pub(in crate::users) use copy::{alone, copy_into, read_alone, sound};
 pub(in crate::users) use fault::store_error;
 
 use copy::checked;
+use quick::Quick;
 use readers::Readers;
 
 /// The embedded user store.
@@ -35,6 +37,9 @@ pub type SqliteStore = SqlStore;
 
 /// How long one process waits for another that writes. Ours hold the lock for milliseconds.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// Connections for the reads of sign-ins, at most: one for each thread that may ask at the same time.
+const QUICK: usize = 4;
 
 /// Pages that an import keeps at hand, in KiB: with fewer it spends half of its time on reading them again.
 const IMPORT_CACHE: &str = "-32768";
@@ -64,6 +69,7 @@ impl SqlStore {
 struct SqliteDriver {
     path: PathBuf,
     readers: Readers,
+    quick: Quick,
     writer: SqlitePool,
     /// Lets this process's own writers in one after the other, in the order of their coming: the file's own lock
     /// knows no order.
@@ -85,7 +91,9 @@ impl SqliteDriver {
         let writer = ready(path).await.map_err(named)?;
         let readers = Readers::open(&reading(path), readers::READERS).await.map_err(named)?;
         let (turn, holds, since) = Default::default();
-        Ok(SqliteDriver { path: path.to_owned(), readers, writer, turn, breath: None, holds, since })
+        let many = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(QUICK));
+        let quick = Quick::open(path, many);
+        Ok(SqliteDriver { path: path.to_owned(), readers, quick, writer, turn, breath: None, holds, since })
     }
 }
 
@@ -154,6 +162,13 @@ impl Driver for SqliteDriver {
         })
     }
 
+    fn look_up(&self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<Vec<Row>>> {
+        match self.quick.read(sql.as_str(), &values) {
+            Some(rows) => Box::pin(std::future::ready(Ok(rows))),
+            None => self.read(sql, values),
+        }
+    }
+
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
         Box::pin(async move {
             let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -176,6 +191,7 @@ impl Driver for SqliteDriver {
             let driver: Arc<dyn Driver> = Arc::new(SqliteDriver {
                 path: self.path.clone(),
                 readers: Readers::open(&reading(&self.path), 1).await?,
+                quick: Quick::open(&self.path, 0),
                 writer: writer(&self.path, IMPORT_CACHE).await?,
                 turn: Arc::clone(&self.turn),
                 breath: Some(BREATH),
@@ -186,20 +202,28 @@ impl Driver for SqliteDriver {
         })
     }
 
+    fn octets(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |about| about.len())
+    }
+
     fn holds(&self) -> &Holds {
         &self.holds
     }
 
     fn check(&self) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
-            let size = std::fs::metadata(&self.path).map_or(0, |about| about.len());
-            let mut reader = self.readers.take().await?;
-            checked(reader.connection()?, size).await.map_err(|error| named(&self.path, error))
+            let size = self.octets();
+            // On a connection of its own: those of the sign-ins are not kept from them.
+            let mut connection = reading(&self.path).connect().await.map_err(store_error)?;
+            let found = checked(&mut connection, size).await.map_err(|error| named(&self.path, error));
+            connection.close().await.map_err(store_error)?;
+            found
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            self.quick.close();
             self.readers.close().await;
             self.writer.close().await;
         })

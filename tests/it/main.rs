@@ -57,6 +57,12 @@ mod ldap_door;
 /// `anteroom test ldap` tells what an application would meet.
 mod ldap_test_command;
 
+/// SASL binds, refused and relayed, with the layers that follow them.
+mod ldap_sasl;
+
+/// Large results pass in constant memory; a slow reader stalls only itself.
+mod ldap_streaming;
+
 /// Applications that speak LDAP get the directory's own answers, octet for octet.
 mod ldap_transparent;
 

@@ -15,8 +15,8 @@ use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
 use anteroom::radius::clients::Clients;
 use anteroom::radius::door::{Door, Shared, Step};
 use anteroom::secret::Secret;
-use anteroom::signin::pending::Pulse;
 use anteroom::signin::reception::{Deps, SignIns, Target};
+use anteroom::signin::waiting::Pulse;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -55,7 +55,8 @@ impl Primary for Directory {
             Ok(()) if typed == "ghost" => Err(IdentifyError::Unknown),
             Ok(()) => {
                 let name = typed.split('@').next().unwrap_or_default().to_lowercase();
-                Ok(Identity { unique_id: format!("id-of-{name}"), dn: format!("CN={name}"), upn: None, name })
+                let (unique_id, dn) = (format!("id-of-{name}"), format!("CN={name}"));
+                Ok(Identity { unique_id, dn, upn: None, name, remembered: false })
             }
         };
         Box::pin(async { found })

@@ -82,6 +82,7 @@ impl LdapClient {
             provider_unreachable: self.provider_unreachable.take(),
             provider_bypass: self.provider_bypass.take(),
             held: self.held.take(),
+            passcode: self.passcode.take(),
             ..Client::default()
         }
     }

@@ -4,8 +4,9 @@
 //! While no request is under way a prompt goes out alone and at once. What comes while one is, is queued for a
 //! handful of tasks, each of which takes what has gathered and sends it as one request: so the cost of a prompt
 //! falls as the load rises. While a request is under way the next one waits until that is answered, or it is full,
-//! or [`PATIENCE`] is over: so a busy service gets few and large requests. A prompt that has to be asked for again goes alone, so that one that the
-//! service chokes on cannot hold up others twice.
+//! or [`PATIENCE`] is over, and after a request for several [`PACE`] passes: so a busy service gets few and large requests.
+//! A prompt that has to be asked for again goes alone, so that one that the service chokes on cannot hold up others
+//! twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +16,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Shared;
 use super::client::{Failure, Reply};
+use crate::factor::object;
 
 /// Header of the event stream's answer in which a service says how many prompts it takes at once.
 pub const HEADER: &str = "anteroom-batch";
@@ -30,6 +33,10 @@ pub(super) const SENDERS: usize = 6;
 
 /// How long a request waits to be filled while another one is under way.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Time from one request to the next where prompts follow each other closely: nobody notices it who has yet to find
+/// their phone.
+const PACE: Duration = Duration::from_millis(3);
 
 /// Prompts that may wait to be gathered. What is more goes alone.
 const QUEUE: usize = 16_384;
@@ -53,6 +60,8 @@ pub(super) struct Batching {
     under_way: AtomicUsize,
     /// Told when one of them is answered.
     answered: Notify,
+    /// When the last one for several prompts left.
+    last: std::sync::Mutex<Option<Instant>>,
 }
 
 /// The other end, shared by the sending tasks.
@@ -61,8 +70,13 @@ pub(super) type Gathered = Arc<Mutex<mpsc::Receiver<Queued>>>;
 impl Batching {
     pub(super) fn new() -> (Self, Gathered) {
         let (queue, gathered) = mpsc::channel(QUEUE);
-        let batching =
-            Batching { queue, limit: AtomicUsize::new(0), under_way: AtomicUsize::new(0), answered: Notify::new() };
+        let batching = Batching {
+            queue,
+            limit: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            answered: Notify::new(),
+            last: std::sync::Mutex::new(None),
+        };
         (batching, Arc::new(Mutex::new(gathered)))
     }
 
@@ -82,8 +96,38 @@ impl Batching {
         (UnderWay(self), others)
     }
 
-    /// Takes what is there, and what comes while enough requests are under way.
+    /// From when on the next request may leave.
+    fn next(&self) -> Instant {
+        let now = Instant::now();
+        self.last().map_or(now, |last| (last + PACE).max(now))
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        // A time is whole at any moment.
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes what is there, and what comes while a request is under way or has just left.
     async fn gather(&self, gathered: &mut mpsc::Receiver<Queued>, batch: &mut Vec<Queued>, most: usize) {
+        let pace = tokio::time::sleep_until(self.next());
+        tokio::pin!(pace);
+        loop {
+            while batch.len() < most
+                && let Ok(next) = gathered.try_recv()
+            {
+                batch.push(next);
+            }
+            if batch.len() >= most {
+                return;
+            }
+            tokio::select! {
+                () = &mut pace => break,
+                next = gathered.recv() => match next {
+                    Some(next) => batch.push(next),
+                    None => return,
+                },
+            }
+        }
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
         loop {
@@ -123,7 +167,7 @@ impl Shared {
     pub(super) async fn send(&self, body: Bytes) -> Answered {
         let batching = &self.batching;
         let (under_way, others) = batching.begin();
-        if others == 0 || batching.limit() < 2 {
+        if batching.limit() < 2 || (others == 0 && batching.next() <= Instant::now()) {
             return self.transport.ask(body).await;
         }
         drop(under_way);
@@ -167,6 +211,7 @@ async fn send_all(shared: &Shared, batch: &mut Vec<Queued>) {
         }
         return;
     }
+    *shared.batching.last() = Some(Instant::now());
     let mut body = BytesMut::with_capacity(batch.iter().map(|queued| queued.body.len() + 1).sum());
     for queued in batch.iter() {
         body.put_slice(&queued.body);
@@ -207,7 +252,7 @@ fn read_answers(body: &Bytes, count: usize) -> Result<Vec<Reply>, Answered> {
     let garbled = || Ok(Reply { status: 200, body: Bytes::from_static(b"?"), ..Reply::default() });
     let mut replies = Vec::with_capacity(count);
     for line in body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
-        let reply = match serde_json::from_slice::<Line<'_>>(line) {
+        let reply = match object::read::<Line<'_>>(line) {
             Ok(Line { status, answer }) => {
                 Reply { status, body: body.slice_ref(answer.get().as_bytes()), ..Reply::default() }
             }
@@ -236,7 +281,7 @@ mod tests {
         let one = Bytes::from_static(b"{\"status\":201,\"answer\":{\"a\":1}}\n");
         for count in [0, 2] {
             let all = read_answers(&one, count).unwrap_err().unwrap();
-            assert!(serde_json::from_slice::<super::super::wire::Message<'_>>(&all.body).is_err());
+            assert!(object::read::<super::super::wire::Message<'_>>(&all.body).is_err());
         }
         assert!(read_answers(&Bytes::from_static(b"\xff\n"), 1).is_err());
     }

@@ -30,7 +30,7 @@ use crate::factor::native::cancel::{Cancel, CancelQueue};
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
 use crate::factor::native::waiting::{Delivery, Waiting};
 use crate::factor::native::wire::{Key, Message, ServerIdentity, Trouble};
-use crate::factor::{self, Answer, Factor, Health, Provider, Refusal, Request};
+use crate::factor::{self, Answer, Factor, Health, Provider, Refusal, Request, object};
 use crate::signin::attempt::SignInId;
 
 pub mod batching;
@@ -290,7 +290,7 @@ impl Shared {
     fn take(&self, key: SignInId, reply: &Reply, maybe_sent: bool) -> Result<(), Refusal> {
         match reply.status {
             200 | 201 => {
-                let message = serde_json::from_slice::<Message<'_>>(&reply.body).map_err(|_| Refusal::Garbled)?;
+                let message = object::read::<Message<'_>>(&reply.body).map_err(|_| Refusal::Garbled)?;
                 // The task that would be woken is the one that runs here.
                 self.waiting.deliver(key, &message, &self.server.name, client::unix_now());
                 Ok(())
@@ -328,7 +328,7 @@ fn refusal_of(status: u16, body: &[u8], maybe_sent: bool) -> Refusal {
         401 | 403 => no_prompt(UnreachableClass::Refused),
         429 => no_prompt(UnreachableClass::RateLimited),
         400..=499 => Refusal::Misconfigured,
-        500..=599 => match serde_json::from_slice::<Trouble>(body) {
+        500..=599 => match object::read::<Trouble>(body) {
             Ok(Trouble { prompt_sent: Some(false) }) => no_prompt(UnreachableClass::ServerError),
             _ => Refusal::Lost,
         },

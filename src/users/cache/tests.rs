@@ -172,3 +172,41 @@ fn a_person_comes_back_whole() {
     cache.keep("id", Some(&huge), generation(&cache, "id", now));
     assert!(cache.is_empty(), "what does not fit is not remembered");
 }
+
+#[test]
+fn a_name_is_known_as_long_as_nobody_is_changed() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    let alice = person("alice").unwrap();
+    let generation = |cache: &PeopleCache| match cache.look_named("al", now, true) {
+        Look::Read { generation } => generation,
+        other => panic!("expected Read, got {other:?}"),
+    };
+    let before = generation(&cache);
+    cache.keep_named("al", &alice, before);
+    assert_eq!(cache.look_named("al", now, false), Look::Known(person("alice")));
+    assert_eq!(cache.look("alice", now, false), Look::Known(person("alice")), "by the unique id, too");
+    assert!(matches!(cache.look_named("alice", now, false), Look::Read { .. }), "another name is not known");
+    assert_eq!(cache.look_named("al", now + CHECK_AFTER, false), Look::Check);
+    cache.forget("somebody else");
+    assert!(matches!(cache.look_named("al", now, false), Look::Read { .. }));
+    cache.keep_named("al", &alice, before);
+    assert!(matches!(cache.look_named("al", now, false), Look::Read { .. }), "read before the change");
+    cache.keep_named("al", &alice, generation(&cache));
+    cache.forget_all();
+    assert!(matches!(cache.look_named("al", now, false), Look::Read { .. }));
+}
+
+#[test]
+fn names_are_bounded_and_never_outlive_their_person() {
+    let now = Instant::now();
+    let cache = checked_cache(now);
+    for number in 0..=CAPACITY {
+        let one = person(&number.to_string()).unwrap();
+        let Look::Read { generation } = cache.look_named(&one.name, now, true) else { panic!("known already") };
+        cache.keep_named(&one.name, &one, generation);
+    }
+    assert!(cache.lock().names.len() <= CAPACITY && cache.len() <= CAPACITY);
+    let last = CAPACITY.to_string();
+    assert_eq!(cache.look_named(&last, now, false), Look::Known(person(&last)));
+}

@@ -36,6 +36,11 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     /// One statement on the state as it is now. Never waits for a writer.
     fn read(&self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<Vec<Row>>>;
 
+    /// As [`Driver::read`], for a row that is found by a key: what a sign-in waits for.
+    fn look_up(&self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<Vec<Row>>> {
+        self.read(sql, values)
+    }
+
     /// Begins a change. Dropped without [`Change::commit`] it has never been.
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>>;
 
@@ -50,6 +55,11 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
 
     /// The same database through a connection of its own that is made for many rows.
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>>;
+
+    /// How much [`Driver::check`] has to read, in octets.
+    fn octets(&self) -> u64 {
+        0
+    }
 
     /// Looks whether the data is sound, as far as that is quick.
     fn check(&self) -> BoxFuture<'_, StoreResult<()>>;

@@ -129,6 +129,11 @@ pub(in crate::users) fn list(texts: &[String]) -> Value {
 pub(in crate::users) struct Row(std::vec::IntoIter<Value>);
 
 impl Row {
+    /// A row of these columns.
+    pub(in crate::users) fn of(values: Vec<Value>) -> Row {
+        Row(values.into_iter())
+    }
+
     /// The next column as it is.
     pub(in crate::users) fn value(&mut self, column: &str) -> StoreResult<Value> {
         self.0.next().ok_or_else(|| unreadable(column))
@@ -221,8 +226,7 @@ where
         };
         value.map_err(|source| sqlx::Error::ColumnDecode { index: index.to_string(), source })
     };
-    let values = (0..row.len()).map(value).collect::<Result<Vec<_>, _>>()?;
-    Ok(Row(values.into_iter()))
+    (0..row.len()).map(value).collect::<Result<_, _>>().map(Row::of)
 }
 
 /// A query with its parameters.

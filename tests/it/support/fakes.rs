@@ -280,6 +280,7 @@ pub(crate) fn alice() -> Identity {
         name: "alice".into(),
         upn: Some("alice@corp.example".into()),
         dn: "CN=Alice,DC=corp,DC=example".into(),
+        remembered: false,
     }
 }
 
