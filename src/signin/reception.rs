@@ -327,6 +327,6 @@ mod tests {
         let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
         let state = size_of::<Ending>();
         assert!(state <= 352, "state {state}");
-        assert!(task <= 256 && flow <= 400 && waiting <= 320, "task {task}, flow {flow}, waiting {waiting}");
+        assert!(task <= 256 && flow <= 432 && waiting <= 320, "task {task}, flow {flow}, waiting {waiting}");
     }
 }
