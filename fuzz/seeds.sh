@@ -94,3 +94,34 @@ printf 'otpauth://totp/Corp:alice?secret=JBSWY3DPEHPK3PXP&issuer=Corp&period=60&
 sed -n '/^const PLAIN/,/^<\/pskc:KeyContainer>/p' src/import/pskc/tests.rs | sed '1s/.*r#"//; $s/"#;$//' | seed import_files pskc
 octets 0402434e30263018040a6f626a65637447554944310a040830303030303030303010040a73414d31020400 | seed import_entry entry
 octets 300d020207d00407706167652d3137 | seed import_entry cookie
+
+# What clouds answer: an octet for whose and which answer, one for the status (0 is 200, 1 is 201, 4 is 400), the body.
+entra='xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
+xml() { # xml ROOT VALUE RESULT
+  printf '<%s %s><Version>1.0</Version><Result><Value>%s</Value><Retry>false</Retry></Result>' "$1" "$entra" "$2"
+  printf '<SessionId>5f1c0b3e-1111-4222-8333-944455556666</SessionId><AuthenticationResult>%s</AuthenticationResult>' "$3"
+  printf '<UserPrincipalName>alice@corp.example</UserPrincipalName></%s>' "$1"
+}
+{ octets 0000; xml BeginTwoWayAuthenticationResponse Success true; } | seed provider_answers entra-begin
+{ octets 0100; xml EndTwoWayAuthenticationResponse Success challenge; } | seed provider_answers entra-challenge
+{ octets 0100; xml EndTwoWayAuthenticationResponse PhoneAppDenied false; } | seed provider_answers entra-denied
+{ octets 0200; printf '{"stat":"OK","response":{"result":"allow","status":"allow","status_msg":"Success."}}'; } | seed provider_answers duo-allow
+{ octets 0204; printf '{"stat":"FAIL","code":40002,"message":"Invalid request parameters","message_detail":"txid"}'; } | seed provider_answers duo-unknown
+{ octets 0300; printf '{"stat":"OK","response":{"result":"auth","devices":[{"device":"DP1","capabilities":["auto","push"]}],"txid":"45f7c92b"}}'; } | seed provider_answers duo-preauth
+{ octets 0400; printf '{"factorResult":"SUCCESS"}'; } | seed provider_answers okta-success
+{ octets 0601; printf '{"factorResult":"WAITING","_links":{"poll":{"href":"https://a/transactions/p1"}},"_embedded":{"challenge":{"correctAnswer":42}}}'; } | seed provider_answers okta-waiting
+{ octets 0700; printf '[{"id":"opf1","factorType":"push","status":"ACTIVE"},{"id":"x","factorType":"sms"}]'; } | seed provider_answers okta-factors
+{ octets 0800; printf '{"result":{"status":true,"value":true},"detail":{"challenge_status":"accept"}}'; } | seed provider_answers privacyidea-accept
+{ octets 0900; printf '{"result":{"status":true,"value":true,"authentication":"ACCEPT"},"detail":{"message":"matching 1 tokens"}}'; } | seed provider_answers privacyidea-right
+{ octets 0a00; printf '{"result":{"status":true,"value":1},"detail":{"transaction_id":"02659936","multi_challenge":[{"client_mode":"poll"}]}}'; } | seed provider_answers privacyidea-triggered
+{ octets 0b04; printf '{"result":{"status":false,"error":{"code":904,"message":"ERR904"}}}'; } | seed provider_answers privacyidea-error
+
+# Requests to the simulated clouds, and the scenario file of the documentation.
+sed -n '/^```toml$/,/^```$/p' docs/simulate.md | grep -v '^```' | seed simulator_request scenario
+printf 'POST\n/tenant/oauth2/token\ncontent-type: application/x-www-form-urlencoded\ngrant_type=client_credentials&client_id=client&resource=resource&client_secret=0123456789abcdef0123456789abcdef' | seed simulator_request entra-token
+{ printf 'POST\n/StrongAuthenticationService.svc/Connector/BeginTwoWayAuthentication\ncontent-type: application/xml\n'
+  printf '<BeginTwoWayAuthenticationRequest><Version>1.0</Version><UserPrincipalName>a</UserPrincipalName></BeginTwoWayAuthenticationRequest>'; } | seed simulator_request entra-begin
+printf 'GET\n/auth/v2/auth_status?txid=1\nauthorization: Basic RElYOmFi\n' | seed simulator_request duo-status
+printf 'POST\n/api/v1/users/00u61/factors/opf1/verify\nauthorization: SSWS 0123456789abcdef0123456789abcdef\n{"useNumberMatchingChallenge":true}' | seed simulator_request okta-verify
+printf 'POST\n/validate/check\ncontent-type: application/x-www-form-urlencoded\nuser=alice&pass=123456&transaction_id=1' | seed simulator_request privacyidea-check
+printf 'POST\n/v1/verifications\ncontent-type: application/json\n{"idempotency_key":"000102030405060708090a0b","application":"VPN","method":"push","mode":"standard","expires_in":54,"server":{"name":"one"},"person":{"user_name":"alice"}}' | seed simulator_request native-ask

@@ -16,9 +16,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::audit::Audit;
-use crate::config::{self, Config};
-use crate::control::{Control, ControlDesk, Watched};
-use crate::factor::native::wire::ServerIdentity;
+use crate::config::Config;
+use crate::control::Control;
 use crate::factor::routing::Guarded;
 use crate::factor::{self, Factor};
 use crate::import::pass::{Importer, LEASE, Place};
@@ -31,14 +30,17 @@ use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
 use crate::signin::reception::{Deps, SignIns, Target};
-use crate::telemetry::health::{self, Health};
+use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
 use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
+mod desk;
+mod habits;
 mod monitor;
+mod pages;
 mod retention;
 mod soundness;
 
@@ -100,17 +102,12 @@ impl Server {
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
-        let importing = tokio::spawn(schedule::run(importer(&config, &directories, &store)));
-        let (mails, providers) = (mails(&config, &store)?, providers(&config)?);
+        let importer = importer(&config, &directories, &store);
+        let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: directories
-                .iter()
-                .map(|(name, directory, dn_from_store)| {
-                    (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
-                })
-                .collect(),
+            targets: targets(&directories),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -126,6 +123,7 @@ impl Server {
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
+        let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
         let listener = listen(&config, &shared, &sign_ins, &audit)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
@@ -137,7 +135,7 @@ impl Server {
             .map_err(|why| AppError(format!("ldap: {why}")))?;
         let health = Arc::new(Health::default());
         let pages = match config.metrics {
-            Some(address) => Some(pages(address, &metrics, &health).await?),
+            Some(address) => Some(pages::start(address, &metrics, &health).await?),
             None => None,
         };
         health.works("server");
@@ -145,12 +143,18 @@ impl Server {
             metrics: Arc::clone(&metrics),
             health,
             radius: shared,
+            habits,
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
+            server: config.server.name.clone(),
+            notes: desk::notes(&audit),
         }));
+        // Nothing can fail any more: what goes on by itself begins only now.
+        let importing = tokio::spawn(schedule::run(importer));
+        let mails = mails.map(|sender| tokio::spawn(sender.run()));
         let drain = config.server.drain;
-        let control = control(&config, &sign_ins, &providers);
+        let control = desk::open(&config, &sign_ins, &providers, &audit);
         let roster: Arc<dyn Roster> = store.clone();
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
         Ok(Server {
@@ -262,7 +266,7 @@ impl Server {
 type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
 /// Each directory by name, and whether it takes DNs from the store.
-type Directories = Vec<(String, Arc<Directory>, bool)>;
+pub(crate) type Directories = Vec<(String, Arc<Directory>, bool)>;
 
 /// The user store, created if there is none, and the look at whether it is sound.
 async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
@@ -281,12 +285,21 @@ fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Res
     })
 }
 
-fn directories(config: &Config) -> Result<Directories, AppError> {
+/// Every directory of a configuration. None is asked yet.
+pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     let made = config.targets.iter().map(|(name, target)| {
         let directory = Directory::new(target).map_err(|error| AppError(format!("target {name:?}: {error}")))?;
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()
+}
+
+/// The directories as sign-ins use them.
+pub(crate) fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+    let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
+        (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
+    };
+    directories.iter().map(target).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.
@@ -307,44 +320,11 @@ fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -
 }
 
 /// What sends mails, where they are sent.
-fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<JoinHandle<()>>, AppError> {
+fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<Sender>, AppError> {
     let Some(mail) = &config.mail else { return Ok(None) };
     let sender =
         Sender::new(mail, store.clone(), &config.server.name).map_err(|why| AppError(format!("mail: {why}")))?;
-    Ok(Some(tokio::spawn(sender.run())))
-}
-
-fn providers(config: &Config) -> Result<Providers, AppError> {
-    let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
-    let made = config.providers.iter().map(|(name, provider)| {
-        let server = ServerIdentity { name: config.server.name.clone(), address };
-        let built = factor::build::build(provider, server);
-        let provider = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
-        let failover = config.providers.get(name).map(|provider| provider.common().failover.clone());
-        let guarded = Guarded::new(Arc::clone(&provider)).with_failover(failover.unwrap_or_default());
-        let guarded = Arc::new(guarded);
-        Ok((name.clone(), provider, guarded))
-    });
-    made.collect()
-}
-
-/// The control socket. Without it the server works, and cannot be asked.
-fn control(config: &Config, sign_ins: &Arc<SignIns>, providers: &Providers) -> Option<Control> {
-    let watched = |(name, _, guarded): &(String, _, Arc<Guarded>)| {
-        let kind = config.providers.get(name).map_or("", config::Provider::word);
-        Watched { name: name.clone(), kind, guarded: Arc::clone(guarded) }
-    };
-    let path = &config.server.control;
-    let record = path.with_file_name("outages.jsonl");
-    let providers = providers.iter().map(watched).collect();
-    let desk = ControlDesk::new(config.server.name.clone(), Arc::clone(sign_ins), providers, record);
-    match Control::start(path, Arc::new(desk)) {
-        Ok(control) => Some(control),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "no control socket: anteroom status and outage cannot be used");
-            None
-        }
-    }
+    Ok(Some(sender))
 }
 
 fn listen(
@@ -363,28 +343,6 @@ fn listen(
             "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
         ))
     })
-}
-
-async fn pages(
-    address: SocketAddr,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-) -> Result<(oneshot::Sender<()>, JoinHandle<()>), AppError> {
-    let listener = tokio::net::TcpListener::bind(address).await;
-    let listener =
-        listener.map_err(|error| AppError(format!("metrics.listen: cannot listen on {address}: {error}")))?;
-    let (stop, stopped) = oneshot::channel();
-    let (metrics, health) = (Arc::clone(metrics), Arc::clone(health));
-    let served = tokio::spawn(async move {
-        let stopped = async {
-            // The sender is gone only when the server is: that is a stop, too.
-            let _ = stopped.await;
-        };
-        if let Err(error) = health::serve(listener, metrics, health, stopped).await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
-    Ok((stop, served))
 }
 
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.

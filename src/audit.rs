@@ -91,6 +91,30 @@ pub struct Accounted {
     pub record: AccountingRecord,
 }
 
+/// Something that is no sign-in and belongs into the audit's file all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When it happened.
+    pub time: SystemTime,
+    /// `late_fraud`, `outage_begin` or `outage_end`.
+    pub kind: &'static str,
+    /// Which providers it is about.
+    pub providers: Vec<String>,
+    /// Which sign-in, that had ended before.
+    pub sign_in: Option<SignInId>,
+    /// For how long, in seconds.
+    pub seconds: Option<u64>,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+    /// The user id of whoever asked for it.
+    pub by: Option<u32>,
+    /// Which server.
+    pub server: String,
+}
+
+/// Takes a note. Never blocks.
+pub type Notes = Arc<dyn Fn(Note) + Send + Sync>;
+
 /// Time taken by each step of a sign-in.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Steps {
@@ -156,6 +180,13 @@ impl Audit {
     pub fn account(&self, record: AccountingRecord) -> bool {
         let accounted = Accounted { time: SystemTime::now(), record };
         self.queue.capacity() > FOR_SIGN_INS && self.queue.try_send(Item::Accounted(accounted)).is_ok()
+    }
+
+    /// Puts a note on its way to the file.
+    pub fn note(&self, note: Note) {
+        if self.queue.try_send(Item::Note(Box::new(note))).is_err() {
+            self.metrics.audit_lost(LostAt::Queue, 1);
+        }
     }
 
     /// Waits until everything finished so far has been written, or has been found impossible to write.

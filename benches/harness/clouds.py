@@ -13,6 +13,8 @@ from .table import Row
 PROMPTS, PER_SECOND, PORT = 10_000, 2_000, 28443
 SECRET = "simulated-secret-0123456789abcdef"
 SECTIONS = {
+    "entra": f'type = "entra"\ntenant = "tenant.example"\nclient_secret = "{SECRET}"\nlogin = "https://localhost:{PORT}"\n',
+    "duo": 'type = "duo"\nikey = "DIANTEROOMSIMULATED0"\nskey = "simulated-secret-key-of-forty-characters"\n',
     "privacyidea": f'type = "privacyidea"\naccount = "anteroom"\npassword = "{SECRET}"\nrealm = "example"\n'
                    'user = "name"\ntriggers = "method"\n',
     "okta": f'type = "okta"\ntoken = "{SECRET}"\n',
@@ -51,10 +53,9 @@ def clouds(run):
             Row(f"{word}: prompts beyond one each", report["prompted"] - PROMPTS - report["warmed"], None,
                 ("<=", 0), "value"),
         ]
-        if "handshakes" in report:
-            rows.append(Row(f"{word}: TLS handshakes for each connection",
-                            report["handshakes"] / max(report["accepted"], 1), None, ("<=", 1), "value",
-                            note=f"{report['accepted']} connections, {report['requests']} requests"))
+        rows.append(Row(f"{word}: TLS handshakes for each connection",
+                        report["handshakes"] / max(report["accepted"], 1), None, ("<=", 1), "value",
+                        note=f"{report['accepted']} connections, {report['requests']} requests"))
     return rows
 
 
@@ -62,20 +63,18 @@ def hold(run, word):
     """One cloud; gives the report of hold_prompts with the simulator's own figures."""
     peers, folder = run.peers, run.peers.state / f"cloud-{word}"
     folder.mkdir(exist_ok=True)
-    tls = word != "native"
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    if tls:
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                        "-keyout", str(key), "-out", str(certificate)], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", str(key), "-out", str(certificate)], check=True, stderr=subprocess.DEVNULL)
     # Answered after all have begun; the polls meanwhile are part of what is measured.
     (folder / "scenario.toml").write_text('[everybody]\nanswer = "approve"\nafter = "15s"\nexpires = "2m"\n')
-    url = f"https://localhost:{PORT}" if tls else f"http://127.0.0.1:{PORT}"
-    section = SECTIONS[word] + f'url = "{url}"\n' + (f'ca_file = "{certificate}"\n' if tls else "")
+    url = f"https://localhost:{PORT}"
+    section = SECTIONS[word] + f'url = "{url}"\nca_file = "{certificate}"\n'
     (folder / "anteroom.toml").write_text(CONFIG + section)
     (folder / "anteroom.toml").chmod(0o600)
     command = [str(peers.programs / "anteroom"), "simulate", word, "--port", str(PORT), "--scenario",
-               str(folder / "scenario.toml")] + (["--certificate", str(certificate), "--key", str(key)] if tls else [])
+               str(folder / "scenario.toml"), "--certificate", str(certificate), "--key", str(key)]
     holder = [str(peers.programs / "examples/hold_prompts"), "--config", str(folder / "anteroom.toml"),
               "--prompts", str(PROMPTS), "--per-second", str(PER_SECOND)]
     with peers.process(peers.pin("shared", "rest") + command, f"simulate-{word}.log") as child:
@@ -84,13 +83,12 @@ def hold(run, word):
         if done.returncode != 0:
             raise Unavailable(f"{' '.join(holder)} ended with {done.returncode}")
         report = json.loads(done.stdout.strip().splitlines()[-1])
-        trust = ssl.create_default_context(cafile=str(certificate)) if tls else None
+        trust = ssl.create_default_context(cafile=str(certificate))
         with urlopen(f"{url}/simulator/counts", timeout=10, context=trust) as answer:
             counts = json.load(answer)
     report["prompted"] = counts["prompts"]
     report["per_second"] = PROMPTS / max(report["seconds_to_begin"], 1e-9)
-    if tls:
-        # The question just now took a connection of its own.
-        report["handshakes"], report["accepted"] = counts["handshakes"] - 1, counts["connections"] - 1
-        report["requests"] = counts["requests"]
+    # The question just now took a connection of its own.
+    report["handshakes"], report["accepted"] = counts["handshakes"] - 1, counts["connections"] - 1
+    report["requests"] = counts["requests"]
     return report

@@ -5,7 +5,7 @@
 
 use anteroom::factor::native::waiting::Waiting;
 use anteroom::factor::native::wire::{Event, Expected, Message, Pong, Said, Trouble, judge};
-use anteroom::factor::{Answer, Refusal};
+use anteroom::factor::{Answer, Refusal, object};
 use anteroom::signin::attempt::SignInId;
 use anteroom::users::model::Method;
 use libfuzzer_sys::fuzz_target;
@@ -20,10 +20,10 @@ fuzz_target!(|stream: &[u8]| {
     assert!(waiting.register(sign_in, Method::Push, NOW));
     let mut last = None;
     for line in stream.split(|octet| *octet == b'\n') {
-        let _ = serde_json::from_slice::<Trouble>(line);
-        let _ = serde_json::from_slice::<Pong>(line);
-        let event = serde_json::from_slice::<Event<'_>>(line).ok().and_then(|event| event.verification);
-        let answer = serde_json::from_slice::<Message<'_>>(line).ok();
+        let _ = object::read::<Trouble>(line);
+        let _ = object::read::<Pong>(line);
+        let event = object::read::<Event<'_>>(line).ok().and_then(|event| event.verification);
+        let answer = object::read::<Message<'_>>(line).ok();
         for message in [event, answer].into_iter().flatten() {
             let expected =
                 Expected { sign_in, server: SERVER, id: None, method: Method::Push, asked_at: NOW, now: NOW };

@@ -1,8 +1,10 @@
 //! Once a second: brings what the doors, directories and providers know into the metrics and the health page.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::habits::Habits;
+use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
 use crate::primary::directory::Directory;
 use crate::radius::discard::Discarded;
@@ -19,13 +21,17 @@ pub(super) struct Watched {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
     pub(super) radius: Arc<Shared>,
+    pub(super) habits: Habits,
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
+    /// This server's name, and where what it has to note goes.
+    pub(super) server: String,
+    pub(super) notes: Notes,
 }
 
 /// Looks until it is aborted.
-pub(super) async fn run(watched: Watched) {
+pub(super) async fn run(mut watched: Watched) {
     let discards: Vec<_> =
         Discarded::ALL.iter().map(|cause| (*cause, watched.metrics.discards(cause.word()))).collect();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -40,6 +46,7 @@ pub(super) async fn run(watched: Watched) {
         for client in watched.radius.clients.iter() {
             watched.metrics.radius_requests(client.name(), client.signed(), client.unsigned());
         }
+        watched.habits.keep(&watched.radius.clients);
         // Nobody has the empty id; whether it can be asked for is what matters.
         match tokio::time::timeout(STORE_PATIENCE, watched.store.person("")).await {
             Ok(Ok(_)) => watched.health.works("store"),
@@ -49,6 +56,19 @@ pub(super) async fn run(watched: Watched) {
         for (name, guarded) in &watched.providers {
             let usable = guarded.state() == BreakerState::Closed && guarded.outage_left().is_none();
             watched.metrics.provider_up(name, usable);
+            for sign_in in guarded.late_frauds() {
+                watched.metrics.late_frauds.inc();
+                (watched.notes)(Note {
+                    time: SystemTime::now(),
+                    kind: "late_fraud",
+                    providers: vec![name.clone()],
+                    sign_in: Some(sign_in),
+                    seconds: None,
+                    reason: None,
+                    by: None,
+                    server: watched.server.clone(),
+                });
+            }
         }
         for (name, directory) in &watched.directories {
             let servers = directory.servers();
@@ -79,9 +99,12 @@ mod tests {
             metrics: Arc::new(Metrics::new([])),
             health: Arc::clone(&health),
             radius,
+            habits: Habits::default(),
             store: crate::signin::testing::store_away(),
             directories: Vec::new(),
             providers: Vec::new(),
+            server: "test".into(),
+            notes: Arc::new(|_| {}),
         };
         let monitor = tokio::spawn(run(watched));
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -31,6 +31,18 @@
 //! | `octets_in`, `octets_out` | octets from and to the person, or `null` if not reported |
 //! | `session_seconds` | how long the session has lasted, or `null` |
 //!
+//! A line with the kind `late_fraud` is a fraud report that came after its sign-in had ended, by those providers that tell
+//! of themselves; one with `outage_begin` or `outage_end` is what an operator declared (`anteroom outage`):
+//!
+//! | field | value |
+//! | --- | --- |
+//! | `time` | when it happened |
+//! | `kind` | `late_fraud`, `outage_begin` or `outage_end` |
+//! | `providers` | of which providers |
+//! | `sign_in` | of a late fraud report: which sign-in it is about; whoever it was is in that one's line |
+//! | `seconds`, `reason`, `by` | of an outage: for how long, why, and the user id of whoever declared it |
+//! | `server` | which server |
+//!
 //! Control characters are escaped as JSON asks, so that a name can never begin a line.
 
 use std::fmt::Display;
@@ -39,7 +51,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::audit::{Accounted, Event, milliseconds};
+use crate::audit::{Accounted, Event, Note, milliseconds};
 
 /// Appends `event` and a newline to `out`.
 pub fn append(out: &mut Vec<u8>, event: &Event) {
@@ -62,6 +74,23 @@ pub fn append_accounted(out: &mut Vec<u8>, accounted: &Accounted) {
             octets_in: record.octets_in,
             octets_out: record.octets_out,
             session_seconds: record.session_time.map(|time| time.as_secs()),
+        },
+    );
+}
+
+/// Appends a note and a newline to `out`.
+pub fn append_note(out: &mut Vec<u8>, note: &Note) {
+    write(
+        out,
+        &NoteLine {
+            time: shown(note.time),
+            kind: note.kind,
+            providers: &note.providers,
+            sign_in: note.sign_in.map(Shown),
+            seconds: note.seconds,
+            reason: note.reason.as_deref(),
+            by: note.by,
+            server: &note.server,
         },
     );
 }
@@ -115,6 +144,18 @@ struct AccountingLine<'a> {
     octets_in: Option<u64>,
     octets_out: Option<u64>,
     session_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct NoteLine<'a> {
+    time: Shown<Timestamp>,
+    kind: &'a str,
+    providers: &'a [String],
+    sign_in: Option<Shown<crate::signin::attempt::SignInId>>,
+    seconds: Option<u64>,
+    reason: Option<&'a str>,
+    by: Option<u32>,
+    server: &'a str,
 }
 
 impl<'a> Line<'a> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::audit::{Accounted, Event, line};
+use crate::audit::{Accounted, Event, Note, line};
 use crate::telemetry::metrics::{LostAt, Metrics};
 use crate::users::store::{Store, StoreResult};
 
@@ -34,6 +34,8 @@ pub(super) enum Item {
     Event(Event),
     /// An accounting record to write.
     Accounted(Accounted),
+    /// A note for the file.
+    Note(Box<Note>),
     /// Everything before this has been dealt with once the other end hears of it.
     Flush(oneshot::Sender<()>),
 }
@@ -43,16 +45,18 @@ pub(super) enum Item {
 struct Batch {
     events: Vec<Event>,
     accounted: Vec<Accounted>,
+    notes: Vec<Note>,
 }
 
 impl Batch {
     fn len(&self) -> usize {
-        self.events.len() + self.accounted.len()
+        self.events.len() + self.accounted.len() + self.notes.len()
     }
 
     fn clear(&mut self) {
         self.events.clear();
         self.accounted.clear();
+        self.notes.clear();
     }
 }
 
@@ -82,10 +86,10 @@ impl Writer {
 
     /// Writes until every sender is gone and the queue is empty.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Item>) {
-        let mut batch = Batch { events: Vec::with_capacity(BATCH), accounted: Vec::new() };
+        let mut batch = Batch { events: Vec::with_capacity(BATCH), ..Batch::default() };
         while let Some(first) = queue.recv().await {
             let mut next = match first {
-                Item::Event(_) | Item::Accounted(_) => {
+                Item::Event(_) | Item::Accounted(_) | Item::Note(_) => {
                     tokio::select! {
                         () = tokio::time::sleep(GATHER) => {}
                         () = self.hurry.notified() => {}
@@ -98,6 +102,7 @@ impl Writer {
                 match item {
                     Item::Event(event) => batch.events.push(event),
                     Item::Accounted(accounted) => batch.accounted.push(accounted),
+                    Item::Note(note) => batch.notes.push(*note),
                     Item::Flush(done) => {
                         batch = self.write(batch).await;
                         // Whoever asked may have stopped waiting.
@@ -209,6 +214,7 @@ impl Lines {
         }
         batch.events.iter().for_each(|event| line::append(&mut self.buffer, event));
         batch.accounted.iter().for_each(|accounted| line::append_accounted(&mut self.buffer, accounted));
+        batch.notes.iter().for_each(|note| line::append_note(&mut self.buffer, note));
         let Some(file) = &mut self.file else { return Ok(()) };
         let result = file.write_all(&self.buffer);
         self.torn = result.is_err();

@@ -7,6 +7,7 @@ use crate::config::{Log, LogFormat};
 use crate::demo::directory::{DEMO_DOMAIN, DEMO_PASSWORD};
 use crate::demo::trials::{self, Row};
 use crate::demo::{DEMO_SECRET, Demo, DemoError, Ports};
+use crate::signin::attempt::Door;
 use crate::telemetry::logs;
 
 const EXAMPLES: &str = "\
@@ -53,7 +54,8 @@ async fn check() -> Ended {
     output::line(format_args!("{:<40} {:<9} {:<9} {:<28}", "sign-in", "expected", "heard", "reason in the audit"));
     let rows = trials::run(print_row).await.map_err(refused)?;
     let wrong = rows.iter().filter(|row| !row.is_right()).count();
-    output::line(format_args!("{} sign-ins, {wrong} wrong", rows.len()));
+    let radius = rows.iter().filter(|row| row.door == Door::Radius).count();
+    output::line(format_args!("{radius} sign-ins over RADIUS, {} over LDAP, {wrong} wrong", rows.len() - radius));
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

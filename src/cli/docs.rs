@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Ended, Failure, output};
+use super::{Ended, Failure, examples, output};
 
 const COMPLETIONS: &str = "\
 Examples:
@@ -43,7 +42,7 @@ pub struct Man {
 /// None.
 pub fn completions(args: &Completions) -> Ended {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "anteroom", &mut script);
+    clap_complete::generate(args.shell, &mut examples::command(), "anteroom", &mut script);
     output::raw(&script);
     Ok(ExitCode::SUCCESS)
 }
@@ -53,7 +52,7 @@ pub fn completions(args: &Completions) -> Ended {
 /// # Errors
 /// The folder could not be written to.
 pub fn man(args: &Man) -> Ended {
-    clap_mangen::generate_to(Cli::command(), &args.folder)
+    clap_mangen::generate_to(examples::command(), &args.folder)
         .map_err(|error| Failure::refused(format!("{}: {error}", args.folder.display())))?;
     output::line(format_args!("wrote the manual pages to {}", args.folder.display()));
     Ok(ExitCode::SUCCESS)

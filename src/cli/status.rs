@@ -36,6 +36,32 @@ pub struct Where {
     control: Option<PathBuf>,
 }
 
+impl Where {
+    /// The configuration file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file.config
+    }
+
+    /// Whether the socket itself was named.
+    pub(super) fn names_socket(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// The server's control socket.
+    ///
+    /// # Errors
+    /// Every mistake of the configuration.
+    pub(super) fn socket(&self) -> Result<PathBuf, Failure> {
+        match &self.control {
+            Some(path) => Ok(path.clone()),
+            None => {
+                let checked = checked::read_file(&self.file.config);
+                Ok(checked.map_err(|mistakes| Failure::usage(mistakes.to_string()))?.config.server.control)
+            }
+        }
+    }
+}
+
 /// Options of `anteroom status`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLES)]
@@ -125,22 +151,17 @@ pub fn outage(args: Outage) -> Ended {
             Ok(ExitCode::SUCCESS)
         }
         Told::Refused { why } => Err(Failure::refused(why)),
-        Told::Status(_) => Err(Failure::refused("the server answered something else")),
+        Told::Status(_) | Told::Explained { .. } => Err(Failure::refused("the server answered something else")),
     }
 }
 
 fn ask(place: &Where, question: &Ask) -> Result<Told, Failure> {
-    let path = match &place.control {
-        Some(path) => path.clone(),
-        None => {
-            let checked = checked::read_file(&place.file.config);
-            checked.map_err(|mistakes| Failure::usage(mistakes.to_string()))?.config.server.control
-        }
-    };
+    let path = place.socket()?;
     client::ask(&path, question).map_err(|error| unasked(&path, &error))
 }
 
-fn unasked(path: &Path, error: &std::io::Error) -> Failure {
+/// Why a socket cannot be asked, and what to do.
+pub(super) fn unasked(path: &Path, error: &std::io::Error) -> Failure {
     let advice = match error.kind() {
         std::io::ErrorKind::PermissionDenied => "run this as the server's own user: sudo -u anteroom anteroom …",
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => "is the server running?",

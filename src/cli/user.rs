@@ -288,6 +288,7 @@ async fn enrol(
             name: checked("name", &add.name)?,
             upn: None,
             dn: String::new(),
+            remembered: false,
         },
         None => {
             let config = config.ok_or(

@@ -143,9 +143,10 @@ impl Checker<'_> {
             self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
         }
         let (radius, ldap) = (file.radius.client.len(), file.ldap.client.len());
-        let radius_names = file.radius.client.iter().map(|client| client.name.clone());
-        let ldap_names = file.ldap.client.iter().map(|client| client.name.clone());
-        let names = radius_names.chain(ldap_names).flatten().collect();
+        let radius_names: Vec<_> = file.radius.client.iter().map(|client| client.name.clone()).collect();
+        let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
+        self.own_names([("radius", &radius_names), ("ldap", &ldap_names)]);
+        let names = radius_names.into_iter().chain(ldap_names).flatten().collect();
         let clients = self.clients(file.radius.client, &targets, &providers);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);

@@ -33,6 +33,8 @@ pub struct Client {
     pub held: usize,
     /// How people type a code behind their password; none: they do not.
     pub passcode: Option<Passcode>,
+    /// Whether the person sees a text that comes with a refusal.
+    pub shows_texts: bool,
     /// Whether one approval is good for several sign-ins of the same person from the same place.
     pub reuse: Option<Reuse>,
     /// Who may come in how.

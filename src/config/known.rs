@@ -18,6 +18,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("ldap", fields_of::<written::Ldap>()),
         ("ldap.client.*", fields_of::<written::LdapClient>()),
         ("ldap.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
+        ("radius.client.*.passcode", fields_of::<written::Passcode>()),
         ("ldap.client.*.passcode", fields_of::<written::Passcode>()),
         ("ldap.client.*.reuse", fields_of::<written::Reuse>()),
         ("target.*", fields_of::<written::Target>()),

@@ -35,7 +35,7 @@ pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
     CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider,
-    NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
+    NativeAuthentication, NativeProvider, OathProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};

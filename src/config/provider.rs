@@ -20,17 +20,36 @@ pub enum Provider {
     PrivacyIdea(PrivacyIdeaProvider),
     /// Okta.
     Okta(OktaProvider),
+    /// OATH tokens of the user store, without a cloud.
+    Oath(OathProvider),
 }
 
 impl Provider {
-    /// What every type has.
-    pub fn common(&self) -> &Common {
+    /// What every type that is reached over the network has.
+    pub fn common(&self) -> Option<&Common> {
         match self {
-            Provider::Native(native) => &native.common,
-            Provider::Entra(entra) => &entra.common,
-            Provider::Duo(duo) => &duo.common,
-            Provider::PrivacyIdea(privacyidea) => &privacyidea.common,
-            Provider::Okta(okta) => &okta.common,
+            Provider::Native(native) => Some(&native.common),
+            Provider::Entra(entra) => Some(&entra.common),
+            Provider::Duo(duo) => Some(&duo.common),
+            Provider::PrivacyIdea(privacyidea) => Some(&privacyidea.common),
+            Provider::Okta(okta) => Some(&okta.common),
+            Provider::Oath(_) => None,
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        match self {
+            Provider::Oath(oath) => &oath.name,
+            other => other.common().map_or("", |common| &common.name),
+        }
+    }
+
+    /// The failures after which the next provider of a list is asked.
+    pub fn failover(&self) -> &[UnreachableClass] {
+        match self {
+            Provider::Oath(oath) => &oath.failover,
+            other => other.common().map_or(&[], |common| &common.failover),
         }
     }
 
@@ -49,7 +68,8 @@ impl Provider {
             | Provider::Entra(_)
             | Provider::Duo(_)
             | Provider::PrivacyIdea(_)
-            | Provider::Okta(_) => None,
+            | Provider::Okta(_)
+            | Provider::Oath(_) => None,
         }
     }
 
@@ -61,6 +81,7 @@ impl Provider {
             Provider::Duo(_) => "duo",
             Provider::PrivacyIdea(_) => "privacyidea",
             Provider::Okta(_) => "okta",
+            Provider::Oath(_) => "oath",
         }
     }
 }
@@ -297,6 +318,23 @@ pub enum OktaAuthentication {
         /// The private key, RSA, PEM.
         key: Secret,
     },
+}
+
+/// OATH tokens of the user store.
+#[derive(Debug, Clone)]
+pub struct OathProvider {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The failures after which the next provider of a list is asked.
+    pub failover: Vec<UnreachableClass>,
+    /// How far a token's clock may be off, beyond what is known of it.
+    pub window: Duration,
+    /// How many codes of a counting token may have been made and not used.
+    pub look_ahead: u32,
+    /// Wrong codes in a row before the person's codes are not looked at for a while.
+    pub tries: u32,
+    /// For how long.
+    pub locked_for: Duration,
 }
 
 /// Which optional facts leave the house. All on by default; each can be switched off.

@@ -209,6 +209,7 @@ impl Words for ProviderKind {
         ("duo", ProviderKind::Duo),
         ("privacyidea", ProviderKind::PrivacyIdea),
         ("okta", ProviderKind::Okta),
+        ("oath", ProviderKind::Oath),
     ];
 }
 

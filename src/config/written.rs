@@ -117,8 +117,10 @@ pub struct Client {
     pub person_address: Option<String>,
     pub provider_unreachable: Option<Unreachable>,
     pub provider_bypass: Option<Word<Lenience>>,
+    pub passcode: Option<Passcode>,
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
+    pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
 }

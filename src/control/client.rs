@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Ask, LONGEST_LINE, Told};
 
 /// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Asks the server that listens at `path`.
 ///

@@ -17,7 +17,7 @@ use super::{Ask, ControlDesk, LONGEST_LINE, Told};
 const AT_ONCE: usize = 8;
 
 /// How long a command may take to ask, and to take its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The listening end. Dropping it closes the socket.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ async fn talk(mut stream: UnixStream, desk: &ControlDesk) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(reader.take(LONGEST_LINE)).read_line(&mut line).await?;
     let told = match serde_json::from_str::<Ask>(&line) {
-        Ok(ask) => desk.answer(&ask, by),
+        Ok(ask) => desk.answer(&ask, by).await,
         Err(_) => Told::Refused { why: "that is no question".into() },
     };
     let mut answer = serde_json::to_vec(&told)?;

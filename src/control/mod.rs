@@ -2,22 +2,24 @@
 //! own user can open. One line of JSON asks, one answers.
 //!
 //! ```text
-//! anteroom status, anteroom outage ─ client ─► control.sock (mode 600) ─ listener ─► ControlDesk
+//! anteroom status, outage, explain ─ client ─► control.sock (mode 600) ─ listener ─► ControlDesk
 //! ```
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
+use crate::signin::explain::{self, Explanation, Question, Served};
 use crate::signin::reception::SignIns;
+use outages::{Outages, Record};
 
 pub mod client;
 mod listener;
+mod outages;
 
 pub use listener::Control;
 
@@ -26,6 +28,9 @@ pub const LONGEST_LINE: u64 = 64 * 1024;
 
 /// Longest outage that can be declared.
 pub const LONGEST_OUTAGE: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest time that an explanation may take.
+const LONGEST_EXPLANATION: Duration = Duration::from_secs(8);
 
 /// Longest reason, in octets.
 const LONGEST_REASON: usize = 500;
@@ -36,6 +41,11 @@ const LONGEST_REASON: usize = 500;
 pub enum Ask {
     /// How things are.
     Status,
+    /// What would become of a sign-in.
+    Explain {
+        /// Which.
+        question: Question,
+    },
     /// Declares an outage.
     OutageBegin {
         /// For how long, in seconds.
@@ -58,6 +68,11 @@ pub enum Ask {
 pub enum Told {
     /// How things are.
     Status(Status),
+    /// What would become of it.
+    Explained {
+        /// Step by step.
+        explanation: Box<Explanation>,
+    },
     /// It was done: to these providers.
     Done {
         /// Their names.
@@ -106,18 +121,6 @@ pub struct ProviderStatus {
     pub outage_seconds: Option<u64>,
 }
 
-/// One line of the record of declared outages.
-#[derive(Debug, Serialize)]
-struct Record<'a> {
-    time: String,
-    what: &'a str,
-    providers: &'a [String],
-    seconds: Option<u64>,
-    reason: Option<&'a str>,
-    /// User id of whoever asked.
-    by: Option<u32>,
-}
-
 /// A provider as it is asked about.
 #[derive(Debug)]
 pub struct Watched {
@@ -130,25 +133,75 @@ pub struct Watched {
 }
 
 /// Answers what is asked.
-#[derive(Debug)]
 pub struct ControlDesk {
     server: String,
     started: Instant,
     sign_ins: Arc<SignIns>,
+    clients: Vec<Served>,
     providers: Vec<Watched>,
-    record: Mutex<PathBuf>,
+    record: Outages,
+    notes: Option<Notes>,
+}
+
+impl std::fmt::Debug for ControlDesk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlDesk").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl ControlDesk {
-    /// A desk that keeps its record of outages in `record`.
-    pub fn new(server: String, sign_ins: Arc<SignIns>, providers: Vec<Watched>, record: PathBuf) -> Self {
-        ControlDesk { server, started: Instant::now(), sign_ins, providers, record: Mutex::new(record) }
+    /// A desk that keeps its record of outages in the file `record`. What was declared before this process began, and
+    /// is not over, goes on.
+    pub fn new(
+        server: String,
+        sign_ins: Arc<SignIns>,
+        clients: Vec<Served>,
+        providers: Vec<Watched>,
+        record: PathBuf,
+    ) -> Self {
+        let desk = ControlDesk {
+            server,
+            started: Instant::now(),
+            sign_ins,
+            clients,
+            providers,
+            record: Outages::at(record),
+            notes: None,
+        };
+        desk.resume(SystemTime::now());
+        desk
+    }
+
+    /// With what is declared in the audit, too.
+    #[must_use]
+    pub fn with_notes(self, notes: Notes) -> Self {
+        ControlDesk { notes: Some(notes), ..self }
+    }
+
+    /// Takes up the outages that were declared before.
+    fn resume(&self, now: SystemTime) {
+        let names: Vec<&str> = self.providers.iter().map(|watched| watched.name.as_str()).collect();
+        for (provider, since, until) in self.record.lasting(&names, now) {
+            let Some(watched) = self.providers.iter().find(|watched| watched.name == provider) else { continue };
+            let already = now.duration_since(since).unwrap_or_default();
+            let left = until.duration_since(now).unwrap_or_default();
+            watched.guarded.resume(Some((already, left)));
+            tracing::warn!(provider, left = left.as_secs(), "an outage that was declared before the restart goes on");
+        }
     }
 
     /// Answers. `by`: the user id of whoever asks.
-    pub fn answer(&self, ask: &Ask, by: Option<u32>) -> Told {
+    pub async fn answer(&self, ask: &Ask, by: Option<u32>) -> Told {
         match ask {
             Ask::Status => Told::Status(self.status()),
+            Ask::Explain { question } => {
+                let explained = explain::explain(&self.sign_ins, &self.clients, question);
+                match tokio::time::timeout(LONGEST_EXPLANATION, explained).await {
+                    Ok(Ok(explanation)) => Told::Explained { explanation: Box::new(explanation) },
+                    Ok(Err(why)) => refused(why),
+                    Err(_) => refused("the directory or the user store did not answer in time".into()),
+                }
+            }
             Ask::OutageBegin { seconds, reason, provider } => {
                 let lasts = Duration::from_secs(*seconds);
                 if lasts.is_zero() || lasts > LONGEST_OUTAGE {
@@ -173,15 +226,27 @@ impl ControlDesk {
         let providers: Vec<String> = chosen.iter().map(|watched| watched.name.clone()).collect();
         let what = if begin.is_some() { "outage_begin" } else { "outage_end" };
         let record = Record {
-            time: jiff::Timestamp::try_from(SystemTime::now()).map(|time| time.to_string()).unwrap_or_default(),
-            what,
-            providers: &providers,
+            time: jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default().to_string(),
+            what: what.into(),
+            providers: providers.clone(),
             seconds: begin.map(|(lasts, _)| lasts.as_secs()),
-            reason: begin.map(|(_, reason)| reason),
+            reason: begin.map(|(_, reason)| reason.to_owned()),
             by,
         };
-        if let Err(error) = self.write(&record) {
+        if let Err(error) = self.record.write(&record) {
             return refused(format!("it cannot be recorded, so it is not done: {error}"));
+        }
+        if let Some(notes) = &self.notes {
+            notes(Note {
+                time: SystemTime::now(),
+                kind: what,
+                providers: providers.clone(),
+                sign_in: None,
+                seconds: record.seconds,
+                reason: record.reason,
+                by,
+                server: self.server.clone(),
+            });
         }
         for watched in chosen {
             watched.guarded.declare(begin.map(|(lasts, _)| lasts));
@@ -194,15 +259,6 @@ impl ControlDesk {
             None => tracing::warn!(?providers, by = by.unwrap_or_default(), "an operator ended a declared outage"),
         }
         Told::Done { providers }
-    }
-
-    fn write(&self, record: &Record<'_>) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        let path = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&*path)?;
-        file.write_all(&line)?;
-        file.sync_data()
     }
 
     fn status(&self) -> Status {

@@ -223,6 +223,14 @@ secret = "{DEMO_SECRET}"
 application = "Demo in a hurry"
 answer_within = "2s"
 
+# Who asks from 127.0.0.4 takes a code behind the password.
+[[radius.client]]
+name = "demo-codes"
+address = "127.0.0.4"
+secret = "{DEMO_SECRET}"
+application = "Demo with codes"
+passcode = {{ delimiter = "," }}
+
 # Applications on this machine speak LDAP to the door as they would to the directory.
 [ldap]
 listen = ["127.0.0.1:{door_port}"]
@@ -234,6 +242,13 @@ application = "Demo wiki"
 service_accounts = ["{DEMO_SERVICE_NAME}"]
 exempt_groups = ["{group}"]
 passcode = {{ delimiter = "," }}
+
+# Who asks from 127.0.0.3 waits two seconds only, and has no account of its own.
+[[ldap.client]]
+name = "demo-hasty-wiki"
+address = "127.0.0.3"
+application = "Demo wiki in a hurry"
+answer_within = "2s"
 
 [target.demo]
 type = "ad"

@@ -16,9 +16,11 @@ use crate::radius::authenticator::ClientKey;
 use crate::radius::client::{ExchangeError, Patience, Request, exchange_over};
 use crate::radius::packet::Code;
 use crate::secret::Secret;
+use crate::signin::attempt::Door;
 use crate::signin::outcome::Reason;
 use crate::users::model::Person;
 
+mod ldap;
 mod wire;
 
 /// What the client hears.
@@ -30,6 +32,8 @@ pub enum Heard {
     Reject,
     /// Nothing.
     Silence,
+    /// An LDAP result code.
+    Code(u32),
     /// Something else.
     Other,
 }
@@ -40,6 +44,7 @@ impl fmt::Display for Heard {
             Heard::Accept => "Accept",
             Heard::Reject => "Reject",
             Heard::Silence => "silence",
+            Heard::Code(code) => return f.pad(&format!("code {code}")),
             Heard::Other => "other",
         })
     }
@@ -51,6 +56,20 @@ enum From {
     Vpn,
     Lenient,
     Hasty,
+    Codes,
+}
+
+impl From {
+    /// Where it asks from.
+    fn address(self) -> SocketAddr {
+        let last = match self {
+            From::Vpn => 1,
+            From::Lenient => 2,
+            From::Hasty => 3,
+            From::Codes => 4,
+        };
+        ([127, 0, 0, last], 0).into()
+    }
 }
 
 /// How the person stands in the user store.
@@ -68,7 +87,7 @@ struct Trial {
     person: &'static str,
     /// The name as typed, where it is not the person's own.
     typed: Option<String>,
-    password: &'static str,
+    password: String,
     from: From,
     person_address: Option<&'static str>,
     state: AccountState,
@@ -89,7 +108,7 @@ impl Trial {
             what,
             person,
             typed: None,
-            password: DEMO_PASSWORD,
+            password: DEMO_PASSWORD.into(),
             from: From::Vpn,
             person_address: None,
             state: AccountState::Good,
@@ -125,8 +144,8 @@ impl Trial {
         self
     }
 
-    fn password(mut self, password: &'static str) -> Self {
-        self.password = password;
+    fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = password.into();
         self
     }
 }
@@ -164,6 +183,16 @@ fn trials() -> Vec<Trial> {
         Trial::new("disabled, client allows it", "left2", Accept, Reason::UserDisabledExempt)
             .stands(Stands::Disabled)
             .from(From::Lenient),
+        Trial::new("code behind the password", "typed", Accept, Reason::Approved)
+            .from(From::Codes)
+            .password(format!("{DEMO_PASSWORD},123456"))
+            .phone(Behaviour::Manual),
+        Trial::new("wrong code behind the password", "mistyped", Reject, Reason::WrongCode)
+            .from(From::Codes)
+            .password(format!("{DEMO_PASSWORD},654321")),
+        Trial::new("\"push\" behind the password", "pushes", Accept, Reason::Approved)
+            .from(From::Codes)
+            .password(format!("{DEMO_PASSWORD},push")),
         Trial::new("provider down", "down", Reject, Reason::ProviderUnreachable).phone(fail(false)),
         Trial::new("provider down, client allows it", "down2", Accept, Reason::ProviderUnreachableExempt)
             .from(From::Lenient)
@@ -198,6 +227,8 @@ fn trials() -> Vec<Trial> {
 /// One row of the table.
 #[derive(Debug)]
 pub struct Row {
+    /// Which door was knocked at.
+    pub door: Door,
     /// What was tried.
     pub what: String,
     /// What the client should hear.
@@ -222,24 +253,27 @@ impl Row {
 /// # Errors
 /// The demo could not start. A verdict that is not right is a row, not an error.
 pub async fn run(mut each: impl FnMut(&Row)) -> Result<Vec<Row>, DemoError> {
-    let trials = trials();
-    let demo = Demo::start_with(Ports::default(), people(&trials), |person| stored(&trials, person)).await?;
+    let (radius, ldap) = (trials(), ldap::trials());
+    let all: Vec<&Trial> = radius.iter().chain(&ldap).collect();
+    let demo = Demo::start_with(Ports::default(), people(&all), |person| stored(&all, person)).await?;
     let mut rows = Vec::new();
     let mut done = |row: Row| {
         each(&row);
         rows.push(row);
     };
-    for trial in &trials {
+    for trial in &radius {
         done(try_one(&demo, trial).await);
     }
-    for row in wire::run(&demo).await {
-        done(row);
+    wire::run(&demo).await.into_iter().for_each(&mut done);
+    for trial in &ldap {
+        done(ldap::try_one(&demo, trial).await);
     }
+    ldap::run(&demo).await.into_iter().for_each(&mut done);
     demo.stop().await;
     Ok(rows)
 }
 
-fn people(trials: &[Trial]) -> Vec<DemoPerson> {
+fn people(trials: &[&Trial]) -> Vec<DemoPerson> {
     let mut people: HashMap<&str, DemoPerson> = HashMap::new();
     for trial in trials {
         people.entry(trial.person).or_insert_with(|| {
@@ -249,11 +283,12 @@ fn people(trials: &[Trial]) -> Vec<DemoPerson> {
             person
         });
     }
-    people.extend(wire::PEOPLE.map(|name| (name, DemoPerson::new(name, "Trial", name))));
+    let others = wire::PEOPLE.into_iter().chain(ldap::PEOPLE);
+    people.extend(others.map(|name| (name, DemoPerson::new(name, "Trial", name))));
     people.into_values().collect()
 }
 
-fn stored(trials: &[Trial], person: &DemoPerson) -> Option<Person> {
+fn stored(trials: &[&Trial], person: &DemoPerson) -> Option<Person> {
     let stands = trials.iter().find(|trial| trial.person == person.name).map_or(Stands::Enrolled, |trial| trial.stands);
     let mut entry = enrolled(person);
     match stands {
@@ -267,19 +302,15 @@ fn stored(trials: &[Trial], person: &DemoPerson) -> Option<Person> {
 
 async fn try_one(demo: &Demo, trial: &Trial) -> Row {
     demo.phone.set_behaviour(Some(trial.person), trial.behaviour);
-    let source = match trial.from {
-        From::Vpn => "127.0.0.1:0",
-        From::Lenient => "127.0.0.2:0",
-        From::Hasty => "127.0.0.3:0",
-    };
     let name = trial.typed.as_deref().unwrap_or(trial.person);
-    let password = Secret::from_text(trial.password.into());
+    let password = Secret::from_text(trial.password.clone());
     let attributes: Vec<_> =
         trial.person_address.iter().map(|address| (CALLING_STATION_ID, address.as_bytes().to_vec())).collect();
     let request = Request { attributes: &attributes, ..Request::access(name, &password) };
-    let heard = ask(demo, source, &request).await;
+    let heard = ask(demo, trial.from.address(), &request).await;
     let (expected, reason) = trial.expected;
     Row {
+        door: Door::Radius,
         what: trial.what.into(),
         expected,
         heard,
@@ -293,7 +324,7 @@ fn key() -> ClientKey {
 }
 
 /// Sends from `source` and says what came back.
-async fn ask(demo: &Demo, source: &str, request: &Request<'_>) -> Heard {
+async fn ask(demo: &Demo, source: SocketAddr, request: &Request<'_>) -> Heard {
     let patience = Patience { timeout: Duration::from_secs(5), sends: 1, require_signature: true };
     let asked = async {
         let socket = connect(demo, source).await?;
@@ -311,7 +342,7 @@ async fn ask(demo: &Demo, source: &str, request: &Request<'_>) -> Heard {
     }
 }
 
-async fn connect(demo: &Demo, source: &str) -> std::io::Result<UdpSocket> {
+async fn connect(demo: &Demo, source: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind(source).await?;
     let server: Option<&SocketAddr> = demo.server.radius().first();
     socket.connect(server.ok_or(std::io::ErrorKind::NotFound)?).await?;

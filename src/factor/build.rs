@@ -9,19 +9,26 @@ use crate::factor::entra::Entra;
 use crate::factor::http::BuildError;
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
+use crate::factor::oath::{Local, Oath};
 use crate::factor::okta::Okta;
 use crate::factor::privacyidea::PrivacyIdea;
 
-/// Builds a provider and starts what it runs in the background. To be called within the runtime.
+/// Builds a provider and starts what it runs in the background. To be called within the runtime. `local`: where the
+/// tokens of this house are, for the type that needs them.
 ///
 /// # Errors
 /// What is wrong with the configuration.
-pub fn build(provider: &config::Provider, server: ServerIdentity) -> Result<Arc<dyn Provider>, BuildError> {
+pub fn build(
+    provider: &config::Provider,
+    server: ServerIdentity,
+    local: Option<&Local>,
+) -> Result<Arc<dyn Provider>, BuildError> {
     Ok(match provider {
         config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
         config::Provider::Entra(entra) => Arc::new(Entra::new(entra)?),
         config::Provider::Duo(duo) => Arc::new(Duo::new(duo)?),
         config::Provider::PrivacyIdea(privacyidea) => Arc::new(PrivacyIdea::new(privacyidea)?),
         config::Provider::Okta(okta) => Arc::new(Okta::start(okta)?),
+        config::Provider::Oath(oath) => Arc::new(Oath::new(oath, local.ok_or(BuildError::NoStore)?.clone())),
     })
 }

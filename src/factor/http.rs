@@ -23,8 +23,10 @@ use counting::CountConnections;
 use sorting::{describe, sort};
 
 mod counting;
+mod headers;
 mod sorting;
 
+pub use headers::{accepting_json, secret_value};
 pub use sorting::{BuildError, Failure};
 
 /// Requests under way to one provider at once where it speaks HTTP/1.1 only, each on a connection of its own.

@@ -18,10 +18,13 @@ use crate::users::model::{Method, Person};
 pub mod assertion;
 pub mod build;
 pub mod cancelling;
+pub mod described;
 pub mod duo;
 pub mod entra;
 pub mod http;
 pub mod native;
+pub mod oath;
+pub mod object;
 pub mod okta;
 pub mod polling;
 pub mod privacyidea;
@@ -30,6 +33,7 @@ pub mod sent;
 pub mod tell;
 pub mod token;
 
+pub use described::{Described, Fate, Field, Leaves};
 pub use tell::Tell;
 
 /// What is asked of a provider.
@@ -53,6 +57,9 @@ pub struct Request {
     pub device: Option<u8>,
     /// What stands in for a number that the person would have to compare.
     pub number_matching: NumberMatching,
+    /// Whether the person can type a code when they sign in the next time: elsewhere nothing may be sent that has to
+    /// be typed.
+    pub can_type: bool,
     /// Where a text for the person can be put; none where their client shows nothing.
     pub tell: Option<Tell>,
 }
@@ -95,11 +102,14 @@ pub enum Refusal {
     LockedThere,
     /// The provider would let the person in without asking them. That is no approval.
     Bypassed,
+    /// The person has nothing there for this way of asking, or nothing that their client can carry. Nobody was
+    /// prompted: another way may be tried.
+    NotThisWay,
 }
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 20] = [
+    pub const ALL: [Refusal; 21] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
@@ -120,6 +130,7 @@ impl Refusal {
         Refusal::NotEnrolledThere,
         Refusal::LockedThere,
         Refusal::Bypassed,
+        Refusal::NotThisWay,
     ];
 }
 
@@ -128,15 +139,34 @@ pub trait Factor: Send + Sync {
     /// Its name in the configuration, for the audit.
     fn name(&self) -> &str;
 
-    /// Whether it can ask this person this way, as far as can be said without asking it. As it stands here, it is
-    /// for those who rely on what the user store has.
+    /// What its section of the configuration says of it; nothing where it has none.
+    fn described(&self) -> Option<&Described> {
+        None
+    }
+
+    /// Whether it can ask this person this way, as far as can be said without asking it. Without a section, that is
+    /// what the user store has.
     fn offers(&self, person: &Person, method: Method) -> bool {
-        match method {
-            Method::Push => person.device_token.is_some(),
-            Method::Call | Method::SmsReply => person.phone.is_some(),
-            Method::Oath => true,
-            Method::SmsCode | Method::EmailCode | Method::BackupCode => false,
+        match (self.described(), method) {
+            (Some(described), _) => described.can_ask(person, method),
+            (None, Method::Push) => person.device_token.is_some(),
+            (None, Method::Call | Method::SmsReply) => person.phone.is_some(),
+            (None, Method::Oath) => true,
+            (None, Method::SmsCode | Method::EmailCode | Method::BackupCode) => false,
         }
+    }
+
+    /// Whether it answers this way of asking with a code on its way to the person, who types it at the next sign-in.
+    fn sends_code(&self, method: Method) -> bool {
+        match self.described() {
+            Some(described) => described.answers_with_code(method),
+            None => matches!(method, Method::SmsCode | Method::EmailCode),
+        }
+    }
+
+    /// The failure with which it answers everybody at once, as it is out of use.
+    fn out_of_use(&self) -> Option<UnreachableClass> {
+        None
     }
 
     /// Whether the next provider of a list is asked after a failure of this class.
@@ -168,6 +198,12 @@ pub trait Provider: Factor + std::fmt::Debug {
 
     /// How many connections it has begun so far; with TLS each is a handshake.
     fn connections(&self) -> u64;
+
+    /// The sign-ins of which a fraud report came after they had ended, each told once. Clouds that do not tell of
+    /// themselves are not heard after the end.
+    fn late_frauds(&self) -> Vec<SignInId> {
+        Vec::new()
+    }
 }
 
 /// What a probe found.

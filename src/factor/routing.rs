@@ -20,7 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::UnreachableClass;
-use crate::factor::{Answer, Factor, Provider, Refusal, Request};
+use crate::factor::{Answer, Described, Factor, Provider, Refusal, Request};
+use crate::signin::attempt::SignInId;
 use crate::users::model::{Method, Person};
 
 /// When a breaker opens, and how soon it looks again.
@@ -54,8 +55,8 @@ pub struct Guarded {
     probing: Mutex<Option<JoinHandle<()>>>,
     /// The failures after which the next provider is asked.
     failover: Vec<UnreachableClass>,
-    /// A declared outage: since when, and until when.
-    outage: Mutex<Option<(Instant, Instant)>>,
+    /// A declared outage.
+    outage: Mutex<Option<Outage>>,
 }
 
 impl fmt::Debug for Guarded {
@@ -64,6 +65,26 @@ impl fmt::Debug for Guarded {
             .field("provider", &self.provider.name())
             .field("state", &self.state())
             .finish_non_exhaustive()
+    }
+}
+
+/// An outage that the operator declared.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    /// When this process heard of it, and how long it had lasted then.
+    heard: Instant,
+    already: Duration,
+    until: Instant,
+}
+
+impl Outage {
+    fn left(&self) -> Option<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn lasted(&self) -> Duration {
+        self.already.saturating_add(self.heard.elapsed())
     }
 }
 
@@ -111,18 +132,26 @@ impl Guarded {
         self
     }
 
-    /// Declares an outage of that length from now on, or ends it.
+    /// Declares an outage of that length from now on, or ends it. One that is declared while another lasts goes on
+    /// from that one's beginning: what is good for so long into an outage does not begin anew.
     pub fn declare(&self, outage: Option<Duration>) {
-        let now = Instant::now();
-        let until = outage.and_then(|lasts| now.checked_add(lasts));
-        *lock(&self.outage) = until.map(|until| (now, until));
+        let lasted = (*lock(&self.outage)).filter(|outage| outage.left().is_some()).map(|outage| outage.lasted());
+        self.resume(outage.map(|left| (lasted.unwrap_or_default(), left)));
+    }
+
+    /// Declares an outage that has lasted for a while already, and has so much left.
+    pub fn resume(&self, outage: Option<(Duration, Duration)>) {
+        let heard = Instant::now();
+        let declared = outage.and_then(|(already, left)| {
+            let until = heard.checked_add(left)?;
+            Some(Outage { heard, already, until })
+        });
+        *lock(&self.outage) = declared;
     }
 
     /// How much is left of a declared outage.
     pub fn outage_left(&self) -> Option<Duration> {
-        let (_, until) = (*lock(&self.outage))?;
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+        (*lock(&self.outage))?.left()
     }
 
     /// How long the provider has been away: since the first of the failures in a row; zero if it is not.
@@ -133,6 +162,11 @@ impl Guarded {
     /// How many connections the provider has begun.
     pub fn connections(&self) -> u64 {
         self.provider.connections()
+    }
+
+    /// The sign-ins of which a fraud report came too late, each told once.
+    pub fn late_frauds(&self) -> Vec<SignInId> {
+        self.provider.late_frauds()
     }
 
     /// The breaker's state now.
@@ -169,8 +203,16 @@ impl Factor for Guarded {
         self.provider.name()
     }
 
+    fn described(&self) -> Option<&Described> {
+        self.provider.described()
+    }
+
     fn offers(&self, person: &Person, method: Method) -> bool {
         self.provider.offers(person, method)
+    }
+
+    fn out_of_use(&self) -> Option<UnreachableClass> {
+        if self.outage_left().is_some() { Some(UnreachableClass::Outage) } else { self.breaker.class() }
     }
 
     fn fails_over(&self, class: UnreachableClass) -> bool {
@@ -178,16 +220,12 @@ impl Factor for Guarded {
     }
 
     fn down_for(&self) -> Duration {
-        let declared = (*lock(&self.outage)).map(|(since, _)| since.elapsed()).filter(|_| self.outage_left().is_some());
+        let declared = (*lock(&self.outage)).filter(|outage| outage.left().is_some()).map(|outage| outage.lasted());
         declared.unwrap_or_else(|| self.away_for())
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
-        if self.outage_left().is_some() {
-            let declared = Refusal::Unreachable(UnreachableClass::Outage);
-            return Box::pin(std::future::ready(Answer::Refused(declared)));
-        }
-        if let Some(class) = self.breaker.class() {
+        if let Some(class) = self.out_of_use() {
             return Box::pin(std::future::ready(Answer::Refused(Refusal::Unreachable(class))));
         }
         let deadline = Instant::from_std(request.deadline);

@@ -1,5 +1,5 @@
-//! What was sent to whom a moment ago: a code went out, the sign-in ended because it could not be typed then, and the
-//! next one brings it. Pure.
+//! What happened to whom a moment ago: a code went out, the sign-in ended because it could not be typed then, and the
+//! next one brings it; a code was wrong. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,22 +11,33 @@ pub const REMEMBERED: Duration = Duration::from_secs(300);
 const MOST: usize = 100_000;
 
 /// By unique id: what the provider needs to check the code that was sent.
+pub type Sent<T> = Recent<T>;
+
+/// By unique id: something that is remembered for a while after it was noted last.
 #[derive(Debug)]
-pub struct Sent<T> {
+pub struct Recent<T> {
+    lasts: Duration,
     people: HashMap<Box<str>, (Instant, T)>,
     order: VecDeque<(Instant, Box<str>)>,
 }
 
-impl<T> Default for Sent<T> {
+impl<T> Default for Recent<T> {
     fn default() -> Self {
-        Sent { people: HashMap::new(), order: VecDeque::new() }
+        Recent::lasting(REMEMBERED)
     }
 }
 
-impl<T: Clone> Sent<T> {
-    /// Remembers what was sent to a person, in place of what was before.
+impl<T> Recent<T> {
+    /// Remembers each for that long.
+    pub fn lasting(lasts: Duration) -> Self {
+        Recent { lasts, people: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T: Clone> Recent<T> {
+    /// Remembers something of a person, in place of what was before.
     pub fn remember(&mut self, unique_id: &str, what: T, now: Instant) {
-        while self.order.len() >= MOST || self.order.front().is_some_and(|(at, _)| *at + REMEMBERED <= now) {
+        while self.order.len() >= MOST || self.order.front().is_some_and(|(at, _)| *at + self.lasts <= now) {
             let Some((at, person)) = self.order.pop_front() else { break };
             if self.people.get(&person).is_some_and(|(latest, _)| *latest == at) {
                 self.people.remove(&person);
@@ -36,10 +47,10 @@ impl<T: Clone> Sent<T> {
         self.order.push_back((now, unique_id.into()));
     }
 
-    /// What was sent to a person, if that is not too long ago.
+    /// What is remembered of a person, if that is not too long ago.
     pub fn look(&self, unique_id: &str, now: Instant) -> Option<T> {
         let (at, what) = self.people.get(unique_id)?;
-        (now < *at + REMEMBERED).then(|| what.clone())
+        (now < *at + self.lasts).then(|| what.clone())
     }
 
     /// Forgets it: it was used.
@@ -54,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_latest_is_remembered_for_a_while_and_used_once() {
-        let (mut sent, now) = (Sent::default(), Instant::now());
+        let (mut sent, now) = (Sent::<u8>::default(), Instant::now());
         sent.remember("a", 1, now);
         sent.remember("a", 2, now + Duration::from_secs(1));
         assert_eq!(sent.look("a", now + REMEMBERED), Some(2));
@@ -65,7 +76,7 @@ mod tests {
 
     #[test]
     fn people_are_bounded() {
-        let (mut sent, now) = (Sent::default(), Instant::now());
+        let (mut sent, now) = (Sent::<()>::default(), Instant::now());
         for person in 0..=MOST {
             sent.remember(&person.to_string(), (), now);
         }

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Longest text, in octets: a Reply-Message is one attribute (RFC 2865 section 5.18).
 const LONGEST: usize = 253;
 
+/// What is told where a code was sent that the next sign-in brings.
+pub const CODE_SENT: &str = "A code is on its way to you. Sign in again with your password and the code.";
+
 /// Where a text for the person can be put. Clones speak of the same text.
 #[derive(Debug, Clone)]
 pub struct Tell {

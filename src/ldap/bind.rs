@@ -17,6 +17,9 @@ pub const VERSION: u32 = 3;
 const SIMPLE: u8 = 0x80;
 /// Context tag of SASL authentication.
 const SASL: u8 = 0xa3;
+/// The bits of an identifier octet that say whose tag it is, and the context's.
+const CLASS: u8 = 0xc0;
+const CONTEXT: u8 = 0x80;
 /// Context tag of a response's referral.
 const REFERRAL: u8 = 0xa3;
 /// Context tag of a response's SASL credentials.
@@ -115,6 +118,8 @@ pub enum Authentication<'a> {
         /// Its first message, if any.
         credentials: Option<&'a [u8]>,
     },
+    /// In a way that RFC 4511 does not know, such as the NTLM of old Windows (MS-ADTS section 5.1.1.1.3).
+    Other,
 }
 
 /// Shows no password.
@@ -123,6 +128,7 @@ impl fmt::Debug for Authentication<'_> {
         match self {
             Authentication::Simple(_) => f.write_str("Simple(..)"),
             Authentication::Sasl { mechanism, .. } => write!(f, "Sasl({:?}, ..)", String::from_utf8_lossy(mechanism)),
+            Authentication::Other => f.write_str("Other"),
         }
     }
 }
@@ -142,7 +148,7 @@ impl<'a> BindRequest<'a> {
     /// Reads the operation of a message with [`op::BIND_REQUEST`].
     ///
     /// # Errors
-    /// When it is malformed, or authenticates in a way that RFC 4511 does not know.
+    /// When it is malformed.
     pub fn read(mut operation: Reader<'a>) -> Result<Self, BerError> {
         let version = operation.number(INTEGER)?;
         let name = operation.value(OCTET_STRING)?;
@@ -152,6 +158,9 @@ impl<'a> BindRequest<'a> {
             let credentials = sasl.optional(OCTET_STRING)?;
             sasl.end()?;
             Authentication::Sasl { mechanism, credentials }
+        } else if operation.peek().is_some_and(|tag| tag != SIMPLE && tag & CLASS == CONTEXT) {
+            operation.next()?;
+            Authentication::Other
         } else {
             Authentication::Simple(operation.value(SIMPLE)?)
         };

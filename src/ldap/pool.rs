@@ -204,7 +204,7 @@ impl Pool {
                     }
                     Ok(answer) => return Ok(answer),
                     Err((Miss::Deadline, _)) => return Err(Fault::Deadline),
-                    Err((miss, true)) => return Err(fault(&miss, Fault::Unreachable)),
+                    Err((miss, true)) => return Err(fault(&miss, Fault::Unanswered)),
                     Err((Miss::Impatience, false)) => wait = true,
                     Err((miss, false)) => last = fault(&miss, last),
                 }
@@ -317,7 +317,7 @@ fn another_is_up(servers: &[Arc<Server>], server: &Arc<Server>) -> bool {
 
 /// Result codes of a server that cannot or does not want to, where another one may. With none of them has a
 /// password been looked at.
-fn elsewhere(code: u32) -> bool {
+pub fn elsewhere(code: u32) -> bool {
     matches!(code, code::REFERRAL | code::BUSY | code::UNAVAILABLE | code::UNWILLING_TO_PERFORM)
 }
 

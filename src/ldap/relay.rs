@@ -24,7 +24,7 @@ use super::message::{Head, Nesting};
 use super::pool::Wire;
 use super::result::code;
 use super::session::{Session, notice};
-use crate::config::LdapClient;
+use crate::config::{LdapClient, ServerUrl};
 use crate::primary::directory::Directory;
 use crate::primary::{Fault, Primary};
 use crate::signin::reception::SignIns;
@@ -32,12 +32,14 @@ use crate::signin::standing::StandKey;
 
 use binding::BindEnd;
 use outbox::Outbox;
+use wiped::take_out;
 
 mod binding;
 mod down;
 mod outbox;
 mod own;
 mod up;
+mod wiped;
 
 /// Octets that are read at once. One buffer a thread.
 const CHUNK: usize = 64 * 1024;
@@ -60,13 +62,38 @@ thread_local! {
 
 /// A directory behind the door.
 pub trait Behind: Primary {
-    /// A connection of its own, not bound.
-    fn connect(&self, deadline: std::time::Instant) -> BoxFuture<'_, Result<Box<dyn Wire>, Fault>>;
+    /// A connection of its own, not bound, to a server that is not among those that were asked already; it is added
+    /// to them.
+    fn connect<'a>(
+        &'a self,
+        asked: &'a mut Vec<ServerUrl>,
+        deadline: std::time::Instant,
+    ) -> BoxFuture<'a, Result<Box<dyn Wire>, Fault>>;
+
+    /// How long a server may take to answer a bind; none: as long as the client waits.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// A server did not answer a bind in time: whether it is still there is to be found out.
+    fn unanswered(&self) {}
 }
 
 impl Behind for Directory {
-    fn connect(&self, deadline: std::time::Instant) -> BoxFuture<'_, Result<Box<dyn Wire>, Fault>> {
-        Box::pin(Directory::connect(self, deadline))
+    fn connect<'a>(
+        &'a self,
+        asked: &'a mut Vec<ServerUrl>,
+        deadline: std::time::Instant,
+    ) -> BoxFuture<'a, Result<Box<dyn Wire>, Fault>> {
+        Box::pin(Directory::connect(self, asked, deadline))
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(Directory::patience(self))
+    }
+
+    fn unanswered(&self) {
+        Directory::unanswered(self);
     }
 }
 
@@ -307,7 +334,7 @@ impl Link {
         let mut kept = std::mem::take(&mut self.from_client);
         let consumed = self.serve(&kept, context);
         consumed.map(|consumed| {
-            kept.drain(..consumed);
+            take_out(&mut kept, 0..consumed);
             if !(kept.is_empty() && kept.capacity() > KEPT) {
                 self.from_client = kept;
             }
@@ -323,7 +350,7 @@ impl Link {
             self.to_client.push(&answer);
         }
         let there = head.length.min(self.from_client.len());
-        self.from_client.drain(..there);
+        take_out(&mut self.from_client, 0..there);
     }
 
     fn drop_directory(&mut self) {

@@ -189,6 +189,7 @@ impl Session {
         let protected = self.tls || self.rules.plaintext;
         let step = match request.authentication {
             _ if request.version != VERSION => return refuse(code::PROTOCOL_ERROR, "LDAP version 3 only"),
+            Authentication::Other => return refuse(code::AUTH_METHOD_NOT_SUPPORTED, OTHER_REFUSED),
             Authentication::Sasl { .. } if self.rules.sasl == Sasl::Refuse => {
                 return refuse(code::AUTH_METHOD_NOT_SUPPORTED, SASL_REFUSED);
             }
@@ -421,6 +422,8 @@ pub fn notice(code: u32, text: &str) -> Vec<u8> {
 const KEPT_IDS: usize = 16;
 
 const TLS_FIRST: &str = "passwords are taken over TLS only: use StartTLS or ldaps";
+
+const OTHER_REFUSED: &str = "neither a simple bind nor SASL: bind with a name and a password";
 
 const SASL_REFUSED: &str =
     "SASL binds carry no second factor: bind with a name and a password, or have sasl = \"relay\" set for this client";

@@ -14,9 +14,12 @@ pub fn refusal(reason: Reason, passed: bool) -> (u32, &'static str) {
     if passed { (code::INVALID_CREDENTIALS, "") } else { (code, text) }
 }
 
-/// As [`refusal`], with the reason: for clients whose section has `explain_refusals`.
-pub fn explained(reason: Reason, passed: bool) -> (u32, String) {
-    (refusal(reason, passed).0, format!("{reason}: {}", reason.advice()))
+/// As [`refusal`], with the reason, and before it what the provider has for the person to read: for clients whose
+/// section has `explain_refusals`.
+pub fn explained(reason: Reason, passed: bool, text: Option<&str>) -> (u32, String) {
+    let text = text.map(|text| format!("{text} (")).unwrap_or_default();
+    let end = if text.is_empty() { "" } else { ")" };
+    (refusal(reason, passed).0, format!("{text}{reason}: {}{end}", reason.advice()))
 }
 
 fn before_the_password(reason: Reason) -> (u32, &'static str) {
@@ -76,6 +79,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ProviderGarbled
         | Reason::ProviderBypassExempt
         | Reason::ProviderUnknownPerson
+        | Reason::ProviderNoMethod
         | Reason::ProviderLocked
         | Reason::ProviderBypassed => (code::INVALID_CREDENTIALS, ""),
     }
@@ -107,8 +111,10 @@ mod tests {
 
     #[test]
     fn an_explained_refusal_names_its_reason() {
-        let (code, text) = explained(Reason::Denied, true);
+        let (code, text) = explained(Reason::Denied, true, None);
         assert_eq!(code, code::INVALID_CREDENTIALS);
         assert!(text.starts_with("denied: "), "{text}");
+        let (_, text) = explained(Reason::ProviderUnknownPerson, true, Some("Enrol at https://enrol.example/x"));
+        assert!(text.starts_with("Enrol at https://enrol.example/x (provider_unknown_person: "), "{text}");
     }
 }

@@ -8,15 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::groups;
 use super::locate::Locator;
 use super::names::{self, BadName, NameRules, TypedName};
 use super::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
-use crate::config::{DirectoryKind, DirectoryTarget, Servers};
-use crate::ldap::ber::Writer;
-use crate::ldap::filter::{Filter, write_equality};
+use crate::config::{DirectoryKind, DirectoryTarget, ServerUrl, Servers};
+use crate::ldap::filter::Filter;
 use crate::ldap::pool::tls_connector;
 use crate::ldap::pool::{BindAnswer, Pool, Settings, Wire};
 use crate::ldap::result::code;
@@ -25,6 +24,7 @@ use crate::secret::Secret;
 
 mod bind_name;
 mod dedicated;
+mod judging;
 mod probe;
 
 pub use probe::{ClockSkew, Lockout, ProbeReport};
@@ -43,7 +43,7 @@ pub struct Directory {
     rules: NameRules,
     domains: Vec<String>,
     unique_id: String,
-    dn_from_store: bool,
+    confirmed: judging::Confirmed,
     timeout: Duration,
     located: Option<Arc<Located>>,
 }
@@ -100,11 +100,7 @@ impl Directory {
         Self::with(target, Vec::new(), Some(locator))
     }
 
-    fn with(
-        target: &DirectoryTarget,
-        servers: Vec<crate::config::ServerUrl>,
-        locator: Option<Locator>,
-    ) -> Result<Self, String> {
+    fn with(target: &DirectoryTarget, servers: Vec<ServerUrl>, locator: Option<Locator>) -> Result<Self, String> {
         let mut own_domains = target.domains.clone();
         let mut people = Vec::new();
         if target.kind == DirectoryKind::Ad {
@@ -134,7 +130,7 @@ impl Directory {
             },
             domains: target.domains.clone(),
             unique_id: target.unique_id.clone(),
-            dn_from_store: target.dn_from_store,
+            confirmed: judging::Confirmed::default(),
             timeout: target.timeout,
             pool: Pool::new(settings, tls_connector(target.ca_file.as_deref())?, servers),
             located: locator.map(|locator| {
@@ -178,13 +174,24 @@ impl Directory {
         tokio::time::timeout_at(deadline.into(), looked).await.map_err(|_| Fault::Deadline)
     }
 
-    /// A connection of its own for a client of the LDAP door, not bound yet.
+    /// A connection of its own for a client of the LDAP door, not bound yet, to none of the servers in `asked`; the
+    /// one that it leads to is added to them.
     ///
     /// # Errors
     /// [`Fault`] when no server gives one in time.
-    pub async fn connect(&self, deadline: Instant) -> Result<Box<dyn Wire>, Fault> {
+    pub async fn connect(&self, asked: &mut Vec<ServerUrl>, deadline: Instant) -> Result<Box<dyn Wire>, Fault> {
         self.locate(deadline).await?;
-        self.pool.connect_for_door(deadline).await
+        self.pool.connect_for_door(asked, deadline).await
+    }
+
+    /// How long a server may take to answer.
+    pub fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A server did not answer in time on a connection of the LDAP door's: those that are thought to be up are probed.
+    pub fn unanswered(&self) {
+        self.pool.suspect_all();
     }
 
     /// Searches for people by a filter in BER; two are enough to know that it is not one.
@@ -227,6 +234,7 @@ impl Directory {
             name: name.to_owned(),
             upn: upn.map(str::to_owned),
             dn: entry.dn.to_owned(),
+            remembered: false,
         })
     }
 
@@ -238,20 +246,6 @@ impl Directory {
         }
         std::str::from_utf8(value)
             .map_or_else(|_| value.iter().map(|octet| format!("{octet:02x}")).collect(), str::to_lowercase)
-    }
-
-    /// The identity with this unique id as it is now.
-    pub(super) async fn refresh(&self, who: &Identity, deadline: Instant) -> Result<Option<Identity>, Fault> {
-        let guid =
-            if self.unique_id.eq_ignore_ascii_case("objectGUID") { names::guid_octets(&who.unique_id) } else { None };
-        let value = guid.as_ref().map_or(who.unique_id.as_bytes(), <[u8; 16]>::as_slice);
-        let mut filter = Vec::new();
-        Writer::new(&mut filter).constructed(0xa0, |and| {
-            self.rules.people.iter().for_each(|people| and.raw(people));
-            write_equality(and, &self.unique_id, value);
-        });
-        let mut found = self.find(&filter, deadline).await?;
-        Ok(if found.len() == 1 { found.pop().flatten() } else { None })
     }
 
     async fn identify_typed(&self, typed: &str, deadline: Instant) -> Result<Identity, IdentifyError> {
@@ -296,40 +290,6 @@ impl Directory {
             return Finding::Fault(fault);
         }
         finding(self.pool.bind(dn.as_bytes(), password, deadline).await)
-    }
-
-    async fn try_password_of(&self, who: &Identity, password: &Secret, deadline: Instant) -> Finding {
-        let first = self.bind_as(&who.dn, password, deadline).await;
-        match self.judge(who, first, deadline).await {
-            Ok(finding) => finding,
-            Err(dn) => self.bind_as(&dn, password, deadline).await,
-        }
-    }
-
-    /// As [`Primary::judged`].
-    async fn judge(&self, who: &Identity, finding: Finding, deadline: Instant) -> Result<Finding, String> {
-        let stale = match &finding {
-            Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT | code::INVALID_DN_SYNTAX }) => true,
-            Finding::Wrong(Refusal::WrongPassword | Refusal::NoSuchUser) => self.dn_from_store,
-            _ => false,
-        };
-        if !stale {
-            return Ok(finding);
-        }
-        // The DN may be one of the past. Only a DN that really changed is worth another try: the same one
-        // again would count the same mistake twice.
-        match self.refresh(who, deadline).await {
-            Ok(Some(now)) if !names::same(&now.dn, &who.dn) => {
-                debug!(unique_id = %who.unique_id, "the person's DN has changed");
-                Err(now.dn)
-            }
-            Ok(_) => Ok(match finding {
-                Finding::Fault(Fault::Refused { code: code::NO_SUCH_OBJECT }) => Finding::Wrong(Refusal::NoSuchUser),
-                finding => finding,
-            }),
-            // What the first bind came to still stands, and must be counted if it was a mistake.
-            Err(_) => Ok(finding),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first credential: who is this person, and is the password right?
 //!
 //! [`check`] is the one maker of [`PrimaryPassed`]. It refuses an empty password before any directory
-//! sees one (real AD answers *success* to it) and turns only [`Finding::Right`] into a proof.
+//! sees one (real AD answers *success* to it) and turns only [`Finding::Right`] and [`Finding::Moved`] into a proof.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +28,9 @@ pub struct Identity {
     pub upn: Option<String>,
     /// Distinguished name as the directory gave it.
     pub dn: String,
+    /// Whether the user store said all this, and not the directory just now: the entry may have moved since, and
+    /// another one may have its distinguished name.
+    pub remembered: bool,
 }
 
 /// Why a name did not become an [`Identity`].
@@ -51,6 +54,8 @@ pub enum Fault {
         /// LDAP result code (RFC 4511 section 4.1.9).
         code: u32,
     },
+    /// A server took a password and did not answer: it may have checked and counted it.
+    Unanswered,
     /// A server answered something that is no answer to our question.
     Garbled,
     /// The person's deadline passed first.
@@ -62,10 +67,24 @@ pub enum Fault {
 pub enum Finding {
     /// The credential is right and the account may sign in.
     Right,
+    /// The same, and the entry has another distinguished name by now: this one.
+    Moved(String),
     /// It is not, or the account may not.
     Wrong(Refusal),
     /// The target could not say.
     Fault(Fault),
+}
+
+impl Finding {
+    /// As it is of an entry that has moved to this distinguished name.
+    pub fn at(self, dn: String) -> Self {
+        if self == Finding::Right { Finding::Moved(dn) } else { self }
+    }
+
+    /// Whether the credential is right.
+    pub fn is_right(&self) -> bool {
+        matches!(self, Finding::Right | Finding::Moved(_))
+    }
 }
 
 /// Why a target refused a credential. AD's sub-codes where it gives them.
@@ -170,7 +189,7 @@ pub struct PrimaryPassed {
 
 impl PrimaryPassed {
     /// Whose credential it was.
-    pub fn who(&self) -> &Identity {
+    pub fn who(&self) -> &Arc<Identity> {
         &self.who
     }
 }
@@ -178,7 +197,7 @@ impl PrimaryPassed {
 /// Checks the primary credential: the one maker of [`PrimaryPassed`].
 ///
 /// # Errors
-/// A [`Finding`] that is not [`Finding::Right`]. An empty password is [`Refusal::WrongPassword`] without
+/// A [`Finding`] that is neither [`Finding::Right`] nor [`Finding::Moved`]. An empty password is [`Refusal::WrongPassword`] without
 /// any question to the directory.
 pub async fn check(
     target: &dyn Primary,
@@ -191,6 +210,10 @@ pub async fn check(
     }
     match target.try_password(who, password, deadline).await {
         Finding::Right => Ok(PrimaryPassed { who: Arc::clone(who) }),
+        Finding::Moved(dn) => {
+            let who = Identity { dn, remembered: false, ..Identity::clone(who) };
+            Ok(PrimaryPassed { who: Arc::new(who) })
+        }
         other => Err(other),
     }
 }

@@ -133,6 +133,16 @@ impl Known {
         self.unsigned.load(Ordering::Relaxed)
     }
 
+    /// It has signed before, as somebody remembers: see [`Known::learns_to_sign`].
+    pub fn has_signed_before(&self) {
+        self.signs.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has signed although it need not have, so that from now on it must.
+    pub fn learns_to_sign(&self) -> bool {
+        self.config.require_message_authenticator == Requirement::Auto && self.signs.load(Ordering::Relaxed)
+    }
+
     /// Decides whether an Access-Request is good enough, by its signature and the client's settings
     /// (CVE-2024-3596).
     ///

@@ -30,4 +30,4 @@ pub mod rates;
 pub mod reply;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

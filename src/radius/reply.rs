@@ -4,7 +4,10 @@
 //! request's Proxy-States unchanged and in their order (RFC 2865 section 5.33).
 //!
 //! [`verdict`] is the one maker of an answer to an Access-Request, and only [`Outcome::Accept`] makes an
-//! Access-Accept there. Every Reject to a client has the same attributes, whatever the reason.
+//! Access-Accept there. Every Reject to a client has the same attributes, whatever the reason; only where the client's
+//! section has `show_texts`, a Reply-Message before them holds what the person is to read.
+
+use std::borrow::Cow;
 
 use super::attribute::{MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
 use super::authenticator::{ClientKey, sign_reply};
@@ -21,6 +24,8 @@ const SIGNATURE: usize = 18;
 pub struct Replies {
     accept: Box<[u8]>,
     reject: Box<[u8]>,
+    /// Whether texts for the person are shown.
+    shows_texts: bool,
 }
 
 impl Replies {
@@ -41,7 +46,8 @@ impl Replies {
             text = rest;
         }
         let attributes = |packet: Builder| packet.bytes().get(HEADER..).unwrap_or_default().into();
-        let replies = Replies { accept: attributes(accept), reject: attributes(reject) };
+        let shows_texts = client.client.shows_texts;
+        let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts };
         if replies.longest() + HEADER + SIGNATURE > MAX_PACKET {
             return Err(EncodeError::PacketTooLong);
         }
@@ -54,7 +60,22 @@ impl Replies {
     }
 
     fn longest(&self) -> usize {
-        self.accept.len().max(self.reject.len())
+        let text = if self.shows_texts { MAX_VALUE + 2 } else { 0 };
+        self.accept.len().max(self.reject.len() + text)
+    }
+
+    /// A Reject's attributes, with what the person is to read before the others: some clients show the first only.
+    fn explained(&self, text: &str) -> Cow<'_, [u8]> {
+        let text = text.get(..text.floor_char_boundary(MAX_VALUE)).unwrap_or_default();
+        match u8::try_from(text.len() + 2) {
+            Ok(size) if self.shows_texts && !text.is_empty() => {
+                let mut attributes = vec![REPLY_MESSAGE, size];
+                attributes.extend_from_slice(text.as_bytes());
+                attributes.extend_from_slice(&self.reject);
+                attributes.into()
+            }
+            _ => (&*self.reject).into(),
+        }
     }
 }
 
@@ -81,6 +102,9 @@ pub fn verdict(
 ) -> Result<Option<Reply>, EncodeError> {
     match outcome {
         Outcome::Accept(_) => encode(Code::ACCESS_ACCEPT, asked, &replies.accept, true, key).map(Some),
+        Outcome::Explained { text, .. } => {
+            encode(Code::ACCESS_REJECT, asked, &replies.explained(text), true, key).map(Some)
+        }
         Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, &replies.reject, true, key).map(Some),
         Outcome::Discard(_) => Ok(None),
     }
@@ -133,4 +157,42 @@ pub fn proxy_states(packet: &Packet<'_>) -> Box<[u8]> {
         }
     }
     encoded.into_boxed_slice()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Client, RadiusClient};
+    use crate::signin::outcome::Reason;
+
+    fn replies(shows_texts: bool) -> Replies {
+        let client = crate::radius::testing::client("vpn");
+        let common = std::sync::Arc::into_inner(client.client).expect("nobody else has it");
+        let common = std::sync::Arc::new(Client { shows_texts, ..common });
+        let message = Some("Sign-in failed.".to_owned());
+        Replies::prepare(&RadiusClient { client: common, reject_message: message, ..client }).expect("fits")
+    }
+
+    #[test]
+    fn a_text_for_the_person_comes_first_and_only_where_it_is_shown() {
+        let general = replies(false).reject;
+        let shown = replies(true).explained("Enrol at https://enrol.example/x").into_owned();
+        assert_eq!(shown[..2], [REPLY_MESSAGE, 34]);
+        assert_eq!(&shown[2..34], b"Enrol at https://enrol.example/x");
+        assert_eq!(shown[34..], *general);
+        assert_eq!(*replies(false).explained("Enrol at https://enrol.example/x"), *general);
+        assert_eq!(*replies(true).explained(""), *general);
+        assert_eq!(replies(true).explained(&"é".repeat(300)).len(), 2 + 252 + general.len(), "one attribute");
+        assert_eq!(replies(true).room() + 255, replies(false).room());
+    }
+
+    #[test]
+    fn an_explained_refusal_is_a_reject() {
+        let key = crate::radius::testing::key();
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[] };
+        let outcome = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
+        let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");
+        assert_eq!(reply.first(), Some(&Code::ACCESS_REJECT.0));
+        assert!(reply.windows(5).any(|part| part == b"Enrol"));
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn range(first: &str, last: &str) -> AddressRange {
 }
 
 /// A client for all addresses that must sign its requests.
-pub(super) fn client(name: &str) -> RadiusClient {
+pub(crate) fn client(name: &str) -> RadiusClient {
     let client = Client {
         name: name.into(),
         application: "VPN".into(),
@@ -40,6 +40,7 @@ pub(super) fn client(name: &str) -> RadiusClient {
         carry_over: Duration::from_secs(30),
         gives_up_after: Duration::from_secs(2),
         passcode: None,
+        shows_texts: false,
         reuse: None,
         held: 1000,
         policy: ClientPolicy::default(),
@@ -82,7 +83,8 @@ pub(super) fn accept() -> Outcome {
             async { Ok(false) }.boxed()
         }
     }
-    let who = Arc::new(Identity { unique_id: "1".into(), name: "nemo".into(), upn: None, dn: "CN=nemo".into() });
+    let (unique_id, name, dn) = ("1".into(), "nemo".into(), "CN=nemo".into());
+    let who = Arc::new(Identity { unique_id, name, upn: None, dn, remembered: false });
     let password = Secret::new(b"arctangent".to_vec());
     let primary = crate::primary::check(&Right, &who, &password, Instant::now()).now_or_never().unwrap().unwrap();
     let policy = ClientPolicy { unknown_users: Lenience::PasswordOnly, ..ClientPolicy::default() };

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
-use crate::factor;
-use crate::primary::{self, Finding, IdentifyError, Identity, Primary, Refusal};
-use crate::secret::Secret;
+use crate::factor::{self, Tell};
+use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
@@ -18,8 +17,8 @@ use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
-use crate::signin::route::{self, Asking, Step};
-use crate::signin::throttle::{Guess, Permit};
+use crate::signin::route::{self, Asking, Means, Step};
+use crate::signin::trying::try_password;
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -38,6 +37,8 @@ pub(super) struct Trail {
     pub(super) prompt_open: bool,
     /// What the person typed behind the password.
     pub(super) typed: Option<Box<Typed>>,
+    /// What the person is to read, where their client shows it.
+    pub(super) text: Option<Box<str>>,
     pub(super) steps: Steps,
 }
 
@@ -45,13 +46,23 @@ pub(super) struct Trail {
 pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
     let target = target(sign_ins, attempt)?;
     if target.dn_from_store
-        && let Ok(Some(person)) = sign_ins.deps.store.person_named(&attempt.name).await
-        && let Some(dn) = person.dn
+        && let Ok(Some(mut person)) = sign_ins.deps.store.person_named(&attempt.name).await
+        && let Some(dn) = person.dn.take()
     {
-        return Ok(Identity { unique_id: person.unique_id, name: person.name, upn: person.upn, dn });
+        let Person { unique_id, name, upn, .. } = person;
+        return Ok(Identity { unique_id, name, upn, dn, remembered: true });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
-    primary_of(attempt, target).identify(&attempt.name, attempt.deadline()).await.map_err(|error| {
+    let primary = primary_of(attempt, target);
+    let found = match (attempt.door, &attempt.through) {
+        // Nobody binds: it is asked what would be if somebody did.
+        (Door::Ldap, None) => {
+            let is_service = policy::is_service_dn(&attempt.client.policy.service, &attempt.name);
+            primary.identify_bind(&attempt.name, is_service, attempt.deadline())
+        }
+        _ => primary.identify(&attempt.name, attempt.deadline()),
+    };
+    found.await.map_err(|error| {
         if let IdentifyError::Fault(fault) = &error {
             tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot say who it is");
         }
@@ -71,8 +82,11 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let primary = Box::pin(check_password(sign_ins, ending)).await?;
 
     let began = now();
-    let mut person = Box::pin(look_up(sign_ins, ending, &primary)).await?;
-    let decision = person.decide(ending);
+    let mut person = {
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        Box::pin(look_up(sign_ins, attempt, primary.who(), ending.trail.typed.as_deref())).await?
+    };
+    let decision = person.decide(ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
     ending.trail.steps.policy = Some(now().saturating_duration_since(began));
 
     let second = match decision {
@@ -88,12 +102,12 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     Accept::new(primary, second)
 }
 
-fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
+pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
     sign_ins.deps.targets.get(&attempt.client.target).ok_or(Reason::Internal)
 }
 
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
-fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
+pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
 }
 
@@ -132,159 +146,121 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
         }
         Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
         Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
-        Err(Finding::Right) => Reason::Internal,
+        Err(Finding::Right | Finding::Moved(_)) => Reason::Internal,
     };
     ending.trail.primary = Some(reason.code());
     Err(reason)
 }
 
-/// One try, counted by the throttle.
-async fn try_password(
-    sign_ins: &Arc<SignIns>,
-    attempt: &Attempt,
-    who: &Arc<Identity>,
-    password: &Secret,
-) -> Result<Result<PrimaryPassed, Finding>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, who, now())?;
-    let target = target(sign_ins, attempt)?;
-    let checked = primary::check(primary_of(attempt, target), who, password, attempt.deadline()).await;
-    permit.settle(checked.as_ref().err());
-    Ok(checked)
-}
-
-/// A throttle permit that is settled whatever happens. Dropped unsettled, it counts as a wrong password: the
-/// directory may have counted it. Not so when the sign-in's time is over: then the directory was away, and an
-/// outage must not throttle everybody who tried in the meantime.
-struct Admission<'a> {
-    sign_ins: &'a SignIns,
-    permit: Option<Permit>,
-    deadline: Instant,
-}
-
-impl<'a> Admission<'a> {
-    fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, now: Instant) -> Result<Self, Reason> {
-        let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now)?;
-        Ok(Admission { sign_ins, permit: Some(permit), deadline: attempt.deadline() })
-    }
-
-    fn settle(mut self, finding: Option<&Finding>) {
-        let guess = match finding {
-            None | Some(Finding::Right) => Guess::Right,
-            Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
-            // The directory answers these without counting, or only to a right password.
-            Some(Finding::Wrong(_)) => Guess::Uncounted,
-            // Should a directory that is away have counted it nevertheless, the person is one guess nearer to its
-            // lockout; but an outage must not throttle everybody who tried in the meantime.
-            Some(Finding::Fault(_)) => Guess::Uncounted,
-        };
-        self.end(guess);
-    }
-
-    fn end(&mut self, guess: Guess) {
-        if let Some(permit) = self.permit.take() {
-            lock(&self.sign_ins.throttle).settle(permit, guess, now());
-        }
-    }
-}
-
-impl Drop for Admission<'_> {
-    fn drop(&mut self) {
-        self.end(if now() < self.deadline { Guess::Wrong } else { Guess::Uncounted });
-    }
-}
-
 /// What is known of a person whose password was right.
-struct Known {
-    who: Arc<Identity>,
-    person: Option<Arc<Person>>,
+pub(super) struct Known {
+    pub(super) who: Arc<Identity>,
+    pub(super) person: Option<Arc<Person>>,
     in_exempt_group: bool,
     is_service: bool,
+    /// Which `[[route]]` counts, from 0.
+    pub(super) route: Option<usize>,
     /// By whom they can be asked, and how.
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// Whether a typed code is all that they could give, and none was typed.
     wants_code: bool,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
-async fn look_up(sign_ins: &SignIns, ending: &Ending, primary: &PrimaryPassed) -> Result<Known, Reason> {
-    let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let who = Arc::clone(&ending.identified.as_ref().ok_or(Reason::Internal)?.who);
-    let person = sign_ins.deps.store.person(&primary.who().unique_id).await.map_err(|error| {
+pub(super) async fn look_up(
+    sign_ins: &SignIns,
+    attempt: &Attempt,
+    who: &Arc<Identity>,
+    typed: Option<&Typed>,
+) -> Result<Known, Reason> {
+    let who = Arc::clone(who);
+    let person = sign_ins.deps.store.person(&who.unique_id).await.map_err(|error| {
         tracing::error!(sign_in = %attempt.id, %error, "user store cannot be read");
         Reason::StoreUnavailable
     })?;
     let policy = &attempt.client.policy;
-    let in_exempt_group = is_member(sign_ins, attempt, &who, &policy.exempt_groups).await?;
-    let is_service = is_member(sign_ins, attempt, &who, &policy.service.groups).await?
+    let in_exempt_group = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
+    let is_service = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.service.groups).await)?
         || match &policy.service.filter {
             None => false,
             Some(filter) => {
                 let primary = primary_of(attempt, target(sign_ins, attempt)?);
-                primary.matches(&who, filter, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))?
+                exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
             }
         };
-    let (steps, wants_code) = match &person {
-        Some(person) => ways(sign_ins, ending, attempt, &who, person).await?,
-        None => (Vec::new(), false),
-    };
-    Ok(Known { who, person: person.map(Arc::new), in_exempt_group, is_service, steps, wants_code })
+    let mut known =
+        Known { who, person: None, in_exempt_group, is_service, route: None, steps: Vec::new(), wants_code: false };
+    if let Some(person) = person {
+        known.route = chosen_route(sign_ins, attempt, &known.who).await?;
+        let chosen = known.route.and_then(|place| sign_ins.deps.routes.get(place)).map(|route| &**route);
+        let wishes = route::wishes(typed, person.method, route::methods(&attempt.client, chosen));
+        let names = route::providers(&attempt.client, chosen).iter();
+        let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
+        let means = Means::of(&attempt.client, typed);
+        (known.steps, known.wants_code) = route::plan(providers, &person, &wishes, means);
+        known.person = Some(Arc::new(person));
+    }
+    Ok(known)
 }
 
-/// By whom a person can be asked, and how; and whether a typed code is all that they could give, and none was typed.
-async fn ways(
-    sign_ins: &SignIns,
-    ending: &Ending,
-    attempt: &Attempt,
-    who: &Identity,
-    person: &Person,
-) -> Result<(Vec<Step>, bool), Reason> {
-    let mut chosen = None;
-    for route in sign_ins.deps.routes.iter().filter(|route| route.is_for_client(&attempt.client.name)) {
+/// Which `[[route]]` counts for this person: the first that is for them.
+async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> Result<Option<usize>, Reason> {
+    for (place, route) in sign_ins.deps.routes.iter().enumerate() {
+        if !route.is_for_client(&attempt.client.name) {
+            continue;
+        }
         let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
-        if named || is_member(sign_ins, attempt, who, &route.groups).await? {
-            chosen = Some(&**route);
-            break;
+        // Who cannot be told to belong to a route must not get the next, perhaps weaker one.
+        if named || is_member(sign_ins, attempt, who, &route.groups).await.map_err(|fault| unsaid(attempt, &fault))? {
+            return Ok(Some(place));
         }
     }
-    let typed = ending.trail.typed.as_deref().map(Typed::method);
-    let wishes = route::wishes(typed, person.method, route::methods(&attempt.client, chosen));
-    let names = route::providers(&attempt.client, chosen).iter();
-    let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
-    Ok((route::steps(providers, person, &wishes), wishes.is_empty()))
+    Ok(None)
 }
 
-async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Reason> {
+async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Fault> {
     if groups.is_empty() {
         return Ok(false);
     }
-    let primary = primary_of(attempt, target(sign_ins, attempt)?);
-    primary.member_of_any(who, groups, attempt.deadline()).await.map_err(|fault| unsaid(attempt, &fault))
+    let target = target(sign_ins, attempt).map_err(|_| Fault::Unreachable)?;
+    primary_of(attempt, target).member_of_any(who, groups, attempt.deadline()).await
 }
 
-fn unsaid(attempt: &Attempt, fault: &primary::Fault) -> Reason {
+/// What an answer means to an exemption: where the directory cannot say, there is none, and the factor is due.
+fn exempts(attempt: &Attempt, said: Result<bool, Fault>) -> Result<bool, Reason> {
+    match said {
+        Ok(said) => Ok(said),
+        Err(fault @ Fault::Deadline) => Err(unsaid(attempt, &fault)),
+        Err(fault) => {
+            unsaid(attempt, &fault);
+            Ok(false)
+        }
+    }
+}
+
+fn unsaid(attempt: &Attempt, fault: &Fault) -> Reason {
     tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups or filters the person matches");
     Reason::from_fault(fault)
 }
 
 impl Known {
-    fn facts(&self, attempt: &Attempt) -> Facts<'_> {
+    /// What policy decides by.
+    pub(super) fn facts(&self, attempt: &Attempt, now: SystemTime) -> Facts<'_> {
         Facts {
             who: &self.who,
             person: self.person.as_deref(),
             in_exempt_group: self.in_exempt_group,
             is_service: self.is_service,
-            way: self.steps.first().map(|step| step.method),
+            way: self.steps.first().and_then(|step| step.methods.first().copied()),
             wants_code: self.wants_code,
             person_address: attempt.person_address.or((attempt.door == Door::Ldap).then_some(attempt.source)),
-            now: SystemTime::now(),
+            now,
         }
     }
 
-    fn decide(&self, ending: &Ending) -> Decision {
-        match ending.attempt() {
-            Some(attempt) => policy::decide(&attempt.client.policy, self.facts(attempt)),
-            None => Decision::Reject(Reason::Internal),
-        }
+    /// What policy decides.
+    pub(super) fn decide(&self, attempt: &Attempt, now: SystemTime) -> Decision {
+        policy::decide(&attempt.client.policy, self.facts(attempt, now))
     }
 }
 
@@ -295,9 +271,11 @@ async fn hold(
     lead: &Lead,
     known: &mut Known,
 ) -> Result<SecondPassed, Reason> {
-    let code = match ending.trail.typed.take().map(|typed| *typed) {
+    let typed = ending.trail.typed.take();
+    let device = typed.as_deref().and_then(Typed::device);
+    let code = match typed.map(|typed| *typed) {
         Some(Typed::Code(code)) => Some(code),
-        Some(Typed::Method(_)) | None => None,
+        Some(Typed::Word(_)) | None => None,
     };
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
@@ -317,6 +295,8 @@ async fn hold(
 
     let began = attempt.received;
     let deadline = attempt.deadline();
+    // No door can show anything while a prompt is open yet, only with its answer.
+    let tell = attempt.client.shows_texts.then(|| Tell::new(false));
     let asking = Asking {
         sign_in: attempt.id,
         // What is known of the person is not needed while they look for their phone.
@@ -325,17 +305,21 @@ async fn hold(
         application: attempt.client.application.as_str().into(),
         person_address: attempt.person_address,
         deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
+        device,
         number_matching: attempt.client.number_matching,
+        can_type: attempt.client.passcode.is_some(),
+        tell: tell.clone(),
     };
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;
     let trail = &mut ending.trail;
-    let answer = Box::pin(route::ask_in_turn(steps, asking, |step| {
-        trail.method = Some(step.method);
-        trail.provider = Some(step.provider.name().into());
+    let answer = Box::pin(route::ask_in_turn(steps, asking, |provider, method| {
+        trail.method = Some(method);
+        trail.provider = Some(provider.name().into());
     }))
     .await;
     ending.trail.prompt_open = false;
+    ending.trail.text = tell.and_then(|tell| tell.take()).map(String::into_boxed_str);
     let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
     let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, said)).await;
     match answer {
@@ -353,7 +337,8 @@ async fn hold(
         Err(failed) => {
             ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            policy::after_refusal(&attempt.client.policy, known.facts(attempt), &failed).map(SecondPassed::Exempt)
+            let facts = known.facts(attempt, SystemTime::now());
+            policy::after_refusal(&attempt.client.policy, facts, &failed).map(SecondPassed::Exempt)
         }
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod attempt;
 mod carried;
+pub mod explain;
 pub mod flow;
 pub mod outcome;
 pub mod passcode;
@@ -22,6 +23,7 @@ pub mod reception;
 pub mod route;
 pub mod standing;
 pub mod throttle;
+mod trying;
 pub mod waiting;
 
 #[cfg(test)]

@@ -73,6 +73,13 @@ pub enum Outcome {
     Accept(Accept),
     /// They were not.
     Reject(Reason),
+    /// They were not, and the person is to read what they can do; only through a client that shows texts.
+    Explained {
+        /// As of [`Outcome::Reject`].
+        reason: Reason,
+        /// What the person is to read: at most 253 octets, without control characters.
+        text: Box<str>,
+    },
     /// They were not, and the client shall hear nothing.
     Discard(Reason),
 }
@@ -82,7 +89,7 @@ impl Outcome {
     pub fn verdict(&self) -> Verdict {
         match self {
             Outcome::Accept(_) => Verdict::Accept,
-            Outcome::Reject(_) => Verdict::Reject,
+            Outcome::Reject(_) | Outcome::Explained { .. } => Verdict::Reject,
             Outcome::Discard(_) => Verdict::Discard,
         }
     }
@@ -100,7 +107,15 @@ impl Outcome {
                 SecondPassed::Approved(_) => Reason::Approved,
                 SecondPassed::Exempt(exempted) => Reason::from_exemption(exempted.rule()),
             },
-            Outcome::Reject(reason) | Outcome::Discard(reason) => *reason,
+            Outcome::Reject(reason) | Outcome::Explained { reason, .. } | Outcome::Discard(reason) => *reason,
+        }
+    }
+
+    /// What the person is to read.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Outcome::Explained { text, .. } => Some(text),
+            Outcome::Accept(_) | Outcome::Reject(_) | Outcome::Discard(_) => None,
         }
     }
 }
@@ -224,6 +239,8 @@ reasons! {
     ProviderGarbled = "provider_garbled", "the provider gave an answer that is none; see the log";
     /// The provider does not know the person.
     ProviderUnknownPerson = "provider_unknown_person", "the provider does not know the person, or has nothing to ask them by; enrol them there, and see the provider's `user`";
+    /// The provider has nothing to ask the person by.
+    ProviderNoMethod = "provider_no_method", "the provider knows the person, but nothing there serves the ways that may be asked and that the client can carry; enrol a device there, or add a way to methods";
     /// The provider has locked the person out.
     ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration";
     /// The provider would not ask.
@@ -286,7 +303,7 @@ impl Reason {
     /// The reason for a directory that cannot say.
     pub fn from_fault(fault: &primary::Fault) -> Self {
         match fault {
-            primary::Fault::Unreachable => Reason::DirectoryUnreachable,
+            primary::Fault::Unreachable | primary::Fault::Unanswered => Reason::DirectoryUnreachable,
             primary::Fault::Refused { .. } => Reason::DirectoryRefused,
             primary::Fault::Garbled => Reason::DirectoryGarbled,
             primary::Fault::Deadline => Reason::Deadline,
@@ -327,6 +344,7 @@ impl Reason {
             factor::Refusal::NotEnrolledThere => Reason::ProviderUnknownPerson,
             factor::Refusal::LockedThere => Reason::ProviderLocked,
             factor::Refusal::Bypassed => Reason::ProviderBypassed,
+            factor::Refusal::NotThisWay => Reason::ProviderNoMethod,
         }
     }
 }

@@ -19,16 +19,33 @@ const DIGITS: std::ops::RangeInclusive<usize> = 4..=10;
 pub enum Typed {
     /// A one-time code.
     Code(Secret),
-    /// A word: how they want to be asked.
-    Method(Method),
+    /// How they want to be asked.
+    Word(Word),
+}
+
+/// A word for how somebody wants to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// The ways that it stands for, the best first.
+    pub methods: &'static [Method],
+    /// Which of several devices, counted from 1 (`push2`).
+    pub device: Option<u8>,
 }
 
 impl Typed {
-    /// How the person is to be asked.
-    pub fn method(&self) -> Method {
+    /// How the person may be asked, the best way first.
+    pub fn methods(&self) -> &'static [Method] {
         match self {
-            Typed::Code(_) => Method::Oath,
-            Typed::Method(method) => *method,
+            Typed::Code(_) => &[Method::Oath],
+            Typed::Word(word) => word.methods,
+        }
+    }
+
+    /// Which device they named.
+    pub fn device(&self) -> Option<u8> {
+        match self {
+            Typed::Code(_) => None,
+            Typed::Word(word) => word.device,
         }
     }
 }
@@ -65,25 +82,32 @@ pub fn cut(rule: &Passcode, whole: &Secret) -> Option<Cut> {
     let typed = if is_code {
         Typed::Code(Secret::new(behind.to_vec()))
     } else if matches!(rule, Passcode::Delimiter(_)) {
-        Typed::Method(method(behind)?)
+        Typed::Word(word(behind)?)
     } else {
         return None;
     };
     Some(Cut { password: Secret::new(password.to_vec()), typed })
 }
 
-/// The words that people type, in any case.
-fn method(word: &[u8]) -> Option<Method> {
-    let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
-    if is("push") {
-        Some(Method::Push)
+/// The words that people type, in any case; a digit behind one names a device.
+pub fn word(text: &[u8]) -> Option<Word> {
+    let (name, device) = match text.split_last()? {
+        (digit @ b'1'..=b'9', name) => (name, Some(digit - b'0')),
+        _ => (text, None),
+    };
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    let methods: &[Method] = if is("push") {
+        &[Method::Push]
     } else if is("call") || is("phone") {
-        Some(Method::Call)
+        &[Method::Call]
     } else if is("sms") {
-        Some(Method::SmsReply)
+        &[Method::SmsReply, Method::SmsCode]
+    } else if is("email") {
+        &[Method::EmailCode]
     } else {
-        None
-    }
+        return None;
+    };
+    Some(Word { methods, device })
 }
 
 #[cfg(test)]
@@ -100,7 +124,10 @@ mod tests {
         let cut = cut(rule, &Secret::from_text(whole.into()))?;
         let typed = match &cut.typed {
             Typed::Code(code) => String::from_utf8(code.open().to_vec()).unwrap(),
-            Typed::Method(method) => method.word().to_owned(),
+            Typed::Word(word) => {
+                let device = word.device.map(|device| device.to_string()).unwrap_or_default();
+                format!("{}{device}", word.methods[0])
+            }
         };
         Some((String::from_utf8(cut.password.open().to_vec()).unwrap(), typed))
     }
@@ -117,6 +144,12 @@ mod tests {
             ("secret,PUSH", both("secret", "push")),
             ("secret,phone", both("secret", "call")),
             ("secret,sms", both("secret", "sms_reply")),
+            ("secret,push2", both("secret", "push2")),
+            ("secret,Phone9", both("secret", "call9")),
+            ("secret,email", both("secret", "email_code")),
+            ("secret,push0", None),
+            ("secret,push12", None),
+            ("secret,2", None),
             ("abc,123456,push", both("abc,123456", "push")),
             ("secret, 123456", None),
             ("secret,123", None),
@@ -130,6 +163,12 @@ mod tests {
         ] {
             assert_eq!(parts(&comma(), whole), expected, "{whole:?}");
         }
+    }
+
+    #[test]
+    fn a_text_may_be_one_that_is_answered_or_one_with_a_code() {
+        assert_eq!(word(b"sms").unwrap().methods, [Method::SmsReply, Method::SmsCode]);
+        assert_eq!(word(b""), None);
     }
 
     #[test]

@@ -113,7 +113,7 @@ pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
     if facts.person.and_then(|person| person.blocked_until).is_some_and(|until| facts.now < until) {
         return Decision::Reject(Reason::Blocked);
     }
-    if let Some(rule) = standing_exemption(policy, facts) {
+    if let Some((rule, _)) = standing_exemptions(policy, facts).into_iter().find(|(_, applies)| *applies) {
         return Decision::Exempt(Exempted::new(rule, facts.who));
     }
     let Some(person) = facts.person else {
@@ -147,35 +147,34 @@ pub fn remembered(who: &Identity, approval: &FactorApproved) -> Result<Exempted,
     }
 }
 
+/// Whether the client's section names this distinguished name, or a container of it, as a program's.
+pub fn is_service_dn(service: &ServiceAccounts, name: &str) -> bool {
+    service.names.iter().any(|listed| names::same_dn(listed, name))
+        || service.ous.iter().any(|ou| names::is_below(name, ou))
+}
+
 /// Whether the client's section names this account, or a container of it, as a program's.
 fn is_named_service(service: &ServiceAccounts, who: &Identity) -> bool {
     let is = |listed: &String, name: &str| names::same(listed, name);
-    service.names.iter().any(|listed| {
-        is(listed, &who.name)
-            || who.upn.as_deref().is_some_and(|upn| is(listed, upn))
-            || names::same_dn(listed, &who.dn)
-    }) || service.ous.iter().any(|ou| names::is_below(&who.dn, ou))
+    let named = |listed| is(listed, &who.name) || who.upn.as_deref().is_some_and(|upn| is(listed, upn));
+    service.names.iter().any(named) || is_service_dn(service, &who.dn)
 }
 
-/// Exemptions that hold whether or not the person is enrolled.
-fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exemption> {
+/// Exemptions that hold whether or not the person is enrolled, in the order in which they are looked at, each with
+/// whether it applies.
+pub fn standing_exemptions(policy: &ClientPolicy, facts: Facts<'_>) -> [(Exemption, bool); 4] {
     let same = |listed: &String, name: &str| listed.to_lowercase() == name.to_lowercase();
     let named = policy
         .exempt_users
         .iter()
         .any(|listed| same(listed, &facts.who.name) || facts.who.upn.as_deref().is_some_and(|upn| same(listed, upn)));
     let inside = |address: IpAddr| policy.exempt_networks.iter().any(|network| network.contains(address));
-    if named {
-        Some(Exemption::ExemptUser)
-    } else if facts.in_exempt_group {
-        Some(Exemption::ExemptGroup)
-    } else if facts.person_address.is_some_and(inside) {
-        Some(Exemption::ExemptNetwork)
-    } else if facts.is_service || is_named_service(&policy.service, facts.who) {
-        Some(Exemption::ServiceAccount)
-    } else {
-        None
-    }
+    [
+        (Exemption::ExemptUser, named),
+        (Exemption::ExemptGroup, facts.in_exempt_group),
+        (Exemption::ExemptNetwork, facts.person_address.is_some_and(inside)),
+        (Exemption::ServiceAccount, facts.is_service || is_named_service(&policy.service, facts.who)),
+    ]
 }
 
 /// What a failed factor means: an exemption where the client's rule covers the failure of every provider that was
@@ -185,6 +184,7 @@ fn standing_exemption(policy: &ClientPolicy, facts: Facts<'_>) -> Option<Exempti
 /// The reason for the rejection.
 pub fn after_refusal(policy: &ClientPolicy, facts: Facts<'_>, failed: &Failed) -> Result<Exempted, Reason> {
     if let factor::Refusal::Unreachable(_) = failed.refusal
+        && !failed.answered
         && let Some(rule) = &policy.provider_unreachable
         && rule.covers(&failed.classes, failed.lasted, facts.now)
     {

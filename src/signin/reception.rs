@@ -66,7 +66,7 @@ pub struct SignIns {
     pub(super) throttle: Mutex<Throttle>,
     pub(super) pending: Arc<Pending>,
     pub(super) standings: Standings,
-    people: RandomState,
+    pub(super) people: RandomState,
     /// Sign-ins that the directory has yet to speak on.
     at_directory: AtomicUsize,
 }
@@ -254,6 +254,10 @@ impl Ending {
             }
             other => other,
         };
+        let outcome = match (outcome, self.trail.text.take()) {
+            (Outcome::Reject(reason), Some(text)) => Outcome::Explained { reason, text },
+            (outcome, _) => outcome,
+        };
         if let Some(attempt) = self.attempt.take() {
             self.leave(attempt, &outcome);
         }
@@ -322,7 +326,7 @@ mod tests {
         let (task, flow) = (size(SignIns::lead), size(flow::flow));
         let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
         let state = size_of::<Ending>();
-        assert!(state <= 336, "state {state}");
+        assert!(state <= 352, "state {state}");
         assert!(task <= 256 && flow <= 400 && waiting <= 320, "task {task}, flow {flow}, waiting {waiting}");
     }
 }

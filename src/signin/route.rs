@@ -1,38 +1,77 @@
-//! Whom to ask, and how: the providers in order, each with the first way that the person has, the provider offers and
-//! the client can carry. And asking them: the next one only where nobody can have been prompted yet.
+//! Whom to ask, and how: the providers in order, each with the ways that the person has, the provider offers and the
+//! client can carry, in the order that the configuration gives. And asking them: the next way where the person turns
+//! out to have nothing for this one, the next provider where this one is away, both only while nobody can have been
+//! prompted yet.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Client, NumberMatching, Route, UnreachableClass};
-use crate::factor::{self, Factor, FactorApproved, Refusal, Request};
+use crate::factor::{self, Factor, FactorApproved, Refusal, Request, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
+use crate::signin::passcode::Typed;
 use crate::users::model::{Method, Person};
 
 /// One provider, and how it is to ask.
 #[derive(Clone)]
 pub(super) struct Step {
     pub(super) provider: Arc<dyn Factor>,
-    pub(super) method: Method,
+    /// The ways, the best first; never empty.
+    pub(super) methods: Box<[Method]>,
 }
 
 /// The ways that may be tried, in order: what the person typed, else what the configuration lists, else their own.
-/// A way that needs a typed code is only one where a code was typed.
-pub fn wishes(typed: Option<Method>, own: Method, listed: &[Method]) -> Vec<Method> {
+pub fn wishes(typed: Option<&Typed>, own: Method, listed: &[Method]) -> Vec<Method> {
     match typed {
-        Some(method) => vec![method],
-        None if listed.is_empty() => [own].into_iter().filter(|method| !is_typed(*method)).collect(),
-        None => listed.iter().copied().filter(|method| !is_typed(*method)).collect(),
+        Some(typed) => typed.methods().to_vec(),
+        None if listed.is_empty() => vec![own],
+        None => listed.to_vec(),
     }
 }
 
-/// Whether the person answers by typing a code.
-pub fn is_typed(method: Method) -> bool {
-    match method {
-        Method::Oath | Method::SmsCode | Method::EmailCode | Method::BackupCode => true,
-        Method::Push | Method::Call | Method::SmsReply => false,
+/// What a sign-in can carry besides an answer on the phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Means {
+    /// A code was typed behind the password.
+    pub typed: bool,
+    /// A code could be typed there.
+    pub can_type: bool,
+}
+
+impl Means {
+    /// Of this client, with what was typed.
+    pub fn of(client: &Client, typed: Option<&Typed>) -> Means {
+        Means { typed: matches!(typed, Some(Typed::Code(_))), can_type: client.passcode.is_some() }
+    }
+}
+
+/// Whether a provider can ask a person in some way here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It can.
+    Open,
+    /// The provider does not do this, or the person has nothing for it.
+    NotOffered,
+    /// Only a code that is typed with the password would do, and none was.
+    WantsCode,
+    /// It would send a code, and there is no place where the person could type it.
+    NoPlaceForCode,
+}
+
+/// Whether this provider can ask this person this way here.
+pub fn way(provider: &dyn Factor, person: &Person, method: Method, means: Means) -> Way {
+    if !provider.offers(person, method) {
+        Way::NotOffered
+    } else if means.typed {
+        Way::Open
+    } else if matches!(method, Method::Oath | Method::BackupCode) {
+        Way::WantsCode
+    } else if provider.sends_code(method) && !means.can_type {
+        Way::NoPlaceForCode
+    } else {
+        Way::Open
     }
 }
 
@@ -46,17 +85,28 @@ pub fn methods<'a>(client: &'a Client, route: Option<&'a Route>) -> &'a [Method]
     route.map(|route| route.methods.as_slice()).filter(|methods| !methods.is_empty()).unwrap_or(&client.methods)
 }
 
-/// The providers that can ask this person, each with its first way.
-pub(super) fn steps(
+/// The providers that can ask this person, each with its ways; and whether a typed code is all that the person could
+/// give, and none was typed.
+pub(super) fn plan(
     providers: impl IntoIterator<Item = Arc<dyn Factor>>,
     person: &Person,
     wishes: &[Method],
-) -> Vec<Step> {
-    let step = |provider: Arc<dyn Factor>| {
-        let method = wishes.iter().copied().find(|method| provider.offers(person, *method))?;
-        Some(Step { provider, method })
-    };
-    providers.into_iter().filter_map(step).collect()
+    means: Means,
+) -> (Vec<Step>, bool) {
+    let mut wants_code = false;
+    let mut steps = Vec::new();
+    for provider in providers {
+        let ways = wishes.iter().map(|method| (*method, way(provider.as_ref(), person, *method, means)));
+        let ways: Vec<(Method, Way)> = ways.collect();
+        wants_code |= ways.iter().any(|(_, way)| *way == Way::WantsCode);
+        let methods: Box<[Method]> =
+            ways.into_iter().filter(|(_, way)| *way == Way::Open).map(|(method, _)| method).collect();
+        if !methods.is_empty() {
+            steps.push(Step { provider, methods });
+        }
+    }
+    let wants_code = wants_code && steps.is_empty();
+    (steps, wants_code)
 }
 
 /// What is asked, whoever asks it.
@@ -67,7 +117,10 @@ pub(super) struct Asking {
     pub(super) application: Arc<str>,
     pub(super) person_address: Option<IpAddr>,
     pub(super) deadline: Instant,
+    pub(super) device: Option<u8>,
     pub(super) number_matching: NumberMatching,
+    pub(super) can_type: bool,
+    pub(super) tell: Option<Tell>,
 }
 
 impl Asking {
@@ -80,18 +133,19 @@ impl Asking {
             application: self.application,
             person_address: self.person_address,
             deadline: self.deadline,
-            device: None,
+            device: self.device,
             number_matching: self.number_matching,
-            tell: None,
+            can_type: self.can_type,
+            tell: self.tell,
         }
     }
 
     fn again(&self) -> Asking {
         Asking {
-            sign_in: self.sign_in,
             person: Arc::clone(&self.person),
             code: self.code.as_ref().map(Secret::duplicate),
             application: Arc::clone(&self.application),
+            tell: self.tell.clone(),
             ..*self
         }
     }
@@ -106,36 +160,60 @@ pub struct Failed {
     pub classes: Vec<UnreachableClass>,
     /// How long the one that is away longest has been so.
     pub lasted: Duration,
+    /// Whether one that was asked could be reached, and had nothing to ask the person by: then it is not so that all
+    /// of them are away.
+    pub answered: bool,
+}
+
+impl Failed {
+    /// Nobody was asked yet.
+    pub(super) fn nobody() -> Failed {
+        Failed { refusal: Refusal::Misconfigured, classes: Vec::new(), lasted: Duration::ZERO, answered: false }
+    }
+
+    /// Notes that a provider is away.
+    pub(super) fn away(&mut self, class: UnreachableClass, lasted: Duration) {
+        self.refusal = Refusal::Unreachable(class);
+        self.classes.push(class);
+        self.lasted = self.lasted.max(lasted);
+    }
 }
 
 /// Asks one after the other, as long as nobody can have been prompted and the failure is one after which the next is
-/// to be asked. `asked` is told who is.
+/// to be asked. `asked` is told who is, and how.
 pub(super) async fn ask_in_turn(
     steps: Vec<Step>,
     asking: Asking,
-    mut asked: impl FnMut(&Step),
+    mut asked: impl FnMut(&dyn Factor, Method),
 ) -> Result<FactorApproved, Failed> {
-    let mut failed = Failed { refusal: Refusal::Misconfigured, classes: Vec::new(), lasted: Duration::ZERO };
+    let mut failed = Failed::nobody();
     let last = steps.len().saturating_sub(1);
     let mut asking = Some(asking);
-    for (position, step) in steps.into_iter().enumerate() {
-        // What is known of the person is not kept while the last one waits for them to find their phone.
-        let next = if position < last { asking.as_ref().map(Asking::again) } else { asking.take() };
-        let Some(next) = next else { break };
-        asked(&step);
-        match factor::ask(step.provider.as_ref(), next.request(step.method)).await {
-            Ok(approved) => return Ok(approved),
-            Err(refusal) => {
-                failed.refusal = refusal;
-                let Refusal::Unreachable(class) = refusal else { break };
-                failed.classes.push(class);
-                failed.lasted = failed.lasted.max(step.provider.down_for());
-                if !step.provider.fails_over(class) {
+    for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
+        for (way, method) in methods.iter().copied().enumerate() {
+            // What is known of the person is not kept while the last one waits for them to find their phone.
+            let more = position < last || way + 1 < methods.len();
+            let next = if more { asking.as_ref().map(Asking::again) } else { asking.take() };
+            let Some(next) = next else { return Err(failed) };
+            asked(provider.as_ref(), method);
+            let refusal = match factor::ask(provider.as_ref(), next.request(method)).await {
+                Ok(approved) => return Ok(approved),
+                Err(refusal) => refusal,
+            };
+            failed.refusal = refusal;
+            match refusal {
+                Refusal::NotThisWay => failed.answered = true,
+                Refusal::Unreachable(class) => {
+                    failed.away(class, provider.down_for());
+                    if !provider.fails_over(class) {
+                        return Err(failed);
+                    }
+                    if position < last {
+                        tracing::warn!(provider = provider.name(), class = class.word(), "the next provider is asked");
+                    }
                     break;
                 }
-                if position < last {
-                    tracing::warn!(provider = step.provider.name(), class = class.word(), "the next provider is asked");
-                }
+                _ => return Err(failed),
             }
         }
     }
@@ -145,14 +223,57 @@ pub(super) async fn ask_in_turn(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signin::passcode;
 
     #[test]
     fn what_was_typed_comes_before_what_is_listed_and_that_before_the_persons_own() {
         let listed = [Method::Call, Method::Oath, Method::Push];
-        assert_eq!(wishes(Some(Method::Oath), Method::Push, &listed), [Method::Oath]);
-        assert_eq!(wishes(Some(Method::Push), Method::Call, &[]), [Method::Push]);
-        assert_eq!(wishes(None, Method::Push, &listed), [Method::Call, Method::Push]);
+        let code = Typed::Code(Secret::from_text("123456".into()));
+        let word = |text: &str| Typed::Word(passcode::word(text.as_bytes()).unwrap());
+        assert_eq!(wishes(Some(&code), Method::Push, &listed), [Method::Oath]);
+        assert_eq!(wishes(Some(&word("push2")), Method::Call, &[]), [Method::Push]);
+        assert_eq!(wishes(Some(&word("sms")), Method::Call, &listed), [Method::SmsReply, Method::SmsCode]);
+        assert_eq!(wishes(None, Method::Push, &listed), listed);
         assert_eq!(wishes(None, Method::SmsReply, &[]), [Method::SmsReply]);
-        assert!(wishes(None, Method::Oath, &[]).is_empty(), "no code was typed");
+    }
+
+    /// Offers everything.
+    struct Able;
+
+    impl Factor for Able {
+        fn name(&self) -> &str {
+            "able"
+        }
+
+        fn offers(&self, _: &Person, method: Method) -> bool {
+            method != Method::Call
+        }
+
+        fn run(&self, _: Request) -> futures_util::future::BoxFuture<'_, factor::Answer> {
+            Box::pin(std::future::ready(factor::Answer::Approved))
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_that_the_person_could_not_type() {
+        let person = crate::signin::testing::person("u1");
+        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, can_type });
+        assert_eq!(at(Method::Push, false, false), Way::Open);
+        assert_eq!(at(Method::SmsReply, false, false), Way::Open);
+        assert_eq!(at(Method::SmsCode, false, false), Way::NoPlaceForCode);
+        assert_eq!(at(Method::SmsCode, false, true), Way::Open);
+        assert_eq!(at(Method::Oath, false, true), Way::WantsCode);
+        assert_eq!(at(Method::Oath, true, true), Way::Open);
+        assert_eq!(at(Method::Call, true, true), Way::NotOffered);
+        let plan = |methods: &[Method], means| {
+            let (steps, wants_code) = plan([Arc::new(Able) as Arc<dyn Factor>], &person, methods, means);
+            (steps.into_iter().flat_map(|step| step.methods.into_vec()).collect::<Vec<_>>(), wants_code)
+        };
+        let (silent, typing) = (Means { typed: false, can_type: false }, Means { typed: false, can_type: true });
+        let listed = [Method::Call, Method::SmsCode, Method::Oath, Method::Push];
+        assert_eq!(plan(&listed, silent), (vec![Method::Push], false));
+        assert_eq!(plan(&listed, typing), (vec![Method::SmsCode, Method::Push], false));
+        assert_eq!(plan(&[Method::Call, Method::Oath], silent), (vec![], true), "a code is all that would do");
+        assert_eq!(plan(&[Method::Call], silent), (vec![], false));
     }
 }

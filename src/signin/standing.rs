@@ -150,6 +150,12 @@ impl SignIns {
         }
     }
 
+    /// The directory would not say whether it stands: the next one is a sign-in of its own, which asks the other servers.
+    pub fn unsettled(&self, key: &StandKey) {
+        let ended = lock(&self.standings.entries).remove(key);
+        ended.iter().filter(|entry| entry.again > 0).for_each(|entry| self.leave_stood(entry));
+    }
+
     /// Lets an acceptance stand, if it is a program's, and says so where it comes from an address of its own.
     pub fn keep_standing(
         self: &Arc<Self>,
@@ -161,7 +167,10 @@ impl SignIns {
         if exempted.rule() != Exemption::ServiceAccount {
             return;
         }
-        let who = Arc::new(accept.primary().who().clone());
+        let who = Arc::clone(accept.primary().who());
+        if who.remembered {
+            return;
+        }
         if self.standings.is_new(&client.name, &who.unique_id, source) {
             tokio::spawn(warn_of_new_address(Arc::clone(self), Arc::clone(client), Arc::clone(&who), source));
         }

@@ -90,3 +90,23 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         random: [0; 32],
     })
 }
+
+/// Somebody with an app and a phone.
+pub(crate) fn person(unique_id: &str) -> Person {
+    Person {
+        unique_id: unique_id.into(),
+        name: "alice".into(),
+        upn: Some("alice@corp.example".into()),
+        dn: None,
+        first_name: Some("Alice".into()),
+        last_name: Some("Anderson".into()),
+        email: Some("alice@mail.example".into()),
+        phone: Some("+1 202 555 0101".into()),
+        phone_extension: None,
+        device_token: Some("token-of-alice".into()),
+        method: crate::users::model::Method::Push,
+        language: "en".into(),
+        enabled: true,
+        blocked_until: None,
+    }
+}

@@ -5,6 +5,9 @@
 //! again when the last failure is longer ago than the window, or when a password was right. Guesses that
 //! are under way count as failures until they are settled, so that many at once cannot slip through.
 //!
+//! The last of these guesses is kept for whoever comes from where the person has signed in before, as far as addresses
+//! are told: somebody who guesses elsewhere, day and night, cannot keep the person out either.
+//!
 //! Failures from one address are forgiven one by one, so that a busy address with a few mistypings an hour is
 //! never shut out, and one that was guessed from is not shut out for longer than it takes to earn the next try.
 //!
@@ -24,6 +27,10 @@ use crate::signin::outcome::Reason;
 /// Entries in one table, at most. A table that is full forgets what has expired, then what is oldest.
 const ENTRIES: usize = 65_536;
 
+/// Addresses that are remembered of one person, at most, and for how long.
+const PLACES: usize = 8;
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Back-off doubles at most this often.
 const DOUBLINGS: u32 = 6;
 
@@ -39,6 +46,10 @@ pub enum Guess {
     Wrong,
     /// The directory was not asked, or said something that it does not count.
     Uncounted,
+    /// The directory was asked and nobody knows what it made of this password, for which a number stands. It counts
+    /// once: whoever types the right password again and again while the directory is half away is not shut out by
+    /// that, and who guesses is counted guess by guess.
+    Unknown(u64),
 }
 
 /// The bounds and what has been counted against them.
@@ -48,6 +59,8 @@ pub struct Throttle {
     hasher: RandomState,
     people: HashMap<u64, Failures>,
     sources: HashMap<IpAddr, Failures>,
+    /// Where people's passwords were right, and when last.
+    places: HashMap<u64, Vec<(IpAddr, Instant)>>,
     prompts: HashMap<u64, Prompts>,
 }
 
@@ -56,6 +69,8 @@ struct Failures {
     failed: u32,
     under_way: u32,
     last: Instant,
+    /// The password that counts although nobody knows whether it was wrong, last.
+    unknown: Option<u64>,
 }
 
 impl Failures {
@@ -80,15 +95,23 @@ impl Failures {
         }
     }
 
+    fn below(&self, bound: u32, reason: Reason) -> Result<(), Reason> {
+        if self.failed.saturating_add(self.under_way) >= bound { Err(reason) } else { Ok(()) }
+    }
+
     fn settle(&mut self, guess: Guess, now: Instant) {
         self.under_way = self.under_way.saturating_sub(1);
         match guess {
-            Guess::Right => self.failed = 0,
+            Guess::Right => (self.failed, self.unknown) = (0, None),
             Guess::Wrong => {
                 self.failed = self.failed.saturating_add(1);
                 self.last = now;
             }
-            Guess::Uncounted => {}
+            Guess::Unknown(password) if self.failed == 0 || self.unknown != Some(password) => {
+                self.failed = self.failed.saturating_add(1);
+                (self.last, self.unknown) = (now, Some(password));
+            }
+            Guess::Unknown(_) | Guess::Uncounted => {}
         }
     }
 }
@@ -113,6 +136,25 @@ impl Prompts {
         Prompts { sent: 0, since: now, denials: 0, unanswered: 0, quiet_until: None, patient_until: None, fraud: None }
     }
 
+    fn is_over(&self, bounds: &config::Throttle, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= bounds.prompt_window
+    }
+
+    /// Counts a prompt, if there may be one.
+    fn one_more(&mut self, bounds: &config::Throttle, now: Instant) -> Result<(), Reason> {
+        if self.is_quiet(now) {
+            return Err(Reason::PromptLimited);
+        }
+        if self.is_over(bounds, now) {
+            *self = Prompts { fraud: self.fraud, ..Prompts::none(now) };
+        }
+        if self.sent >= bounds.prompts_per_person {
+            return Err(Reason::PromptLimited);
+        }
+        self.sent += 1;
+        Ok(())
+    }
+
     fn is_quiet(&self, now: Instant) -> bool {
         [self.quiet_until, self.patient_until].into_iter().flatten().any(|until| now < until)
     }
@@ -130,7 +172,14 @@ impl Throttle {
     /// Nothing counted yet.
     pub fn new(bounds: config::Throttle) -> Self {
         let hasher = RandomState::new();
-        Throttle { bounds, hasher, people: HashMap::new(), sources: HashMap::new(), prompts: HashMap::new() }
+        Throttle {
+            bounds,
+            hasher,
+            people: HashMap::new(),
+            sources: HashMap::new(),
+            places: HashMap::new(),
+            prompts: HashMap::new(),
+        }
     }
 
     /// Asks for leave to try a password of `person` (unique id) who comes from `source`.
@@ -140,7 +189,7 @@ impl Throttle {
     pub fn admit(&mut self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<Permit, Reason> {
         let window = self.bounds.window;
         let key = self.hasher.hash_one(person);
-        let fresh = Failures { failed: 0, under_way: 0, last: now };
+        let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None };
         let old = |entry: &Failures| entry.under_way == 0 && now.saturating_duration_since(entry.last) >= window;
         make_room(&mut self.people, &old, |entry| entry.last);
         make_room(&mut self.sources, &old, |entry| entry.last);
@@ -150,20 +199,57 @@ impl Throttle {
         if let Some(address) = source {
             let entry = self.sources.entry(address).or_insert(fresh);
             entry.forgive(now, step);
-            if entry.failed.saturating_add(entry.under_way) >= self.bounds.failures_per_source {
-                return Err(Reason::ThrottledSource);
-            }
+            entry.below(self.bounds.failures_per_source, Reason::ThrottledSource)?;
         }
+        let most = self.guesses(key, source);
         let entry = self.people.entry(key).or_insert(fresh);
         entry.forget_old(now, window);
-        if entry.failed.saturating_add(entry.under_way) >= self.bounds.failures_per_person {
-            return Err(Reason::ThrottledPerson);
-        }
+        entry.below(most, Reason::ThrottledPerson)?;
         entry.under_way += 1;
         if let Some(entry) = source.and_then(|address| self.sources.get_mut(&address)) {
             entry.under_way += 1;
         }
         Ok(Permit { person: key, source })
+    }
+
+    /// What [`Throttle::admit`] would say, counting nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn would_admit(&self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<(), Reason> {
+        let (key, source) = (self.hasher.hash_one(person), source.map(line));
+        if let Some(mut entry) = source.and_then(|address| self.sources.get(&address).copied()) {
+            entry.forgive(now, self.step());
+            entry.below(self.bounds.failures_per_source, Reason::ThrottledSource)?;
+        }
+        if let Some(mut entry) = self.people.get(&key).copied() {
+            entry.forget_old(now, self.bounds.window);
+            entry.below(self.guesses(key, source), Reason::ThrottledPerson)?;
+        }
+        Ok(())
+    }
+
+    /// How many guesses at this person may come from there.
+    fn guesses(&self, person: u64, source: Option<IpAddr>) -> u32 {
+        let most = self.bounds.failures_per_person;
+        let is_stranger = self
+            .places
+            .get(&person)
+            .is_some_and(|places| source.is_none_or(|source| places.iter().all(|(place, _)| *place != source)));
+        if is_stranger { most.saturating_sub(1).max(1) } else { most }
+    }
+
+    /// The person's password was right there.
+    fn remember(&mut self, person: u64, source: IpAddr, now: Instant) {
+        let recent = |at: &Instant| now.saturating_duration_since(*at) < REMEMBERED;
+        let last = |places: &Vec<(IpAddr, Instant)>| places.last().map_or(now, |(_, at)| *at);
+        make_room(&mut self.places, &|places| !recent(&last(places)), last);
+        let places = self.places.entry(person).or_default();
+        places.retain(|(place, at)| *place != source && recent(at));
+        if places.len() >= PLACES {
+            places.remove(0);
+        }
+        places.push((source, now));
     }
 
     /// The time in which an address earns one more try.
@@ -174,6 +260,9 @@ impl Throttle {
     /// Says what became of a permitted guess.
     pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) {
         let step = self.step();
+        if let (Guess::Right, Some(source)) = (guess, permit.source) {
+            self.remember(permit.person, source, now);
+        }
         if let Some(entry) = self.people.get_mut(&permit.person) {
             entry.settle(guess, now);
             if entry.failed == 0 && entry.under_way == 0 {
@@ -185,8 +274,9 @@ impl Throttle {
         {
             entry.forgive(now, step);
             let last = entry.last;
-            // A right password of one person says nothing of the guesses at others.
-            entry.settle(if guess == Guess::Right { Guess::Uncounted } else { guess }, now);
+            // A right password of one person says nothing of the guesses at others; and an outage must not shut out an
+            // office whose people have all tried in the meantime.
+            entry.settle(if guess == Guess::Wrong { guess } else { Guess::Uncounted }, now);
             entry.last = last;
             if entry.failed == 0 && entry.under_way == 0 {
                 self.sources.remove(&address);
@@ -201,21 +291,19 @@ impl Throttle {
     pub fn prompt(&mut self, person: &str, now: Instant) -> Result<(), Reason> {
         let bounds = self.bounds;
         let key = self.hasher.hash_one(person);
-        let over = |entry: &Prompts| now.saturating_duration_since(entry.since) >= bounds.prompt_window;
-        make_room(&mut self.prompts, &|entry| over(entry) && !entry.is_quiet(now), |entry| entry.since);
+        let old = |entry: &Prompts| entry.is_over(&bounds, now) && !entry.is_quiet(now);
+        make_room(&mut self.prompts, &old, |entry| entry.since);
 
-        let entry = self.prompts.entry(key).or_insert(Prompts::none(now));
-        if entry.is_quiet(now) {
-            return Err(Reason::PromptLimited);
-        }
-        if over(entry) {
-            *entry = Prompts { fraud: entry.fraud, ..Prompts::none(now) };
-        }
-        if entry.sent >= bounds.prompts_per_person {
-            return Err(Reason::PromptLimited);
-        }
-        entry.sent += 1;
-        Ok(())
+        self.prompts.entry(key).or_insert(Prompts::none(now)).one_more(&bounds, now)
+    }
+
+    /// What [`Throttle::prompt`] would say, counting nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn would_prompt(&self, person: &str, now: Instant) -> Result<(), Reason> {
+        let entry = self.prompts.get(&self.hasher.hash_one(person)).copied();
+        entry.map_or(Ok(()), |mut entry| entry.one_more(&self.bounds, now))
     }
 
     /// The person said no: do not ask again at once.
@@ -353,6 +441,68 @@ mod tests {
             throttle.settle(permit, Guess::Uncounted, now);
         }
         assert!(throttle.admit("alice", None, now).is_ok());
+    }
+
+    #[test]
+    fn who_guesses_elsewhere_leaves_the_last_try_to_the_person_at_their_own_place() {
+        let (mut throttle, mut now) = (Throttle::new(bounds()), Instant::now());
+        let [home, away] = ["198.51.100.7", "192.0.2.1"].map(|address| Some(address.parse().unwrap()));
+        let right = |throttle: &mut Throttle, source, now| {
+            let permit = throttle.admit("alice", source, now)?;
+            throttle.settle(permit, Guess::Right, now);
+            Ok::<_, Reason>(())
+        };
+        assert_eq!(right(&mut throttle, home, now), Ok(()));
+        for guesser in [away, None] {
+            // Guessing goes on and on; she comes in each time.
+            for _ in 0..3 {
+                let guessed = (0..10).filter(|_| fail(&mut throttle, "alice", guesser, now).is_ok()).count();
+                assert_eq!(guessed, 2, "one below the bound");
+                assert_eq!(right(&mut throttle, home, now), Ok(()));
+                now += Duration::from_secs(60);
+            }
+        }
+        let typos = (0..10).filter(|_| fail(&mut throttle, "alice", home, now).is_ok()).count();
+        assert_eq!(typos, 3, "in all not more than the bound");
+        assert_eq!(fail(&mut throttle, "alice", home, now + REMEMBERED), Ok(()));
+        let guessed = (0..10).filter(|_| fail(&mut throttle, "bob", away, now + REMEMBERED).is_ok()).count();
+        assert_eq!(guessed, 3, "nothing is kept for who has never been here");
+    }
+
+    #[test]
+    fn a_person_has_a_few_places_and_the_table_of_them_stays_bounded() {
+        let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+        let address = |number: usize| IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
+        for number in 0..ENTRIES + 10 {
+            throttle.remember(u64::try_from(number).unwrap(), address(number), now);
+        }
+        assert!(throttle.places.len() <= ENTRIES);
+        for number in 0..PLACES * 2 {
+            throttle.remember(7, address(number), now);
+        }
+        let places: Vec<IpAddr> = throttle.places[&7].iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, (PLACES..PLACES * 2).map(address).collect::<Vec<_>>(), "the latest");
+    }
+
+    #[test]
+    fn an_unknown_answer_counts_once_for_each_password() {
+        let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+        let source = Some("192.0.2.1".parse().unwrap());
+        let mut unknown = |person: &str, password| {
+            let permit = throttle.admit(person, source, now)?;
+            throttle.settle(permit, Guess::Unknown(password), now);
+            Ok(())
+        };
+        for _ in 0..20 {
+            assert_eq!(unknown("alice", 1), Ok(()), "the same password again and again");
+        }
+        for password in [1, 2, 3] {
+            assert_eq!(unknown("bob", password), Ok(()));
+        }
+        assert_eq!(unknown("bob", 4), Err(Reason::ThrottledPerson), "guesses count guess by guess");
+        for number in 0..20 {
+            assert_eq!(unknown(&format!("person {number}"), 1), Ok(()), "an outage does not shut out an office");
+        }
     }
 
     #[test]

@@ -41,8 +41,20 @@ pub(super) async fn with_host(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Handles what is neither the page nor the simulator's own API.
+/// Handles what is neither the page nor the simulator's own API, and tells the service's own time as every server does
+/// (RFC 9110 section 6.6.1).
 pub(super) async fn handle(Shared(house): Shared<Arc<House>>, request: Request) -> Response {
+    let clock = house.desk.clock();
+    let mut response = answered(house, request).await;
+    let time = i64::try_from(clock).ok().and_then(|clock| jiff::Timestamp::from_second(clock).ok());
+    let date = time.map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+async fn answered(house: Arc<House>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();

@@ -74,6 +74,8 @@ pub struct Metrics {
     pub joins: Counter,
     /// Approvals that came too late and were used by the client's retry.
     pub carry_overs: Counter,
+    /// Fraud reports that came after their sign-in had ended.
+    pub late_frauds: Counter,
 }
 
 /// The counters of one client by reason and verdict, resolved when first used.
@@ -122,6 +124,7 @@ impl Metrics {
         let retransmissions = counter("radius_retransmissions", "RADIUS requests received again");
         let joins = counter("joins", "Retries that joined a running hold");
         let carry_overs = counter("carry_overs", "Late approvals that were used by a retry");
+        let late_frauds = counter("late_fraud_reports", "Fraud reports that came after their sign-in had ended");
         let service_addresses = counter("service_addresses", "New addresses that service accounts came from");
         let lost_family = Family::<Labels<1>, Counter>::default();
         registry.register("audit_lost", "Audit events that could not be written, by place", lost_family.clone());
@@ -152,6 +155,7 @@ impl Metrics {
             retransmissions,
             joins,
             carry_overs,
+            late_frauds,
         }
     }
 

@@ -57,6 +57,7 @@ fn asked(method: Method, code: Option<&str>) -> Request {
         deadline: Instant::now() + Duration::from_secs(10),
         device: None,
         number_matching: NumberMatching::Approve,
+        can_type: true,
         tell: None,
     }
 }

@@ -34,6 +34,11 @@ fn demo_check_runs_every_outcome() {
     for reason in ["approved", "denied", "fraud", "expired", "wrong_password", "not_enrolled"] {
         assert!(table.contains(reason), "the table shows no {reason}:\n{table}");
     }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let shown = readme.split("sign-in   ").nth(1).unwrap().split("```").next().unwrap();
+    for line in shown.lines().skip(1).filter(|line| *line != "…") {
+        assert!(table.contains(line), "the README shows another table: {line:?}\n{table}");
+    }
 }
 
 #[test]

@@ -25,11 +25,11 @@ mod answers;
 mod servers;
 mod whole;
 
-fn server(address: SocketAddr, security: Security) -> ServerUrl {
+pub(crate) fn server(address: SocketAddr, security: Security) -> ServerUrl {
     ServerUrl { host: address.ip().to_string(), port: address.port(), security }
 }
 
-fn target(servers: Vec<ServerUrl>) -> DirectoryTarget {
+pub(crate) fn target(servers: Vec<ServerUrl>) -> DirectoryTarget {
     DirectoryTarget {
         name: "test".into(),
         kind: DirectoryKind::Ad,
@@ -72,12 +72,13 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-fn alice() -> Identity {
+pub(crate) fn alice() -> Identity {
     Identity {
         unique_id: "01010101-0101-0101-0101-010101010101".into(),
         name: "alice".into(),
         upn: Some("alice@fake.test".into()),
         dn: PERSON.0.into(),
+        remembered: false,
     }
 }
 

@@ -16,8 +16,14 @@ mod clouds;
 /// Every command that the README shows.
 mod commands;
 
+/// `anteroom status` and `anteroom outage` as an operator runs them, and what a declared outage does.
+mod control;
+
 /// `kill -9` in the middle of holds lets nobody in and harms nothing.
 mod crash;
+
+/// What is explained is what then happens, and explaining it touches nothing.
+mod explain;
 
 /// The failure table, routes, and what is told of an outage.
 mod failure;
@@ -57,6 +63,12 @@ mod ldap_door;
 /// `anteroom test ldap` tells what an application would meet.
 mod ldap_test_command;
 
+/// SASL binds, refused and relayed, with the layers that follow them.
+mod ldap_sasl;
+
+/// Large results pass in constant memory; a slow reader stalls only itself.
+mod ldap_streaming;
+
 /// Applications that speak LDAP get the directory's own answers, octet for octet.
 mod ldap_transparent;
 
@@ -65,6 +77,8 @@ mod leaks;
 
 /// Mails that an import asks for.
 mod mails;
+/// What `anteroom check` says of each misconfiguration of each provider.
+mod misconfigured;
 
 /// The native protocol, client against simulator.
 mod native_provider;
@@ -75,6 +89,9 @@ mod peers;
 /// Every provider against its simulator: the same suite for all.
 mod providers;
 
+/// Codes of the store's own tokens: right once, wrong a few times.
+mod oath;
+
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
 
@@ -83,6 +100,9 @@ mod peers_clients;
 
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
+
+/// An HTTP proxy on the way to a cloud.
+mod proxy;
 
 /// The simulated clouds do what their scenario says.
 mod simulate;
@@ -110,6 +130,9 @@ mod store_postgres;
 
 /// What the suite of the user store asks of every database.
 mod store_suite;
+
+/// What the person is to read reaches them where their client shows it, and nowhere else; words choose ways and devices.
+mod texts;
 
 /// The tree is as the documents say.
 mod tidy;

@@ -100,6 +100,7 @@ fn request(person: &str, sign_in: SignInId, within: Duration) -> Request {
         deadline: Instant::now() + within,
         device: None,
         number_matching: NumberMatching::Approve,
+        can_type: false,
         tell: None,
     }
 }

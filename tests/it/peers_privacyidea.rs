@@ -90,6 +90,7 @@ fn request(user: &str, method: Method, code: Option<&str>) -> Request {
         deadline: Instant::now() + Duration::from_secs(60),
         device: None,
         number_matching: NumberMatching::Approve,
+        can_type: true,
         tell: None,
     }
 }
@@ -195,8 +196,8 @@ async fn realm_of_the_upn_is_asked_and_a_pin_is_gone_around_by_a_challenge() {
 async fn people_without_tokens_and_strangers_are_told_apart_from_failures() {
     let Some(server) = Server::get() else { return };
     let provider = provider(server);
-    for user in ["notoken", "nobody"] {
-        assert_eq!(provider.run(request(user, Method::Push, None)).await, refused(Refusal::NotEnrolledThere), "{user}");
+    for (user, refusal) in [("notoken", Refusal::NotThisWay), ("nobody", Refusal::NotEnrolledThere)] {
+        assert_eq!(provider.run(request(user, Method::Push, None)).await, refused(refusal), "{user}");
     }
     let code = provider.run(request("nobody", Method::Oath, Some("123456"))).await;
     assert_eq!(code, refused(Refusal::NotEnrolledThere));

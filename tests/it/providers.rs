@@ -194,6 +194,7 @@ fn request(number: u32, within: Duration) -> Request {
         deadline: Instant::now() + within,
         device: None,
         number_matching: NumberMatching::Approve,
+        can_type: true,
         tell: None,
     }
 }

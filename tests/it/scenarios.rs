@@ -55,7 +55,8 @@ impl Primary for Directory {
             Ok(()) if typed == "ghost" => Err(IdentifyError::Unknown),
             Ok(()) => {
                 let name = typed.split('@').next().unwrap_or_default().to_lowercase();
-                Ok(Identity { unique_id: format!("id-of-{name}"), dn: format!("CN={name}"), upn: None, name })
+                let (unique_id, dn) = (format!("id-of-{name}"), format!("CN={name}"));
+                Ok(Identity { unique_id, dn, upn: None, name, remembered: false })
             }
         };
         Box::pin(async { found })
@@ -179,6 +180,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
             carry_over: Duration::from_secs(60),
             gives_up_after: Duration::from_secs(2),
             passcode: None,
+            shows_texts: false,
             reuse: None,
             held: 100,
             policy: ClientPolicy::default(),

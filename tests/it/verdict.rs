@@ -14,7 +14,8 @@ use anteroom::signin::proof::{Exemption, SecondPassed};
 
 use crate::support::fakes::{self, FakePrimary, FakeStore, House, Told};
 
-const FAULTS: [Fault; 4] = [Fault::Unreachable, Fault::Refused { code: 53 }, Fault::Garbled, Fault::Deadline];
+const FAULTS: [Fault; 5] =
+    [Fault::Unreachable, Fault::Unanswered, Fault::Refused { code: 53 }, Fault::Garbled, Fault::Deadline];
 
 /// What the directory does.
 fn primaries() -> Vec<FakePrimary> {
@@ -171,16 +172,13 @@ fn expected(primary: &FakePrimary, stands: Stands, rules: &Rules, factor: &Told<
         Told::Panics | Told::Hangs => return Err(Reason::Internal),
     }
     match &primary.finding {
-        Told::Says(Finding::Right) => {}
+        Told::Says(Finding::Right | Finding::Moved(_)) => {}
         Told::Says(Finding::Wrong(refusal)) => return Err(Reason::from_primary(*refusal)),
         Told::Says(Finding::Fault(fault)) => return Err(Reason::from_fault(fault)),
         Told::Panics | Told::Hangs => return Err(Reason::Internal),
     }
     if stands == Stands::StoreAway {
         return Err(Reason::StoreUnavailable);
-    }
-    if let Some(Err(fault)) = &rules.groups {
-        return Err(Reason::from_fault(fault));
     }
     if stands == Stands::Blocked {
         return Err(Reason::Blocked);
@@ -287,6 +285,42 @@ fn no_accept_lacks_its_two_proofs_in_any_combination() {
 }
 
 #[tokio::test]
+async fn an_entry_that_has_moved_is_the_same_person_at_its_new_place() {
+    let place = "CN=Alice,OU=Service,DC=corp,DC=example";
+    let primary = FakePrimary { finding: Told::Says(Finding::Moved(place.into())), ..fakes::right() };
+    let house = House::new(primary, fakes::approves(), fakes::enrolled());
+    let ous = vec!["OU=Service,DC=corp,DC=example".into()];
+    let service = ServiceAccounts { ous, ..ServiceAccounts::default() };
+    let attempt = fakes::attempt(&fakes::client(ClientPolicy { service, ..ClientPolicy::default() }));
+    let outcome = house.sign_ins.enter(attempt).await.outcome().await;
+    let Outcome::Accept(accept) = &*outcome else { panic!("{outcome:?}") };
+    assert_eq!((accept.primary().who().dn.as_str(), outcome.reason()), (place, Reason::ServiceAccount));
+    assert_eq!(accept.primary().who().unique_id, fakes::alice().unique_id);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_say_who_is_exempt_exempts_nobody() {
+    for (fault, heard) in [
+        (Fault::Unreachable, (Verdict::Accept, Reason::Approved)),
+        (Fault::Refused { code: 51 }, (Verdict::Accept, Reason::Approved)),
+        (Fault::Garbled, (Verdict::Accept, Reason::Approved)),
+        (Fault::Deadline, (Verdict::Reject, Reason::Deadline)),
+    ] {
+        let primary = FakePrimary { member: Told::Says(Err(fault)), ..fakes::right() };
+        let house = House::new(primary, fakes::approves(), fakes::enrolled());
+        let policy = ClientPolicy { exempt_groups: vec!["CN=Exempt,DC=corp,DC=example".into()], ..Default::default() };
+        let outcome = house.sign_ins.enter(fakes::attempt(&fakes::client(policy))).await.outcome().await;
+        assert_eq!((outcome.verdict(), outcome.reason()), heard);
+        let prompts = house.factor.prompts.load(Ordering::SeqCst);
+        assert_eq!(
+            prompts,
+            usize::from(heard.0 == Verdict::Accept),
+            "the factor is asked for, and nothing is let through"
+        );
+    }
+}
+
+#[tokio::test]
 async fn proofs_of_two_people_do_not_make_an_accept() {
     let (primary, factor) = (fakes::right(), fakes::approves());
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
@@ -304,6 +338,7 @@ async fn proofs_of_two_people_do_not_make_an_accept() {
         deadline,
         device: None,
         number_matching: Default::default(),
+        can_type: false,
         tell: None,
     };
     let passed = anteroom::primary::check(&primary, &who, &password, deadline).await.unwrap();

@@ -4,7 +4,7 @@
 #   packages.sh --missing    only those that are not installed
 set -euo pipefail
 packages="samba samba-dsdb-modules samba-vfs-modules samba-ad-provision ldb-tools slapd ldap-utils openssl
-  python3-ldap python3-ldap3 apache2-bin
+  python3-ldap python3-ldap3 python3-samba libsasl2-modules apache2-bin
   freeradius-utils postgresql python3-pyrad pamtester python3-venv curl libpam-radius-auth libpam-wrapper"
 # Debian 13 moved the controller's daemon into a package of its own.
 release=$(. /etc/os-release && echo "${VERSION_ID:-}")

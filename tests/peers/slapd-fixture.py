@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """slapd-fixture.py BASE: the entries of the OpenLDAP test directory as LDIF, for slapadd.
 
-ou=people      alice, bob, carol: with mail, for sign-ins;
+ou=people      alice, bob, carol: with mail, for sign-ins; dora, whose password is stored as it is, for SASL
 ou=many        20,000 people of more than a kilobyte each: more than any socket buffer holds
 ou=services    svc-proxy searches for Anteroom; svc-app is an application's account, may write everything and
                act for everybody (authzTo)
@@ -43,6 +43,8 @@ for number, (uid, name) in enumerate((("alice", "Alice Anderson"), ("bob", "Bob 
     emit(f"uid={uid},ou=people,{BASE}", ("objectClass", "inetOrgPerson"), ("uid", uid), ("cn", name),
          ("sn", name.split()[1]), ("mail", f"{uid}@example.test"), ("userPassword", PERSON),
          ("jpegPhoto", bytes(range(256))), ("entryUUID", f"00000000-0000-4000-8000-{number:012x}"))
+emit(f"uid=dora,ou=people,{BASE}", ("objectClass", "inetOrgPerson"), ("uid", "dora"), ("cn", "Dora Digest"),
+     ("sn", "Digest"), ("userPassword", "Us3r-Passw0rd!"), ("entryUUID", "00000000-0000-4000-8000-0000000000d0"))
 emit(f"cn=staff,ou=groups,{BASE}", ("objectClass", "groupOfNames"), ("cn", "staff"),
      *[("member", f"uid={uid},ou=people,{BASE}") for uid in ("alice", "bob", "carol")])
 emit(f"cn=elsewhere,{BASE}", ("objectClass", "referral"), ("objectClass", "extensibleObject"), ("cn", "elsewhere"),

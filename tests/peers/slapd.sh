@@ -60,6 +60,8 @@ TLSVerifyClient never
 allow bind_anon_dn
 # proxied authorisation: who may act for others says so in authzTo
 authz-policy to
+# DIGEST-MD5: who says a name is the person of that name
+authz-regexp "^uid=([^,]+),(cn=[^,]+,)?cn=digest-md5,cn=auth\$" "uid=\$1,ou=people,$BASE"
 sizelimit unlimited
 database mdb
 maxsize 1073741824

@@ -21,11 +21,11 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
         findings.extend(pair("ldap certificate", &files.chain, &files.key, now));
     }
     for provider in config.providers.values() {
-        let what = format!("provider {}", provider.common().name);
+        let what = format!("provider {}", provider.name());
         if let Some((certificate, key)) = provider.certificate() {
             findings.extend(pair(&format!("{what} certificate"), certificate, key, now));
         }
-        if let Some(file) = &provider.common().outbound.ca_file {
+        if let Some(file) = provider.common().and_then(|common| common.outbound.ca_file.as_deref()) {
             findings.extend(authorities(&format!("{what} ca_file"), file, now));
         }
     }

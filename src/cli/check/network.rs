@@ -5,7 +5,8 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -14,7 +15,10 @@ use super::{Finding, lockout};
 use crate::config::{Config, DirectoryTarget, Provider, Throttle};
 use crate::factor::build::build;
 use crate::factor::native::wire::ServerIdentity;
+use crate::factor::oath::Local;
 use crate::primary::directory::{Directory, ProbeReport};
+use crate::users::keys::KeyFile;
+use crate::users::open::open;
 use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
 
@@ -37,7 +41,8 @@ pub trait Probes: Sync {
 pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
     ports(config).into_iter().for_each(&mut *report);
     report(store(&config.server.store).await);
-    probe(config, &Network { name: config.server.name.clone() }, report).await;
+    let (store, keys) = (Arc::clone(&config.server.store), config.server.keys.clone());
+    probe(config, &Network { name: config.server.name.clone(), store, keys }, report).await;
 }
 
 /// Asks every directory and every provider.
@@ -114,6 +119,19 @@ async fn store(at: &StoreAt) -> Finding {
 pub struct Network {
     /// This server's name, which providers are told.
     pub name: String,
+    /// Where the user store is, whose tokens a provider may check.
+    pub store: Arc<StoreAt>,
+    /// The keys that open their seeds.
+    pub keys: PathBuf,
+}
+
+impl Network {
+    /// The store's tokens. A store that is not there yet has none.
+    async fn local(&self) -> Result<Local, String> {
+        let keys = KeyFile::open(&self.keys).map_err(|error| error.to_string())?;
+        let store = open(&self.store, false).await.map_err(|error| error.to_string())?;
+        Ok(Local { roster: Arc::new(store), keys: Arc::new(keys) })
+    }
 }
 
 impl Probes for Network {
@@ -134,9 +152,16 @@ impl Probes for Network {
 
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(async move {
-            let what = format!("provider {}", provider.common().name);
+            let what = format!("provider {}", provider.name());
             let identity = ServerIdentity { name: self.name.clone(), address: None };
-            let built = match build(provider, identity) {
+            let local = match provider {
+                Provider::Oath(_) => match self.local().await {
+                    Ok(local) => Some(local),
+                    Err(why) => return vec![Finding::fail(what, why, "enrol people first, or see server.keys")],
+                },
+                _ => None,
+            };
+            let built = match build(provider, identity, local.as_ref()) {
                 Ok(built) => built,
                 Err(error) => return vec![Finding::fail(what, error.to_string(), "")],
             };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline,
+    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline, Passcode,
     PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts, UnreachableClass,
     UnreachableRule, written,
 };
@@ -38,6 +38,21 @@ impl Checker<'_> {
         clients.collect()
     }
 
+    /// Two clients of one name could not be told apart, whatever else is wrong with them.
+    pub(super) fn own_names(&self, doors: [(&str, &[Option<String>]); 2]) {
+        let mut names: BTreeMap<&str, Path> = BTreeMap::new();
+        for (door, clients) in doors {
+            for (position, name) in clients.iter().enumerate() {
+                let Some(name) = name else { continue };
+                let at = Path::top(door).key("client").index(position);
+                if let Some(earlier) = names.insert(name, at.clone()) {
+                    let found = format!("found {name:?}, which {earlier} has, too");
+                    self.wrong(&at.key("name"), found, "a name of its own");
+                }
+            }
+        }
+    }
+
     /// What only all clients together can get wrong.
     pub(super) fn check_together(
         &self,
@@ -51,7 +66,6 @@ impl Checker<'_> {
             self.wrong(&Path::top("radius").key("client"), "missing", what);
             return;
         }
-        let mut names: BTreeMap<&str, Path> = BTreeMap::new();
         let radius = radius.iter().map(|client| (&client.client, &client.addresses));
         let ldap = ldap.iter().map(|client| (&client.client, &client.addresses));
         let doors: [(&str, Vec<_>); 2] = [("radius", radius.collect()), ("ldap", ldap.collect())];
@@ -59,10 +73,6 @@ impl Checker<'_> {
             let mut ranges: Vec<(AddressRange, &str)> = Vec::new();
             for (position, (client, addresses)) in clients.iter().enumerate() {
                 let at = Path::top(door).key("client").index(position);
-                if let Some(earlier) = names.insert(&client.name, at.clone()) {
-                    let found = format!("found {:?}, which {earlier} has, too", client.name);
-                    self.wrong(&at.key("name"), found, "a name of its own");
-                }
                 for range in *addresses {
                     if let Some((_, other)) = ranges.iter().find(|(known, _)| known == range) {
                         let found = format!("found {}, which is the address of client {other:?}, too", show(range));
@@ -125,27 +135,25 @@ impl Checker<'_> {
         let reply_attributes = self.reply(at, &mut written);
         // A spoiled key names an attribute, too.
         let knows_address = person_address.is_some() || self.is_spoiled(&at.key("person_address"));
-        let client = self.common_client(at, &mut written, knows_address, targets, providers)?;
+        let client = self.common_client(at, &mut written, knows_address, targets, providers);
         if let Some(message) = &written.reject_message {
             self.text_length(&at.key("reject_message"), message, 253);
         }
+        let duplicate_window = self.duration(&at.key("duplicate_window"), written.duplicate_window, "30s", "1s", "5m");
+        let packets = written.packets_per_second;
+        let packets_per_second = self.count(&at.key("packets_per_second"), packets, 20_000, 1, 10_000_000);
+        // Only now, so that one mistake does not hide another.
         Some(RadiusClient {
-            client: Arc::new(client),
+            client: Arc::new(client?),
             addresses,
             secret: secret?,
             require_message_authenticator: requirement,
             limit_proxy_state: word(written.limit_proxy_state, Requirement::Yes),
-            duplicate_window: self.duration(&at.key("duplicate_window"), written.duplicate_window, "30s", "1s", "5m"),
+            duplicate_window,
             person_address,
             reply_attributes,
             reject_message: written.reject_message,
-            packets_per_second: self.count(
-                &at.key("packets_per_second"),
-                written.packets_per_second,
-                20_000,
-                1,
-                10_000_000,
-            ),
+            packets_per_second,
         })
     }
 
@@ -177,25 +185,49 @@ impl Checker<'_> {
         let ask = self.chosen_providers(at, written.provider.take(), &providers.written);
         let methods = self.methods(&at.key("methods"), written.methods.take());
         let policy = self.policy(at, written, knows_address);
-        let name = name?;
-        let client = Client {
-            application: written.application.take().unwrap_or_else(|| name.clone()),
-            name,
+        let application = written.application.take().or_else(|| name.clone()).unwrap_or_default();
+        self.text_length(&at.key("application"), &application, 100);
+        let passcode = written.passcode.take().and_then(|rule| self.passcode(&at.key("passcode"), rule));
+        let time = |key: &str, given, usual, least| self.duration(&at.key(key), given, usual, least, "10m");
+        let answer_within = time("answer_within", written.answer_within, "55s", "1s");
+        let carry_over = time("carry_over", written.carry_over, "60s", "0s");
+        let gives_up_after = time("gives_up_after", written.gives_up_after, "3s", "0s");
+        let held = self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000);
+        // Only now, so that one mistake does not hide another.
+        Some(Client {
+            name: name?,
+            application,
             target: target?,
             providers: ask?,
             methods,
             number_matching: word(written.number_matching, NumberMatching::Approve),
-            answer_within: self.duration(&at.key("answer_within"), written.answer_within, "55s", "1s", "10m"),
+            answer_within,
             on_deadline: word(written.on_deadline, OnDeadline::Reject),
-            carry_over: self.duration(&at.key("carry_over"), written.carry_over, "60s", "0s", "10m"),
-            gives_up_after: self.duration(&at.key("gives_up_after"), written.gives_up_after, "3s", "0s", "10m"),
-            held: self.size(&at.key("held"), written.held, 10_000, 1, 10_000_000),
-            passcode: None,
+            carry_over,
+            gives_up_after,
+            held,
+            passcode,
+            shows_texts: written.show_texts.take().unwrap_or(false),
             reuse: None,
             policy,
-        };
-        self.text_length(&at.key("application"), &client.application, 100);
-        Some(client)
+        })
+    }
+
+    fn passcode(&self, at: &Path, written: written::Passcode) -> Option<Passcode> {
+        match (written.delimiter, written.length) {
+            (Some(delimiter), None) => {
+                if delimiter.is_empty() || delimiter.len() > 8 || delimiter.chars().any(|c| c.is_alphanumeric()) {
+                    let allowed = "1 to 8 characters that are neither letters nor digits, such as \",\"";
+                    self.wrong(&at.key("delimiter"), format!("found {delimiter:?}"), allowed);
+                }
+                Some(Passcode::Delimiter(delimiter))
+            }
+            (None, length @ Some(_)) => Some(Passcode::Length(self.size(&at.key("length"), length, 6, 4, 10))),
+            _ => {
+                self.wrong(at, "found neither or both", "{ delimiter = \",\" } or { length = 6 }");
+                None
+            }
+        }
     }
 
     /// The target or provider of a client: named, or the only one there is.

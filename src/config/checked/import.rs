@@ -61,8 +61,8 @@ impl Checker<'_> {
             self.name(&at.key("name"), name);
         }
         let scope = self.scope(at, &mut item);
-        let target = self.item_target(at, item.target.take(), targets)?;
-        let kind = targets.found.get(&target).map(|target| target.kind);
+        let target = self.item_target(at, item.target.take(), targets);
+        let kind = target.as_ref().and_then(|target| targets.found.get(target)).map(|target| target.kind);
         let usual = if kind == Some(DirectoryKind::Ad) { Preset::Ad } else { Preset::OpenLdap };
         let preset = word(item.preset, usual);
         if let Some(filter) = &item.filter {
@@ -77,7 +77,7 @@ impl Checker<'_> {
         self.text_length(&at.key("language"), &language, 35);
         Some(ImportItem {
             name: name?,
-            target,
+            target: target?,
             scope: scope?,
             filter: item.filter,
             preset,

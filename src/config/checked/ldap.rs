@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::{
-    Anonymous, Certificate, DirectoryTarget, Ldap, LdapClient, LdapLimits, Passcode, Reuse, Sasl, ServiceAccounts,
-    written,
+    Anonymous, Certificate, DirectoryTarget, Ldap, LdapClient, LdapLimits, Reuse, Sasl, ServiceAccounts, written,
 };
 use super::client::Providers;
 use super::{Checker, Named, word};
@@ -92,16 +91,11 @@ impl Checker<'_> {
         providers: &Providers,
     ) -> Option<LdapClient> {
         let service = self.service_accounts(at, &mut written);
-        let passcode = written.passcode.take().and_then(|rule| self.passcode(&at.key("passcode"), rule));
         let reuse = written.reuse.take().and_then(|rule| self.reuse(&at.key("reuse"), &rule));
         let mut common = written.take_common();
         let addresses = self.client_addresses(at, &mut common);
         // The address of the connection is the only one that an LDAP door can know.
-        let mut client = self.common_client(at, &mut common, true, targets, providers)?;
-        client.carry_over = std::time::Duration::ZERO;
-        client.policy.service = service;
-        client.passcode = passcode;
-        client.reuse = reuse;
+        let client = self.common_client(at, &mut common, true, targets, providers);
         let plaintext = written.plaintext.unwrap_or(false);
         if plaintext && !addresses.iter().all(|range| range.first.is_loopback() && range.last.is_loopback()) {
             let advice = "only over a network that nobody else can reach; better let the client use StartTLS or LDAPS";
@@ -111,10 +105,16 @@ impl Checker<'_> {
         if sasl == Sasl::Relay {
             self.warn(
                 &at.key("sasl"),
-                "its SASL binds carry no second factor",
-                "\"refuse\", unless only programs use them",
+                "its SASL binds carry no second factor, nor does any bind behind a SASL layer that signs or encrypts",
+                "\"refuse\", unless only programs use this client",
             );
         }
+        let connections = self.size(&at.key("connections"), written.connections, 1000, 1, 1_000_000);
+        // Only now, so that one mistake does not hide another.
+        let mut client = client?;
+        client.carry_over = std::time::Duration::ZERO;
+        client.policy.service = service;
+        client.reuse = reuse;
         Some(LdapClient {
             client: Arc::new(client),
             addresses,
@@ -122,7 +122,7 @@ impl Checker<'_> {
             anonymous: word(written.anonymous, Anonymous::Refuse),
             sasl,
             explain_refusals: written.explain_refusals.unwrap_or(false),
-            connections: self.size(&at.key("connections"), written.connections, 1000, 1, 1_000_000),
+            connections,
         })
     }
 
@@ -147,23 +147,6 @@ impl Checker<'_> {
         }
         let names = self.list(&at.key("service_accounts"), written.service_accounts.take()).unwrap_or_default();
         ServiceAccounts { names, ous, groups, filter }
-    }
-
-    fn passcode(&self, at: &Path, written: written::Passcode) -> Option<Passcode> {
-        match (written.delimiter, written.length) {
-            (Some(delimiter), None) => {
-                if delimiter.is_empty() || delimiter.len() > 8 || delimiter.chars().any(|c| c.is_alphanumeric()) {
-                    let allowed = "1 to 8 characters that are neither letters nor digits, such as \",\"";
-                    self.wrong(&at.key("delimiter"), format!("found {delimiter:?}"), allowed);
-                }
-                Some(Passcode::Delimiter(delimiter))
-            }
-            (None, length @ Some(_)) => Some(Passcode::Length(self.size(&at.key("length"), length, 6, 4, 10))),
-            _ => {
-                self.wrong(at, "found neither or both", "{ delimiter = \",\" } or { length = 6 }");
-                None
-            }
-        }
     }
 
     fn reuse(&self, at: &Path, written: &written::Reuse) -> Option<Reuse> {

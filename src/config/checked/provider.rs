@@ -14,6 +14,7 @@ use super::{Checker, Named, word};
 mod duo;
 mod entra;
 mod native;
+mod oath;
 mod okta;
 mod privacyidea;
 
@@ -46,19 +47,31 @@ impl Checker<'_> {
 
     fn provider(&self, at: &Path, name: String, mut written: written::Provider) -> Option<Provider> {
         let kind = word(written.r#type.take(), written::ProviderKind::Native);
+        let (kind, provider) = self.of_type(at, name, kind, &mut written);
+        for key in written.left() {
+            self.wrong(&at.key(key), format!("is no key of the type {kind:?}"), "take it out, or correct the type");
+        }
+        provider
+    }
+
+    fn of_type(
+        &self,
+        at: &Path,
+        name: String,
+        kind: written::ProviderKind,
+        written: &mut written::Provider,
+    ) -> (&'static str, Option<Provider>) {
         let (kind, usual_url, check): (_, _, Check<Self>) = match kind {
             written::ProviderKind::Native => ("native", None, Self::native),
             written::ProviderKind::Entra => ("entra", Some(entra::URL), Self::entra),
             written::ProviderKind::Duo => ("duo", None, Self::duo),
             written::ProviderKind::PrivacyIdea => ("privacyidea", None, Self::privacyidea),
             written::ProviderKind::Okta => ("okta", None, Self::okta),
+            // Nothing of it is reached over the network.
+            written::ProviderKind::Oath => return ("oath", Some(self.oath(at, name, written))),
         };
-        let common = self.common(at, name, usual_url, &mut written);
-        let provider = check(self, at, common, &mut written);
-        for key in written.left() {
-            self.wrong(&at.key(key), format!("is no key of the type {kind:?}"), "take it out, or correct the type");
-        }
-        provider
+        let common = self.common(at, name, usual_url, written);
+        (kind, check(self, at, common, written))
     }
 
     /// What every type has.
@@ -74,11 +87,16 @@ impl Checker<'_> {
         let timeout = self.duration(&at.key("timeout"), written.timeout.take(), "10s", "100ms", "2m");
         let ca_file = written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path)));
         let proxy = self.proxy(at, written);
-        let failover = match written.failover.take() {
+        let failover = Self::failover(written);
+        Some(Common { name, outbound: Outbound { url: url?, ca_file, proxy, timeout }, send, failover })
+    }
+
+    /// After which failures the next provider is asked.
+    fn failover(written: &mut written::Provider) -> Vec<UnreachableClass> {
+        match written.failover.take() {
             Some(classes) => classes.into_iter().map(|Word(class)| class).collect(),
             None => UnreachableClass::ALL.to_vec(),
-        };
-        Some(Common { name, outbound: Outbound { url: url?, ca_file, proxy, timeout }, send, failover })
+        }
     }
 
     /// The address of a cloud: protected, save where it is this machine itself.

@@ -70,22 +70,28 @@ impl Checker<'_> {
         if let Some(filter) = &written.filter {
             self.filter(&at.key("filter"), filter);
         }
+        let ca_file = written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path)));
+        let domains = self.list(&at.key("domains"), written.domains.take()).unwrap_or_default();
+        let connect_timeout = self.duration(&at.key("connect_timeout"), written.connect_timeout, "3s", "100ms", "1m");
+        let timeout = self.duration(&at.key("timeout"), written.timeout, "5s", "100ms", "1m");
+        let connections = self.size(&at.key("connections"), written.connections, 8, 1, 1000);
+        // Only now, so that one mistake does not hide another.
         Some(DirectoryTarget {
             name,
             kind,
             servers: servers?,
-            ca_file: written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path))),
+            ca_file,
             base: base?,
             bind_name: bind_name?,
             bind_password: bind_password?,
-            domains: self.list(&at.key("domains"), written.domains.take()).unwrap_or_default(),
+            domains,
             name_attributes,
             at_attributes,
             unique_id,
             filter: written.filter.take(),
-            connect_timeout: self.duration(&at.key("connect_timeout"), written.connect_timeout, "3s", "100ms", "1m"),
-            timeout: self.duration(&at.key("timeout"), written.timeout, "5s", "100ms", "1m"),
-            connections: self.size(&at.key("connections"), written.connections, 8, 1, 1000),
+            connect_timeout,
+            timeout,
+            connections,
             dn_from_store: written.dn_from_store.unwrap_or(false),
         })
     }

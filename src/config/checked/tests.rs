@@ -380,6 +380,38 @@ fn all_mistakes_are_told_at_once_and_in_order() {
 }
 
 #[test]
+fn one_mistake_hides_no_other_of_its_section() {
+    let folder = folder();
+    let client = |door: &str, more: &str| {
+        format!(
+            "[[{door}.client]]\nname = \"twice\"\naddress = \"192.0.2.300\"\ntarget = \"nowhere\"\n\
+             provider = \"nobody\"\nanswer_within = \"1h\"\nheld = 0\npasscode = {{ length = 99 }}\n{more}"
+        )
+    };
+    let text = [
+        client("radius", "carry_over = \"1h\"\nduplicate_window = \"1h\"\npackets_per_second = 0\n"),
+        client("ldap", "connections = 0\nreuse = { within = \"13h\", count = 0 }\n"),
+        "[target.corp]\ntype = \"ad\"\nservers = [\"http://x\"]\nbase = \"x\"\nca_file = \"none.pem\"\n\
+         timeout = \"1h\"\nconnect_timeout = \"1h\"\nconnections = 0\n"
+            .to_owned(),
+    ]
+    .concat();
+    let mistakes = read_in(folder.path(), &text).unwrap_err().mistakes;
+    let told = |key: &str| mistakes.iter().filter(|mistake| mistake.key == key).count();
+    let common = ["address[0]", "target", "provider", "answer_within", "held", "passcode.length"];
+    let radius = ["secret", "carry_over", "duplicate_window", "packets_per_second"];
+    let ldap = ["name", "connections", "reuse.within", "reuse.count"];
+    let target =
+        ["servers[0]", "base", "ca_file", "bind_name", "bind_password", "timeout", "connect_timeout", "connections"];
+    let sections = [("radius.client[0]", &common[..]), ("radius.client[0]", &radius), ("ldap.client[0]", &common)];
+    for (section, keys) in sections.into_iter().chain([("ldap.client[0]", &ldap[..]), ("target.corp", &target)]) {
+        for key in keys {
+            assert_eq!(told(&format!("{section}.{key}")), 1, "{section}.{key}: {mistakes:#?}");
+        }
+    }
+}
+
+#[test]
 fn sections_that_nobody_wrote_are_told() {
     let folder = folder();
     let mistakes = read_in(folder.path(), "").unwrap_err().mistakes;

@@ -82,6 +82,9 @@ impl LdapClient {
             provider_unreachable: self.provider_unreachable.take(),
             provider_bypass: self.provider_bypass.take(),
             held: self.held.take(),
+            passcode: self.passcode.take(),
+            // An application that shows why shows what to do about it, too.
+            show_texts: self.explain_refusals,
             ..Client::default()
         }
     }

@@ -92,6 +92,11 @@ keys! {
     private_key_file: String,
     private_key_credential: String,
     private_key_env: String,
+    // oath
+    window: Span,
+    look_ahead: Count,
+    tries: Count,
+    locked_for: Span,
 }
 
 /// What kind of provider it is.
@@ -107,6 +112,8 @@ pub enum ProviderKind {
     PrivacyIdea,
     /// Okta.
     Okta,
+    /// OATH tokens of the user store.
+    Oath,
 }
 
 /// `send = { … }` of a provider.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decision, Heard, Row, ask, connect, key, last_reason};
+use super::{Decision, From, Heard, Row, ask, connect, key, last_reason};
 use crate::demo::Demo;
 use crate::demo::directory::DEMO_PASSWORD;
 use crate::demo::phone::Behaviour;
@@ -10,6 +10,7 @@ use crate::radius::authenticator::ClientKey;
 use crate::radius::client::Request;
 use crate::radius::packet::MAX_PACKET;
 use crate::secret::Secret;
+use crate::signin::attempt::Door;
 
 /// Who takes part.
 pub(super) const PEOPLE: [&str; 4] = ["repeats", "retries", "unsigned", "stranger"];
@@ -21,7 +22,7 @@ pub(super) async fn run(demo: &Demo) -> Vec<Row> {
 }
 
 fn row(what: &str, expected: (Heard, Option<&'static str>), heard: Heard, reason: Option<String>) -> Row {
-    Row { what: what.into(), expected: expected.0, heard, expected_reason: expected.1, reason }
+    Row { door: Door::Radius, what: what.into(), expected: expected.0, heard, expected_reason: expected.1, reason }
 }
 
 fn request<'a>(name: &'a str, password: &'a Secret) -> Request<'a> {
@@ -42,7 +43,7 @@ async fn repeated(demo: &Demo) -> Row {
     let before = prompts(demo);
     let password = password();
     let once = async {
-        let socket = connect(demo, "127.0.0.1:0").await?;
+        let socket = connect(demo, From::Vpn.address()).await?;
         let bytes = request("repeats", &password).encode(7, &[7; 16], &key()).map_err(|_| std::io::ErrorKind::Other)?;
         for _ in 0..3 {
             socket.send(&bytes).await?;
@@ -72,9 +73,9 @@ async fn retried(demo: &Demo) -> Row {
     let request = request("retries", &password);
     let later = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        ask(demo, "127.0.0.1:0", &request).await
+        ask(demo, From::Vpn.address(), &request).await
     };
-    let both = tokio::join!(ask(demo, "127.0.0.1:0", &request), later);
+    let both = tokio::join!(ask(demo, From::Vpn.address(), &request), later);
     let joined = both == (Heard::Accept, Heard::Accept) && prompts(demo) - before == 1;
     let reason = last_reason(demo, "retries").await;
     let heard = if joined { Heard::Accept } else { Heard::Other };
@@ -85,7 +86,7 @@ async fn retried(demo: &Demo) -> Row {
 async fn unsigned(demo: &Demo) -> Row {
     let password = password();
     let unsigned = Request { sign: false, ..request("unsigned", &password) };
-    let heard = quickly(ask(demo, "127.0.0.1:0", &unsigned)).await;
+    let heard = quickly(ask(demo, From::Vpn.address(), &unsigned)).await;
     let reason = last_reason(demo, "unsigned").await;
     row("unsigned request (CVE-2024-3596)", (Heard::Silence, None), heard, reason)
 }
@@ -95,7 +96,7 @@ async fn wrong_secret(demo: &Demo) -> Row {
     let password = password();
     let strange = ClientKey::new(Secret::from_text("another-secret-0123456789".into()));
     let sent = async {
-        let socket = connect(demo, "127.0.0.1:0").await?;
+        let socket = connect(demo, From::Vpn.address()).await?;
         let request = request("stranger", &password).encode(9, &[9; 16], &strange);
         socket.send(&request.map_err(|_| std::io::ErrorKind::Other)?).await?;
         receive(&socket).await

@@ -25,9 +25,9 @@ use crate::factor::duo::signing::Signed;
 use crate::factor::duo::waiting::Lanes;
 use crate::factor::duo::wire::{Fault, Preauth, Said, Started, Status, Time};
 use crate::factor::http::{self, BuildError, Call, Failure, Http, REQUESTS_AT_ONCE, unix_now};
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble, tell};
 use crate::secret::Secret;
-use crate::users::model::{Method, Person};
+use crate::users::model::Method;
 
 mod probe;
 pub mod signing;
@@ -58,6 +58,7 @@ pub struct Duo {
     skey: Secret,
     signature: DuoSignature,
     user: CloudName,
+    described: Described,
     send_address: bool,
     /// The service's clock minus ours in seconds, or [`UNKNOWN`].
     offset: AtomicI64,
@@ -108,6 +109,7 @@ impl Duo {
             skey: config.skey.duplicate(),
             signature: config.signature,
             user: config.user,
+            described: Described::duo(config),
             send_address: config.common.send.person_address,
             offset: AtomicI64::new(UNKNOWN),
             begins: Semaphore::new(REQUESTS_AT_ONCE),
@@ -120,8 +122,13 @@ impl Duo {
         let deadline = Instant::from_std(request.deadline);
         // On the heap and gone before the wait: what is known of the person is not needed while they look for
         // their phone.
+        let tell = request.tell.clone().filter(|_| request.method == Method::SmsCode);
         let (txid, typed) = Box::pin(self.start(request, deadline)).await?;
-        self.wait(&txid, typed, deadline).await
+        let answer = self.wait(&txid, typed, deadline).await;
+        if let (Err(Refusal::NeedsCode), Some(tell)) = (&answer, tell) {
+            tell.say(tell::CODE_SENT);
+        }
+        answer
     }
 
     /// Finds out what the person has, and asks them; the transaction, and whether a code was handed in.
@@ -347,14 +354,15 @@ fn may_be_asked(preauth: &Preauth, request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// The device to ask: the one that the person named, or the service's choice.
+/// The device to ask: the one that the person named, or the service's choice. A push whose number cannot be shown is
+/// none: where Duo insists on the number, it takes the push away from those who did not announce that they show it.
 fn choose(preauth: &Preauth, factor: &str, number: Option<u8>) -> Result<String, Refusal> {
     let mut able = preauth.devices.iter().filter(|device| device.capabilities.iter().any(|one| one == factor));
     match number {
         Some(number) => able.nth(usize::from(number.saturating_sub(1))).map(|device| device.device.clone()),
         None => able.next().map(|_| "auto".to_owned()),
     }
-    .ok_or(Refusal::Undeliverable)
+    .ok_or(Refusal::NotThisWay)
 }
 
 impl Factor for Duo {
@@ -362,9 +370,8 @@ impl Factor for Duo {
         &self.name
     }
 
-    fn offers(&self, person: &Person, method: Method) -> bool {
-        self.user.of(person).is_some()
-            && matches!(method, Method::Push | Method::Call | Method::SmsCode | Method::Oath | Method::BackupCode)
+    fn described(&self) -> Option<&Described> {
+        Some(&self.described)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {

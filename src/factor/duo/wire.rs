@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::UnreachableClass;
-use crate::factor::Refusal;
+use crate::factor::{Refusal, object};
 
 /// What every answer is wrapped in.
 #[derive(Debug, Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
 struct Envelope<T> {
     stat: String,
-    #[serde(default = "Option::default")]
+    #[serde(default = "Option::default", deserialize_with = "object::optional")]
     response: Option<T>,
     #[serde(default)]
     code: Option<u32>,
@@ -34,7 +35,7 @@ pub enum Fault {
 pub fn open<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Fault> {
     // As text first: what is not looked at could otherwise hold anything.
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let envelope: Envelope<T> = match serde_json::from_str(text) {
+    let envelope: Envelope<T> = match object::read(text.as_bytes()) {
         Ok(envelope) => envelope,
         // An answer of something in between, without the service's code.
         Err(_) if status >= 400 => return Err(Fault::Code(u32::from(status).saturating_mul(100))),

@@ -25,9 +25,9 @@ use crate::factor::http::{self, BuildError, Call, Http, REQUESTS_AT_ONCE, Reply}
 use crate::factor::polling::Pace;
 use crate::factor::sent::Sent;
 use crate::factor::token::Tokens;
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble, tell};
 use crate::secret::Secret;
-use crate::users::model::{Method, Person};
+use crate::users::model::Method;
 use login::Login;
 
 mod login;
@@ -75,6 +75,7 @@ pub struct Entra {
 struct Settings {
     name: String,
     user: crate::config::CloudName,
+    described: Described,
     mode: EntraMode,
     send_address: bool,
 }
@@ -115,6 +116,7 @@ impl Entra {
             config: Settings {
                 name: config.common.name.clone(),
                 user: config.user,
+                described: Described::entra(config),
                 mode: config.mode,
                 send_address: config.common.send.person_address,
             },
@@ -207,7 +209,7 @@ impl Entra {
                 if request.method == Method::SmsCode {
                     self.sent().remember(unique_id, Arc::new(session), std::time::Instant::now());
                     if let Some(tell) = &request.tell {
-                        tell.say("A code is on its way to you. Sign in again with your password and the code.");
+                        tell.say(tell::CODE_SENT);
                     }
                 }
                 Err(Refusal::NeedsCode)
@@ -318,10 +320,7 @@ impl Entra {
 
     fn call(&self, url: Url, token: &Secret, cookies: Option<HeaderValue>, body: Bytes) -> Result<Call, Refusal> {
         let mut headers = HeaderMap::new();
-        let mut bearer = zeroize::Zeroizing::new(b"Bearer ".to_vec());
-        bearer.extend_from_slice(token.open());
-        let mut bearer = HeaderValue::from_bytes(&bearer).map_err(|_| http::garbled(false))?;
-        bearer.set_sensitive(true);
+        let bearer = http::secret_value("Bearer ", token).ok_or(http::garbled(false))?;
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
@@ -365,8 +364,8 @@ impl Factor for Entra {
         &self.config.name
     }
 
-    fn offers(&self, person: &Person, method: Method) -> bool {
-        self.config.user.of(person).is_some() && wire::method_id(method).is_some()
+    fn described(&self) -> Option<&Described> {
+        Some(&self.config.described)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {

@@ -293,7 +293,7 @@ pub const VALUES: [(&str, Refusal); 41] = [
     ("AppLockRequiredButNotUsed", Refusal::Denied),
     ("InvalidSession", Refusal::Expired),
     ("UserNotFound", Refusal::NotEnrolledThere),
-    ("ProofDataNotFound", Refusal::NotEnrolledThere),
+    ("ProofDataNotFound", Refusal::NotThisWay),
     ("NoDefaultAuthenticationMethodIsConfigured", Refusal::NotEnrolledThere),
 ];
 

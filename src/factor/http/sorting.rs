@@ -31,6 +31,8 @@ pub enum BuildError {
     CertificateWithoutTls,
     /// The proxy's address or password is unfit.
     Proxy,
+    /// The tokens of the user store are wanted, and there is none.
+    NoStore,
     /// The TLS or HTTP library refuses.
     Client(String),
 }
@@ -55,6 +57,7 @@ impl fmt::Display for BuildError {
             ),
             BuildError::CertificateWithoutTls => f.write_str("a client certificate needs an https:// url"),
             BuildError::Proxy => f.write_str("the proxy must be http://HOST:PORT, and its password text in UTF-8"),
+            BuildError::NoStore => f.write_str("there is no user store whose tokens could be looked at"),
             BuildError::Client(why) => write!(f, "the HTTP client cannot be built: {why}"),
         }
     }

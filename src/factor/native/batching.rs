@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::client::{Failure, Reply};
+use crate::factor::object;
 
 /// Header of the event stream's answer in which a service says how many prompts it takes at once.
 pub const HEADER: &str = "anteroom-batch";
@@ -251,7 +252,7 @@ fn read_answers(body: &Bytes, count: usize) -> Result<Vec<Reply>, Answered> {
     let garbled = || Ok(Reply { status: 200, body: Bytes::from_static(b"?"), ..Reply::default() });
     let mut replies = Vec::with_capacity(count);
     for line in body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
-        let reply = match serde_json::from_slice::<Line<'_>>(line) {
+        let reply = match object::read::<Line<'_>>(line) {
             Ok(Line { status, answer }) => {
                 Reply { status, body: body.slice_ref(answer.get().as_bytes()), ..Reply::default() }
             }
@@ -280,7 +281,7 @@ mod tests {
         let one = Bytes::from_static(b"{\"status\":201,\"answer\":{\"a\":1}}\n");
         for count in [0, 2] {
             let all = read_answers(&one, count).unwrap_err().unwrap();
-            assert!(serde_json::from_slice::<super::super::wire::Message<'_>>(&all.body).is_err());
+            assert!(object::read::<super::super::wire::Message<'_>>(&all.body).is_err());
         }
         assert!(read_answers(&Bytes::from_static(b"\xff\n"), 1).is_err());
     }

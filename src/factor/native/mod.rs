@@ -14,8 +14,8 @@
 //!
 //! The caller ends the wait at the request's deadline ([`crate::factor::routing::Guarded`] does).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,12 +25,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{NativeProvider, SendFields, UnreachableClass};
+use crate::factor::cancelling::CancelQueue;
 use crate::factor::native::batching::Batching;
-use crate::factor::native::cancel::{Cancel, CancelQueue};
+use crate::factor::native::cancel::Cancel;
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
 use crate::factor::native::waiting::{Delivery, Waiting};
 use crate::factor::native::wire::{Key, Message, ServerIdentity, Trouble};
-use crate::factor::{self, Answer, Factor, Health, Provider, Refusal, Request};
+use crate::factor::{self, Answer, Described, Factor, Health, Provider, Refusal, Request, object};
 use crate::signin::attempt::SignInId;
 
 pub mod batching;
@@ -46,6 +47,9 @@ mod stream;
 
 /// How often one prompt is asked for when connections break. The idempotency key keeps it one prompt.
 const ATTEMPTS: u32 = 3;
+
+/// Late fraud reports that are kept until they are told, at most.
+const LATE_FRAUDS: usize = 1000;
 
 /// Pause before a prompt is asked for again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -100,12 +104,13 @@ pub struct Native {
 #[derive(Debug)]
 struct Shared {
     name: String,
+    described: Described,
     server: ServerIdentity,
     send: SendFields,
     timing: Timing,
     transport: Transport,
     waiting: Waiting,
-    cancels: CancelQueue,
+    cancels: CancelQueue<Cancel>,
     batching: Batching,
     /// Bounds connections where the service speaks HTTP/1.1 only.
     requests: Semaphore,
@@ -115,6 +120,8 @@ struct Shared {
     /// Wakes the polling task: the stream went down, came up, or `resync` was set.
     nudge: Notify,
     late: AtomicU64,
+    /// Sign-ins whose fraud report came too late, not yet told.
+    late_frauds: Mutex<Vec<SignInId>>,
     garbled: AtomicU64,
 }
 
@@ -142,6 +149,7 @@ impl Native {
         let (batching, gathered) = Batching::new();
         let shared = Arc::new(Shared {
             name: config.common.name.clone(),
+            described: Described::native(config),
             server,
             send: config.common.send,
             timing,
@@ -154,6 +162,7 @@ impl Native {
             resync: AtomicBool::new(false),
             nudge: Notify::new(),
             late: AtomicU64::new(0),
+            late_frauds: Mutex::default(),
             garbled: AtomicU64::new(0),
         });
         let mut tasks = vec![
@@ -211,6 +220,10 @@ impl Factor for Native {
         &self.shared.name
     }
 
+    fn described(&self) -> Option<&Described> {
+        Some(&self.shared.described)
+    }
+
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
         let shared = &*self.shared;
         let (key, deadline) = (request.sign_in, Instant::from_std(request.deadline));
@@ -241,6 +254,10 @@ impl Provider for Native {
 
     fn connections(&self) -> u64 {
         self.shared.transport.connections()
+    }
+
+    fn late_frauds(&self) -> Vec<SignInId> {
+        std::mem::take(&mut *self.shared.late_frauds.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -290,7 +307,7 @@ impl Shared {
     fn take(&self, key: SignInId, reply: &Reply, maybe_sent: bool) -> Result<(), Refusal> {
         match reply.status {
             200 | 201 => {
-                let message = serde_json::from_slice::<Message<'_>>(&reply.body).map_err(|_| Refusal::Garbled)?;
+                let message = object::read::<Message<'_>>(&reply.body).map_err(|_| Refusal::Garbled)?;
                 // The task that would be woken is the one that runs here.
                 self.waiting.deliver(key, &message, &self.server.name, client::unix_now());
                 Ok(())
@@ -310,6 +327,16 @@ impl Shared {
         let delivery = self.waiting.deliver(key, message, &self.server.name, client::unix_now());
         if matches!(delivery, Delivery::Unknown) {
             self.late.fetch_add(1, Ordering::Relaxed);
+            if message.state == "fraud" && message.server == self.server.name {
+                let mut late = self.late_frauds.lock().unwrap_or_else(PoisonError::into_inner);
+                if late.len() < LATE_FRAUDS {
+                    late.push(key);
+                }
+                tracing::warn!(
+                    sign_in = %key, provider = self.name,
+                    "a fraud report came after its sign-in had ended: look the sign-in up in the audit, and block the person"
+                );
+            }
         }
         delivery
     }
@@ -328,7 +355,7 @@ fn refusal_of(status: u16, body: &[u8], maybe_sent: bool) -> Refusal {
         401 | 403 => no_prompt(UnreachableClass::Refused),
         429 => no_prompt(UnreachableClass::RateLimited),
         400..=499 => Refusal::Misconfigured,
-        500..=599 => match serde_json::from_slice::<Trouble>(body) {
+        500..=599 => match object::read::<Trouble>(body) {
             Ok(Trouble { prompt_sent: Some(false) }) => no_prompt(UnreachableClass::ServerError),
             _ => Refusal::Lost,
         },
@@ -363,7 +390,8 @@ impl Held<'_> {
                 | Refusal::Misconfigured
                 | Refusal::NotEnrolledThere
                 | Refusal::LockedThere
-                | Refusal::Bypassed => false,
+                | Refusal::Bypassed
+                | Refusal::NotThisWay => false,
             },
         };
     }

@@ -10,7 +10,7 @@ use crate::config::UnreachableClass;
 use crate::factor::native::Native;
 use crate::factor::native::client::{self, Failure, unix_now};
 use crate::factor::native::wire::{ALLOWED_SKEW, LONGEST_MESSAGE, Pong};
-use crate::factor::{Health, http};
+use crate::factor::{Health, http, object};
 
 /// Why a ping failed. The text says what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Native {
             500..=599 => return Err(PingError::ServerError { status: reply.status }),
             status => return Err(PingError::NotThere { status }),
         }
-        let pong: Pong = serde_json::from_slice(&reply.body).map_err(|_| PingError::Garbled)?;
+        let pong: Pong = object::read(&reply.body).map_err(|_| PingError::Garbled)?;
         let skew = i64::try_from(i128::from(pong.time) - i128::from(unix_now())).map_err(|_| PingError::Garbled)?;
         if skew.unsigned_abs() > ALLOWED_SKEW {
             return Err(PingError::Clock { skew });

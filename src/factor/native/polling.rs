@@ -11,6 +11,7 @@ use reqwest::Method;
 
 use crate::factor::native::wire::{Key, Message};
 use crate::factor::native::{Delivery, Shared};
+use crate::factor::object;
 use crate::signin::attempt::SignInId;
 
 /// Requests for states under way at once.
@@ -73,7 +74,7 @@ async fn ask(shared: &Shared, key: SignInId, id: Option<&str>, wait: u64) {
     if reply.status != 200 {
         return;
     }
-    let Ok(message) = serde_json::from_slice::<Message<'_>>(&reply.body) else {
+    let Ok(message) = object::read::<Message<'_>>(&reply.body) else {
         shared.garbled.fetch_add(1, Ordering::Relaxed);
         return;
     };

@@ -12,6 +12,7 @@ use crate::factor::native::batching;
 use crate::factor::native::client::Failure;
 use crate::factor::native::wire::{Event, LONGEST_MESSAGE};
 use crate::factor::native::{Delivery, Shared};
+use crate::factor::object;
 
 /// Longest cursor that is kept, in octets.
 const LONGEST_CURSOR: usize = 128;
@@ -106,7 +107,7 @@ async fn follow(shared: &Shared, mut response: Response, cursor: &mut String) ->
 
 /// Takes one line.
 fn take(shared: &Shared, line: &[u8], cursor: &mut String, wakers: &mut Vec<Waker>) {
-    let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
+    let Ok(event) = object::read::<Event<'_>>(line) else {
         let before = shared.garbled.fetch_add(1, Ordering::Relaxed);
         if before.is_power_of_two() || before == 0 {
             tracing::warn!(provider = shared.name, octets = line.len(), count = before, "event makes no sense");

@@ -53,6 +53,7 @@ fn request(sign_in: SignInId) -> Request {
         deadline: std::time::Instant::now() + Duration::from_secs(30),
         device: None,
         number_matching: Default::default(),
+        can_type: false,
         tell: None,
     }
 }

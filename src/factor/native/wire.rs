@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::SendFields;
+use crate::factor::object;
 use crate::factor::{Answer, Refusal, Request};
 use crate::signin::attempt::SignInId;
 use crate::users::model::Method;
@@ -189,7 +190,7 @@ pub struct Message<'a> {
     #[serde(borrow, default)]
     pub state: Cow<'a, str>,
     /// What came out, once it is final.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object::optional")]
     pub result: Option<Outcome<'a>>,
 }
 
@@ -219,7 +220,7 @@ pub struct Event<'a> {
     #[serde(default)]
     pub resumed: bool,
     /// In `verification`: what happened.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "object::optional")]
     pub verification: Option<Message<'a>>,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::json;
 
 use crate::config::{OktaAuthentication, UnreachableClass};
@@ -46,7 +46,7 @@ impl Admission {
     pub(super) fn new(config: &OktaAuthentication) -> Result<Self, BuildError> {
         Ok(match config {
             OktaAuthentication::Token(token) => {
-                header("SSWS", token).ok_or(BuildError::NoText("the API token"))?;
+                http::secret_value("SSWS ", token).ok_or(BuildError::NoText("the API token"))?;
                 Admission::Token(Arc::new(token.duplicate()))
             }
             OktaAuthentication::OAuth { client_id, key_id, key } => Admission::OAuth(Box::new(App {
@@ -66,13 +66,12 @@ impl Admission {
     /// The headers that every request has.
     pub(super) async fn headers(&self, http: &Http, within: Duration) -> Result<(HeaderMap, Used), Refusal> {
         let (scheme, token) = match self {
-            Admission::Token(token) => ("SSWS", Arc::clone(token)),
-            Admission::OAuth(app) => ("Bearer", app.tokens.get(app.fetch(http, within)).await?),
+            Admission::Token(token) => ("SSWS ", Arc::clone(token)),
+            Admission::OAuth(app) => ("Bearer ", app.tokens.get(app.fetch(http, within)).await?),
         };
-        let mut headers = HeaderMap::new();
-        let value = header(scheme, &token).ok_or(Refusal::Unreachable(UnreachableClass::Malformed))?;
+        let mut headers = http::accepting_json();
+        let value = http::secret_value(scheme, &token).ok_or(Refusal::Unreachable(UnreachableClass::Malformed))?;
         headers.insert(AUTHORIZATION, value);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Ok((headers, Used(token)))
     }
 
@@ -86,16 +85,6 @@ impl Admission {
             }
         }
     }
-}
-
-fn header(scheme: &str, token: &Secret) -> Option<HeaderValue> {
-    let mut value = zeroize::Zeroizing::new(Vec::with_capacity(scheme.len() + 1 + token.len()));
-    value.extend_from_slice(scheme.as_bytes());
-    value.push(b' ');
-    value.extend_from_slice(token.open());
-    let mut value = HeaderValue::from_bytes(&value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 impl App {
@@ -118,8 +107,7 @@ impl App {
             .append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
             .append_pair("client_assertion", &signed)
             .finish();
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut headers = http::accepting_json();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let call = Call { method: Method::POST, url, headers, body: Some(Bytes::from(body)) };
         let reply = http.send(call, within).await.map_err(|failure| failure.refusal(false))?;

@@ -32,8 +32,8 @@ use crate::factor::okta::admission::Admission;
 use crate::factor::okta::wire::{Begun, Enrolled, User};
 use crate::factor::polling::Pace;
 use crate::factor::sent::Sent;
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Tell, Trouble};
-use crate::users::model::{Method, Person};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Tell, Trouble, tell};
+use crate::users::model::Method;
 
 pub mod wire;
 
@@ -45,6 +45,9 @@ const POLLS_AT_ONCE: usize = 64;
 
 /// Answers in a row that make no sense, after which a prompt is given up.
 const NONSENSE: u32 = 3;
+
+/// How long no push is tried after one that wanted a number to be shown.
+const INSISTS: Duration = Duration::from_secs(600);
 
 /// How often prompts' states are asked for. The default is right outside tests.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +76,11 @@ pub struct Okta {
 struct Shared {
     name: String,
     user: CloudName,
+    described: Described,
     send: SendFields,
     http: Http,
+    /// Until when no push is tried where no number can be shown: the organisation insists on one.
+    insists: Mutex<Option<Instant>>,
     admission: Admission,
     pace: Pace,
     begins: Semaphore,
@@ -110,8 +116,10 @@ impl Okta {
         let shared = Arc::new(Shared {
             name: config.common.name.clone(),
             user: config.user,
+            described: Described::okta(config),
             send: config.common.send,
             http: Http::new(&config.common.outbound, None)?,
+            insists: Mutex::default(),
             admission: Admission::new(&config.authentication)?,
             pace: Pace::new(timing.interval, timing.per_second),
             begins: Semaphore::new(REQUESTS_AT_ONCE),
@@ -147,9 +155,8 @@ impl Factor for Okta {
         &self.shared.name
     }
 
-    /// What the person has there is known there only.
-    fn offers(&self, person: &Person, method: Method) -> bool {
-        self.shared.user.of(person).is_some() && !wire::kinds(method).is_empty()
+    fn described(&self) -> Option<&Described> {
+        Some(&self.shared.described)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
@@ -219,6 +226,9 @@ impl Shared {
             return self.check(url, body, address, left, &person.unique_id).await.map(Asked::Over);
         }
         let shown = request.tell.as_ref().filter(|tell| tell.while_open() && method == Method::Push);
+        if method == Method::Push && shown.is_none() && self.insists() {
+            return Err(Refusal::NotThisWay);
+        }
         let body = shown.map(|_| Bytes::from_static(br#"{"useNumberMatchingChallenge":true}"#));
         let reply = self.request(Verb::POST, url, body, address, true, left).await?;
         if let Some(refusal) = reply.trouble(true).filter(|_| wire::error_code(&reply.body).is_none_or(is_ours)) {
@@ -228,7 +238,7 @@ impl Shared {
             Begun::CodeSent => {
                 self.sent().remember(&person.unique_id, method, std::time::Instant::now());
                 if let Some(tell) = &request.tell {
-                    tell.say("A code is on its way to you. Sign in again with your password and the code.");
+                    tell.say(tell::CODE_SENT);
                 }
                 Err(Refusal::NeedsCode)
             }
@@ -251,9 +261,21 @@ impl Shared {
             }
             (Some(_), None) => {
                 self.cancels.push(url.clone());
+                *self.insists.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + INSISTS);
+                tracing::warn!(
+                    provider = self.name,
+                    "the organisation insists on a number that the person compares, and no client can show it: \
+                     pushes are left out"
+                );
                 Err(Refusal::NeedsCode)
             }
         }
+    }
+
+    /// Whether a push that nobody could answer would be sent.
+    fn insists(&self) -> bool {
+        let until = *self.insists.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Checks a typed code.

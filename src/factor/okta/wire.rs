@@ -75,7 +75,7 @@ pub fn choose(enrolled: &[Enrolled], method: Method, device: Option<u8>) -> Resu
         let mut fitting = enrolled.iter().filter(|one| one.kind == *kind && one.status == "ACTIVE" && is_id(&one.id));
         fitting.nth(skip)
     };
-    kinds(method).iter().find_map(of_kind).ok_or(Refusal::NotEnrolledThere)
+    kinds(method).iter().find_map(of_kind).ok_or(Refusal::NotThisWay)
 }
 
 /// Whether `id` may be put into a path as it is.
@@ -337,9 +337,9 @@ mod tests {
         let id = |method, device| choose(&all, method, device).map(|one| one.id.as_str());
         assert_eq!(id(Method::Push, None), Ok("a"));
         assert_eq!(id(Method::Push, Some(2)), Ok("b"));
-        assert_eq!(id(Method::Push, Some(3)), Err(Refusal::NotEnrolledThere));
+        assert_eq!(id(Method::Push, Some(3)), Err(Refusal::NotThisWay));
         assert_eq!(id(Method::Oath, None), Ok("t"));
-        assert_eq!(id(Method::SmsCode, None), Err(Refusal::NotEnrolledThere));
+        assert_eq!(id(Method::SmsCode, None), Err(Refusal::NotThisWay));
     }
 
     #[test]

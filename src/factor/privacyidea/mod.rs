@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use reqwest::Method as Verb;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
@@ -32,9 +32,8 @@ use crate::factor::polling::Pace;
 use crate::factor::privacyidea::wire::{Checked, State, Triggered};
 use crate::factor::sent::Sent;
 use crate::factor::token::{Fresh, Tokens};
-use crate::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
-use crate::users::model::{Method, Person};
 
 pub mod wire;
 
@@ -77,6 +76,7 @@ pub struct PrivacyIdea {
     /// By the part of a UPN after the `@`, in lower case.
     realms: Vec<(String, String)>,
     user: CloudName,
+    described: Described,
     send: SendFields,
     triggers: Triggers,
     codes: Codes,
@@ -126,7 +126,7 @@ impl PrivacyIdea {
     pub fn with_timing(config: &PrivacyIdeaProvider, timing: Timing) -> Result<Self, BuildError> {
         let authorisation = match &config.authorisation {
             PrivacyIdeaAuthorisation::Token(token) => {
-                header(token.open()).ok_or(BuildError::NoText("the token"))?;
+                http::secret_value("", token).ok_or(BuildError::NoText("the token"))?;
                 Authorisation::Token(Arc::new(token.duplicate()))
             }
             PrivacyIdeaAuthorisation::Account { name, password } => {
@@ -139,6 +139,7 @@ impl PrivacyIdea {
             realm: config.realm.clone(),
             realms: config.realms.clone(),
             user: config.user,
+            described: Described::privacyidea(config),
             send: config.common.send,
             triggers: config.triggers,
             codes: config.codes,
@@ -187,8 +188,9 @@ impl PrivacyIdea {
             return Ok(Asked::Over(answer));
         }
         let kind = match self.triggers {
-            Triggers::All => None,
-            Triggers::Method => wire::kind(request.method),
+            // A code that cannot be typed is not sent.
+            Triggers::All if request.can_type => None,
+            Triggers::All | Triggers::Method => wire::kind(request.method),
         };
         let triggered = self.trigger(&who, kind, left).await?;
         if triggered.typed {
@@ -211,7 +213,8 @@ impl PrivacyIdea {
             let token = self.token(left).await?;
             let mut form = who.form();
             form.extend(kind.map(|kind| ("type", kind)));
-            let authorisation = header(token.open()).ok_or(Refusal::Unreachable(UnreachableClass::Malformed))?;
+            let authorisation =
+                http::secret_value("", &token).ok_or(Refusal::Unreachable(UnreachableClass::Malformed))?;
             let reply = self.post("validate/triggerchallenge", &form, Some(authorisation), true, left).await?;
             if reply.status == 401
                 && again
@@ -254,7 +257,7 @@ impl PrivacyIdea {
     /// Opens a challenge that sends nothing, so that a code can be checked without the PIN before it.
     async fn silent_challenge(&self, who: &Who, left: Duration) -> Result<String, Refusal> {
         let found = match self.trigger(who, Some("totp"), left).await {
-            Err(Refusal::NotEnrolledThere) => self.trigger(who, Some("hotp"), left).await?,
+            Err(Refusal::NotThisWay) => self.trigger(who, Some("hotp"), left).await?,
             found => found?,
         };
         Ok(found.transaction)
@@ -314,7 +317,7 @@ impl PrivacyIdea {
     async fn poll(&self, url: Url) -> State {
         // Closed only when the semaphore is, which never happens.
         let Ok(_turn) = self.polls.acquire().await else { return State::Pending };
-        let call = Call { method: Verb::GET, url, headers: accepting(), body: None };
+        let call = Call { method: Verb::GET, url, headers: http::accepting_json(), body: None };
         match self.http.send(call, self.http.timeout()).await {
             Ok(reply) if reply.trouble(true).is_none() => wire::state(reply.status, &reply.body),
             Ok(_) | Err(_) => {
@@ -356,7 +359,7 @@ impl PrivacyIdea {
         within: Duration,
     ) -> Result<Reply, Refusal> {
         let url = self.http.url(path).ok_or(Refusal::Misconfigured)?;
-        let mut headers = accepting();
+        let mut headers = http::accepting_json();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some(authorisation) = authorisation {
             headers.insert(AUTHORISATION, authorisation);
@@ -382,10 +385,8 @@ impl Factor for PrivacyIdea {
         &self.name
     }
 
-    /// What the person has there is known there only.
-    fn offers(&self, person: &Person, method: Method) -> bool {
-        self.user.of(person).filter(|name| !name.is_empty()).is_some()
-            && (wire::kind(method).is_some() || method == Method::Oath)
+    fn described(&self) -> Option<&Described> {
+        Some(&self.described)
     }
 
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
@@ -409,16 +410,4 @@ impl Provider for PrivacyIdea {
     fn connections(&self) -> u64 {
         self.http.connections()
     }
-}
-
-fn accepting() -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers
-}
-
-fn header(secret: &[u8]) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(secret).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::config::UnreachableClass;
-use crate::factor::http::unix_now;
+use crate::factor::http::{self, unix_now};
 use crate::factor::privacyidea::{Authorisation, PrivacyIdea, wire};
 use crate::factor::{Health, Refusal, Trouble};
 
@@ -17,7 +17,7 @@ pub(super) async fn probe(provider: &PrivacyIdea) -> Result<Health, Trouble> {
     let within = provider.http.timeout();
     let trouble = |refusal| Trouble(text(refusal, matches!(provider.authorisation, Authorisation::Token(_))));
     let token = provider.token(within).await.map_err(trouble)?;
-    let header = super::header(token.open()).ok_or_else(|| Trouble("the token is no text".to_owned()))?;
+    let header = http::secret_value("", &token).ok_or_else(|| Trouble("the token is no text".to_owned()))?;
     let mut form = vec![("user", NOBODY)];
     form.extend(provider.realm.as_deref().map(|realm| ("realm", realm)));
     let reply = provider.post("validate/triggerchallenge", &form, Some(header), false, within).await;
@@ -36,7 +36,7 @@ pub(super) async fn probe(provider: &PrivacyIdea) -> Result<Health, Trouble> {
                 unix_now()
             )))
         }
-        (200 | 400, Ok(_) | Err(Refusal::NotEnrolledThere)) => {
+        (200 | 400, Ok(_) | Err(Refusal::NotEnrolledThere | Refusal::NotThisWay)) => {
             Ok(Health { round_trip, clock_skew, certificate_expires: reply.certificate_expires })
         }
         (_, found) => {

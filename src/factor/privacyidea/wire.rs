@@ -132,7 +132,7 @@ pub fn triggered(status: u16, body: &[u8]) -> Result<Triggered, Refusal> {
     let detail = message.detail();
     let challenges = detail.multi_challenge.unwrap_or_default();
     match message.result.value.as_u64() {
-        Some(0) if challenges.is_empty() => return Err(Refusal::NotEnrolledThere),
+        Some(0) if challenges.is_empty() => return Err(Refusal::NotThisWay),
         Some(count) if count > 0 && !challenges.is_empty() => {}
         _ => return Err(Refusal::Garbled),
     }
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(triggered(200, body("1", push).as_bytes()), found(true, false));
         assert_eq!(triggered(200, body("2", &format!("{push},{sms}")).as_bytes()), found(true, true));
         assert_eq!(triggered(200, body("1", sms).as_bytes()), found(false, true));
-        assert_eq!(triggered(200, body("0", "").as_bytes()), Err(Refusal::NotEnrolledThere));
+        assert_eq!(triggered(200, body("0", "").as_bytes()), Err(Refusal::NotThisWay));
         for odd in [body("0", push), body("1", ""), body("true", push), body("-1", push)] {
             assert_eq!(triggered(200, odd.as_bytes()), Err(Refusal::Garbled), "{odd}");
         }

@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::factor::{Health, Trouble};
 use crate::signin::attempt::SignInId;
-use crate::users::model::{Method, Person};
+use crate::users::model::Method;
 
 /// Answers what it was told to, or never.
 #[derive(Debug)]
@@ -66,25 +66,9 @@ fn scripted(answer: Option<Answer>) -> (Arc<Scripted>, Guarded) {
 }
 
 fn request(within: Duration) -> Request {
-    let person = Person {
-        unique_id: "u1".into(),
-        name: "alice".into(),
-        upn: None,
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    };
     Request {
         sign_in: SignInId::new([1; 12]),
-        person: Arc::new(person),
+        person: Arc::new(crate::signin::testing::person("u1")),
         method: Method::Push,
         code: None,
         application: "VPN".into(),
@@ -92,6 +76,7 @@ fn request(within: Duration) -> Request {
         deadline: (Instant::now() + within).into_std(),
         device: None,
         number_matching: Default::default(),
+        can_type: false,
         tell: None,
     }
 }

@@ -28,6 +28,33 @@ impl Pool {
         tokio::spawn(probe_until_up(Weak::clone(&self.this), Arc::clone(server)));
     }
 
+    /// One task finds out whether this server still answers, and marks it down if not.
+    pub(super) fn suspect(&self, server: &Arc<Server>) {
+        if !server.is_up() || server.suspected.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (this, server) = (Weak::clone(&self.this), Arc::clone(server));
+        tokio::spawn(async move {
+            let Some(pool) = this.upgrade() else { return };
+            if let Err(why) = pool.probe_once(&server).await {
+                pool.mark_down(&server, &why);
+            }
+            server.suspected.store(false, Ordering::Release);
+        });
+    }
+
+    /// [`Pool::suspect`] for each server that is thought to be up.
+    pub fn suspect_all(&self) {
+        self.servers.load().iter().for_each(|server| self.suspect(server));
+    }
+
+    /// Asks a server for something that everybody may read, within the time that it has.
+    async fn probe_once(&self, server: &Server) -> Result<Connection, String> {
+        let limit = self.settings.connect_timeout + self.settings.timeout;
+        let outcome = tokio::time::timeout(limit, probe(self, &server.url)).await;
+        outcome.unwrap_or_else(|_| Err("no answer".to_owned()))
+    }
+
     /// Waits until a server is up again, or each of them has failed one more probe, or time is up.
     pub(super) async fn some_server_is_back(&self, servers: &[Arc<Server>], deadline: Instant) -> bool {
         let failed = |server: &Arc<Server>| server.failed_probes.load(Ordering::Acquire);
@@ -81,9 +108,7 @@ async fn probe_until_up(pool: Weak<Pool>, server: Arc<Server>) {
             if !pool.servers.load().iter().any(|known| Arc::ptr_eq(known, &server)) {
                 return;
             }
-            let limit = pool.settings.connect_timeout + pool.settings.timeout;
-            let outcome = tokio::time::timeout(limit, probe(&pool, &server.url)).await;
-            match outcome.unwrap_or_else(|_| Err("no answer".to_owned())) {
+            match pool.probe_once(&server).await {
                 Ok(connection) => {
                     server.bind.idle().push(connection);
                     server.down.store(false, Ordering::Release);

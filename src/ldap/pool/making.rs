@@ -144,6 +144,8 @@ impl Pool {
     /// What it means that nothing had happened at `until`.
     pub(super) fn late(&self, server: &Arc<Server>, until: Instant, limits: Limits, most: Duration) -> Miss {
         if until >= limits.deadline {
+            // The person's time was over before the server's: that says little of it, so it is asked.
+            self.suspect(server);
             return Miss::Deadline;
         }
         self.mark_down(server, &format!("no answer within {most:?}"));

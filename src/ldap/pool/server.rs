@@ -39,6 +39,8 @@ pub(super) struct Server {
     pub(super) lookup: Lookups,
     pub(super) connecting: Semaphore,
     pub(super) down: AtomicBool,
+    /// Whether it is being found out if it still answers.
+    pub(super) suspected: AtomicBool,
     pub(super) went_down: Notify,
     pub(super) probe_now: Notify,
     pub(super) failed_probes: AtomicU64,
@@ -52,6 +54,7 @@ impl Server {
             lookup: Lookups::new(connections),
             connecting: Semaphore::new(CONNECTING),
             down: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
             went_down: Notify::new(),
             probe_now: Notify::new(),
             failed_probes: AtomicU64::new(0),

@@ -11,6 +11,7 @@ use tracing::debug;
 use super::connection::{Connection, Wire};
 use super::server::{Server, gone};
 use super::{Limits, Miss, PATIENCE, Pool, another_is_up, fault};
+use crate::config::ServerUrl;
 use crate::primary::Fault;
 
 /// Connections that are kept ready while they are being used up.
@@ -45,25 +46,35 @@ impl Spares {
 }
 
 impl Pool {
-    /// A connection that nobody else uses and that is not bound.
+    /// A connection that nobody else uses and that is not bound, to a server that is not in `asked`; it is added there.
     ///
     /// # Errors
     /// [`Fault`] when no server gives one in time.
-    pub async fn connect_for_door(&self, deadline: std::time::Instant) -> Result<Box<dyn Wire>, Fault> {
-        let ready = self.take_spare();
-        self.make_spares();
-        if let Some(wire) = ready {
-            return Ok(wire);
+    pub async fn connect_for_door(
+        &self,
+        asked: &mut Vec<ServerUrl>,
+        deadline: std::time::Instant,
+    ) -> Result<Box<dyn Wire>, Fault> {
+        if asked.is_empty() {
+            let ready = self.take_spare();
+            self.make_spares();
+            if let Some((server, wire)) = ready {
+                asked.push(server.url.clone());
+                return Ok(wire);
+            }
         }
         let deadline = Instant::from_std(deadline);
         let mut last = Fault::Unreachable;
         for round in 0..2 {
             let servers = self.servers.load_full();
             let mut wait = !servers.iter().any(|server| server.is_up());
-            for server in servers.iter().filter(|server| server.is_up()) {
+            for server in servers.iter().filter(|server| server.is_up() && !asked.contains(&server.url)) {
                 let limits = Limits { deadline, patient: !another_is_up(&servers, server) };
                 match self.connect_once(server, limits).await {
-                    Ok(connection) => return connection.into_wire().ok_or(Fault::Garbled),
+                    Ok(connection) => {
+                        asked.push(server.url.clone());
+                        return connection.into_wire().ok_or(Fault::Garbled);
+                    }
                     Err(Miss::Deadline) => return Err(Fault::Deadline),
                     Err(Miss::Impatience) => wait = true,
                     Err(miss) => last = fault(&miss, last),
@@ -94,11 +105,11 @@ impl Pool {
     }
 
     /// A ready one that is still good, of a server that is up.
-    fn take_spare(&self) -> Option<Box<dyn Wire>> {
+    fn take_spare(&self) -> Option<(Arc<Server>, Box<dyn Wire>)> {
         loop {
             let (server, mut connection) = self.spares.ready().pop()?;
             if server.is_up() && connection.usable(Instant::now(), FRESH) {
-                return connection.into_wire();
+                return connection.into_wire().map(|wire| (server, wire));
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::ldap::message::Envelope;
 use crate::ldap::pool::Wire;
 use crate::ldap::result::code;
 use crate::ldap::verdict;
+use crate::primary::Primary;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Through, Unusable};
 use crate::signin::outcome::{Accept, Outcome};
@@ -108,17 +109,17 @@ impl Binding {
                     None => BindEnd { answer: response(id, code::UNAVAILABLE, ""), directory: None },
                 }
             }
-            Outcome::Reject(reason) | Outcome::Discard(reason) => {
-                let passed = own.passed();
+            Outcome::Reject(_) | Outcome::Explained { .. } | Outcome::Discard(_) => {
+                let (reason, passed) = (outcome.reason(), own.passed());
                 own.discard();
                 let answer = if client.explain_refusals {
-                    let (code, text) = verdict::explained(*reason, passed);
+                    let (code, text) = verdict::explained(reason, passed, outcome.text());
                     // The directory's own words say more, to those who read its sub-codes.
                     own.refusal()
                         .filter(|_| code == code::INVALID_CREDENTIALS)
                         .unwrap_or_else(|| response(id, code, &text))
                 } else {
-                    let (code, text) = verdict::refusal(*reason, passed);
+                    let (code, text) = verdict::refusal(reason, passed);
                     response(id, code, text)
                 };
                 BindEnd { answer, directory: None }
@@ -134,16 +135,15 @@ async fn bound(own: &Own, accept: &Accept, client: &LdapClient, deadline: std::t
         return Some(bound);
     }
     let whole = own.take_password()?;
-    let dn = &accept.primary().who().dn;
+    let who = accept.primary().who();
     let cut = client.client.passcode.as_ref().and_then(|rule| passcode::cut(rule, &whole));
-    if let Some(cut) = cut {
-        own.bind(dn, &cut.password, deadline).await.ok()?;
-        if let Some(bound) = own.take_bound() {
-            return Some(bound);
-        }
+    if let Some(cut) = cut
+        && own.try_password(who, &cut.password, deadline).await.is_right()
+    {
+        return own.take_bound();
     }
-    own.bind(dn, &whole, deadline).await.ok()?;
-    own.take_bound()
+    let whole = own.try_password(who, &whole, deadline).await;
+    own.take_bound().filter(|_| whole.is_right())
 }
 
 pub(super) fn response(id: u32, code: u32, text: &str) -> Box<[u8]> {

@@ -145,6 +145,8 @@ impl Link {
         let wrong = result.code == code::INVALID_CREDENTIALS;
         if wrong {
             sign_ins.fell(key, result.refusal());
+        } else {
+            sign_ins.unsettled(key);
         }
         self.session.bound(false);
         self.drop_directory();

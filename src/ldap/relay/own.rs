@@ -14,12 +14,13 @@ use zeroize::Zeroizing;
 
 use super::Behind;
 use crate::config::LdapClient;
-use crate::ldap::bind::{read_bind_response, write_bind_with_controls};
+use crate::ldap::bind::{AnswerError, read_bind_response, write_bind_with_controls};
 use crate::ldap::message::{SMALL_FRAME, frame_length};
-use crate::ldap::pool::{BindAnswer, Wire};
+use crate::ldap::pool::{BindAnswer, Wire, elsewhere};
 use crate::primary::directory::finding;
-use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, names};
+use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary};
 use crate::secret::Secret;
+use crate::signin::policy;
 
 /// A client's own connection during its bind.
 pub(super) struct Own {
@@ -90,25 +91,49 @@ impl Own {
         self.state().password.take()
     }
 
-    /// One bind. A connection on which it failed is gone.
+    /// A bind on the connection that the client has, or on a new one. As everywhere, another server is asked only where
+    /// the password cannot have been counted: the request has not left as a whole, or the server says that it has not
+    /// looked at it. A connection on which a bind failed is gone.
     pub(super) async fn bind(&self, dn: &str, password: &Secret, deadline: Instant) -> Result<BindAnswer, Fault> {
-        let kept = self.state().wire.take();
-        let until = tokio::time::Instant::from_std(deadline);
-        let asked = async {
-            let mut wire = match kept {
+        let mut kept = self.state().wire.take();
+        let mut asked = Vec::new();
+        let mut last = Err(Fault::Unreachable);
+        loop {
+            let wire = match kept.take() {
                 Some(wire) => wire,
-                None => self.behind.connect(deadline).await?,
+                None => match self.behind.connect(&mut asked, deadline).await {
+                    Ok(wire) => wire,
+                    // What the others have said stands.
+                    Err(fault) => return last.map_err(|_| fault),
+                },
             };
-            let frame = self.exchange(&mut wire, dn, password).await?;
-            Ok((wire, frame))
-        };
-        let (wire, frame) = match tokio::time::timeout_at(until, asked).await {
-            Ok(asked) => asked?,
-            Err(_) => return Err(Fault::Deadline),
-        };
+            match self.ask(wire, dn, password, deadline).await {
+                Ok(answer) if elsewhere(answer.code) => last = Ok(answer),
+                Err(Fault::Unreachable) => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    /// A bind on this connection. [`Fault::Unreachable`]: the request has not left as a whole.
+    async fn ask(
+        &self,
+        mut wire: Box<dyn Wire>,
+        dn: &str,
+        password: &Secret,
+        deadline: Instant,
+    ) -> Result<BindAnswer, Fault> {
+        let deadline = tokio::time::Instant::from_std(deadline);
+        let patience = self.behind.patience().map(|patience| tokio::time::Instant::now() + patience);
+        let until = patience.map_or(deadline, |until| until.min(deadline));
+        let exchanged = tokio::time::timeout_at(until, self.exchange(&mut wire, dn, password)).await;
+        let frame = exchanged.unwrap_or_else(|_| {
+            self.behind.unanswered();
+            Err(if until < deadline { Fault::Unanswered } else { Fault::Deadline })
+        })?;
         let result = read_bind_response(&frame, self.id).map_err(|error| {
             tracing::warn!(client = self.client.client.name, %error, "an odd answer to a bind");
-            Fault::Garbled
+            if let AnswerError::Disconnection { .. } = error { Fault::Unanswered } else { Fault::Garbled }
         })?;
         let answer = BindAnswer { code: result.code, refusal: result.refusal() };
         let passed = finding(Ok(answer)) == Finding::Right;
@@ -138,7 +163,7 @@ impl Own {
             }
             match wire.read_buf(&mut input).await {
                 Ok(octets) if octets > 0 => {}
-                _ => return Err(Fault::Unreachable),
+                _ => return Err(Fault::Unanswered),
             }
         }
     }
@@ -152,9 +177,7 @@ impl Own {
 
     /// Whether the configuration names this distinguished name as a program's.
     fn is_service(&self, name: &str) -> bool {
-        let service = &self.client.client.policy.service;
-        service.names.iter().any(|listed| names::same_dn(listed, name))
-            || service.ous.iter().any(|ou| names::is_below(name, ou))
+        policy::is_service_dn(&self.client.client.policy.service, name)
     }
 }
 
@@ -178,7 +201,7 @@ impl Primary for Own {
             match self.behind.judged(who, first, deadline).await {
                 Ok(finding) => finding,
                 Err(dn) if dn.is_empty() => Finding::Fault(Fault::Garbled),
-                Err(dn) => finding(self.bind(&dn, password, deadline).await),
+                Err(dn) => finding(self.bind(&dn, password, deadline).await).at(dn),
             }
         })
     }

@@ -10,6 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::binding::{Asking, Binding, response};
 use super::outbox::Outbox;
+use super::wiped::take_out;
 use super::{CONNECT, Event, Link, Moved, PEEK, SCRATCH, WHOLE, Work, directory_gone};
 use crate::config::ServiceAccounts;
 use crate::ldap::ber::SEQUENCE;
@@ -215,7 +216,7 @@ impl Link {
         if self.work.is_none() {
             let behind = Arc::clone(&self.behind);
             let deadline = (Instant::now() + CONNECT).into_std();
-            self.work = Some(Work::Connect(Box::pin(async move { behind.connect(deadline).await })));
+            self.work = Some(Work::Connect(Box::pin(async move { behind.connect(&mut Vec::new(), deadline).await })));
         }
     }
 
@@ -284,7 +285,7 @@ impl Link {
                     if let Some(answer) = Session::unserved(&head, code::BUSY, "a bind is under way") {
                         self.to_client.push(&answer);
                     }
-                    self.from_client.drain(self.waiting..self.waiting + length);
+                    take_out(&mut self.from_client, self.waiting..self.waiting + length);
                 }
                 _ => self.waiting += length,
             }

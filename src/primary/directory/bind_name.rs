@@ -130,5 +130,6 @@ fn service(dn: &str) -> Identity {
     let plain = names::plain_dn(dn);
     let name =
         plain.split(',').next().and_then(|first| first.split_once('=')).map_or(plain.as_str(), |(_, value)| value);
-    Identity { unique_id: format!("dn:{plain}"), name: name.to_owned(), upn: None, dn: dn.to_owned() }
+    let (unique_id, name) = (format!("dn:{plain}"), name.to_owned());
+    Identity { unique_id, name, upn: None, dn: dn.to_owned(), remembered: false }
 }

@@ -80,8 +80,8 @@ async fn verified_push_is_announced_and_its_number_shown_where_it_can_be() {
     assert!(tell.take().unwrap().contains("493"));
     // whoever cannot see a number cannot type it: the service takes push away, and nobody is asked
     let prompts = simulator.desk().counts().prompts;
-    assert_eq!(duo.run(push()).await, refused(Refusal::Undeliverable));
-    assert_eq!(duo.run(Request { tell: Some(Tell::new(false)), ..push() }).await, refused(Refusal::Undeliverable));
+    assert_eq!(duo.run(push()).await, refused(Refusal::NotThisWay));
+    assert_eq!(duo.run(Request { tell: Some(Tell::new(false)), ..push() }).await, refused(Refusal::NotThisWay));
     assert_eq!(simulator.desk().counts().prompts, prompts);
 }
 
@@ -94,8 +94,8 @@ async fn the_named_device_is_asked() {
         let begun = simulator.desk().asked().into_iter().rev().find(|asked| asked.step == Step::Begin).unwrap();
         assert!(begun.fields.contains(&("device", id.to_owned())), "{:?}", begun.fields);
     }
-    assert_eq!(duo.run(Request { device: Some(3), ..push() }).await, refused(Refusal::Undeliverable));
-    assert_eq!(duo.run(asked(Method::Call, None)).await, refused(Refusal::Undeliverable));
+    assert_eq!(duo.run(Request { device: Some(3), ..push() }).await, refused(Refusal::NotThisWay));
+    assert_eq!(duo.run(asked(Method::Call, None)).await, refused(Refusal::NotThisWay));
 }
 
 #[tokio::test]

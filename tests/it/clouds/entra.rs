@@ -103,7 +103,7 @@ async fn people_who_are_not_there_are_told_from_refusals() {
     simulator.desk().set(None, with(&["unknown"]));
     assert_eq!(entra.run(push()).await, refused(Refusal::NotEnrolledThere));
     simulator.desk().set(None, with(&["call"]));
-    assert_eq!(entra.run(push()).await, refused(Refusal::NotEnrolledThere));
+    assert_eq!(entra.run(push()).await, refused(Refusal::NotThisWay));
     assert_eq!(entra.run(asked(Method::Call, None)).await, Answer::Approved);
     let nameless = anteroom::users::model::Person { upn: None, ..fakes::person() };
     assert!(!entra.offers(&nameless, Method::Push) && entra.offers(&fakes::person(), Method::Push));

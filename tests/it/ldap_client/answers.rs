@@ -61,10 +61,10 @@ async fn no_answer_but_the_exact_yes_is_a_yes() {
         ("garbage", |_| vec![Act::Send(b"HTTP/1.1 200 OK\r\n\r\n".to_vec())], Finding::Fault(Fault::Garbled)),
         ("huge frame", |_| vec![Act::Send(b"\x30\x84\x7f\xff\xff\xff".to_vec())], Finding::Fault(Fault::Garbled)),
         ("deep nesting", |_| vec![Act::Send(nested(10_000))], Finding::Fault(Fault::Garbled)),
-        ("closes", |_| vec![Act::Close], Finding::Fault(Fault::Unreachable)),
-        ("half an answer", |r| vec![cut(&bind(r.id, 0, "")), Act::Close], Finding::Fault(Fault::Unreachable)),
-        ("notice", |_| vec![disconnection(), Act::Close], Finding::Fault(Fault::Unreachable)),
-        ("never answers", |_| vec![Act::Hang], Finding::Fault(Fault::Unreachable)),
+        ("closes", |_| vec![Act::Close], Finding::Fault(Fault::Unanswered)),
+        ("half an answer", |r| vec![cut(&bind(r.id, 0, "")), Act::Close], Finding::Fault(Fault::Unanswered)),
+        ("notice", |_| vec![disconnection(), Act::Close], Finding::Fault(Fault::Unanswered)),
+        ("never answers", |_| vec![Act::Hang], Finding::Fault(Fault::Unanswered)),
         ("referral", |r| vec![bind(r.id, 10, "")], Finding::Fault(Fault::Refused { code: 10 })),
         ("SASL goes on", |r| vec![bind(r.id, 14, "")], Finding::Fault(Fault::Refused { code: 14 })),
     ];
@@ -108,7 +108,7 @@ async fn an_answer_that_comes_late_is_not_taken_for_the_next_ones() {
         }
     })
     .await;
-    assert_eq!(try_password(&directory, "right").await, Finding::Fault(Fault::Unreachable));
+    assert_eq!(try_password(&directory, "right").await, Finding::Fault(Fault::Unanswered));
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(try_password(&directory, "wrong").await, Finding::Wrong(Refusal::WrongPassword));
     assert_eq!(fake.user_binds(), 2);
@@ -261,7 +261,7 @@ async fn a_bind_cut_off_in_the_middle_is_not_repeated_elsewhere() {
         FakeDirectory::start(|request| if request.is_user_bind() { vec![Act::Close] } else { ordinary(request) }).await;
     let good = FakeDirectory::start(ordinary).await;
     let directory = Directory::new(&plain(&[&closing, &good])).unwrap();
-    assert_eq!(try_password(&directory, "right").await, Finding::Fault(Fault::Unreachable));
+    assert_eq!(try_password(&directory, "right").await, Finding::Fault(Fault::Unanswered));
     assert_eq!((closing.user_binds(), good.user_binds()), (1, 0));
 }
 

@@ -123,31 +123,118 @@ async fn a_refused_service_account_is_not_tried_again_at_once() {
     assert_eq!(tries, 1, "each try counts against the service account's own lockout");
 }
 
+const MOVED: &str = "CN=Alice,OU=Elsewhere,DC=fake,DC=test";
+
+/// The person as the user store knows them.
+fn remembered() -> Identity {
+    Identity { remembered: true, ..alice() }
+}
+
+async fn try_remembered(directory: &Directory, password: &str) -> Finding {
+    directory.try_password(&remembered(), &secret(password), soon()).await
+}
+
+/// A directory in which the old name is answered with a code, and the person's entry is found by `found`.
+async fn moved(code: u32, found: fn(&Request) -> Vec<Act>) -> FakeDirectory {
+    FakeDirectory::start(move |request| match &request.asked {
+        Asked::Bind { name, .. } if name == PERSON.0 => vec![bind(request.id, code, "")],
+        Asked::Bind { name, password } if name == MOVED && password == b"right" => vec![bind(request.id, 0, "")],
+        Asked::Bind { name, .. } if name == MOVED => vec![refused(request.id, "52e")],
+        Asked::Search => found(request),
+        _ => ordinary(request),
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_dn_that_has_changed_is_looked_up_and_tried_once_more() {
-    let new = "CN=Alice,OU=Elsewhere,DC=fake,DC=test";
     for code in [32, 34, 49] {
-        let fake = FakeDirectory::start(move |request| match &request.asked {
-            Asked::Bind { name, .. } if name == PERSON.0 => vec![bind(request.id, code, "")],
-            Asked::Bind { name, .. } if name == new => vec![bind(request.id, 0, "")],
-            Asked::Search => vec![person(request.id, new, 1), done(request.id, 0)],
-            _ => ordinary(request),
-        })
-        .await;
-        let directory = Directory::new(&DirectoryTarget { dn_from_store: true, ..plain(&[&fake]) }).unwrap();
-        assert_eq!(try_password(&directory, "right").await, Finding::Right, "{code}");
+        let fake = moved(code, |request| vec![person(request.id, MOVED, 1), done(request.id, 0)]).await;
+        let directory = Directory::new(&plain(&[&fake])).unwrap();
+        assert_eq!(try_remembered(&directory, "right").await, Finding::Moved(MOVED.into()), "{code}");
         assert_eq!(fake.user_binds(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_dn_that_has_not_changed_is_not_tried_twice() {
-    for from_store in [false, true] {
-        let fake = FakeDirectory::start(ordinary).await;
-        let directory = Directory::new(&DirectoryTarget { dn_from_store: from_store, ..plain(&[&fake]) }).unwrap();
-        assert_eq!(try_password(&directory, "wrong").await, Finding::Wrong(Refusal::WrongPassword));
-        assert_eq!((fake.user_binds(), fake.searches()), (1, usize::from(from_store)));
+async fn whoever_has_a_remembered_dn_now_does_not_come_in_as_the_person() {
+    type Found = fn(&Request) -> Vec<Act>;
+    let elsewhere: Found = |request| vec![person(request.id, MOVED, 1), done(request.id, 0)];
+    let nowhere: Found = |request| vec![done(request.id, 0)];
+    let unsaid: Found = |request| vec![done(request.id, 1)];
+    let cases = [
+        (elsewhere, "right", Finding::Moved(MOVED.into()), 2),
+        (elsewhere, "the other one's", Finding::Wrong(Refusal::WrongPassword), 2),
+        (nowhere, "the other one's", Finding::Wrong(Refusal::NoSuchUser), 1),
+        (unsaid, "the other one's", Finding::Fault(Fault::Refused { code: 1 }), 1),
+    ];
+    for (found, password, expected, binds) in cases {
+        // The old name is another person's, and the password is theirs.
+        let fake = moved(0, found).await;
+        let directory = Directory::new(&plain(&[&fake])).unwrap();
+        assert_eq!(try_remembered(&directory, password).await, expected);
+        assert_eq!(fake.user_binds(), binds);
     }
+}
+
+#[tokio::test]
+async fn a_remembered_dn_is_confirmed_once_and_then_believed_for_a_while() {
+    let fake = FakeDirectory::start(ordinary).await;
+    let directory = Directory::new(&plain(&[&fake])).unwrap();
+    for _ in 0..3 {
+        assert_eq!(try_remembered(&directory, "right").await, Finding::Right);
+    }
+    assert_eq!((fake.user_binds(), fake.searches()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_dn_that_has_not_changed_is_not_tried_twice() {
+    for (who, searches) in [(alice(), 0), (remembered(), 1)] {
+        let fake = FakeDirectory::start(ordinary).await;
+        let directory = Directory::new(&plain(&[&fake])).unwrap();
+        let finding = directory.try_password(&who, &secret("wrong"), soon()).await;
+        assert_eq!(finding, Finding::Wrong(Refusal::WrongPassword));
+        assert_eq!((fake.user_binds(), fake.searches()), (1, searches));
+    }
+}
+
+/// A directory that finds the person and never answers a question about their password.
+fn hung(request: &Request) -> Vec<Act> {
+    if request.is_user_bind() { vec![Act::Hang] } else { ordinary(request) }
+}
+
+#[tokio::test]
+async fn a_controller_that_hangs_is_found_out_although_each_person_gives_up_sooner() {
+    let (dead, _) = black_hole().await;
+    let good = FakeDirectory::start(ordinary).await;
+    let servers = vec![server(dead, Security::Plaintext), server(good.address, Security::Plaintext)];
+    let (timeout, connect_timeout) = (Duration::from_secs(2), Duration::from_millis(500));
+    let directory = Directory::new(&DirectoryTarget { timeout, connect_timeout, ..target(servers) }).unwrap();
+    let up = || directory.servers().iter().filter(|(_, up)| *up).count();
+    for _ in 0..3 {
+        let deadline = Instant::now() + Duration::from_millis(200);
+        assert_eq!(directory.try_password(&alice(), &secret("right"), deadline).await, Finding::Fault(Fault::Deadline));
+        if up() == 1 {
+            break;
+        }
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while up() == 2 {
+        assert!(Instant::now() < end, "the hung controller is thought to be up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(try_password(&directory, "right").await, Finding::Right);
+}
+
+#[tokio::test]
+async fn a_slow_answer_to_one_person_does_not_take_a_good_controller_down() {
+    let fake = FakeDirectory::start(hung).await;
+    let timeout = Duration::from_secs(5);
+    let directory = Directory::new(&DirectoryTarget { timeout, ..plain(&[&fake]) }).unwrap();
+    let deadline = Instant::now() + Duration::from_millis(200);
+    assert_eq!(directory.try_password(&alice(), &secret("right"), deadline).await, Finding::Fault(Fault::Deadline));
+    assert_eq!(directory.identify("alice", soon()).await, Ok(alice()));
+    assert!(directory.servers().iter().all(|(_, up)| *up), "it answers a probe");
 }
 
 #[tokio::test]

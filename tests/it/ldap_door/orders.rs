@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use anteroom::config::{Anonymous, ClientPolicy, LdapClient, LdapLimits, Sasl};
+use anteroom::config::{Anonymous, ClientPolicy, LdapClient, LdapLimits, Sasl, ServerUrl};
 use anteroom::factor::Answer;
 use anteroom::ldap::bind::{write_bind_request, write_bind_response};
 use anteroom::ldap::message::{Envelope, LARGE_FRAME, SMALL_FRAME, next_frame, op};
@@ -51,7 +51,11 @@ impl Primary for Slow {
 }
 
 impl Behind for Slow {
-    fn connect(&self, _: std::time::Instant) -> BoxFuture<'_, Result<Box<dyn Wire>, Fault>> {
+    fn connect<'a>(
+        &'a self,
+        _: &'a mut Vec<ServerUrl>,
+        _: std::time::Instant,
+    ) -> BoxFuture<'a, Result<Box<dyn Wire>, Fault>> {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         tokio::spawn(answer_binds(theirs, self.bind));
         Box::pin(async { Ok(Box::new(ours) as Box<dyn Wire>) })
@@ -98,8 +102,8 @@ struct Played {
 }
 
 /// A client's end of a connection, and the door's.
-fn connection(house: &House, bind: Duration) -> (DuplexStream, Link) {
-    let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
+pub(super) fn connection(house: &House, behind: Arc<dyn Behind>, policy: ClientPolicy) -> (DuplexStream, Link) {
+    let mut client = Arc::into_inner(fakes::client(policy)).unwrap();
     client.answer_within = Duration::from_secs(DEADLINE);
     client.carry_over = Duration::ZERO;
     let minute = Duration::from_secs(60);
@@ -123,10 +127,9 @@ fn connection(house: &House, bind: Duration) -> (DuplexStream, Link) {
         explain_refusals: false,
         connections: 10,
     });
-    let rules = Rules { plaintext: false, anonymous: Anonymous::Refuse, sasl: Sasl::Refuse, start_tls: false, limits };
+    let rules = Rules { plaintext: false, anonymous: Anonymous::Allow, sasl: Sasl::Refuse, start_tls: false, limits };
     let (near, far) = tokio::io::duplex(1 << 16);
     let surroundings = Arc::new(Surroundings { sign_ins: house.sign_ins.clone() });
-    let behind = Arc::new(Slow { bind });
     let source = "192.0.2.1".parse().unwrap();
     let link = Link::new(surroundings, config, behind, source, Box::new(far), Session::new(rules, true));
     (near, link)
@@ -137,7 +140,8 @@ async fn play(directory: u64, phone: u64, at: u64, besides: Besides) -> Played {
     let mut factor = fakes::factor(Told::Says(Answer::Approved));
     factor.delay = Duration::from_secs(phone);
     let house = House::new(fakes::right(), factor, fakes::enrolled());
-    let (mut near, link) = connection(&house, Duration::from_secs(directory));
+    let (mut near, link) =
+        connection(&house, Arc::new(Slow { bind: Duration::from_secs(directory) }), ClientPolicy::default());
     let stop = (besides == Besides::Stop).then_some(start + Duration::from_secs(at));
     let served = tokio::spawn(serve(link, stop));
 
@@ -194,7 +198,7 @@ async fn play(directory: u64, phone: u64, at: u64, besides: Besides) -> Played {
 }
 
 /// What the listener does with a connection.
-async fn serve(mut link: Link, stop: Option<Instant>) {
+pub(super) async fn serve(mut link: Link, stop: Option<Instant>) {
     let far = Instant::now() + Duration::from_secs(100_000);
     let stopping = sleep_until(stop.unwrap_or(far));
     let timer = sleep_until(link.next_look());

@@ -20,6 +20,8 @@ pub(crate) struct OwnHouse {
     pub(crate) phone: Phone,
     pub(crate) server: Server,
     pub(crate) folder: tempfile::TempDir,
+    /// The configuration.
+    text: String,
 }
 
 impl OwnHouse {
@@ -70,7 +72,17 @@ file = "audit.jsonl"
         }
         store.close().await;
         let server = Server::start(config).await.unwrap();
-        OwnHouse { directory, phone, server, folder }
+        OwnHouse { directory, phone, server, folder, text }
+    }
+
+    /// Stops the server, and starts it again on the same configuration and store.
+    pub(crate) async fn restart(self) -> OwnHouse {
+        let OwnHouse { directory, phone, server, folder, text } = self;
+        server.stop().await;
+        let config =
+            checked::load_text(&text, &folder.path().join("own.toml")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let server = Server::start(config).await.unwrap();
+        OwnHouse { directory, phone, server, folder, text }
     }
 
     pub(crate) fn certificate(&self) -> PathBuf {

@@ -64,7 +64,7 @@ async fn an_explained_refusal_says_why() {
 async fn a_directory_that_is_away_is_unavailable_and_no_wrong_password() {
     let house = OwnHouse::start("", &with("anonymous = \"allow\"\nanswer_within = \"2s\"")).await;
     let address = house.server.ldap()[0];
-    let OwnHouse { directory, phone, server, folder } = house;
+    let OwnHouse { directory, phone, server, folder, .. } = house;
     drop(directory);
     let mut client = Client::connect(address).await;
     assert_eq!(client.bind(1, ALICE, DEMO_PASSWORD).await.0, code::UNAVAILABLE);

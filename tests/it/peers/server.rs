@@ -198,6 +198,14 @@ impl Server {
         format!("{}:1813", self.address).parse().unwrap()
     }
 
+    /// The most memory that it has had resident so far, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let process = self.process.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Everything it wrote to standard output and standard error.
     pub(crate) fn logs(&self) -> String {
         ["stdout", "stderr"]

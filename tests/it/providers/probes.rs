@@ -124,4 +124,7 @@ async fn number_is_asked_for_only_where_the_person_can_read_it() {
     assert_eq!(rig.run(request(3, Duration::from_secs(10))).await, refused(Refusal::NeedsCode));
     let desk = rig.simulator.desk();
     until("taken back", || desk.prompts()[2].state == State::Cancelled).await;
+    // From now on none is sent that nobody could answer.
+    assert_eq!(rig.run(request(4, Duration::from_secs(10))).await, refused(Refusal::NotThisWay));
+    assert_eq!(desk.prompts().len(), 3);
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anteroom::ldap::bind::{Authentication, BindRequest, write_bind_response};
 use anteroom::ldap::message::{Envelope, LARGE_FRAME, next_frame, op};
 use anteroom::ldap::result::{oid, write_extended_response, write_response};
-use anteroom::ldap::search::write_entry;
+use anteroom::ldap::search::{ReceivedSearch, write_entry};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,11 +50,22 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Whether the service account's own entry is looked for, which [`ordinary`] takes for a person's.
+    pub(crate) fn is_search_for_service(&self) -> bool {
+        let envelope = Envelope::read(&self.frame).unwrap();
+        self.asked == Asked::Search
+            && ReceivedSearch::read(envelope.operation(&self.frame)).is_ok_and(|search| search.base == SERVICE.0)
+    }
+}
+
 /// What is done for a request, in order.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Send(Vec<u8>),
     Wait(Duration),
+    /// So many copies of these octets.
+    Repeat(Vec<u8>, usize),
     /// Endless copies of these octets.
     Flood(Vec<u8>),
     /// Nothing more on this connection, which stays open.
@@ -145,6 +156,13 @@ async fn serve(mut stream: TcpStream, connection: usize, script: Arc<Script>, se
                     Act::Send(octets) => {
                         if stream.write_all(&octets).await.is_err() {
                             return;
+                        }
+                    }
+                    Act::Repeat(octets, times) => {
+                        for _ in 0..times {
+                            if stream.write_all(&octets).await.is_err() {
+                                return;
+                            }
                         }
                     }
                     Act::Wait(time) => tokio::time::sleep(time).await,

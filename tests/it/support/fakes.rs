@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anteroom::audit::{Event, Ledger};
 use anteroom::config::{self, Client, ClientPolicy, Limits, OnDeadline};
-use anteroom::factor::{Answer, Factor, Refusal, Request};
+use anteroom::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
 use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
 use anteroom::secret::Secret;
 use anteroom::signin::attempt::{Attempt, Door, SignInId};
@@ -191,6 +191,92 @@ impl Ledger for Recorder {
     }
 }
 
+/// Bounds on guessing and prompting that no test reaches.
+pub(crate) fn patient() -> config::Throttle {
+    config::Throttle {
+        failures_per_person: 1000,
+        failures_per_source: 1000,
+        window: Duration::from_secs(60),
+        prompts_per_person: 1000,
+        prompt_window: Duration::from_secs(60),
+        denial_backoff: Duration::ZERO,
+        fraud_block: Duration::from_secs(60),
+    }
+}
+
+/// What a reception needs, with these providers.
+pub(crate) fn deps(
+    primary: &Arc<FakePrimary>,
+    providers: Vec<(&str, Arc<dyn Factor>)>,
+    store: Arc<dyn Store>,
+    ledger: &Arc<Recorder>,
+) -> Deps {
+    Deps {
+        targets: BTreeMap::from([("corp".to_owned(), Target { primary: primary.clone(), dn_from_store: false })]),
+        providers: providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect(),
+        routes: Vec::new(),
+        store,
+        ledger: ledger.clone(),
+        limits: Limits { held: 1000, held_per_person: 1000, at_directory: 1000 },
+        throttle: patient(),
+        server: "test".into(),
+        random: [7; 32],
+        metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
+    }
+}
+
+/// A cloud that says one thing, may have a text for the person, and counts how often it was asked.
+#[derive(Debug)]
+pub(crate) struct Cloud {
+    pub(crate) name: &'static str,
+    pub(crate) answer: Mutex<Option<Answer>>,
+    pub(crate) text: Option<&'static str>,
+    pub(crate) asked: AtomicUsize,
+}
+
+impl Cloud {
+    /// `None`: it never answers.
+    pub(crate) fn saying(name: &'static str, answer: Option<Answer>) -> Arc<Cloud> {
+        Arc::new(Cloud { name, answer: Mutex::new(answer), text: None, asked: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Factor for Cloud {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if let (Some(tell), Some(text)) = (&request.tell, self.text) {
+            tell.say(text);
+        }
+        let answer = self.answer.lock().unwrap().clone();
+        Box::pin(async move {
+            match answer {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Provider for Cloud {
+    fn probe(&self) -> BoxFuture<'_, Result<Health, Trouble>> {
+        let alive = *self.answer.lock().unwrap() == Some(Answer::Approved);
+        let health = Health { round_trip: Duration::ZERO, clock_skew: None, certificate_expires: None };
+        Box::pin(std::future::ready(if alive { Ok(health) } else { Err(Trouble("away".into())) }))
+    }
+
+    fn connections(&self) -> u64 {
+        0
+    }
+}
+
 /// A reception with its fakes within reach.
 pub(crate) struct House {
     pub(crate) primary: Arc<FakePrimary>,
@@ -214,28 +300,10 @@ impl House {
         let (primary, factor, store) = (Arc::new(primary), Arc::new(factor), Arc::new(store));
         let ledger = Arc::new(Recorder::default());
         let mut limits = Limits { held: 1000, held_per_person: 1000, at_directory: 1000 };
-        let mut throttle = config::Throttle {
-            failures_per_person: 1000,
-            failures_per_source: 1000,
-            window: Duration::from_secs(60),
-            prompts_per_person: 1000,
-            prompt_window: Duration::from_secs(60),
-            denial_backoff: Duration::ZERO,
-            fraud_block: Duration::from_secs(60),
-        };
+        let mut throttle = patient();
         adjust(&mut limits, &mut throttle);
-        let sign_ins = SignIns::new(Deps {
-            targets: BTreeMap::from([("corp".to_owned(), Target { primary: primary.clone(), dn_from_store: false })]),
-            providers: BTreeMap::from([("cloud".to_owned(), factor.clone() as Arc<dyn Factor>)]),
-            routes: Vec::new(),
-            store: store.clone(),
-            ledger: ledger.clone(),
-            limits,
-            throttle,
-            server: "test".into(),
-            random: [7; 32],
-            metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
-        });
+        let providers = vec![("cloud", factor.clone() as Arc<dyn Factor>)];
+        let sign_ins = SignIns::new(Deps { limits, throttle, ..deps(&primary, providers, store.clone(), &ledger) });
         House { primary, factor, store, ledger, sign_ins }
     }
 
@@ -280,6 +348,7 @@ pub(crate) fn alice() -> Identity {
         name: "alice".into(),
         upn: Some("alice@corp.example".into()),
         dn: "CN=Alice,DC=corp,DC=example".into(),
+        remembered: false,
     }
 }
 
@@ -316,6 +385,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         carry_over: Duration::from_secs(60),
         gives_up_after: Duration::from_secs(2),
         passcode: None,
+        shows_texts: false,
         reuse: None,
         held: 1000,
         policy,

@@ -20,13 +20,23 @@ fn expected() -> Expected<'static> {
 
 fn said(message: &Value) -> Said {
     let text = message.to_string();
-    serde_json::from_str::<Message<'_>>(&text)
+    object::read::<Message<'_>>(text.as_bytes())
         .map_or(Said::Refused(Refusal::Garbled), |message| judge(&message, expected()))
 }
 
 fn approved() -> Value {
     json!({"id": "v1", "idempotency_key": KEY, "server": "one", "state": "approved",
            "result": {"approved": true, "method": "push", "at": NOW}})
+}
+
+#[test]
+fn arrays_are_no_messages_however_well_their_values_fit() {
+    let whole = json!(["v1", KEY, "one", "approved", {"approved": true, "method": "push", "at": NOW}]);
+    let inside = with(approved(), "/result", json!([true, "push", NOW]));
+    assert_eq!(said(&approved()), Said::Approved);
+    for odd in [whole, inside, json!([approved()])] {
+        assert_eq!(said(&odd), Said::Refused(Refusal::Garbled), "{odd}");
+    }
 }
 
 fn with(mut message: Value, pointer: &str, value: Value) -> Value {
@@ -149,6 +159,7 @@ fn request(method: Method) -> Request {
         deadline: Instant::now(),
         device: None,
         number_matching: Default::default(),
+        can_type: false,
         tell: None,
     }
 }

@@ -1,0 +1,409 @@
+//! What would become of a sign-in, step by step and why. Touches nothing: nobody is prompted, no password is tried,
+//! nothing is counted. The steps are those of [`super::flow`] themselves, so that they cannot say anything else.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Client, Config};
+use crate::factor::{Factor, Fate, Leaves};
+use crate::primary::Identity;
+use crate::secret::Secret;
+use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
+use crate::signin::flow::{self, Known};
+use crate::signin::outcome::Reason;
+use crate::signin::passcode::{self, Typed};
+use crate::signin::pending::lock;
+use crate::signin::policy::{self, Decision, Exemption};
+use crate::signin::reception::{SignIns, now};
+use crate::signin::route::{self, Failed, Means, Way};
+use crate::users::model::{Method, Person};
+
+/// A client through which people come, as it is asked about.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// The client.
+    pub client: Arc<Client>,
+    /// Through which door it comes.
+    pub door: Door,
+    /// Whether it tells where the person's device is, and is believed.
+    pub tells_address: bool,
+}
+
+impl Served {
+    /// Every client of a configuration.
+    pub fn all(config: &Config) -> Vec<Served> {
+        let radius = config.radius.clients.iter().map(|client| Served {
+            client: Arc::clone(&client.client),
+            door: Door::Radius,
+            tells_address: client.person_address.is_some(),
+        });
+        let ldap = config.ldap.clients.iter().map(|client| Served {
+            client: Arc::clone(&client.client),
+            door: Door::Ldap,
+            tells_address: true,
+        });
+        radius.chain(ldap).collect()
+    }
+}
+
+/// Which sign-in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The client's name.
+    pub client: String,
+    /// The person's name, as typed.
+    pub user: String,
+    /// Where their device is.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// When, in seconds since 1970; now if nothing is said.
+    #[serde(default)]
+    pub at: Option<i64>,
+    /// What they type behind the password: `code`, or a word such as `push2`.
+    #[serde(default)]
+    pub typed: Option<String>,
+}
+
+/// What would become of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explanation {
+    /// This server's name.
+    pub server: String,
+    /// The time that it speaks of, in RFC 3339.
+    pub at: String,
+    /// Each step, in order.
+    pub steps: Vec<Line>,
+    /// Each provider that would be looked at, in order.
+    pub providers: Vec<Plan>,
+    /// The end: `prompt`, `check_code`, `accept` or `reject`.
+    pub end: String,
+    /// The reason code of an end that is known already.
+    pub reason: Option<String>,
+    /// The end in words.
+    pub text: String,
+}
+
+/// One step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    /// What was looked at.
+    pub step: String,
+    /// `yes`, `no`, or `note` where it decides nothing.
+    pub mark: String,
+    /// What was seen.
+    pub text: String,
+}
+
+/// What would be asked of a provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// The way that it would be asked in first; none: it would not be asked.
+    pub by: Option<String>,
+    /// Each way that was looked at, and what it is: `open`, `not_offered`, `wants_code` or `no_place_for_code`.
+    pub ways: Vec<(String, String)>,
+    /// The class of failure that it answers everybody with at once, while it is out of use.
+    pub out_of_use: Option<String>,
+    /// How long that has lasted, in seconds.
+    pub away_seconds: u64,
+    /// What leaves the house when it is asked.
+    pub leaves: Vec<Leaves>,
+}
+
+/// The end, and its reason where there is one.
+struct End {
+    end: &'static str,
+    reason: Option<Reason>,
+    text: String,
+}
+
+impl End {
+    fn reject(reason: Reason) -> End {
+        End { end: "reject", reason: Some(reason), text: format!("refused: {reason}: {}", reason.advice()) }
+    }
+
+    fn accept(rule: Exemption) -> End {
+        let reason = Reason::from_exemption(rule);
+        End { end: "accept", reason: Some(reason), text: reason.advice().to_owned() }
+    }
+}
+
+/// What is said behind `--typed`. `None`: it is neither `code` nor a word.
+pub fn typed(text: &str) -> Option<Typed> {
+    match text {
+        // Which code it is does not matter: none is checked.
+        "code" => Some(Typed::Code(Secret::from_text("000000".into()))),
+        word => passcode::word(word.as_bytes()).map(Typed::Word),
+    }
+}
+
+/// Explains a sign-in.
+///
+/// # Errors
+/// What is wrong with the question.
+pub async fn explain(sign_ins: &SignIns, served: &[Served], question: &Question) -> Result<Explanation, String> {
+    let Some(client) = served.iter().find(|one| one.client.name == question.client) else {
+        let known: Vec<&str> = served.iter().map(|one| one.client.name.as_str()).collect();
+        return Err(format!("there is no client {:?}; there are: {}", question.client, known.join(", ")));
+    };
+    let typed = match &question.typed {
+        None => None,
+        Some(text) => Some(typed(text).ok_or("--typed is code, push, phone, sms or email, with a digit for a device")?),
+    };
+    let at = match question.at {
+        None => SystemTime::now(),
+        Some(seconds) => Timestamp::from_second(seconds).map_err(|_| "no such time")?.into(),
+    };
+    let mut told = Explanation {
+        server: sign_ins.deps.server.clone(),
+        at: shown(at),
+        steps: Vec::new(),
+        providers: Vec::new(),
+        end: String::new(),
+        reason: None,
+        text: String::new(),
+    };
+    let end = Walk { sign_ins, served: client, question, at, told: &mut told }.walk(typed).await;
+    let end = end.unwrap_or_else(End::reject);
+    (told.end, told.text) = (end.end.to_owned(), end.text);
+    told.reason = end.reason.map(|reason| reason.code().to_owned());
+    Ok(told)
+}
+
+fn shown(time: SystemTime) -> String {
+    Timestamp::try_from(time).map(|time| format!("{time:.0}")).unwrap_or_default()
+}
+
+/// On the way through the steps.
+struct Walk<'a> {
+    sign_ins: &'a SignIns,
+    served: &'a Served,
+    question: &'a Question,
+    at: SystemTime,
+    told: &'a mut Explanation,
+}
+
+impl Walk<'_> {
+    fn say(&mut self, step: &str, mark: &str, text: impl Into<String>) {
+        self.told.steps.push(Line { step: step.into(), mark: mark.into(), text: text.into() });
+    }
+
+    fn judge(&mut self, step: &str, yes: bool, text: impl Into<String>) {
+        self.say(step, if yes { "yes" } else { "no" }, text);
+    }
+
+    async fn walk(&mut self, typed: Option<Typed>) -> Result<End, Reason> {
+        let sign_ins = self.sign_ins;
+        let typed = self.client(typed);
+        let attempt = self.attempt();
+        let who = Arc::new(self.who(&attempt).await?);
+        self.say("password", "note", "taken as right: none is tried");
+        lock(&sign_ins.throttle)
+            .would_admit(&who.unique_id, attempt.person_address, now())
+            .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
+        let known = flow::look_up(sign_ins, &attempt, &who, typed.as_ref()).await?;
+        self.person(known.person.as_deref());
+        self.exemptions(&attempt, &known);
+        let decision = known.decide(&attempt, self.at);
+        if let Some(person) = known.person.clone() {
+            self.providers(&attempt, &known, &person, typed.as_ref());
+        }
+        match decision {
+            Decision::Reject(reason) => Err(reason),
+            Decision::Exempt(exempted) => Ok(End::accept(exempted.rule())),
+            Decision::Due(_) => {
+                lock(&sign_ins.throttle)
+                    .would_prompt(&who.unique_id, now())
+                    .inspect_err(|reason| self.say("prompts", "no", reason.advice()))?;
+                ask(&attempt, &known, self.at)
+            }
+        }
+    }
+
+    /// The client, and what of the typed text it looks at.
+    fn client(&mut self, typed: Option<Typed>) -> Option<Typed> {
+        let Served { client, door, .. } = self.served;
+        let text = format!(
+            "{} ({}): application {:?}, target {}, answers within {}",
+            client.name,
+            door.word(),
+            client.application,
+            client.target,
+            humantime::format_duration(client.answer_within)
+        );
+        self.judge("client", true, text);
+        if self.question.from.is_some() && !self.served.tells_address {
+            self.say("address", "note", "the client's section has no person_address: what it says is not believed");
+        }
+        if client.reuse.is_some() {
+            self.say("reuse", "note", "an earlier approval that reuse keeps would be taken before anybody is asked");
+        }
+        if typed.is_some() && client.passcode.is_none() {
+            self.say("typed", "note", "the client's section has no passcode: all that is typed is the password");
+            return None;
+        }
+        typed
+    }
+
+    fn attempt(&self) -> Attempt {
+        let Served { client, door, tells_address } = self.served;
+        let from = self.question.from.filter(|_| *tells_address);
+        Attempt {
+            id: SignInId::new([0; 12]),
+            door: *door,
+            client: Arc::clone(client),
+            name: self.question.user.clone(),
+            credential: Err(Unusable::NoPassword),
+            source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+            person_address: from.filter(|_| *door == Door::Radius),
+            station: None,
+            through: None,
+            received: now(),
+        }
+    }
+
+    async fn who(&mut self, attempt: &Attempt) -> Result<Identity, Reason> {
+        let name = &self.question.user;
+        match flow::identify(self.sign_ins, attempt).await {
+            Ok(who) => {
+                let upn = who.upn.as_deref().unwrap_or("no UPN");
+                let text = format!("{name:?} is {:?} ({upn:?}), {:?}, unique id {}", who.name, who.dn, who.unique_id);
+                self.judge("name", true, text);
+                Ok(who)
+            }
+            Err(reason) => {
+                self.judge("name", false, format!("{name:?}: {}", reason.advice()));
+                Err(reason)
+            }
+        }
+    }
+
+    fn person(&mut self, person: Option<&Person>) {
+        let Some(person) = person else {
+            self.judge("store", false, "nobody with that unique id is in the user store");
+            return;
+        };
+        self.judge("store", true, format!("enrolled as {:?}, usually asked by {}", person.name, person.method));
+        if let Some(until) = person.blocked_until {
+            let word = if person.is_blocked(self.at) { "blocked until" } else { "was blocked until" };
+            self.judge("blocked", !person.is_blocked(self.at), format!("{word} {}", shown(until)));
+        }
+        if !person.enabled {
+            self.judge("enabled", false, "disabled in the user store: disabled_users of the client's section counts");
+        }
+    }
+
+    /// Every rule that lets somebody in without a second factor, and why it does or does not here.
+    fn exemptions(&mut self, attempt: &Attempt, known: &Known) {
+        let policy = &attempt.client.policy;
+        let facts = known.facts(attempt, self.at);
+        let service = &policy.service;
+        for (rule, applies) in policy::standing_exemptions(policy, facts) {
+            let (key, listed) = match rule {
+                Exemption::ExemptUser => ("exempt_users", policy.exempt_users.len()),
+                Exemption::ExemptGroup => ("exempt_groups", policy.exempt_groups.len()),
+                Exemption::ExemptNetwork => ("exempt_networks", policy.exempt_networks.len()),
+                _ => (
+                    "service accounts",
+                    service.names.len()
+                        + service.ous.len()
+                        + service.groups.len()
+                        + usize::from(service.filter.is_some()),
+                ),
+            };
+            let text = match (applies, listed, rule, facts.person_address) {
+                (true, ..) => "applies: no second factor is asked for".to_owned(),
+                (false, 0, ..) => "empty".to_owned(),
+                (false, _, Exemption::ExemptNetwork, None) => "no address of the person is known".to_owned(),
+                (false, listed, ..) => format!("none of its {listed} fits"),
+            };
+            self.judge(key, applies, text);
+        }
+    }
+
+    /// Which route counts, and each provider in order.
+    fn providers(&mut self, attempt: &Attempt, known: &Known, person: &Person, typed: Option<&Typed>) {
+        let (client, deps) = (&attempt.client, &self.sign_ins.deps);
+        let chosen = known.route.and_then(|place| deps.routes.get(place)).map(|route| &**route);
+        let text = match known.route {
+            Some(place) => format!("the {} [[route]] of the file counts", ordinal(place + 1)),
+            None => format!("none of {} fits: the client's section counts", deps.routes.len()),
+        };
+        self.say("route", "note", text);
+        let wishes = route::wishes(typed, person.method, route::methods(client, chosen));
+        let words: Vec<&str> = wishes.iter().map(|method| method.word()).collect();
+        self.say("methods", "note", format!("tried in this order: {}", words.join(", ")));
+        let means = Means::of(client, typed);
+        for name in route::providers(client, chosen) {
+            if let Some(provider) = deps.providers.get(name) {
+                let plan =
+                    plan(provider.as_ref(), person, &wishes, means, known.facts(attempt, self.at).person_address);
+                self.told.providers.push(plan);
+            }
+        }
+    }
+}
+
+fn plan(provider: &dyn Factor, person: &Person, wishes: &[Method], means: Means, address: Option<IpAddr>) -> Plan {
+    let ways: Vec<(Method, Way)> =
+        wishes.iter().map(|method| (*method, route::way(provider, person, *method, means))).collect();
+    let by = ways.iter().find(|(_, way)| *way == Way::Open).map(|(method, _)| *method);
+    let leaves = by.and_then(|method| Some(provider.described()?.tells(person, method, means.typed, address)));
+    let word = |way| match way {
+        Way::Open => "open",
+        Way::NotOffered => "not_offered",
+        Way::WantsCode => "wants_code",
+        Way::NoPlaceForCode => "no_place_for_code",
+    };
+    Plan {
+        name: provider.name().to_owned(),
+        by: by.map(|method| method.word().to_owned()),
+        ways: ways.into_iter().map(|(method, way)| (method.word().to_owned(), word(way).to_owned())).collect(),
+        out_of_use: provider.out_of_use().map(|class| class.word().to_owned()),
+        away_seconds: provider.down_for().as_secs(),
+        leaves: leaves.unwrap_or_default(),
+    }
+}
+
+/// Who would be asked first, of those that are in use; where none is, what the client's rule makes of it.
+fn ask(attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> {
+    let mut failed = Failed::nobody();
+    for step in &known.steps {
+        let Some(class) = step.provider.out_of_use() else {
+            let method = step.methods.first().ok_or(Reason::Internal)?;
+            let by = step.provider.name();
+            return Ok(match method {
+                Method::Oath | Method::BackupCode => {
+                    End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }
+                }
+                method => End { end: "prompt", reason: None, text: format!("{by} would ask by {method}") },
+            });
+        };
+        failed.away(class, step.provider.down_for());
+        if !step.provider.fails_over(class) {
+            break;
+        }
+    }
+    let exempted = policy::after_refusal(&attempt.client.policy, known.facts(attempt, at), &failed)?;
+    Ok(End::accept(exempted.rule()))
+}
+
+fn ordinal(place: usize) -> String {
+    match place {
+        1 => "first".into(),
+        2 => "second".into(),
+        3 => "third".into(),
+        place => format!("{place}th"),
+    }
+}
+
+/// The fields of one fate, by their words.
+pub fn fields(leaves: &[Leaves], fate: Fate) -> Vec<&'static str> {
+    leaves.iter().filter(|one| one.fate == fate).map(|one| one.field.word()).collect()
+}
