@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -42,11 +42,11 @@ const BUSY: Duration = Duration::from_secs(5);
 const QUICK: usize = 4;
 
 /// Pages that an import keeps at hand, in KiB: with fewer it spends half of its time on reading them again.
-const IMPORT_CACHE: &str = "-40960";
+const IMPORT_CACHE: &str = "-32768";
 
-/// Transactions of an import between two checkpoints: some ten megabytes of the write-ahead log. With more of them, pages
-/// that change again and again would be written to the file each time.
-const CHECKPOINT: u32 = 8;
+/// Rows that an import writes between two checkpoints: some tens of megabytes of the write-ahead log. With more
+/// checkpoints, pages that change again and again would be written to the file each time.
+const CHECKPOINT: u64 = 20_000;
 
 /// How long an import leaves the file to others after each of its transactions: they look again every few
 /// milliseconds, and would not find it free otherwise.
@@ -76,8 +76,8 @@ struct SqliteDriver {
     turn: Arc<tokio::sync::Mutex<()>>,
     breath: Option<Duration>,
     holds: Arc<Holds>,
-    /// Transactions since the last checkpoint.
-    since: Arc<AtomicU32>,
+    /// Rows written since the last checkpoint.
+    since: Arc<AtomicU64>,
 }
 
 impl SqliteDriver {
@@ -178,6 +178,7 @@ impl Driver for SqliteDriver {
                 began: Instant::now(),
                 holds: Arc::clone(&self.holds),
                 since: Arc::clone(&self.since),
+                rows: 0,
                 writer: self.writer.clone(),
             });
             let change: Box<dyn Change> = Box::new(SqliteChange { transaction, turn, many });
@@ -241,14 +242,16 @@ struct Many {
     breath: Duration,
     began: Instant,
     holds: Arc<Holds>,
-    since: Arc<AtomicU32>,
+    since: Arc<AtomicU64>,
+    /// Rows that this change has written.
+    rows: u64,
     writer: SqlitePool,
 }
 
 impl Many {
     /// Once in a while, and without keeping anybody from writing, brings what was written into the file itself.
     async fn settle(self) {
-        if self.since.fetch_add(1, Ordering::Relaxed) + 1 >= CHECKPOINT {
+        if self.since.fetch_add(self.rows, Ordering::Relaxed) + self.rows >= CHECKPOINT {
             self.since.store(0, Ordering::Relaxed);
             // Where it does not succeed, the log grows until the next one does.
             let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&self.writer).await;
@@ -264,6 +267,9 @@ impl Change for SqliteChange {
     fn run(&mut self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<u64>> {
         Box::pin(async move {
             let done = bound::<Sqlite>(sql, values).execute(&mut *self.transaction).await.map_err(store_error)?;
+            if let Some(many) = &mut self.many {
+                many.rows += done.rows_affected();
+            }
             Ok(done.rows_affected())
         })
     }

@@ -27,11 +27,14 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 /// `anteroom` and `planted-proxy-password`, as they go over the wire (RFC 7617).
 const BASIC: &str = "Basic YW50ZXJvb206cGxhbnRlZC1wcm94eS1wYXNzd29yZA==";
 
+/// Request lines, and the first octets that went through.
+type Seen = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A proxy that lets through whoever knows its password, by CONNECT only (RFC 9110 section 9.3.6).
 pub(crate) struct Proxy {
     address: SocketAddr,
     /// What was asked of it, and the first octets that went through.
-    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    seen: Seen,
 }
 
 impl Proxy {
@@ -56,7 +59,7 @@ impl Proxy {
     }
 }
 
-async fn serve(mut client: TcpStream, seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>) {
+async fn serve(mut client: TcpStream, seen: Seen) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match client.read_u8().await {

@@ -18,12 +18,15 @@ use crate::support::fakes::{self, Recorder};
 
 const LINK: &str = "Enrol at https://enrol.example/portal?code=abc";
 
+/// Method, device, whether a code can be typed, whether a text is shown.
+type Way = (Method, Option<u8>, bool, bool);
+
 /// A provider that has nothing for some ways, and remembers how it was asked.
 struct Picky {
     has: Vec<Method>,
     sends_calls: bool,
     answer: Answer,
-    asked: Mutex<Vec<(Method, Option<u8>, bool, bool)>>,
+    asked: Mutex<Vec<Way>>,
 }
 
 impl Picky {

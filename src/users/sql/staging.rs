@@ -34,8 +34,9 @@ use crate::users::token::Token;
 /// Steps of the first transaction of an import, and of one that settles names.
 const CHUNK: usize = 256;
 
-/// Steps of one transaction, at least and at most.
-const CHUNKS: std::ops::RangeInclusive<usize> = 32..=1024;
+/// Steps of one transaction, at least and at most. Fewer would cost more in transactions than they spare others: on a
+/// busy machine it is not the steps that take long.
+const CHUNKS: std::ops::RangeInclusive<usize> = 128..=512;
 
 /// How long a transaction may take before the next one gets fewer steps: others wait meanwhile. Where one takes less
 /// than half of it, the next gets more.
