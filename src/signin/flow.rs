@@ -297,7 +297,7 @@ async fn hold(
     let deadline = attempt.deadline();
     // No door can show anything while a prompt is open yet, only with its answer.
     let tell = attempt.client.shows_texts.then(|| Tell::new(false));
-    let asking = Asking {
+    let asking = Box::new(Asking {
         sign_in: attempt.id,
         // What is known of the person is not needed while they look for their phone.
         person: known.person.take().ok_or(Reason::Internal)?,
@@ -309,7 +309,7 @@ async fn hold(
         number_matching: attempt.client.number_matching,
         can_type: attempt.client.passcode.is_some(),
         tell: tell.clone(),
-    };
+    });
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;
     let trail = &mut ending.trail;

@@ -183,7 +183,7 @@ impl Failed {
 /// to be asked. `asked` is told who is, and how.
 pub(super) async fn ask_in_turn(
     steps: Vec<Step>,
-    asking: Asking,
+    asking: Box<Asking>,
     mut asked: impl FnMut(&dyn Factor, Method),
 ) -> Result<FactorApproved, Failed> {
     let mut failed = Failed::nobody();
@@ -193,7 +193,7 @@ pub(super) async fn ask_in_turn(
         for (way, method) in methods.iter().copied().enumerate() {
             // What is known of the person is not kept while the last one waits for them to find their phone.
             let more = position < last || way + 1 < methods.len();
-            let next = if more { asking.as_ref().map(Asking::again) } else { asking.take() };
+            let next = if more { asking.as_deref().map(Asking::again) } else { asking.take().map(|asking| *asking) };
             let Some(next) = next else { return Err(failed) };
             asked(provider.as_ref(), method);
             let refusal = match factor::ask(provider.as_ref(), next.request(method)).await {

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Time from one request to the next where prompts follow each other closely: nobody notices it who has yet to find
 /// their phone.
-const PACE: Duration = Duration::from_millis(3);
+const PACE: Duration = Duration::from_millis(1);
 
 /// Prompts that may wait to be gathered. What is more goes alone.
 const QUEUE: usize = 16_384;
