@@ -118,7 +118,10 @@ impl fmt::Display for Failure {
 pub(super) fn sort(error: &reqwest::Error) -> Failure {
     let tls = tls_error(error);
     if error.is_connect() {
-        if tls.is_none() && describe(error).contains("tunnel error") {
+        let text = describe(error);
+        // A proxy that is not there is no connection; one that is there has answered something else than yes.
+        let unreached = text.contains("failed to create underlying connection");
+        if tls.is_none() && text.contains("tunnel error") && !unreached {
             return Failure::Proxy;
         }
         let class = if tls.is_some() { UnreachableClass::Tls } else { UnreachableClass::Connect };
