@@ -69,12 +69,16 @@ impl Oath {
 
     async fn check(&self, unique_id: &str, code: &Secret) -> Result<(), Refusal> {
         let now = now();
-        let wrong = self.wrong().look(unique_id, now).unwrap_or_default();
-        if wrong >= self.tries {
-            return Err(Refusal::LockedThere);
-        }
-        // Counted before it is looked at: of many at once not one more is looked at than may be.
-        self.wrong().remember(unique_id, wrong.saturating_add(1), now);
+        let wrong = {
+            let mut table = self.wrong();
+            let wrong = table.look(unique_id, now).unwrap_or_default();
+            if wrong >= self.tries {
+                return Err(Refusal::LockedThere);
+            }
+            // Counted before it is looked at, under one lock: of many at once not one more is looked at than may be.
+            table.remember(unique_id, wrong.saturating_add(1), now);
+            wrong
+        };
         let answer = self.look(unique_id, code).await;
         match answer {
             Err(Refusal::WrongCode) => {}
