@@ -60,6 +60,7 @@ impl Settings {
         let Settings { directory, ca, provider, service_password, client, throttle, log } = self;
         let (ca, base) = (ca.display(), super::samba::BASE);
         let log = if log.is_empty() { "level = \"debug\"" } else { log };
+        let within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
         format!(
             r#"
 [server]
@@ -78,7 +79,7 @@ secret = "{SHARED_SECRET}"
 application = "Test VPN"
 target = "corp"
 provider = "cloud"
-answer_within = "20s"
+{within}
 packets_per_second = 1000
 {client}
 
