@@ -245,10 +245,10 @@ fn a_controller_that_stops_amid_holds_lets_nobody_in_unproven() {
     });
 }
 
-/// Two holds, then the provider goes away in the given manner, then it comes back.
 /// Long enough for whatever comes before the deadline of what is held.
 const AT_LAST: Duration = Duration::from_secs(45);
 
+/// Two holds, then the provider goes away in the given manner, then it comes back.
 fn provider_goes_away(directory: &Directory, go: impl Fn(&World)) {
     // What is held has to outlast all that carol waits for, on a busy machine, too.
     let world = World::new(directory, "answer_within = \"90s\"", "");
