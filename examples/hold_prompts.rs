@@ -101,20 +101,10 @@ fn request(number: u32) -> Request {
     id[8..].copy_from_slice(&number.to_be_bytes());
     let name = format!("u{number:06}");
     let person = Person {
-        unique_id: format!("00000000-0000-4000-8000-{number:012x}"),
         upn: Some(format!("{name}@example.test")),
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
         device_token: Some(format!("device-{number:012x}")),
-        method: Method::Push,
         language: "en".to_owned(),
-        enabled: true,
-        blocked_until: None,
-        name,
+        ..Person::bare(format!("00000000-0000-4000-8000-{number:012x}"), name)
     };
     Request {
         sign_in: SignInId::new(id),

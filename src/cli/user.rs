@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::primary::Identity;
 use crate::users::changes::{FOREVER, differences};
 use crate::users::keys::KeyFile;
-use crate::users::model::{Method, Person};
+use crate::users::model::Person;
 use crate::users::open::open;
 use crate::users::place::StoreAt;
 use crate::users::profile::{Field, Profile};
@@ -298,22 +298,8 @@ async fn enrol(
             resolve_in_directory(choose_target(&config, add.target.as_deref())?, &add.name).await?
         }
     };
-    let bare = Person {
-        unique_id: who.unique_id,
-        name: who.name,
-        upn: who.upn,
-        dn: Some(who.dn).filter(|dn| !dn.is_empty()),
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    };
+    let bare =
+        Person { upn: who.upn, dn: Some(who.dn).filter(|dn| !dn.is_empty()), ..Person::bare(who.unique_id, who.name) };
     let profile = add.change.applied(Profile::new(bare))?;
     place.store.enrol(&profile, &place.by).await.map_err(|error| match error {
         StoreError::Conflict(why) => {

@@ -47,22 +47,8 @@ mod tests {
     use crate::import::plan::Change;
 
     fn profile() -> Profile {
-        let mut profile = Profile::new(Person {
-            unique_id: "id".into(),
-            name: "alice".into(),
-            upn: None,
-            dn: None,
-            first_name: None,
-            last_name: None,
-            email: Some("alice@corp.example".into()),
-            phone: None,
-            phone_extension: None,
-            device_token: None,
-            method: Method::Push,
-            language: "en".into(),
-            enabled: true,
-            blocked_until: None,
-        });
+        let mut profile =
+            Profile::new(Person { email: Some("alice@corp.example".into()), ..Person::bare("id", "alice") });
         profile.item = Some("staff".into());
         profile
     }

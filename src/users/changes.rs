@@ -119,25 +119,10 @@ pub fn differences(before: Option<&Profile>, after: Option<&Profile>) -> Vec<Dif
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::users::model::{Method, Person};
+    use crate::users::model::Person;
 
     fn profile(name: &str) -> Profile {
-        Profile::new(Person {
-            unique_id: "id".into(),
-            name: name.into(),
-            upn: None,
-            dn: None,
-            first_name: None,
-            last_name: None,
-            email: None,
-            phone: None,
-            phone_extension: None,
-            device_token: Some("planted-token-0042".into()),
-            method: Method::Push,
-            language: "en".into(),
-            enabled: true,
-            blocked_until: None,
-        })
+        Profile::new(Person { device_token: Some("planted-token-0042".into()), ..Person::bare("id", name) })
     }
 
     #[test]

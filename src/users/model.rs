@@ -105,6 +105,26 @@ pub struct Person {
 }
 
 impl Person {
+    /// Somebody of whom nothing else is known, as enrolment begins: enabled, asked by a push, in English.
+    pub fn bare(unique_id: impl Into<String>, name: impl Into<String>) -> Person {
+        Person {
+            unique_id: unique_id.into(),
+            name: name.into(),
+            upn: None,
+            dn: None,
+            first_name: None,
+            last_name: None,
+            email: None,
+            phone: None,
+            phone_extension: None,
+            device_token: None,
+            method: Method::Push,
+            language: "en".into(),
+            enabled: true,
+            blocked_until: None,
+        }
+    }
+
     /// Whether they are blocked at `now`.
     pub fn is_blocked(&self, now: SystemTime) -> bool {
         self.blocked_until.is_some_and(|until| now < until)

@@ -371,22 +371,7 @@ mod tests {
     use crate::users::model::Method;
 
     fn person(name: &str) -> Person {
-        Person {
-            unique_id: format!("id-{name}"),
-            name: name.into(),
-            upn: Some(format!("{name}@example.com")),
-            dn: None,
-            first_name: None,
-            last_name: None,
-            email: None,
-            phone: None,
-            phone_extension: None,
-            device_token: None,
-            method: Method::Push,
-            language: "en".into(),
-            enabled: true,
-            blocked_until: None,
-        }
+        Person { upn: Some(format!("{name}@example.com")), ..Person::bare(format!("id-{name}"), name) }
     }
 
     /// Two profiles that differ in every field.

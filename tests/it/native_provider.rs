@@ -75,20 +75,10 @@ fn id(number: u32) -> SignInId {
 
 fn request(person: &str, sign_in: SignInId, within: Duration) -> Request {
     let person = Person {
-        unique_id: format!("uid-{person}"),
-        name: person.into(),
-        upn: None,
-        dn: None,
         first_name: Some("Alice".into()),
-        last_name: None,
-        email: None,
         phone: Some("+1 555 0100".into()),
-        phone_extension: None,
         device_token: Some("token".into()),
-        method: Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
+        ..Person::bare(format!("uid-{person}"), person)
     };
     Request {
         sign_in,

@@ -65,20 +65,9 @@ fn request(user: &str, method: Method, code: Option<&str>) -> Request {
     let mut octets = [7; 12];
     octets[4..].copy_from_slice(&NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
     let person = Person {
-        unique_id: format!("uid-{user}"),
-        name: user.into(),
         upn: user.starts_with("pin").then(|| format!("{user}@Pinned.test")),
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
         method,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
+        ..Person::bare(format!("uid-{user}"), user)
     };
     Request {
         sign_in: SignInId::new(octets),

@@ -109,27 +109,9 @@ impl Batching {
 
     /// Takes what is there, and what comes while a request is under way or has just left.
     async fn gather(&self, gathered: &mut mpsc::Receiver<Queued>, batch: &mut Vec<Queued>, most: usize) {
-        let pace = tokio::time::sleep_until(self.next());
-        tokio::pin!(pace);
-        loop {
-            while batch.len() < most
-                && let Ok(next) = gathered.try_recv()
-            {
-                batch.push(next);
-            }
-            if batch.len() >= most {
-                return;
-            }
-            tokio::select! {
-                () = &mut pace => break,
-                next = gathered.recv() => match next {
-                    Some(next) => batch.push(next),
-                    None => return,
-                },
-            }
-        }
-        let patience = tokio::time::sleep(PATIENCE);
-        tokio::pin!(patience);
+        let (pace, patience) = (tokio::time::sleep_until(self.next()), tokio::time::sleep(PATIENCE));
+        tokio::pin!(pace, patience);
+        let mut paced = false;
         loop {
             while batch.len() < most
                 && let Ok(next) = gathered.try_recv()
@@ -137,10 +119,11 @@ impl Batching {
                 batch.push(next);
             }
             let answered = self.answered.notified();
-            if batch.len() >= most || self.under_way.load(Ordering::Acquire) == 0 {
+            if batch.len() >= most || (paced && self.under_way.load(Ordering::Acquire) == 0) {
                 return;
             }
             tokio::select! {
+                () = &mut pace, if !paced => paced = true,
                 () = answered => {}
                 () = &mut patience => return,
                 next = gathered.recv() => match next {
@@ -284,6 +267,39 @@ mod tests {
             assert!(object::read::<super::super::wire::Message<'_>>(&all.body).is_err());
         }
         assert!(read_answers(&Bytes::from_static(b"\xff\n"), 1).is_err());
+    }
+
+    async fn gathered_in(batching: &Batching, gathered: &Gathered) -> Duration {
+        let began = Instant::now();
+        batching.gather(&mut *gathered.lock().await, &mut Vec::new(), LARGEST).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_after_a_request_for_several_the_next_one_waits_for_the_pace() {
+        let (batching, gathered) = Batching::new();
+        // The clock of tests ticks in milliseconds.
+        let tick = Duration::from_millis(1);
+        assert!(gathered_in(&batching, &gathered).await <= tick);
+        *batching.last() = Some(Instant::now());
+        let waited = gathered_in(&batching, &gathered).await;
+        assert!(waited >= PACE && waited <= PACE + tick, "{waited:?}");
+        tokio::time::advance(PACE).await;
+        assert!(gathered_in(&batching, &gathered).await <= tick);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_request_is_under_way_the_next_one_waits_for_its_answer_or_its_patience() {
+        let (batching, gathered) = Batching::new();
+        let (under_way, others) = batching.begin();
+        assert_eq!(others, 0);
+        assert!(gathered_in(&batching, &gathered).await >= PATIENCE);
+        let answer = async {
+            tokio::time::sleep(PATIENCE / 4).await;
+            drop(under_way);
+        };
+        let (waited, ()) = tokio::join!(gathered_in(&batching, &gathered), answer);
+        assert!(waited < PATIENCE / 2, "{waited:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Common, Outbound};
+use crate::users::model::Person;
 
 #[test]
 fn status_is_sorted_by_whether_a_prompt_can_have_been_sent() {
@@ -27,22 +28,7 @@ fn status_is_sorted_by_whether_a_prompt_can_have_been_sent() {
 }
 
 fn request(sign_in: SignInId) -> Request {
-    let person = crate::users::model::Person {
-        unique_id: "u".into(),
-        name: "alice".into(),
-        upn: None,
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: crate::users::model::Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    };
+    let person = Person::bare("u", "alice");
     Request {
         sign_in,
         person: Arc::new(person),

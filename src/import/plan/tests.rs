@@ -8,22 +8,7 @@ use crate::users::profile::Field;
 const CONTENT: i64 = 0b1100;
 
 fn profile(name: &str) -> Profile {
-    let mut profile = Profile::new(Person {
-        unique_id: format!("id-{name}"),
-        name: name.into(),
-        upn: None,
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    });
+    let mut profile = Profile::new(Person::bare(format!("id-{name}"), name));
     profile.item = Some("staff".into());
     profile
 }

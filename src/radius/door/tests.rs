@@ -404,34 +404,6 @@ fn no_secret_is_shown_by_debug() {
     }
 }
 
-/// What one request costs: run by hand with `--release --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "the measurement's result")]
-fn cost_of_a_request() {
-    let lab = Lab::new(client("vpn"));
-    let rounds = 400_000u32;
-    let packets: Vec<Vec<u8>> =
-        (0..=255).map(|n| request(n, true, &[(CALLING_STATION_ID, b"198.51.100.3".to_vec())])).collect();
-    let reject = Outcome::Reject(Reason::Denied);
-    let mut spent = Duration::ZERO;
-    for n in 0..rounds {
-        let begin = Instant::now();
-        let peer = SocketAddr::from(([192, 0, 2, 1], 1000 + u16::try_from(n / 256).unwrap()));
-        let Step::Begin(step) = lab.door.receive(
-            peer,
-            &packets[n as usize % 256],
-            lab.now + Duration::from_micros(u64::from(n) * 10),
-            || [9; 12],
-        ) else {
-            continue;
-        };
-        std::hint::black_box(lab.door.finish(&step.ticket, &reject, lab.now));
-        spent += begin.elapsed();
-    }
-    std::eprintln!("{:?} per request", spent / rounds);
-}
-
 #[test]
 fn while_the_directory_cannot_keep_up_nothing_new_begins_and_retransmissions_are_served() {
     let lab = Lab::new(client("vpn"));

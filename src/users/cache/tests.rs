@@ -2,22 +2,7 @@ use super::*;
 use crate::users::model::Method;
 
 fn person(name: &str) -> Option<Person> {
-    Some(Person {
-        unique_id: name.into(),
-        name: name.into(),
-        upn: None,
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    })
+    Some(Person::bare(name, name))
 }
 
 fn checked_cache(now: Instant) -> PeopleCache {

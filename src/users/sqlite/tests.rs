@@ -17,22 +17,7 @@ async fn driver(folder: &tempfile::TempDir) -> SqliteDriver {
 }
 
 fn alice() -> Person {
-    Person {
-        unique_id: "id-alice".into(),
-        name: "alice".into(),
-        upn: Some("alice@example.com".into()),
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: Method::Call,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    }
+    Person { upn: Some("alice@example.com".into()), method: Method::Call, ..Person::bare("id-alice", "alice") }
 }
 
 #[tokio::test]

@@ -7,28 +7,13 @@ pub(crate) mod people;
 
 use std::time::{Duration, SystemTime};
 
-use anteroom::users::model::{Method, Person};
+use anteroom::users::model::Person;
 use anteroom::users::profile::Profile;
 use anteroom::users::roster::Roster;
 
 /// A profile of which only the names are set.
 pub(crate) fn profile(unique_id: &str, name: &str) -> Profile {
-    Profile::new(Person {
-        unique_id: unique_id.into(),
-        name: name.into(),
-        upn: Some(format!("{name}@example.com")),
-        dn: None,
-        first_name: None,
-        last_name: None,
-        email: None,
-        phone: None,
-        phone_extension: None,
-        device_token: None,
-        method: Method::Push,
-        language: "en".into(),
-        enabled: true,
-        blocked_until: None,
-    })
+    Profile::new(Person { upn: Some(format!("{name}@example.com")), ..Person::bare(unique_id, name) })
 }
 
 /// A time that both databases keep to the microsecond.
