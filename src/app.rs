@@ -120,6 +120,7 @@ impl Server {
             server: config.server.name.clone(),
             metrics: Arc::clone(&metrics),
             random,
+            texts: Arc::new(crate::texts::Texts::built_in()),
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;

@@ -17,6 +17,7 @@
 //! ```
 //!
 //! * [`secret`]: the one type for passwords, keys and codes.
+//! * [`texts`]: what people read, in their language.
 //! * [`config`]: the configuration as written and as checked.
 //! * [`radius`]: the RADIUS door (RFC 2865, 2866, 2869, 3579, 5080, 5997).
 //! * [`ldap`]: LDAP framing (RFC 4511) and the connections to a directory.
@@ -35,6 +36,8 @@
 //! * [`cli`]: one file per command.
 
 pub mod secret;
+
+pub mod texts;
 
 pub mod config;
 

@@ -42,6 +42,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         carry_over: Duration::from_secs(30),
         gives_up_after: Duration::from_secs(2),
         passcode: None,
+        challenge: None,
         shows_texts: false,
         reuse: None,
         held: 1000,

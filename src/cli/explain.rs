@@ -130,6 +130,7 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
         server: config.server.name.clone(),
         metrics: Arc::new(Metrics::new([])),
         random: [0; 32],
+        texts: Arc::new(crate::texts::Texts::built_in()),
     }))
 }
 

@@ -18,6 +18,7 @@ use super::values::{Count, OneOrMany, Span, Word};
 use super::{Config, Limits, Log, LogFormat, Radius, Throttle, written};
 
 mod address;
+mod challenge;
 mod client;
 mod import;
 mod ldap;

@@ -33,6 +33,8 @@ pub struct Client {
     pub held: usize,
     /// How people type a code behind their password; none: they do not.
     pub passcode: Option<Passcode>,
+    /// How people are asked for more between two rounds; none: this client is never sent a challenge.
+    pub challenge: Option<Challenges>,
     /// Whether the person sees a text that comes with a refusal.
     pub shows_texts: bool,
     /// Whether one approval is good for several sign-ins of the same person from the same place.
@@ -48,6 +50,19 @@ pub enum Passcode {
     Delimiter(String),
     /// In the last so many octets, all of them digits.
     Length(usize),
+}
+
+/// How people are asked for more, through a client that shows challenges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Challenges {
+    /// Wrong codes of one sign-in until it is refused, at least one.
+    pub tries: u32,
+    /// From the first challenge of a sign-in to its last answer.
+    pub within: Duration,
+    /// Whether a challenge is shown while a prompt is out, so that a code can be typed instead.
+    pub beside_prompt: bool,
+    /// Whether people choose a way themselves, where there are several.
+    pub menu: bool,
 }
 
 /// How long and how often one approval is good: for applications that bind again and again.

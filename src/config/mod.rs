@@ -30,7 +30,7 @@ pub mod values;
 pub mod written;
 
 pub use checked::{Checked, load, load_text};
-pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
+pub use client::{Challenges, Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
@@ -162,6 +162,15 @@ pub enum Requirement {
     /// Required from the first packet on that fulfilled it.
     Auto,
     /// Not required.
+    No,
+}
+
+/// One of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum YesNo {
+    /// It is so.
+    Yes,
+    /// It is not.
     No,
 }
 

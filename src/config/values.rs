@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 use super::written::ProviderKind;
 use super::{
     Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
-    Requirement, Sasl, Security, Triggers, UnreachableClass,
+    Requirement, Sasl, Security, Triggers, UnreachableClass, YesNo,
 };
 use crate::secret::Secret;
 
@@ -169,6 +169,10 @@ impl<'de, T: Words> Deserialize<'de> for Word<T> {
 impl Words for Requirement {
     const WORDS: &'static [(&'static str, Self)] =
         &[("yes", Requirement::Yes), ("auto", Requirement::Auto), ("no", Requirement::No)];
+}
+
+impl Words for YesNo {
+    const WORDS: &'static [(&'static str, Self)] = &[("yes", YesNo::Yes), ("no", YesNo::No)];
 }
 
 impl Words for OnDeadline {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{
+    DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass, YesNo,
+};
 
 mod provider;
 
@@ -118,6 +120,11 @@ pub struct Client {
     pub provider_unreachable: Option<Unreachable>,
     pub provider_bypass: Option<Word<Lenience>>,
     pub passcode: Option<Passcode>,
+    pub challenge: Option<Word<YesNo>>,
+    pub challenge_tries: Option<Count>,
+    pub challenge_within: Option<Span>,
+    pub challenge_beside_prompt: Option<bool>,
+    pub challenge_menu: Option<bool>,
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
     pub show_texts: Option<bool>,

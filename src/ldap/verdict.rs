@@ -81,6 +81,11 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ProviderUnknownPerson
         | Reason::ProviderNoMethod
         | Reason::ProviderLocked
+        // Nobody is asked for more by this door.
+        | Reason::Challenged
+        | Reason::ChallengeExpired
+        | Reason::StateForeign
+        | Reason::StateUsed
         | Reason::ProviderBypassed => (code::INVALID_CREDENTIALS, ""),
     }
 }

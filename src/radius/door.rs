@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::attribute::{CALLING_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, USER_NAME, USER_PASSWORD};
+use super::attribute::{CALLING_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, STATE, USER_NAME, USER_PASSWORD};
 use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
@@ -355,14 +355,29 @@ fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instan
         id: SignInId::new(random),
         door: Entrance::Radius,
         client: Arc::clone(&client.config.client),
-        name,
+        name: name.into(),
         credential: named.and_then(|()| credential(request)),
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
         station: packet.value(CALLING_STATION_ID).map(Into::into),
+        state: state(&packet),
         through: None,
         received: now,
     }
+}
+
+/// The State, if there is any. RFC 2865 section 5.24 allows one; several are put together, which is nobody's.
+fn state(packet: &Packet<'_>) -> Option<Box<[u8]>> {
+    let mut states = packet.values(STATE);
+    let first = states.next()?;
+    Some(
+        states
+            .fold(first.to_vec(), |mut all, more| {
+                all.extend_from_slice(more);
+                all
+            })
+            .into(),
+    )
 }
 
 /// The name as typed, and whether it can be one: there is exactly one, in UTF-8, without control characters.

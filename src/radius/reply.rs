@@ -3,21 +3,30 @@
 //! The order is: Message-Authenticator first (against CVE-2024-3596), the client's attributes, then the
 //! request's Proxy-States unchanged and in their order (RFC 2865 section 5.33).
 //!
+//! An Access-Challenge has the text, the State and nothing of the client's, in between.
+//!
 //! [`verdict`] is the one maker of an answer to an Access-Request, and only [`Outcome::Accept`] makes an
 //! Access-Accept there. Every Reject to a client has the same attributes, whatever the reason; only where the client's
 //! section has `show_texts`, a Reply-Message before them holds what the person is to read.
 
 use std::borrow::Cow;
 
-use super::attribute::{MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
+use super::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, PROXY_STATE, REPLY_MESSAGE, STATE};
 use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
 use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
 use crate::config::RadiusClient;
+use crate::signin::challenge::{self, Challenge};
 use crate::signin::outcome::Outcome;
 
 /// Octets of a Message-Authenticator attribute.
 const SIGNATURE: usize = 18;
+
+/// Octets of the attributes of a challenge of ours: text, State, Prompt.
+const CHALLENGE: usize = MAX_VALUE + 2 + challenge::STATE + 2 + 6;
+
+/// Prompt: what is typed is not to be shown (RFC 2869 section 5.10).
+const NO_ECHO: [u8; 4] = [0; 4];
 
 /// The attributes of a client's replies, already encoded.
 #[derive(Debug, Default)]
@@ -26,6 +35,8 @@ pub struct Replies {
     reject: Box<[u8]>,
     /// Whether texts for the person are shown.
     shows_texts: bool,
+    /// Whether the client is sent challenges.
+    challenges: bool,
 }
 
 impl Replies {
@@ -47,7 +58,8 @@ impl Replies {
         }
         let attributes = |packet: Builder| packet.bytes().get(HEADER..).unwrap_or_default().into();
         let shows_texts = client.client.shows_texts;
-        let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts };
+        let challenges = client.client.challenge.is_some();
+        let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts, challenges };
         if replies.longest() + HEADER + SIGNATURE > MAX_PACKET {
             return Err(EncodeError::PacketTooLong);
         }
@@ -61,7 +73,8 @@ impl Replies {
 
     fn longest(&self) -> usize {
         let text = if self.shows_texts { MAX_VALUE + 2 } else { 0 };
-        self.accept.len().max(self.reject.len() + text)
+        let challenge = if self.challenges { CHALLENGE } else { 0 };
+        self.accept.len().max(self.reject.len() + text).max(challenge)
     }
 
     /// A Reject's attributes, with what the person is to read before the others: some clients show the first only.
@@ -106,8 +119,28 @@ pub fn verdict(
             encode(Code::ACCESS_REJECT, asked, &replies.explained(text), true, key).map(Some)
         }
         Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, &replies.reject, true, key).map(Some),
+        Outcome::Challenge(challenge) => {
+            encode(Code::ACCESS_CHALLENGE, asked, &challenged(challenge)?, true, key).map(Some)
+        }
         Outcome::Discard(_) => Ok(None),
     }
+}
+
+/// The attributes of an Access-Challenge: a text that is longer than one attribute takes several.
+fn challenged(challenge: &Challenge) -> Result<Vec<u8>, EncodeError> {
+    let mut packet = Builder::new(Code::ACCESS_CHALLENGE, 0, &[0; 16], 0);
+    let mut text = &*challenge.text;
+    while !text.is_empty() {
+        let (part, rest) = text.split_at_checked(text.floor_char_boundary(MAX_VALUE)).unwrap_or((text, ""));
+        packet.push(REPLY_MESSAGE, part.as_bytes())?;
+        text = rest;
+    }
+    packet.push(STATE, &challenge.state)?;
+    if challenge.hidden {
+        packet.push(PROMPT, &NO_ECHO)?;
+    }
+    packet.push_encoded(challenge.relayed.as_deref().unwrap_or_default())?;
+    Ok(packet.bytes().get(HEADER..).unwrap_or_default().to_vec())
 }
 
 /// The answer to Status-Server, which tells that the port is served and nothing about anybody
@@ -184,6 +217,33 @@ mod tests {
         assert_eq!(*replies(true).explained(""), *general);
         assert_eq!(replies(true).explained(&"é".repeat(300)).len(), 2 + 252 + general.len(), "one attribute");
         assert_eq!(replies(true).room() + 255, replies(false).room());
+    }
+
+    #[test]
+    fn a_challenge_has_its_state_and_text_and_nothing_of_the_clients() {
+        let key = crate::radius::testing::key();
+        let proxy = [PROXY_STATE, 4, 1, 2];
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy };
+        let sent = |text: &str, hidden, relayed: Option<&[u8]>| {
+            let (text, state) = (text.into(), [5; challenge::STATE].as_slice().into());
+            let challenge = Challenge { text, state, hidden, relayed: relayed.map(Into::into) };
+            let reply = verdict(&Outcome::Challenge(challenge.into()), asked, &replies(true), &key);
+            reply.expect("fits").expect("an answer")
+        };
+        let attributes = |reply: &[u8]| {
+            let packet = Packet::decode(reply).expect("a packet");
+            assert_eq!(packet.code(), Code::ACCESS_CHALLENGE);
+            packet.attributes().map(|attribute| (attribute.number, attribute.value.to_vec())).collect::<Vec<_>>()
+        };
+        let short = attributes(&sent("Code?", false, None));
+        assert_eq!(short[0].0, MESSAGE_AUTHENTICATOR, "first");
+        assert_eq!(short[1..3], [(REPLY_MESSAGE, b"Code?".to_vec()), (STATE, vec![5; challenge::STATE])]);
+        assert_eq!(short[3..], [(PROXY_STATE, vec![1, 2])], "last");
+        let hidden = attributes(&sent("PIN?", true, Some(&[24 + 1, 3, 7])));
+        assert_eq!(hidden[3..5], [(PROMPT, vec![0; 4]), (25, vec![7])]);
+        let long = attributes(&sent(&"あ".repeat(100), false, None));
+        assert_eq!((long[1].1.len(), long[2].1.len()), (252, 48), "no sign is cut in two");
+        assert_eq!(attributes(&sent("", false, None)).len(), 3);
     }
 
     #[test]

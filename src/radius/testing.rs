@@ -40,6 +40,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         carry_over: Duration::from_secs(30),
         gives_up_after: Duration::from_secs(2),
         passcode: None,
+        challenge: None,
         shows_texts: false,
         reuse: None,
         held: 1000,

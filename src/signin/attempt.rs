@@ -19,6 +19,21 @@ impl SignInId {
     pub fn new(random: [u8; 12]) -> Self {
         SignInId(random)
     }
+
+    /// Its octets.
+    pub fn octets(&self) -> &[u8; 12] {
+        &self.0
+    }
+
+    /// The identifier under which a provider is asked in a further round of the same sign-in, so that it does not
+    /// take it for the first one again. Round 0 is the sign-in's own.
+    #[must_use]
+    pub fn of_round(mut self, round: u8) -> Self {
+        if let Some(last) = self.0.last_mut() {
+            *last ^= round;
+        }
+        self
+    }
 }
 
 impl fmt::Display for SignInId {
@@ -81,7 +96,7 @@ pub struct Attempt {
     /// Through which client, with its policy.
     pub client: Arc<Client>,
     /// The name as the person typed it (lossy where it was not UTF-8, and then `credential` says so).
-    pub name: String,
+    pub name: Box<str>,
     /// What was given as proof, or why there is nothing to try.
     pub credential: Result<Secret, Unusable>,
     /// Address of the client itself.
@@ -91,6 +106,8 @@ pub struct Attempt {
     /// What the client calls the person's device (Calling-Station-Id), as it came. Only ever compared: a retry
     /// names the same one.
     pub station: Option<Box<[u8]>>,
+    /// What brings the answer to a challenge back to its round (RADIUS State); none: a sign-in begins.
+    pub state: Option<Box<[u8]>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
     pub through: Option<Through>,
     /// When the request arrived.

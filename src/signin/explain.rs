@@ -80,7 +80,7 @@ pub struct Explanation {
     pub steps: Vec<Line>,
     /// Each provider that would be looked at, in order.
     pub providers: Vec<Plan>,
-    /// The end: `prompt`, `check_code`, `accept` or `reject`.
+    /// The end: `prompt`, `check_code`, `challenge`, `accept` or `reject`.
     pub end: String,
     /// The reason code of an end that is known already.
     pub reason: Option<String>,
@@ -126,6 +126,10 @@ struct End {
 impl End {
     fn reject(reason: Reason) -> End {
         End { end: "reject", reason: Some(reason), text: format!("refused: {reason}: {}", reason.advice()) }
+    }
+
+    fn challenge(text: String) -> End {
+        End { end: "challenge", reason: None, text }
     }
 
     fn accept(rule: Exemption) -> End {
@@ -215,6 +219,14 @@ impl Walk<'_> {
             self.providers(&attempt, &known, &person, typed.as_ref());
         }
         match decision {
+            Decision::Due(_) | Decision::Reject(Reason::NeedsCode)
+                if typed.is_none() && known.choice(&attempt.client).is_some() =>
+            {
+                Ok(End::challenge("the client would be sent a challenge: a choice of ways".into()))
+            }
+            Decision::Due(_) | Decision::Reject(Reason::NeedsCode) if known.is_asked_for_code() => {
+                Ok(End::challenge("the client would be sent a challenge: a code is to be typed".into()))
+            }
             Decision::Reject(reason) => Err(reason),
             Decision::Exempt(exempted) => Ok(End::accept(exempted.rule())),
             Decision::Due(_) => {
@@ -244,6 +256,10 @@ impl Walk<'_> {
         if client.reuse.is_some() {
             self.say("reuse", "note", "an earlier approval that reuse keeps would be taken before anybody is asked");
         }
+        if let Some(rule) = client.challenge {
+            let within = humantime::format_duration(rule.within);
+            self.say("challenge", "note", format!("shows challenges: {} tries within {within}", rule.tries));
+        }
         if typed.is_some() && client.passcode.is_none() {
             self.say("typed", "note", "the client's section has no passcode: all that is typed is the password");
             return None;
@@ -258,11 +274,12 @@ impl Walk<'_> {
             id: SignInId::new([0; 12]),
             door: *door,
             client: Arc::clone(client),
-            name: self.question.user.clone(),
+            name: self.question.user.as_str().into(),
             credential: Err(Unusable::NoPassword),
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
             person_address: from.filter(|_| *door == Door::Radius),
             station: None,
+            state: None,
             through: None,
             received: now(),
         }
@@ -382,7 +399,14 @@ fn ask(attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> 
                 Method::Oath | Method::BackupCode => {
                     End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }
                 }
-                method => End { end: "prompt", reason: None, text: format!("{by} would ask by {method}") },
+                method if known.can_ask && step.provider.sends_code(*method) => End::challenge(format!(
+                    "{by} would send a code by {method}, and the client would be sent a challenge"
+                )),
+                method => {
+                    let beside = attempt.client.challenge.is_some_and(|rule| rule.beside_prompt);
+                    let more = if beside { ", and the client would be sent a challenge meanwhile" } else { "" };
+                    End { end: "prompt", reason: None, text: format!("{by} would ask by {method}{more}") }
+                }
             });
         };
         failed.away(class, step.provider.down_for());

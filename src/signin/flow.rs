@@ -8,16 +8,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
-use crate::factor::{self, Tell};
+use crate::config::Client;
+use crate::factor::Tell;
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::attempt::{Attempt, Door};
+use crate::signin::challenge::Ask;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts};
-use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
+use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
-use crate::signin::route::{self, Asking, Means, Step};
+use crate::signin::rounds::{self, Asked};
+use crate::signin::route::{self, Asking, Means, Planned, Step};
+use crate::signin::settling;
 use crate::signin::trying::try_password;
 use crate::users::model::{Method, Person};
 
@@ -39,6 +43,12 @@ pub(super) struct Trail {
     pub(super) typed: Option<Box<Typed>>,
     /// What the person is to read, where their client shows it.
     pub(super) text: Option<Box<str>>,
+    /// Challenges of this sign-in so far.
+    pub(super) round: u8,
+    /// Whether it is counted among those that the directory has yet to speak on.
+    pub(super) at_directory: bool,
+    /// Requests of the rounds that are over.
+    pub(super) requests: u32,
     pub(super) steps: Steps,
 }
 
@@ -70,15 +80,17 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
     })
 }
 
-/// One sign-in of an identified person, top to bottom.
+/// One sign-in of an identified person, top to bottom; or a further round of one.
 pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
-    match run(sign_ins, ending, lead).await {
-        Ok(accept) => Outcome::Accept(accept),
-        Err(reason) => Outcome::Reject(reason),
-    }
+    let outcome = if ending.attempt().is_some_and(|attempt| attempt.state.is_some()) {
+        Box::pin(rounds::next(sign_ins, ending, lead)).await
+    } else {
+        run(sign_ins, ending, lead).await
+    };
+    outcome.unwrap_or_else(Outcome::Reject)
 }
 
-async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Accept, Reason> {
+async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
     let primary = Box::pin(check_password(sign_ins, ending)).await?;
 
     let began = now();
@@ -89,9 +101,16 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let decision = person.decide(ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
     ending.trail.steps.policy = Some(now().saturating_duration_since(began));
 
-    let second = match decision {
+    if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
+        && person.can_ask
+        && let attempt = ending.attempt().ok_or(Reason::Internal)?
+        && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
+    {
+        return rounds::ask(sign_ins, ending, primary, asked, None);
+    }
+    let held = match decision {
         Decision::Reject(reason) => return Err(reason),
-        Decision::Exempt(exempted) => SecondPassed::Exempt(exempted),
+        Decision::Exempt(exempted) => Held::Passed(SecondPassed::Exempt(exempted)),
         Decision::Due(_) => {
             let began = now();
             let held = hold(sign_ins, ending, lead, &mut person).await;
@@ -99,7 +118,10 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
             held?
         }
     };
-    Accept::new(primary, second)
+    match held {
+        Held::Passed(second) => Accept::new(primary, second).map(Outcome::Accept),
+        Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
+    }
 }
 
 pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
@@ -137,7 +159,7 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
         checked
     };
     ending.forget_credential();
-    ending.at_directory = None;
+    ending.leave_directory();
     ending.trail.steps.primary = Some(now().saturating_duration_since(began));
     let reason = match checked {
         Ok(passed) => {
@@ -162,8 +184,14 @@ pub(super) struct Known {
     pub(super) route: Option<usize>,
     /// By whom they can be asked, and how.
     pub(super) steps: Vec<Step>,
-    /// Whether a typed code is all that they could give, and none was typed.
+    /// Whether a typed code is what they are to give first, or all that they could give, and none was typed.
     wants_code: bool,
+    /// Whether a typed code would do, too.
+    pub(super) takes_code: bool,
+    /// Whether their client can ask for more.
+    pub(super) can_ask: bool,
+    /// The person's language, where their client can show them something.
+    pub(super) language: Box<str>,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
@@ -188,8 +216,18 @@ pub(super) async fn look_up(
                 exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
             }
         };
-    let mut known =
-        Known { who, person: None, in_exempt_group, is_service, route: None, steps: Vec::new(), wants_code: false };
+    let mut known = Known {
+        who,
+        person: None,
+        in_exempt_group,
+        is_service,
+        route: None,
+        steps: Vec::new(),
+        wants_code: false,
+        takes_code: false,
+        can_ask: attempt.client.challenge.is_some(),
+        language: Box::default(),
+    };
     if let Some(person) = person {
         known.route = chosen_route(sign_ins, attempt, &known.who).await?;
         let chosen = known.route.and_then(|place| sign_ins.deps.routes.get(place)).map(|route| &**route);
@@ -197,7 +235,11 @@ pub(super) async fn look_up(
         let names = route::providers(&attempt.client, chosen).iter();
         let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
         let means = Means::of(&attempt.client, typed);
-        (known.steps, known.wants_code) = route::plan(providers, &person, &wishes, means);
+        let Planned { steps, wants_code, takes_code } = route::plan(providers, &person, &wishes, means);
+        (known.steps, known.wants_code, known.takes_code) = (steps, wants_code, takes_code);
+        if known.can_ask {
+            known.language = person.language.as_str().into();
+        }
         known.person = Some(Arc::new(person));
     }
     Ok(known)
@@ -258,144 +300,141 @@ impl Known {
         }
     }
 
+    /// Whether they are to be asked for a code before anything else.
+    pub(super) fn is_asked_for_code(&self) -> bool {
+        self.wants_code && self.can_ask
+    }
+
+    /// The ways among which they may choose, where their client shows a menu and there are several.
+    pub(super) fn choice(&self, client: &Client) -> Option<Box<[Method]>> {
+        if !client.challenge.is_some_and(|rule| rule.menu) {
+            return None;
+        }
+        let open = self.steps.iter().flat_map(|step| &step.methods).copied();
+        let mut ways: Vec<Method> = Vec::new();
+        for way in open.chain(self.takes_code.then_some(Method::Oath)) {
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        (ways.len() > 1).then_some(ways.into())
+    }
+
+    /// What the person is asked before anybody is prompted.
+    fn asks_first(&self, attempt: &Attempt, typed: bool) -> Option<Asked> {
+        if !typed && let Some(ways) = self.choice(&attempt.client) {
+            return Some(Asked::new(Ask::Menu(ways), &self.language));
+        }
+        self.is_asked_for_code().then(|| Asked::code(&self.language))
+    }
+
     /// What policy decides.
     pub(super) fn decide(&self, attempt: &Attempt, now: SystemTime) -> Decision {
         policy::decide(&attempt.client.policy, self.facts(attempt, now))
     }
 }
 
+/// What became of asking for the second factor.
+pub(super) enum Held {
+    /// The second proof.
+    Passed(SecondPassed),
+    /// The person is to say more first.
+    Asks(Box<Asked>),
+}
+
+/// The end of a prompt whose answer has to leave at this deadline.
+pub(super) fn prompt_end(deadline: Instant) -> Instant {
+    deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline)
+}
+
 /// The second factor: an approval that carries over, or a prompt and a hold.
-async fn hold(
+pub(super) async fn hold(
     sign_ins: &Arc<SignIns>,
     ending: &mut Ending,
     lead: &Lead,
     known: &mut Known,
-) -> Result<SecondPassed, Reason> {
+) -> Result<Held, Reason> {
+    if let Some(passed) = kept_approval(sign_ins, ending, known)? {
+        return Ok(Held::Passed(passed));
+    }
+    let who = Arc::clone(&known.who);
+    lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;
     let typed = ending.trail.typed.take();
+    let attempt = ending.attempt().ok_or(Reason::Internal)?;
+    let (began, rule) = (attempt.received, attempt.client.challenge);
+    let asking = asking(sign_ins, attempt, typed, ending.trail.round, known)?;
+    let steps = std::mem::take(&mut known.steps);
+    ending.trail.prompt_open = true;
+    let trail = &mut ending.trail;
+    let answer = match (rule, asking.tell.clone()) {
+        (Some(rule), Some(tell)) => {
+            match Box::pin(rounds::ask_openly(rule, steps, asking, trail, (tell, &known.language))).await {
+                Ok(answer) => answer,
+                Err(asked) => return Ok(Held::Asks(asked)),
+            }
+        }
+        (_, tell) => {
+            let answer = Box::pin(route::ask_in_turn(steps, asking, |provider, method| {
+                trail.method = Some(method);
+                trail.provider = Some(provider.name().into());
+            }))
+            .await;
+            trail.text = tell.and_then(|tell| tell.take()).map(String::into_boxed_str);
+            answer
+        }
+    };
+    ending.trail.prompt_open = false;
+    Box::pin(settling::settle(sign_ins, ending, lead, known, began, answer)).await
+}
+
+/// An approval that was kept for this sign-in. A further round has none: its first one would have taken it.
+fn kept_approval(sign_ins: &SignIns, ending: &mut Ending, known: &Known) -> Result<Option<SecondPassed>, Reason> {
+    if ending.trail.round > 0 {
+        return Ok(None);
+    }
+    let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
+    if let Some(approval) = sign_ins.pending.take_carried(key, now()) {
+        ending.trail.factor = Some("carried_over");
+        ending.trail.method = Some(approval.method());
+        return Ok(Some(SecondPassed::Approved(approval)));
+    }
+    if let Some(approval) = sign_ins.pending.take_remembered(key, now()) {
+        ending.trail.factor = Some("remembered");
+        ending.trail.method = Some(approval.method());
+        return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt).map(Some);
+    }
+    Ok(None)
+}
+
+/// What is asked of this person.
+fn asking(
+    sign_ins: &SignIns,
+    attempt: &Attempt,
+    typed: Option<Box<Typed>>,
+    round: u8,
+    known: &mut Known,
+) -> Result<Box<Asking>, Reason> {
+    let client = &attempt.client;
     let device = typed.as_deref().and_then(Typed::device);
     let code = match typed.map(|typed| *typed) {
         Some(Typed::Code(code)) => Some(code),
         Some(Typed::Word(_)) | None => None,
     };
-    let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
-    if let Some(approval) = sign_ins.pending.take_carried(key, now()) {
-        ending.trail.factor = Some("carried_over");
-        ending.trail.method = Some(approval.method());
-        return Ok(SecondPassed::Approved(approval));
-    }
-    if let Some(approval) = sign_ins.pending.take_remembered(key, now()) {
-        ending.trail.factor = Some("remembered");
-        ending.trail.method = Some(approval.method());
-        return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt);
-    }
-    let who = Arc::clone(&known.who);
-    let unique_id = who.unique_id.as_str();
-    lock(&sign_ins.throttle).prompt(unique_id, now())?;
-
-    let began = attempt.received;
-    let deadline = attempt.deadline();
-    // No door can show anything while a prompt is open yet, only with its answer.
-    let tell = attempt.client.shows_texts.then(|| Tell::new(false));
-    let asking = Box::new(Asking {
-        sign_in: attempt.id,
-        // What is known of the person is not needed while they look for their phone.
-        person: known.person.take().ok_or(Reason::Internal)?,
+    // What is known of the person is not needed while they look for their phone.
+    let person = known.person.take().ok_or(Reason::Internal)?;
+    // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
+    let shows = client.challenge.is_some();
+    let tell = (shows || client.shows_texts).then(|| Tell::speaking(&sign_ins.deps.texts, &person.language, shows));
+    Ok(Box::new(Asking {
+        sign_in: attempt.id.of_round(round),
+        person,
         code,
-        application: attempt.client.application.as_str().into(),
+        application: client.application.as_str().into(),
         person_address: attempt.person_address,
-        deadline: deadline.checked_sub(PROMPT_MARGIN).unwrap_or(deadline),
+        deadline: prompt_end(attempt.deadline()),
         device,
-        number_matching: attempt.client.number_matching,
-        can_type: attempt.client.passcode.is_some(),
-        tell: tell.clone(),
-    });
-    let steps = std::mem::take(&mut known.steps);
-    ending.trail.prompt_open = true;
-    let trail = &mut ending.trail;
-    let answer = Box::pin(route::ask_in_turn(steps, asking, |provider, method| {
-        trail.method = Some(method);
-        trail.provider = Some(provider.name().into());
+        number_matching: client.number_matching,
+        can_type: client.passcode.is_some() || shows,
+        tell,
     }))
-    .await;
-    ending.trail.prompt_open = false;
-    ending.trail.text = tell.and_then(|tell| tell.take()).map(String::into_boxed_str);
-    let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
-    let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, said)).await;
-    match answer {
-        Ok(_) if !counts => {
-            ending.trail.factor = Some(Reason::Blocked.code());
-            Err(Reason::Blocked)
-        }
-        Ok(approval) => {
-            ending.trail.factor = Some("approved");
-            let approval = Arc::new(approval);
-            carry_over(sign_ins, ending, lead, &approval);
-            remember(sign_ins, ending, &approval);
-            Ok(SecondPassed::Approved(approval))
-        }
-        Err(failed) => {
-            ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
-            let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            let facts = known.facts(attempt, SystemTime::now());
-            policy::after_refusal(&attempt.client.policy, facts, &failed).map(SecondPassed::Exempt)
-        }
-    }
-}
-
-/// Tells the throttle, and after a fraud report blocks the person. False when an approval does not count,
-/// because the person reported fraud while the prompt was open.
-async fn settle_prompt(
-    sign_ins: &Arc<SignIns>,
-    unique_id: &str,
-    began: Instant,
-    answer: Result<(), factor::Refusal>,
-) -> bool {
-    match answer {
-        Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
-        Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
-        Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
-        Err(factor::Refusal::Fraud) => {
-            lock(&sign_ins.throttle).fraud(unique_id, now());
-            sign_ins.pending.forget_carried(unique_id);
-            block(sign_ins, unique_id).await;
-        }
-        Err(_) => {}
-    }
-    true
-}
-
-/// Blocks a person in the store, in a task of its own: it is to be done even where nobody waits for this
-/// sign-in any more.
-async fn block(sign_ins: &Arc<SignIns>, unique_id: &str) {
-    let (sign_ins, unique_id) = (Arc::clone(sign_ins), unique_id.to_owned());
-    let blocked = tokio::spawn(async move {
-        let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
-        if let Err(error) = sign_ins.deps.store.block(&unique_id, until).await {
-            tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
-        }
-    });
-    if blocked.await.is_err() {
-        tracing::error!("blocking a person who reported fraud ended in a panic");
-    }
-}
-
-/// Keeps an approval for the client's retry where the client may have given up before it came.
-fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<FactorApproved>) {
-    let (Some(attempt), Some(identified), now) = (ending.attempt(), &ending.identified, now()) else { return };
-    let silent_for = now.saturating_duration_since(lead.hold.last_asked());
-    if silent_for >= attempt.client.gives_up_after
-        && !attempt.client.carry_over.is_zero()
-        && let Some(until) = now.checked_add(attempt.client.carry_over)
-    {
-        sign_ins.pending.carry(identified.key, Arc::clone(approval), until, now);
-    }
-}
-
-/// Keeps an approval for further sign-ins where the client's section says so.
-fn remember(sign_ins: &SignIns, ending: &Ending, approval: &Arc<FactorApproved>) {
-    let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
-    if let Some(reuse) = attempt.client.reuse {
-        sign_ins.pending.remember(identified.key, Arc::clone(approval), reuse, now());
-    }
 }

@@ -12,6 +12,7 @@
 
 pub mod attempt;
 mod carried;
+pub mod challenge;
 pub mod explain;
 pub mod flow;
 pub mod outcome;
@@ -20,7 +21,9 @@ pub mod pending;
 pub mod policy;
 pub mod proof;
 pub mod reception;
+mod rounds;
 pub mod route;
+mod settling;
 pub mod standing;
 pub mod throttle;
 mod trying;

@@ -9,6 +9,7 @@ use crate::config::UnreachableClass;
 use crate::factor;
 use crate::primary;
 use crate::signin::attempt::Unusable;
+use crate::signin::challenge::Challenge;
 use crate::signin::policy::Exemption;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 
@@ -19,6 +20,8 @@ pub enum Verdict {
     Accept,
     /// Stay out.
     Reject,
+    /// Say more first: no end of a sign-in.
+    Challenge,
     /// No answer at all.
     Discard,
 }
@@ -29,6 +32,7 @@ impl Verdict {
         match self {
             Verdict::Accept => "accept",
             Verdict::Reject => "reject",
+            Verdict::Challenge => "challenge",
             Verdict::Discard => "discard",
         }
     }
@@ -80,6 +84,8 @@ pub enum Outcome {
         /// What the person is to read: at most 253 octets, without control characters.
         text: Box<str>,
     },
+    /// The person is to say more first. No end: the sign-in leaves its event with its last round.
+    Challenge(Box<Challenge>),
     /// They were not, and the client shall hear nothing.
     Discard(Reason),
 }
@@ -90,6 +96,7 @@ impl Outcome {
         match self {
             Outcome::Accept(_) => Verdict::Accept,
             Outcome::Reject(_) | Outcome::Explained { .. } => Verdict::Reject,
+            Outcome::Challenge(_) => Verdict::Challenge,
             Outcome::Discard(_) => Verdict::Discard,
         }
     }
@@ -107,6 +114,7 @@ impl Outcome {
                 SecondPassed::Approved(_) => Reason::Approved,
                 SecondPassed::Exempt(exempted) => Reason::from_exemption(exempted.rule()),
             },
+            Outcome::Challenge(_) => Reason::Challenged,
             Outcome::Reject(reason) | Outcome::Explained { reason, .. } | Outcome::Discard(reason) => *reason,
         }
     }
@@ -115,6 +123,7 @@ impl Outcome {
     pub fn text(&self) -> Option<&str> {
         match self {
             Outcome::Explained { text, .. } => Some(text),
+            Outcome::Challenge(challenge) => Some(&challenge.text),
             Outcome::Accept(_) | Outcome::Reject(_) | Outcome::Discard(_) => None,
         }
     }
@@ -245,6 +254,14 @@ reasons! {
     ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration";
     /// The provider would not ask.
     ProviderBypassed = "provider_bypassed", "the provider would let the person in without asking them, which is no proof; see the client's provider_bypass";
+    /// More was asked of the person. No end.
+    Challenged = "challenged", "the person was asked for more by an Access-Challenge; the sign-in goes on with their answer";
+    /// A challenge that nobody answered.
+    ChallengeExpired = "challenge_expired", "nobody answered the challenge in time; see the client's challenge_within, and whether it shows challenges at all";
+    /// A State that was given to nobody, or to somebody else.
+    StateForeign = "state_foreign", "the State is none of this server's, was altered, or belongs to another client or another person";
+    /// A State that is good no more.
+    StateUsed = "state_used", "the challenge was answered already or its time is over: a replay, or a client that was too late";
     /// `answer_within` is over.
     Deadline = "deadline", "the sign-in was not finished within answer_within";
     /// Nobody is left to receive the answer.

@@ -32,6 +32,22 @@ pub struct Word {
     pub device: Option<u8>,
 }
 
+impl Word {
+    /// One way, as if its word had been typed.
+    pub fn of(method: Method) -> Word {
+        let methods: &[Method] = match method {
+            Method::Push => &[Method::Push],
+            Method::Call => &[Method::Call],
+            Method::SmsReply => &[Method::SmsReply],
+            Method::Oath => &[Method::Oath],
+            Method::SmsCode => &[Method::SmsCode],
+            Method::EmailCode => &[Method::EmailCode],
+            Method::BackupCode => &[Method::BackupCode],
+        };
+        Word { methods, device: None }
+    }
+}
+
 impl Typed {
     /// How the person may be asked, the best way first.
     pub fn methods(&self) -> &'static [Method] {

@@ -41,6 +41,14 @@ const PLACES: u32 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HoldKey([u8; 16]);
 
+#[cfg(test)]
+impl HoldKey {
+    /// Any key, for tests of tables.
+    pub(crate) fn testing(number: u8) -> Self {
+        HoldKey([number; 16])
+    }
+}
+
 /// One sign-in under way, shared by the requests that wait for it and the flow that runs it.
 #[derive(Debug)]
 pub(super) struct Hold {
@@ -180,6 +188,8 @@ pub(super) enum Entered {
     Joined(Waiting),
     /// The request starts a sign-in. Dropping the lead takes the hold out of the table.
     Leads(Waiting, Lead),
+    /// The very same was asked a moment ago, and this was the answer.
+    Known(Arc<Outcome>),
     /// A bound is reached.
     Full(Reason),
 }
@@ -189,7 +199,7 @@ pub(super) enum Entered {
 pub(super) struct Lead {
     pending: Arc<Pending>,
     pub(super) hold: Arc<Hold>,
-    key: HoldKey,
+    pub(super) key: HoldKey,
     client: usize,
     person: u64,
 }
@@ -262,6 +272,15 @@ impl Pending {
 
     /// The key of this attempt: client, person, credential, and the person's device where the client tells it.
     pub fn key(&self, attempt: &Attempt, unique_id: &str, credential: &Secret) -> HoldKey {
+        self.digested(attempt, unique_id.as_bytes(), credential.open(), &[])
+    }
+
+    /// The key of a further round: the State, and what was typed, in place of person and password.
+    pub(super) fn round_key(&self, attempt: &Attempt, state: &[u8], typed: &[u8]) -> HoldKey {
+        self.digested(attempt, state, typed, attempt.name.as_bytes())
+    }
+
+    fn digested(&self, attempt: &Attempt, whose: &[u8], credential: &[u8], more: &[u8]) -> HoldKey {
         let mut digest = self.digest.clone();
         let address = match attempt.person_address.map(|address| address.to_canonical()) {
             None => [0; 17],
@@ -270,7 +289,7 @@ impl Pending {
         };
         let station = attempt.station.as_deref().unwrap_or_default();
         let client = attempt.client.name.as_bytes();
-        for part in [&address, station, client, unique_id.as_bytes(), credential.open()] {
+        for part in [&address, station, client, whose, credential, more] {
             digest.update(&part.len().to_be_bytes());
             digest.update(part);
         }

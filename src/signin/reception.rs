@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,14 +18,17 @@ use crate::audit::{Event, Ledger, Steps};
 use crate::config::{Limits, OnDeadline, Route};
 use crate::factor::Factor;
 use crate::primary::{Identity, Primary};
-use crate::signin::attempt::{Attempt, SignInId};
+use crate::signin::attempt::{Attempt, SignInId, Unusable};
+use crate::signin::challenge::{Rounds, States};
 use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
+use crate::signin::rounds::{self, Round};
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
+use crate::texts::Texts;
 use crate::users::store::Store;
 
 /// A target and how to use it.
@@ -58,6 +61,8 @@ pub struct Deps {
     pub metrics: Arc<Metrics>,
     /// 32 random octets, kept for the life of the process.
     pub random: [u8; 32],
+    /// What people read.
+    pub texts: Arc<Texts>,
 }
 
 /// The reception: takes attempts, hands out outcomes.
@@ -66,6 +71,11 @@ pub struct SignIns {
     pub(super) throttle: Mutex<Throttle>,
     pub(super) pending: Arc<Pending>,
     pub(super) standings: Standings,
+    /// Sign-ins that wait for the answer to a challenge.
+    pub(super) rounds: Mutex<Rounds<Box<Ending>, Arc<Outcome>>>,
+    pub(super) states: States,
+    /// Whether somebody looks after the rounds that nobody answers.
+    pub(super) sweeping: AtomicBool,
     pub(super) people: RandomState,
     /// Sign-ins that the directory has yet to speak on.
     at_directory: AtomicUsize,
@@ -77,15 +87,6 @@ impl std::fmt::Debug for SignIns {
     }
 }
 
-/// Counts a sign-in that occupies the directory, until dropped.
-pub(super) struct AtDirectory(Arc<SignIns>);
-
-impl Drop for AtDirectory {
-    fn drop(&mut self) {
-        self.0.at_directory.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 impl SignIns {
     /// Opens the reception.
     pub fn new(deps: Deps) -> Arc<Self> {
@@ -93,6 +94,9 @@ impl SignIns {
             throttle: Mutex::new(Throttle::new(deps.throttle)),
             pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
             standings: Standings::new(&deps.random),
+            rounds: Mutex::new(Rounds::new(deps.limits.held, deps.limits.held_per_person)),
+            states: States::new(&deps.random, &deps.random),
+            sweeping: AtomicBool::new(false),
             people: RandomState::new(),
             at_directory: AtomicUsize::new(0),
             deps,
@@ -112,34 +116,63 @@ impl SignIns {
                 waiting
             }
             Ok(Ok(Entered::Leads(waiting, lead))) => waiting.leading(Box::pin(self.clone().lead(ending, lead))),
-            Ok(Ok(Entered::Full(reason)) | Err(reason)) => Waiting::known(ending.refuse(reason)),
-            Err(_) => Waiting::known(ending.refuse(Reason::Internal)),
+            Ok(Ok(Entered::Known(outcome))) => {
+                ending.joined();
+                Waiting::known(outcome)
+            }
+            Ok(Ok(Entered::Full(reason)) | Err(reason)) => Waiting::known(Arc::new(ending.refuse(reason))),
+            Err(_) => Waiting::known(Arc::new(ending.refuse(Reason::Internal))),
         }
     }
 
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let credential = match &attempt.credential {
+        if let Some(state) = &attempt.state {
+            return self.admit_round(attempt, state);
+        }
+        match &attempt.credential {
             Ok(secret) if secret.is_empty() => return Err(Reason::EmptyPassword),
-            Ok(secret) => secret,
+            Ok(_) => {}
             Err(unusable) => return Err(Reason::from_unusable(*unusable)),
-        };
-        let at_directory = AtDirectory(self.clone());
+        }
+        ending.trail.at_directory = true;
         if self.at_directory.fetch_add(1, Ordering::AcqRel) >= self.deps.limits.at_directory {
             return Err(Reason::Overloaded);
         }
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        let credential = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
         let began = now();
         let who = flow::identify(self, attempt).await;
         let identify = now().saturating_duration_since(began);
         let who = Arc::new(who?);
         let key = self.pending.key(attempt, &who.unique_id, credential);
         let person = self.people.hash_one(&who.unique_id);
+        if attempt.client.challenge.is_some()
+            && let Some(outcome) = lock(&self.rounds).again(key, now())
+        {
+            return Ok(Entered::Known(outcome));
+        }
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
         ending.trail.steps.identify = Some(identify);
         ending.identified = Some(Identified { who, key });
-        ending.at_directory = Some(at_directory);
         Ok(entered)
+    }
+
+    /// The steps before a further round: was the very same answered already, or is it being looked at? Whether the
+    /// State is any good is found out by whoever leads.
+    fn admit_round(self: &Arc<Self>, attempt: &Attempt, state: &[u8]) -> Result<Entered, Reason> {
+        let typed = match &attempt.credential {
+            Ok(secret) => secret.open(),
+            Err(Unusable::EmptyPassword | Unusable::NoPassword) => &[],
+            Err(unusable) => return Err(Reason::from_unusable(*unusable)),
+        };
+        let key = self.pending.round_key(attempt, state, typed);
+        if let Some(outcome) = lock(&self.rounds).again(key, now()) {
+            return Ok(Entered::Known(outcome));
+        }
+        let person = self.people.hash_one(&attempt.name);
+        Ok(self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline())))
     }
 
     /// Runs one sign-in to its end. Whatever happens, it ends once.
@@ -153,12 +186,12 @@ impl SignIns {
                 reason = lead.abandoned() => Outcome::Reject(reason),
             }
         };
-        if ending.trail.method.is_some() && ending.trail.factor.is_none() {
-            ending.trail.factor = Some(outcome.reason().code());
-        }
-        ending.requests = lead.hold.requests();
-        let outcome = ending.finish(outcome);
-        lead.hold.finish(Arc::new(outcome));
+        ending.trail.requests = ending.trail.requests.saturating_add(lead.hold.requests());
+        let outcome = match outcome {
+            Outcome::Challenge(challenge) => rounds::keep(&self, ending, lead.key, challenge),
+            outcome => Arc::new(ending.finish(outcome)),
+        };
+        lead.hold.finish(outcome);
     }
 
     /// Whether as many sign-ins wait for the directory as may.
@@ -181,6 +214,7 @@ impl SignIns {
     pub async fn drain(&self, patience: Duration) {
         self.pending.close();
         let _ = tokio::time::timeout(patience, self.pending.emptied()).await;
+        rounds::give_up(self);
     }
 }
 
@@ -200,9 +234,9 @@ pub(super) struct Ending {
     sign_ins: Arc<SignIns>,
     attempt: Option<Attempt>,
     pub(super) identified: Option<Identified>,
-    pub(super) at_directory: Option<AtDirectory>,
     pub(super) trail: Trail,
-    requests: u32,
+    /// What a sign-in keeps from one round to the next.
+    pub(super) round: Option<Box<Round>>,
 }
 
 impl Ending {
@@ -211,9 +245,8 @@ impl Ending {
             sign_ins: Arc::clone(sign_ins),
             attempt: Some(attempt),
             identified: None,
-            at_directory: None,
             trail: Trail::default(),
-            requests: 1,
+            round: None,
         }
     }
 
@@ -235,13 +268,25 @@ impl Ending {
         self.attempt = None;
     }
 
+    /// Goes on with a sign-in that began with an earlier request, in place of the one that this request would be.
+    pub(super) fn go_on(&mut self, earlier: Ending) {
+        let newcomer = std::mem::replace(self, earlier);
+        if let (Some(attempt), Some(next)) = (&mut self.attempt, newcomer.attempt.as_ref()) {
+            attempt.received = next.received;
+        }
+        newcomer.joined();
+    }
+
     fn refuse(self, reason: Reason) -> Outcome {
         self.finish(Outcome::Reject(reason))
     }
 
     /// Leaves the one event of this sign-in. What the client hears is decided here, too: a server that is
     /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing.
-    fn finish(mut self, outcome: Outcome) -> Outcome {
+    pub(super) fn finish(mut self, outcome: Outcome) -> Outcome {
+        if self.trail.method.is_some() && self.trail.factor.is_none() {
+            self.trail.factor = Some(outcome.reason().code());
+        }
         let silence = |attempt: &Attempt| attempt.client.on_deadline == OnDeadline::Silence;
         let outcome = match outcome {
             Outcome::Reject(reason @ (Reason::ShuttingDown | Reason::Overloaded | Reason::ClientGone)) => {
@@ -264,8 +309,16 @@ impl Ending {
         outcome
     }
 
+    /// The directory has spoken on this sign-in, or will not any more.
+    pub(super) fn leave_directory(&mut self) {
+        if std::mem::take(&mut self.trail.at_directory) {
+            self.sign_ins.at_directory.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     fn leave(&mut self, attempt: Attempt, outcome: &Outcome) {
-        let total = now().saturating_duration_since(attempt.received);
+        self.leave_directory();
+        let total = now().saturating_duration_since(attempt.received) + self.trail.steps.total;
         let who = self.identified.as_ref().map(|identified| &identified.who);
         let trail = std::mem::take(&mut self.trail);
         if let Some(who) = who.filter(|_| trail.prompt_open) {
@@ -277,7 +330,7 @@ impl Ending {
             door: attempt.door,
             client: attempt.client.name.clone(),
             application: attempt.client.application.clone(),
-            name: attempt.name,
+            name: attempt.name.into(),
             unique_id: who.map(|who| who.unique_id.clone()),
             account: who.map(|who| who.name.clone()),
             source: attempt.source,
@@ -288,7 +341,7 @@ impl Ending {
             factor: trail.factor,
             verdict: outcome.verdict(),
             reason: outcome.reason(),
-            requests: self.requests,
+            requests: trail.requests.max(1),
             steps: Steps { total, ..trail.steps },
             server: self.sign_ins.deps.server.clone(),
         });
@@ -297,6 +350,7 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        self.leave_directory();
         if let Some(attempt) = self.attempt.take() {
             // Dropped in mid-way: the door gave the request up, or the runtime is stopping.
             self.leave(attempt, &Outcome::Discard(Reason::ClientGone));

@@ -34,16 +34,20 @@ pub fn wishes(typed: Option<&Typed>, own: Method, listed: &[Method]) -> Vec<Meth
 /// What a sign-in can carry besides an answer on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {
-    /// A code was typed behind the password.
+    /// A code was typed.
     pub typed: bool,
-    /// A code could be typed there.
+    /// A code could be typed: behind the password, or as the answer to a challenge.
     pub can_type: bool,
+    /// The person can be asked for a code by a challenge.
+    pub can_ask: bool,
 }
 
 impl Means {
     /// Of this client, with what was typed.
     pub fn of(client: &Client, typed: Option<&Typed>) -> Means {
-        Means { typed: matches!(typed, Some(Typed::Code(_))), can_type: client.passcode.is_some() }
+        let can_ask = client.challenge.is_some();
+        let typed = matches!(typed, Some(Typed::Code(_)));
+        Means { typed, can_type: client.passcode.is_some() || can_ask, can_ask }
     }
 }
 
@@ -85,28 +89,39 @@ pub fn methods<'a>(client: &'a Client, route: Option<&'a Route>) -> &'a [Method]
     route.map(|route| route.methods.as_slice()).filter(|methods| !methods.is_empty()).unwrap_or(&client.methods)
 }
 
-/// The providers that can ask this person, each with its ways; and whether a typed code is all that the person could
-/// give, and none was typed.
+/// Whom to ask, and what could be typed.
+pub(super) struct Planned {
+    /// The providers that can ask this person, each with its ways.
+    pub(super) steps: Vec<Step>,
+    /// Whether a typed code is what the person is to give first, or all that they could give, and none was typed.
+    pub(super) wants_code: bool,
+    /// Whether a typed code would do, too.
+    pub(super) takes_code: bool,
+}
+
+/// Whom to ask this person by.
 pub(super) fn plan(
     providers: impl IntoIterator<Item = Arc<dyn Factor>>,
     person: &Person,
     wishes: &[Method],
     means: Means,
-) -> (Vec<Step>, bool) {
-    let mut wants_code = false;
+) -> Planned {
+    let (mut takes_code, mut code_first) = (false, false);
     let mut steps = Vec::new();
     for provider in providers {
         let ways = wishes.iter().map(|method| (*method, way(provider.as_ref(), person, *method, means)));
         let ways: Vec<(Method, Way)> = ways.collect();
-        wants_code |= ways.iter().any(|(_, way)| *way == Way::WantsCode);
+        takes_code |= ways.iter().any(|(_, way)| *way == Way::WantsCode);
+        let first = ways.iter().map(|(_, way)| *way).find(|way| matches!(way, Way::Open | Way::WantsCode));
+        code_first |= steps.is_empty() && means.can_ask && first == Some(Way::WantsCode);
         let methods: Box<[Method]> =
             ways.into_iter().filter(|(_, way)| *way == Way::Open).map(|(method, _)| method).collect();
         if !methods.is_empty() {
             steps.push(Step { provider, methods });
         }
     }
-    let wants_code = wants_code && steps.is_empty();
-    (steps, wants_code)
+    let wants_code = takes_code && (steps.is_empty() || code_first);
+    Planned { steps, wants_code, takes_code }
 }
 
 /// What is asked, whoever asks it.
@@ -257,7 +272,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_that_the_person_could_not_type() {
         let person = crate::signin::testing::person("u1");
-        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, can_type });
+        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, can_type, can_ask: false });
         assert_eq!(at(Method::Push, false, false), Way::Open);
         assert_eq!(at(Method::SmsReply, false, false), Way::Open);
         assert_eq!(at(Method::SmsCode, false, false), Way::NoPlaceForCode);
@@ -266,14 +281,19 @@ mod tests {
         assert_eq!(at(Method::Oath, true, true), Way::Open);
         assert_eq!(at(Method::Call, true, true), Way::NotOffered);
         let plan = |methods: &[Method], means| {
-            let (steps, wants_code) = plan([Arc::new(Able) as Arc<dyn Factor>], &person, methods, means);
+            let Planned { steps, wants_code, .. } = plan([Arc::new(Able) as Arc<dyn Factor>], &person, methods, means);
             (steps.into_iter().flat_map(|step| step.methods.into_vec()).collect::<Vec<_>>(), wants_code)
         };
-        let (silent, typing) = (Means { typed: false, can_type: false }, Means { typed: false, can_type: true });
+        let means = |can_type, can_ask| Means { typed: false, can_type, can_ask };
+        let (silent, typing, asking) = (means(false, false), means(true, false), means(true, true));
         let listed = [Method::Call, Method::SmsCode, Method::Oath, Method::Push];
         assert_eq!(plan(&listed, silent), (vec![Method::Push], false));
         assert_eq!(plan(&listed, typing), (vec![Method::SmsCode, Method::Push], false));
         assert_eq!(plan(&[Method::Call, Method::Oath], silent), (vec![], true), "a code is all that would do");
         assert_eq!(plan(&[Method::Call], silent), (vec![], false));
+        assert_eq!(plan(&listed, asking), (vec![Method::SmsCode, Method::Push], false));
+        let first = [Method::Call, Method::Oath, Method::Push];
+        assert_eq!(plan(&first, typing), (vec![Method::Push], false));
+        assert_eq!(plan(&first, asking), (vec![Method::Push], true), "the code is wanted first, and can be asked for");
     }
 }

@@ -88,6 +88,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         server: "test".into(),
         metrics: Arc::new(Metrics::new([])),
         random: [0; 32],
+        texts: Arc::new(crate::texts::Texts::built_in()),
     })
 }
 

@@ -77,8 +77,8 @@ impl Drop for Led {
 
 impl Waiting {
     /// A request that needs no hold.
-    pub(super) fn known(outcome: Outcome) -> Self {
-        Waiting { kind: Kind::Known(Arc::new(outcome)) }
+    pub(super) fn known(outcome: Arc<Outcome>) -> Self {
+        Waiting { kind: Kind::Known(outcome) }
     }
 
     /// A request that waits for a hold that somebody else began.

@@ -166,6 +166,8 @@ impl Metrics {
             Verdict::Accept => 0,
             Verdict::Reject => 1,
             Verdict::Discard => 2,
+            // No end: the sign-in is counted with its last round.
+            Verdict::Challenge => return,
         };
         // The order of Reason::ALL is the order of declaration, so the discriminant is the row.
         if let Some(cell) = client.cells.get(reason as usize).and_then(|row| row.get(column)) {

@@ -13,6 +13,9 @@ mod support;
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
+/// Challenge rounds: asked, answered, attacked.
+mod challenges;
+
 /// Every command that the README shows.
 mod commands;
 

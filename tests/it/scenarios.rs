@@ -180,6 +180,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
             carry_over: Duration::from_secs(60),
             gives_up_after: Duration::from_secs(2),
             passcode: None,
+            challenge: None,
             shows_texts: false,
             reuse: None,
             held: 100,
@@ -226,6 +227,7 @@ fn build(
         },
         server: "stage".into(),
         random: [3; 32],
+        texts: Arc::new(anteroom::texts::Texts::built_in()),
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     });
     (door, sign_ins)

@@ -268,7 +268,7 @@ fn no_accept_lacks_its_two_proofs_in_any_combination() {
                     let heard = match outcome.verdict() {
                         Verdict::Accept => Ok(outcome.reason()),
                         Verdict::Reject => Err(outcome.reason()),
-                        Verdict::Discard => panic!("silence was not asked for"),
+                        Verdict::Challenge | Verdict::Discard => panic!("neither was asked for"),
                     };
                     assert_eq!(heard, expected, "{stands:?} {rules:?} {factor:?}");
                     proofs_hold(&house, &outcome, factor, rules);

@@ -135,6 +135,7 @@ impl Checker<'_> {
         let reply_attributes = self.reply(at, &mut written);
         // A spoiled key names an attribute, too.
         let knows_address = person_address.is_some() || self.is_spoiled(&at.key("person_address"));
+        let challenge = self.challenge(at, &mut written);
         let client = self.common_client(at, &mut written, knows_address, targets, providers);
         if let Some(message) = &written.reject_message {
             self.text_length(&at.key("reject_message"), message, 253);
@@ -144,7 +145,7 @@ impl Checker<'_> {
         let packets_per_second = self.count(&at.key("packets_per_second"), packets, 20_000, 1, 10_000_000);
         // Only now, so that one mistake does not hide another.
         Some(RadiusClient {
-            client: Arc::new(client?),
+            client: Arc::new(Client { challenge, ..client? }),
             addresses,
             secret: secret?,
             require_message_authenticator: requirement,
@@ -207,6 +208,8 @@ impl Checker<'_> {
             gives_up_after,
             held,
             passcode,
+            // A door that has challenges says so itself.
+            challenge: None,
             shows_texts: written.show_texts.take().unwrap_or(false),
             reuse: None,
             policy,

@@ -25,7 +25,7 @@ use crate::factor::duo::signing::Signed;
 use crate::factor::duo::waiting::Lanes;
 use crate::factor::duo::wire::{Fault, Preauth, Said, Started, Status, Time};
 use crate::factor::http::{self, BuildError, Call, Failure, Http, REQUESTS_AT_ONCE, unix_now};
-use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble, tell};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
 use crate::users::model::Method;
 
@@ -126,7 +126,7 @@ impl Duo {
         let (txid, typed) = Box::pin(self.start(request, deadline)).await?;
         let answer = self.wait(&txid, typed, deadline).await;
         if let (Err(Refusal::NeedsCode), Some(tell)) = (&answer, tell) {
-            tell.say(tell::CODE_SENT);
+            tell.code_sent();
         }
         answer
     }
@@ -180,7 +180,7 @@ impl Duo {
             if let (true, Some(txid), Some(number), Some(tell)) =
                 (shows, &preauth.txid, &preauth.verification_code, &request.tell)
             {
-                tell.say(&format!("Enter {number} in the Duo app"));
+                tell.number(number);
                 params.insert("txid", txid);
             }
         }
@@ -190,7 +190,7 @@ impl Duo {
             return Err(Refusal::Garbled);
         }
         if let ("sms", Some(tell)) = (factor, &request.tell) {
-            tell.say("A code is on its way to you. Sign in again with your password and the code.");
+            tell.code_sent();
         }
         Ok((started.txid, !prompts))
     }

@@ -25,7 +25,7 @@ use crate::factor::http::{self, BuildError, Call, Http, REQUESTS_AT_ONCE, Reply}
 use crate::factor::polling::Pace;
 use crate::factor::sent::Sent;
 use crate::factor::token::Tokens;
-use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble, tell};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
 use crate::users::model::Method;
 use login::Login;
@@ -209,7 +209,7 @@ impl Entra {
                 if request.method == Method::SmsCode {
                     self.sent().remember(unique_id, Arc::new(session), std::time::Instant::now());
                     if let Some(tell) = &request.tell {
-                        tell.say(tell::CODE_SENT);
+                        tell.code_sent();
                     }
                 }
                 Err(Refusal::NeedsCode)

@@ -32,7 +32,7 @@ use crate::factor::okta::admission::Admission;
 use crate::factor::okta::wire::{Begun, Enrolled, User};
 use crate::factor::polling::Pace;
 use crate::factor::sent::Sent;
-use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Tell, Trouble, tell};
+use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Tell, Trouble};
 use crate::users::model::Method;
 
 pub mod wire;
@@ -238,7 +238,7 @@ impl Shared {
             Begun::CodeSent => {
                 self.sent().remember(&person.unique_id, method, std::time::Instant::now());
                 if let Some(tell) = &request.tell {
-                    tell.say(tell::CODE_SENT);
+                    tell.code_sent();
                 }
                 Err(Refusal::NeedsCode)
             }
@@ -256,7 +256,7 @@ impl Shared {
         match (number, shown) {
             (None, _) => Ok(()),
             (Some(number), Some(tell)) => {
-                tell.say(&format!("Choose {number} in Okta Verify."));
+                tell.number(&number);
                 Ok(())
             }
             (Some(_), None) => {

@@ -79,12 +79,13 @@ impl Binding {
             id: SignInId::new(random),
             door: Door::Ldap,
             client: Arc::clone(&asking.client.client),
-            name,
+            name: name.into(),
             credential,
             source: asking.source,
             person_address: None,
             // A retry comes from the same machine.
             station: Some(station),
+            state: None,
             through: Some(Through(own.clone())),
             received: tokio::time::Instant::now().into_std(),
         };
@@ -109,7 +110,8 @@ impl Binding {
                     None => BindEnd { answer: response(id, code::UNAVAILABLE, ""), directory: None },
                 }
             }
-            Outcome::Reject(_) | Outcome::Explained { .. } | Outcome::Discard(_) => {
+            // LDAP has no challenge: no client of this door is ever given one.
+            Outcome::Reject(_) | Outcome::Explained { .. } | Outcome::Challenge(_) | Outcome::Discard(_) => {
                 let (reason, passed) = (outcome.reason(), own.passed());
                 own.discard();
                 let answer = if client.explain_refusals {

@@ -221,6 +221,7 @@ pub(crate) fn deps(
         throttle: patient(),
         server: "test".into(),
         random: [7; 32],
+        texts: Arc::new(anteroom::texts::Texts::built_in()),
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     }
 }
@@ -385,6 +386,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         carry_over: Duration::from_secs(60),
         gives_up_after: Duration::from_secs(2),
         passcode: None,
+        challenge: None,
         shows_texts: false,
         reuse: None,
         held: 1000,
@@ -406,6 +408,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
         station: None,
+        state: None,
         through: None,
         received: tokio::time::Instant::now().into_std(),
     }

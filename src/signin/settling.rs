@@ -1,0 +1,115 @@
+//! What an answer of the second factor is followed by: the throttle hears of it, a fraud report blocks the person, an
+//! approval is kept where it may be needed again.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::factor;
+use crate::signin::flow::{Held, Known};
+use crate::signin::outcome::Reason;
+use crate::signin::pending::{Lead, lock};
+use crate::signin::policy;
+use crate::signin::proof::{FactorApproved, SecondPassed};
+use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::rounds;
+use crate::signin::route::Failed;
+
+/// Everything that follows the answer to what was asked from `began` on.
+pub(super) async fn settle(
+    sign_ins: &Arc<SignIns>,
+    ending: &mut Ending,
+    lead: &Lead,
+    known: &mut Known,
+    began: Instant,
+    answer: Result<FactorApproved, Failed>,
+) -> Result<Held, Reason> {
+    let who = Arc::clone(&known.who);
+    let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
+    let counts = settle_prompt(sign_ins, &who.unique_id, began, said).await;
+    match answer {
+        Ok(_) if !counts => {
+            ending.trail.factor = Some(Reason::Blocked.code());
+            Err(Reason::Blocked)
+        }
+        Ok(approval) => {
+            ending.trail.factor = Some("approved");
+            let approval = Arc::new(approval);
+            carry_over(sign_ins, ending, lead, &approval);
+            remember(sign_ins, ending, &approval);
+            Ok(Held::Passed(SecondPassed::Approved(approval)))
+        }
+        Err(failed) => {
+            ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
+            let attempt = ending.attempt().ok_or(Reason::Internal)?;
+            let facts = known.facts(attempt, SystemTime::now());
+            let exempted = match ending.trail.round {
+                0 => policy::after_refusal(&attempt.client.policy, facts, &failed),
+                // Not everybody of the list was asked in a further round: that one is away says nothing of the others.
+                _ => Err(Reason::from_factor(failed.refusal)),
+            };
+            match exempted.map(SecondPassed::Exempt) {
+                Err(reason) if known.can_ask => rounds::after(failed.refusal, known, &mut ending.trail)
+                    .map(|asked| Held::Asks(Box::new(asked)))
+                    .ok_or(reason),
+                exempted => exempted.map(Held::Passed),
+            }
+        }
+    }
+}
+
+/// Tells the throttle, and after a fraud report blocks the person. False when an approval does not count,
+/// because the person reported fraud while the prompt was open.
+async fn settle_prompt(
+    sign_ins: &Arc<SignIns>,
+    unique_id: &str,
+    began: Instant,
+    answer: Result<(), factor::Refusal>,
+) -> bool {
+    match answer {
+        Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
+        Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
+        Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
+        Err(factor::Refusal::Fraud) => {
+            lock(&sign_ins.throttle).fraud(unique_id, now());
+            sign_ins.pending.forget_carried(unique_id);
+            block(sign_ins, unique_id).await;
+        }
+        Err(_) => {}
+    }
+    true
+}
+
+/// Blocks a person in the store, in a task of its own: it is to be done even where nobody waits for this
+/// sign-in any more.
+async fn block(sign_ins: &Arc<SignIns>, unique_id: &str) {
+    let (sign_ins, unique_id) = (Arc::clone(sign_ins), unique_id.to_owned());
+    let blocked = tokio::spawn(async move {
+        let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
+        if let Err(error) = sign_ins.deps.store.block(&unique_id, until).await {
+            tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
+        }
+    });
+    if blocked.await.is_err() {
+        tracing::error!("blocking a person who reported fraud ended in a panic");
+    }
+}
+
+/// Keeps an approval for the client's retry where the client may have given up before it came.
+fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<FactorApproved>) {
+    let (Some(attempt), Some(identified), now) = (ending.attempt(), &ending.identified, now()) else { return };
+    let silent_for = now.saturating_duration_since(lead.hold.last_asked());
+    if silent_for >= attempt.client.gives_up_after
+        && !attempt.client.carry_over.is_zero()
+        && let Some(until) = now.checked_add(attempt.client.carry_over)
+    {
+        sign_ins.pending.carry(identified.key, Arc::clone(approval), until, now);
+    }
+}
+
+/// Keeps an approval for further sign-ins where the client's section says so.
+fn remember(sign_ins: &SignIns, ending: &Ending, approval: &Arc<FactorApproved>) {
+    let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
+    if let Some(reuse) = attempt.client.reuse {
+        sign_ins.pending.remember(identified.key, Arc::clone(approval), reuse, now());
+    }
+}
