@@ -13,6 +13,7 @@ use crate::factor::{Factor, Fate, Leaves};
 use crate::primary::Identity;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
+use crate::signin::challenge::Ask;
 use crate::signin::flow::{self, Known};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::{self, Typed};
@@ -218,15 +219,13 @@ impl Walk<'_> {
         if let Some(person) = known.person.clone() {
             self.providers(&attempt, &known, &person, typed.as_ref());
         }
+        if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
+            && let Some(asked) = known.asks_first(&attempt, typed.is_some())
+        {
+            let what = if matches!(asked.ask, Ask::Menu(_)) { "a choice of ways" } else { "a code is to be typed" };
+            return Ok(End::challenge(format!("the client would be sent a challenge: {what}")));
+        }
         match decision {
-            Decision::Due(_) | Decision::Reject(Reason::NeedsCode)
-                if typed.is_none() && known.choice(&attempt.client).is_some() =>
-            {
-                Ok(End::challenge("the client would be sent a challenge: a choice of ways".into()))
-            }
-            Decision::Due(_) | Decision::Reject(Reason::NeedsCode) if known.is_asked_for_code() => {
-                Ok(End::challenge("the client would be sent a challenge: a code is to be typed".into()))
-            }
             Decision::Reject(reason) => Err(reason),
             Decision::Exempt(exempted) => Ok(End::accept(exempted.rule())),
             Decision::Due(_) => {
@@ -256,9 +255,8 @@ impl Walk<'_> {
         if client.reuse.is_some() {
             self.say("reuse", "note", "an earlier approval that reuse keeps would be taken before anybody is asked");
         }
-        if let Some(rule) = client.challenge {
-            let within = humantime::format_duration(rule.within);
-            self.say("challenge", "note", format!("shows challenges: {} tries within {within}", rule.tries));
+        if client.challenge.is_some() {
+            self.say("challenge", "note", "the client shows challenges");
         }
         if typed.is_some() && client.passcode.is_none() {
             self.say("typed", "note", "the client's section has no passcode: all that is typed is the password");
@@ -399,9 +397,9 @@ fn ask(attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> 
                 Method::Oath | Method::BackupCode => {
                     End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }
                 }
-                method if known.can_ask && step.provider.sends_code(*method) => End::challenge(format!(
-                    "{by} would send a code by {method}, and the client would be sent a challenge"
-                )),
+                method if known.can_ask && step.provider.sends_code(*method) => {
+                    End::challenge(format!("{by} would send a code by {method} and the client be sent a challenge"))
+                }
                 method => {
                     let beside = attempt.client.challenge.is_some_and(|rule| rule.beside_prompt);
                     let more = if beside { ", and the client would be sent a challenge meanwhile" } else { "" };

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
 use crate::config::Client;
-use crate::factor::Tell;
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::challenge::Ask;
 use crate::signin::outcome::{Accept, Outcome, Reason};
@@ -20,7 +20,7 @@ use crate::signin::policy::{self, Decision, Facts};
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::rounds::{self, Asked};
-use crate::signin::route::{self, Asking, Means, Planned, Step};
+use crate::signin::route::{self, Means, Planned, Step};
 use crate::signin::settling;
 use crate::signin::trying::try_password;
 use crate::users::model::{Method, Person};
@@ -321,7 +321,7 @@ impl Known {
     }
 
     /// What the person is asked before anybody is prompted.
-    fn asks_first(&self, attempt: &Attempt, typed: bool) -> Option<Asked> {
+    pub(super) fn asks_first(&self, attempt: &Attempt, typed: bool) -> Option<Asked> {
         if !typed && let Some(ways) = self.choice(&attempt.client) {
             return Some(Asked::new(Ask::Menu(ways), &self.language));
         }
@@ -354,7 +354,7 @@ pub(super) async fn hold(
     lead: &Lead,
     known: &mut Known,
 ) -> Result<Held, Reason> {
-    if let Some(passed) = kept_approval(sign_ins, ending, known)? {
+    if let Some(passed) = asking::kept_approval(sign_ins, ending, known)? {
         return Ok(Held::Passed(passed));
     }
     let who = Arc::clone(&known.who);
@@ -362,7 +362,7 @@ pub(super) async fn hold(
     let typed = ending.trail.typed.take();
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let (began, rule) = (attempt.received, attempt.client.challenge);
-    let asking = asking(sign_ins, attempt, typed, ending.trail.round, known)?;
+    let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;
     let trail = &mut ending.trail;
@@ -385,56 +385,4 @@ pub(super) async fn hold(
     };
     ending.trail.prompt_open = false;
     Box::pin(settling::settle(sign_ins, ending, lead, known, began, answer)).await
-}
-
-/// An approval that was kept for this sign-in. A further round has none: its first one would have taken it.
-fn kept_approval(sign_ins: &SignIns, ending: &mut Ending, known: &Known) -> Result<Option<SecondPassed>, Reason> {
-    if ending.trail.round > 0 {
-        return Ok(None);
-    }
-    let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
-    if let Some(approval) = sign_ins.pending.take_carried(key, now()) {
-        ending.trail.factor = Some("carried_over");
-        ending.trail.method = Some(approval.method());
-        return Ok(Some(SecondPassed::Approved(approval)));
-    }
-    if let Some(approval) = sign_ins.pending.take_remembered(key, now()) {
-        ending.trail.factor = Some("remembered");
-        ending.trail.method = Some(approval.method());
-        return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt).map(Some);
-    }
-    Ok(None)
-}
-
-/// What is asked of this person.
-fn asking(
-    sign_ins: &SignIns,
-    attempt: &Attempt,
-    typed: Option<Box<Typed>>,
-    round: u8,
-    known: &mut Known,
-) -> Result<Box<Asking>, Reason> {
-    let client = &attempt.client;
-    let device = typed.as_deref().and_then(Typed::device);
-    let code = match typed.map(|typed| *typed) {
-        Some(Typed::Code(code)) => Some(code),
-        Some(Typed::Word(_)) | None => None,
-    };
-    // What is known of the person is not needed while they look for their phone.
-    let person = known.person.take().ok_or(Reason::Internal)?;
-    // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
-    let shows = client.challenge.is_some();
-    let tell = (shows || client.shows_texts).then(|| Tell::speaking(&sign_ins.deps.texts, &person.language, shows));
-    Ok(Box::new(Asking {
-        sign_in: attempt.id.of_round(round),
-        person,
-        code,
-        application: client.application.as_str().into(),
-        person_address: attempt.person_address,
-        deadline: prompt_end(attempt.deadline()),
-        device,
-        number_matching: client.number_matching,
-        can_type: client.passcode.is_some() || shows,
-        tell,
-    }))
 }

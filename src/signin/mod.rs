@@ -10,6 +10,7 @@
 //! Nothing here knows RADIUS or LDAP, and nothing here knows a provider or a directory: they come in as
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
+mod asking;
 pub mod attempt;
 mod carried;
 pub mod challenge;

@@ -1,0 +1,67 @@
+//! What is asked of a person, put together; and what need not be asked, as it was approved a moment ago.
+
+use crate::factor::Tell;
+use crate::signin::attempt::Attempt;
+use crate::signin::flow::{Known, prompt_end};
+use crate::signin::outcome::Reason;
+use crate::signin::passcode::Typed;
+use crate::signin::policy;
+use crate::signin::proof::SecondPassed;
+use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::route::Asking;
+
+/// An approval that was kept for this sign-in. A further round has none: its first one would have taken it.
+pub(super) fn kept_approval(
+    sign_ins: &SignIns,
+    ending: &mut Ending,
+    known: &Known,
+) -> Result<Option<SecondPassed>, Reason> {
+    if ending.trail.round > 0 {
+        return Ok(None);
+    }
+    let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
+    if let Some(approval) = sign_ins.pending.take_carried(key, now()) {
+        ending.trail.factor = Some("carried_over");
+        ending.trail.method = Some(approval.method());
+        return Ok(Some(SecondPassed::Approved(approval)));
+    }
+    if let Some(approval) = sign_ins.pending.take_remembered(key, now()) {
+        ending.trail.factor = Some("remembered");
+        ending.trail.method = Some(approval.method());
+        return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt).map(Some);
+    }
+    Ok(None)
+}
+
+/// What is asked of this person.
+pub(super) fn asking(
+    sign_ins: &SignIns,
+    attempt: &Attempt,
+    typed: Option<Box<Typed>>,
+    round: u8,
+    known: &mut Known,
+) -> Result<Box<Asking>, Reason> {
+    let client = &attempt.client;
+    let device = typed.as_deref().and_then(Typed::device);
+    let code = match typed.map(|typed| *typed) {
+        Some(Typed::Code(code)) => Some(code),
+        Some(Typed::Word(_)) | None => None,
+    };
+    // What is known of the person is not needed while they look for their phone.
+    let person = known.person.take().ok_or(Reason::Internal)?;
+    // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
+    let shows = client.challenge.is_some();
+    let tell = (shows || client.shows_texts).then(|| Tell::speaking(&sign_ins.deps.texts, &person.language, shows));
+    Ok(Box::new(Asking {
+        sign_in: attempt.id.of_round(round),
+        person,
+        code,
+        application: client.application.as_str().into(),
+        person_address: attempt.person_address,
+        deadline: prompt_end(attempt.deadline()),
+        device,
+        number_matching: client.number_matching,
+        can_type: client.passcode.is_some() || shows,
+        tell,
+    }))
+}
