@@ -104,8 +104,6 @@ impl Server {
         let directories = directories(&config)?;
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
             targets: targets(&directories),
             providers: providers
@@ -119,7 +117,7 @@ impl Server {
             throttle: config.throttle,
             server: config.server.name.clone(),
             metrics: Arc::clone(&metrics),
-            random,
+            random: random()?,
             texts: Arc::new(crate::texts::Texts::built_in()),
         });
         let start = Instant::now();
@@ -275,6 +273,13 @@ async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> 
     let store = Arc::new(store);
     let soundness = Soundness::look(&store).await?;
     Ok((store, soundness))
+}
+
+/// Octets that nobody else knows.
+fn random() -> Result<[u8; 32], AppError> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+    Ok(random)
 }
 
 /// The end of every sign-in.

@@ -233,7 +233,7 @@ impl Texts {
         [language.as_str(), general, "en"]
             .iter()
             .find_map(|language| self.languages.get(*language)?.get(&text))
-            .map_or_else(|| text.key(), |template| template)
+            .map_or(text.key(), |template| &**template)
     }
 }
 

@@ -286,7 +286,9 @@ impl<T, S: Clone> Rounds<T, S> {
 
     /// Takes out every round.
     pub fn clear(&mut self) -> Vec<T> {
-        (self.led_to.clear(), self.ends.clear(), self.per_person.clear());
+        self.led_to.clear();
+        self.ends.clear();
+        self.per_person.clear();
         self.open.drain().map(|(_, open)| open.kept).collect()
     }
 

@@ -255,9 +255,6 @@ impl Walk<'_> {
         if client.reuse.is_some() {
             self.say("reuse", "note", "an earlier approval that reuse keeps would be taken before anybody is asked");
         }
-        if client.challenge.is_some() {
-            self.say("challenge", "note", "the client shows challenges");
-        }
         if typed.is_some() && client.passcode.is_none() {
             self.say("typed", "note", "the client's section has no passcode: all that is typed is the password");
             return None;

@@ -188,7 +188,7 @@ impl SignIns {
         };
         ending.trail.requests = ending.trail.requests.saturating_add(lead.hold.requests());
         let outcome = match outcome {
-            Outcome::Challenge(challenge) => rounds::keep(&self, ending, lead.key, challenge),
+            Outcome::Challenge(challenge) => rounds::keep(&self, ending, lead.key, *challenge),
             outcome => Arc::new(ending.finish(outcome)),
         };
         lead.hold.finish(outcome);

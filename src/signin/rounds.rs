@@ -214,18 +214,13 @@ pub(super) fn ask(
 }
 
 /// Keeps a sign-in until the answer to its challenge comes; what everybody who waits for it is told.
-pub(super) fn keep(
-    sign_ins: &Arc<SignIns>,
-    ending: Box<Ending>,
-    key: HoldKey,
-    challenge: Box<Challenge>,
-) -> Arc<Outcome> {
+pub(super) fn keep(sign_ins: &Arc<SignIns>, ending: Box<Ending>, key: HoldKey, challenge: Challenge) -> Arc<Outcome> {
     let (Some(attempt), Some(round), Some(identified)) = (ending.attempt(), &ending.round, &ending.identified) else {
         return Arc::new(ending.finish(Outcome::Reject(Reason::Internal)));
     };
     let reference = sign_ins.states.reference(attempt.id, ending.trail.round);
     let state = sign_ins.states.state(reference, &attempt.client.name);
-    let outcome = Arc::new(Outcome::Challenge(Box::new(Challenge { state, ..*challenge })));
+    let outcome = Arc::new(Outcome::Challenge(Box::new(Challenge { state, ..challenge })));
     let person = sign_ins.people.hash_one(&identified.who.unique_id);
     let again = now().checked_add(attempt.client.carry_over).unwrap_or(round.until);
     let place = Place { person, key, again, until: round.until };
@@ -372,8 +367,8 @@ fn resume(sign_ins: &SignIns, ending: &mut Ending) -> Result<zeroize::Zeroizing<
     let state = attempt.state.as_deref().ok_or(Reason::Internal)?;
     let reference = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
     let typed = attempt.credential.as_ref().map(|typed| typed.open().to_vec()).unwrap_or_default();
-    let began = |kept: &Box<Ending>| kept.attempt().is_some_and(|first| is_same(first, attempt));
-    let mut kept = lock(&sign_ins.rounds).take(reference, now(), began)?;
+    let mut kept = lock(&sign_ins.rounds)
+        .take(reference, now(), |kept| kept.attempt().is_some_and(|first| is_same(first, attempt)))?;
     let waited = kept.round.as_ref().map_or(Duration::ZERO, |round| now().saturating_duration_since(round.kept));
     kept.trail.steps.total += waited;
     ending.go_on(*kept);

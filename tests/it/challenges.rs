@@ -187,7 +187,7 @@ async fn a_code_is_asked_for_and_lets_in() {
     let asked = hall.first().await;
     assert_eq!(text(&asked), "Enter your code.");
     assert_eq!((hall.ends(), hall.cloud.ways()), (vec![], vec![]), "nothing has ended, nobody was asked");
-    assert_eq!(heard(&*hall.answer(&asked, RIGHT).await), IN);
+    assert_eq!(heard(&hall.answer(&asked, RIGHT).await), IN);
     let events = hall.ledger.0.lock().unwrap();
     assert_eq!(events.len(), 1, "one sign-in, one event");
     let event = &events[0];
@@ -203,7 +203,7 @@ async fn wrong_codes_are_asked_again_a_few_times_with_what_is_left() {
     assert_eq!(text(&second), "That was not right. 2 more tries: Enter your code.");
     let third = hall.answer(&second, "").await;
     assert_eq!(text(&third), "That was not right. One more try: Enter your code.");
-    assert_eq!(heard(&*hall.answer(&third, "000001").await), (Verdict::Reject, Reason::WrongCode));
+    assert_eq!(heard(&hall.answer(&third, "000001").await), (Verdict::Reject, Reason::WrongCode));
     assert_eq!(hall.ends(), [(Verdict::Reject, Reason::WrongCode)]);
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 2, "nothing typed is nothing to look at");
     let asked = hall.cloud.asked.lock().unwrap();
@@ -219,7 +219,7 @@ async fn a_code_that_was_sent_is_typed_in_the_same_sign_in_and_sent_again_if_wis
     assert_eq!(text(&again), "A code is on its way as a text message. Enter it, or r for a new one.");
     let wrong = hall.answer(&again, "999999").await;
     assert!(text(&wrong).starts_with("That was not right. 2 more tries: A code is on its way"), "{}", text(&wrong));
-    assert_eq!(heard(&*hall.answer(&wrong, RIGHT).await), IN);
+    assert_eq!(heard(&hall.answer(&wrong, RIGHT).await), IN);
     assert_eq!(hall.cloud.ways(), [Method::SmsCode, Method::SmsCode, Method::Oath, Method::Oath]);
     assert_eq!(hall.ends(), [IN]);
 }
@@ -231,7 +231,7 @@ async fn each_person_reads_their_own_language() {
     let hall = Hall::with(Cloud::default(), &[Method::Oath], RULE, store, |_| {});
     let asked = hall.first().await;
     assert_eq!(text(&asked), "Bitte geben Sie Ihren Code ein.");
-    assert!(text(&*hall.answer(&asked, "0").await).starts_with("Das war nicht richtig. Noch 2 Versuche:"));
+    assert!(text(&hall.answer(&asked, "0").await).starts_with("Das war nicht richtig. Noch 2 Versuche:"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +241,7 @@ async fn a_push_is_held_without_any_challenge_unless_it_is_wished() {
     let task = tokio::spawn(waiting.outcome());
     tokio::time::sleep(Duration::from_secs(30)).await;
     hall.cloud.answered.notify_one();
-    assert_eq!(heard(&*task.await.unwrap()), IN);
+    assert_eq!(heard(&task.await.unwrap()), IN);
     assert_eq!(hall.cloud.ways(), [Method::Push]);
 }
 
@@ -253,7 +253,7 @@ async fn beside_a_push_a_code_does_as_well_and_takes_the_push_back() {
     let wrong = hall.answer(&asked, "000000").await;
     assert!(text(&wrong).starts_with("That was not right."));
     assert_eq!(hall.cloud.cancelled.load(Ordering::SeqCst), 0, "the push is still out");
-    assert_eq!(heard(&*hall.answer(&wrong, RIGHT).await), IN);
+    assert_eq!(heard(&hall.answer(&wrong, RIGHT).await), IN);
     tokio::task::yield_now().await;
     assert_eq!(hall.cloud.cancelled.load(Ordering::SeqCst), 1);
     assert_eq!((hall.cloud.ways(), hall.ends()), (vec![Method::Push, Method::Oath, Method::Oath], vec![IN]));
@@ -268,7 +268,7 @@ async fn beside_a_push_nothing_typed_waits_for_it_in_as_many_rounds_as_it_takes(
     let task = tokio::spawn(hall.sign_ins.enter(hall.next(state(&still), "ok")).await.outcome());
     tokio::time::sleep(Duration::from_secs(5)).await;
     hall.cloud.answered.notify_one();
-    assert_eq!(heard(&*task.await.unwrap()), IN);
+    assert_eq!(heard(&task.await.unwrap()), IN);
     assert_eq!((hall.cloud.ways(), hall.ends()), (vec![Method::Push], vec![IN]));
     assert_eq!(hall.ledger.0.lock().unwrap()[0].requests, 3);
 }
@@ -287,7 +287,7 @@ async fn a_push_that_was_answered_between_two_rounds_decides() {
             let asked = hall.first().await;
             hall.cloud.answered.notify_one();
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(heard(&*hall.answer(&asked, typed).await), expected, "{said:?} {typed}");
+            assert_eq!(heard(&hall.answer(&asked, typed).await), expected, "{said:?} {typed}");
             assert_eq!((hall.cloud.looked_at.load(Ordering::SeqCst), hall.ends()), (0, vec![expected]));
         }
     }
@@ -299,7 +299,7 @@ async fn a_number_is_shown_while_its_prompt_is_out() {
     let asked = hall.first().await;
     assert_eq!(text(&asked), "Enter 42 in your app, then press OK here.");
     hall.cloud.answered.notify_one();
-    assert_eq!(heard(&*hall.answer(&asked, "").await), IN);
+    assert_eq!(heard(&hall.answer(&asked, "").await), IN);
 }
 
 #[tokio::test(start_paused = true)]
@@ -310,7 +310,7 @@ async fn a_phone_that_does_not_answer_is_followed_by_a_code_where_codes_are_list
             let outcome = hall.first().await;
             if takes_codes && refusal != Refusal::Denied {
                 assert_eq!(text(&outcome), "Your phone did not answer. Enter a code instead.");
-                assert_eq!(heard(&*hall.answer(&outcome, RIGHT).await), IN);
+                assert_eq!(heard(&hall.answer(&outcome, RIGHT).await), IN);
             } else {
                 assert_eq!(heard(&outcome), (Verdict::Reject, Reason::from_factor(refusal)));
             }
@@ -338,7 +338,7 @@ async fn a_menu_offers_the_ways_and_each_answer_goes_its_own() {
     assert_eq!((heard(&outcome), hall.cloud.ways()), (IN, vec![Method::Push]));
     let (outcome, hall) = choose("2").await;
     assert!(text(&outcome).starts_with("A code is on its way as a text message."));
-    assert_eq!(heard(&*hall.answer(&outcome, RIGHT).await), IN);
+    assert_eq!(heard(&hall.answer(&outcome, RIGHT).await), IN);
     let (outcome, hall) = choose("3").await;
     assert_eq!((text(&outcome), hall.cloud.ways()), ("Enter your code.", vec![]));
     let (outcome, hall) = choose(RIGHT).await;
@@ -355,7 +355,7 @@ async fn another_way_can_be_had_by_its_word_and_the_prompt_that_is_out_is_taken_
     assert_eq!(text(&sent), "A code is on its way by e-mail. Enter it, or r for a new one.");
     tokio::task::yield_now().await;
     assert_eq!(hall.cloud.cancelled.load(Ordering::SeqCst), 1);
-    assert_eq!(heard(&*hall.answer(&sent, RIGHT).await), IN);
+    assert_eq!(heard(&hall.answer(&sent, RIGHT).await), IN);
 }
 
 #[tokio::test(start_paused = true)]
@@ -365,7 +365,7 @@ async fn a_challenge_that_nobody_answers_leaves_its_event_and_takes_its_prompt_b
     tokio::time::sleep(Duration::from_secs(200)).await;
     assert_eq!(hall.ends(), [(Verdict::Reject, Reason::ChallengeExpired)]);
     assert_eq!(hall.cloud.cancelled.load(Ordering::SeqCst), 1);
-    assert_eq!(heard(&*hall.answer(&asked, RIGHT).await), (Verdict::Reject, Reason::StateUsed));
+    assert_eq!(heard(&hall.answer(&asked, RIGHT).await), (Verdict::Reject, Reason::StateUsed));
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 0);
 }
 
@@ -390,7 +390,7 @@ async fn who_asks_again_while_a_challenge_waits_gets_the_same_one_and_nothing_is
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 1);
     // Another password is another sign-in.
     let other = Attempt { credential: Ok(Secret::from_text("right".into())), ..fakes::attempt(&hall.client) };
-    assert_ne!(state(&*hall.enter(other).await), state(&first));
+    assert_ne!(state(&hall.enter(other).await), state(&first));
 }
 
 #[tokio::test(start_paused = true)]
@@ -420,7 +420,7 @@ async fn whoever_is_blocked_between_two_rounds_stays_out() {
     let hall =
         Hall::with(Cloud::default(), &[Method::Oath], RULE, fakes::enrolled(), |deps| deps.store = Arc::new(turns));
     let asked = hall.first().await;
-    assert_eq!(heard(&*hall.answer(&asked, RIGHT).await), (Verdict::Reject, Reason::Blocked));
+    assert_eq!(heard(&hall.answer(&asked, RIGHT).await), (Verdict::Reject, Reason::Blocked));
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 0);
 }
 

@@ -9,9 +9,9 @@ const USED: (Verdict, Reason) = (Verdict::Reject, Reason::StateUsed);
 async fn a_state_is_good_once() {
     let hall = Hall::new(Cloud::default(), &[Method::Oath], RULE);
     let asked = hall.first().await;
-    assert_eq!(heard(&*hall.answer(&asked, RIGHT).await), IN);
+    assert_eq!(heard(&hall.answer(&asked, RIGHT).await), IN);
     for typed in [RIGHT, "000000", "", "push"] {
-        assert_eq!(heard(&*hall.answer(&asked, typed).await), USED, "{typed:?}");
+        assert_eq!(heard(&hall.answer(&asked, typed).await), USED, "{typed:?}");
     }
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 1);
     let ends = hall.ends();
@@ -32,26 +32,26 @@ async fn an_altered_foreign_or_made_up_state_is_refused_and_harms_nobody() {
         .collect();
     made_up.extend([vec![], vec![1], good[1..].to_vec(), [&good[..], &good[..]].concat(), vec![0xff; 253]]);
     for state in &made_up {
-        assert_eq!(heard(&*hall.enter(hall.next(state, RIGHT)).await), FOREIGN);
+        assert_eq!(heard(&hall.enter(hall.next(state, RIGHT)).await), FOREIGN);
     }
     // A State of another server, of another client here, and with another name.
     let elsewhere =
         Hall::with(Cloud::default(), &[Method::Oath], RULE, fakes::enrolled(), |deps| deps.random = [9; 32]);
     let theirs = elsewhere.first().await;
-    assert_eq!(heard(&*hall.answer(&theirs, RIGHT).await), FOREIGN);
+    assert_eq!(heard(&hall.answer(&theirs, RIGHT).await), FOREIGN);
     let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
     (client.name, client.challenge) = ("vpn2".into(), Some(RULE));
     let client = Arc::new(client);
     let through_another = Attempt { client: client.clone(), ..hall.next(&good, RIGHT) };
-    assert_eq!(heard(&*hall.enter(through_another).await), FOREIGN);
+    assert_eq!(heard(&hall.enter(through_another).await), FOREIGN);
     for name in ["bob", "ALICE", "alice@corp.example", ""] {
         let attempt = Attempt { name: name.into(), ..hall.next(&good, RIGHT) };
-        assert_eq!(heard(&*hall.enter(attempt).await), FOREIGN, "{name}");
+        assert_eq!(heard(&hall.enter(attempt).await), FOREIGN, "{name}");
     }
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 0);
     assert_eq!(hall.primary.binds.load(Ordering::SeqCst), 1, "no code was ever tried as a password");
     // And whoever it belongs to still gets in with it.
-    assert_eq!(heard(&*hall.enter(hall.next(&good, RIGHT)).await), IN);
+    assert_eq!(heard(&hall.enter(hall.next(&good, RIGHT)).await), IN);
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_client_without_challenges_takes_no_state_and_tries_no_password_with_o
     let client = fakes::client(ClientPolicy::default());
     let credential = Ok(Secret::from_text("right-password".into()));
     let attempt = Attempt { credential, state: Some([7; 16].into()), ..fakes::attempt(&client) };
-    assert_eq!(heard(&*hall.enter(attempt).await), FOREIGN);
+    assert_eq!(heard(&hall.enter(attempt).await), FOREIGN);
     assert_eq!(hall.primary.binds.load(Ordering::SeqCst), 0);
 }
 
@@ -71,7 +71,7 @@ async fn of_many_answers_to_one_state_at_once_one_is_looked_at() {
     let state = state(&asked).to_vec();
     let tries = (0..200_u32).map(|number| {
         let (hall, state) = (hall.clone(), state.clone());
-        tokio::spawn(async move { heard(&*hall.enter(hall.next(&state, &format!("{number:06}"))).await) })
+        tokio::spawn(async move { heard(&hall.enter(hall.next(&state, &format!("{number:06}"))).await) })
     });
     let heard: Vec<_> = futures_util::future::join_all(tries).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 1);
@@ -117,7 +117,7 @@ async fn rounds_of_one_person_and_of_all_are_bounded() {
     };
     assert_eq!(hall.enter(from(1)).await.verdict(), Verdict::Challenge);
     assert_eq!(hall.enter(from(2)).await.verdict(), Verdict::Challenge);
-    assert!(matches!(heard(&*hall.enter(from(3)).await), (Verdict::Reject, Reason::OverHeld)));
+    assert!(matches!(heard(&hall.enter(from(3)).await), (Verdict::Reject, Reason::OverHeld)));
     tokio::time::sleep(Duration::from_secs(200)).await;
     assert_eq!(hall.enter(from(3)).await.verdict(), Verdict::Challenge, "there is room again");
 }
