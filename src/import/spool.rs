@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! put ─▶ a few megabytes ─ full: sorted ─▶ run ┐
-//!                                         run ├─ merged ─▶ next, in the order of the keys
+//!                                         run ├─ merged ─▶ take, in the order of the keys
 //!                          the rest: sorted ──┘
 //! ```
 //!
@@ -166,7 +166,7 @@ impl Sorted {
     ///
     /// # Errors
     /// Of the file.
-    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub fn take(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self {
             Sorted::Memory { octets, places } => {
                 let record = places.next().map(|place| record_at(octets, place));
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(is_in_memory, matches!(sorted, Sorted::Memory { .. }));
         let files = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(files, 0, "the file has a name");
-        std::iter::from_fn(|| sorted.next().unwrap()).collect()
+        std::iter::from_fn(|| sorted.take().unwrap()).collect()
     }
 
     fn expected(records: &[(Vec<u8>, Vec<u8>)]) -> Vec<Vec<u8>> {

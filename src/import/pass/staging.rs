@@ -197,7 +197,7 @@ async fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> R
 fn handful(mut sorted: Sorted) -> io::Result<(Sorted, Vec<Step>)> {
     let mut steps = Vec::with_capacity(STAGED_TOGETHER);
     while steps.len() < STAGED_TOGETHER
-        && let Some(octets) = sorted.next()?
+        && let Some(octets) = sorted.take()?
     {
         steps.push(match serde_json::from_slice(&octets)? {
             Kept::Bare(profile) => Step::Bare(profile),
