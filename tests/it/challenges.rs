@@ -150,7 +150,7 @@ impl Hall {
         Attempt { credential, state: Some(state.into()), ..fakes::attempt(&self.client) }
     }
 
-    pub(super) async fn answer(&self, asked: &Outcome, typed: &str) -> Arc<Outcome> {
+    pub(super) async fn answer(&self, asked: &Arc<Outcome>, typed: &str) -> Arc<Outcome> {
         self.enter(self.next(state(asked), typed)).await
     }
 
@@ -163,19 +163,19 @@ impl Hall {
     }
 }
 
-pub(super) fn state(outcome: &Outcome) -> &[u8] {
-    match outcome {
+pub(super) fn state(outcome: &Arc<Outcome>) -> &[u8] {
+    match &**outcome {
         Outcome::Challenge(challenge) => &challenge.state,
         other => panic!("no challenge: {other:?}"),
     }
 }
 
-pub(super) fn text(outcome: &Outcome) -> &str {
+pub(super) fn text(outcome: &Arc<Outcome>) -> &str {
     assert_eq!(outcome.verdict(), Verdict::Challenge, "{outcome:?}");
     outcome.text().unwrap()
 }
 
-fn heard(outcome: &Outcome) -> (Verdict, Reason) {
+fn heard(outcome: &Arc<Outcome>) -> (Verdict, Reason) {
     (outcome.verdict(), outcome.reason())
 }
 
