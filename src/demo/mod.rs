@@ -182,6 +182,7 @@ pub fn enrolled(person: &DemoPerson) -> Person {
 /// The configuration file of the demo: real, and checked like any other.
 fn configuration((radius_port, door_port): (u16, u16), directory: &DemoDirectory, phone: &Phone, key: &str) -> String {
     let group = directory::group_dn("MFA-Exempt");
+    let staff = directory::group_dn("VPN-Users");
     format!(
         r#"
 [server]
@@ -196,6 +197,7 @@ accounting = []
 # Who asks from 127.0.0.1 is an appliance with the safe defaults.
 [[radius.client]]
 name = "demo-vpn"
+target = "demo"
 address = "127.0.0.1"
 secret = "{DEMO_SECRET}"
 application = "Demo VPN"
@@ -208,6 +210,7 @@ reply_attributes = ["Class = \"demo\""]
 # Who asks from 127.0.0.2 is one whose section names exemptions.
 [[radius.client]]
 name = "demo-lenient"
+target = "demo"
 address = "127.0.0.2"
 secret = "{DEMO_SECRET}"
 application = "Demo with exemptions"
@@ -218,6 +221,7 @@ provider_unreachable = {{ classes = ["connect", "server_error"], until = "2100-0
 # Who asks from 127.0.0.3 waits two seconds only.
 [[radius.client]]
 name = "demo-hasty"
+target = "demo"
 address = "127.0.0.3"
 secret = "{DEMO_SECRET}"
 application = "Demo in a hurry"
@@ -226,10 +230,20 @@ answer_within = "2s"
 # Who asks from 127.0.0.4 takes a code behind the password.
 [[radius.client]]
 name = "demo-codes"
+target = "demo"
 address = "127.0.0.4"
 secret = "{DEMO_SECRET}"
 application = "Demo with codes"
 passcode = {{ delimiter = "," }}
+
+# Who asks from 127.0.0.5 is an RD Gateway, which has checked the password itself and sends none.
+[[radius.client]]
+name = "demo-gateway"
+address = "127.0.0.5"
+secret = "{DEMO_SECRET}"
+application = "Demo desktop"
+profile = "rd-gateway"
+target = "demo-gateway"
 
 # Applications on this machine speak LDAP to the door as they would to the directory.
 [ldap]
@@ -237,6 +251,7 @@ listen = ["127.0.0.1:{door_port}"]
 
 [[ldap.client]]
 name = "demo-wiki"
+target = "demo"
 address = "127.0.0.1"
 application = "Demo wiki"
 service_accounts = ["{DEMO_SERVICE_NAME}"]
@@ -246,9 +261,20 @@ passcode = {{ delimiter = "," }}
 # Who asks from 127.0.0.3 waits two seconds only, and has no account of its own.
 [[ldap.client]]
 name = "demo-hasty-wiki"
+target = "demo"
 address = "127.0.0.3"
 application = "Demo wiki in a hurry"
 answer_within = "2s"
+
+[target.demo-gateway]
+type = "none"
+directory = "demo"
+
+[[target.demo-gateway.policy]]
+name = "staff"
+groups = ["{staff}"]
+redirection = ["clipboard"]
+session_timeout = "8h"
 
 [target.demo]
 type = "ad"

@@ -8,11 +8,13 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config};
+use crate::config::{Authentication, Client, Config};
 use crate::factor::{Factor, Fate, Leaves};
-use crate::primary::Identity;
+use crate::primary::none::Connection;
+use crate::primary::{Finding, Identity, Refusal};
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
+use crate::signin::authorizing;
 use crate::signin::flow::{self, Known};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::{self, Typed};
@@ -67,6 +69,12 @@ pub struct Question {
     /// What they type behind the password: `code`, or a word such as `push2`.
     #[serde(default)]
     pub typed: Option<String>,
+    /// Through an RD Gateway: the name of their computer.
+    #[serde(default)]
+    pub computer: Option<String>,
+    /// Through an RD Gateway: they come with a smart card, and not with a password.
+    #[serde(default)]
+    pub smart_card: bool,
 }
 
 /// What would become of it.
@@ -203,7 +211,11 @@ impl Walk<'_> {
         let typed = self.client(typed);
         let attempt = self.attempt();
         let who = Arc::new(self.who(&attempt).await?);
-        self.say("password", "note", "taken as right: none is tried");
+        if attempt.authorize_only().is_some() {
+            self.connection(&attempt, &who).await?;
+        } else {
+            self.say("password", "note", "taken as right: none is tried");
+        }
         lock(&sign_ins.throttle)
             .would_admit(&who.unique_id, attempt.person_address, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
@@ -238,7 +250,8 @@ impl Walk<'_> {
             humantime::format_duration(client.answer_within)
         );
         self.judge("client", true, text);
-        if self.question.from.is_some() && !self.served.tells_address {
+        let authorizes = self.sign_ins.deps.targets.get(&client.target).is_some_and(|it| it.primary.authorizes());
+        if self.question.from.is_some() && !self.served.tells_address && !authorizes {
             self.say("address", "note", "the client's section has no person_address: what it says is not believed");
         }
         if client.reuse.is_some() {
@@ -253,7 +266,18 @@ impl Walk<'_> {
 
     fn attempt(&self) -> Attempt {
         let Served { client, door, tells_address } = self.served;
-        let from = self.question.from.filter(|_| *tells_address);
+        let target = self.sign_ins.deps.targets.get(&client.target);
+        let connection = target.filter(|target| target.primary.authorizes()).map(|_| {
+            let smart_card = self.question.smart_card;
+            Box::new(Connection {
+                authentication: Some(if smart_card { Authentication::SmartCard } else { Authentication::Password }),
+                computer: self.question.computer.as_deref().map(Into::into),
+                called: Box::default(),
+                settings: None,
+            })
+        });
+        // There the one address that counts is the gateway's.
+        let from = self.question.from.filter(|_| *tells_address || connection.is_some());
         Attempt {
             id: SignInId::new([0; 12]),
             door: *door,
@@ -261,10 +285,36 @@ impl Walk<'_> {
             name: self.question.user.clone(),
             credential: Err(Unusable::NoPassword),
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            person_address: from.filter(|_| *door == Door::Radius),
+            person_address: from.filter(|_| *door == Door::Radius && connection.is_none()),
             station: None,
+            connection,
             through: None,
             received: now(),
+        }
+    }
+
+    /// What the target says of the account and the connection, where a gateway has checked the password.
+    async fn connection(&mut self, attempt: &Attempt, who: &Arc<Identity>) -> Result<(), Reason> {
+        let said = authorizing::ask(self.sign_ins, attempt, who, self.at).await?;
+        match said {
+            Ok((_, granted)) => {
+                self.judge("account", true, "may sign in");
+                self.judge("connection", true, format!("the policy {:?} lets them in", granted.policy));
+                Ok(())
+            }
+            Err(finding) => {
+                let (step, reason) = match &finding {
+                    Finding::Wrong(refusal @ (Refusal::ConnectionDenied | Refusal::NoConnectionPolicy)) => {
+                        self.judge("account", true, "may sign in");
+                        ("connection", Reason::from_primary(*refusal))
+                    }
+                    Finding::Wrong(refusal) => ("account", Reason::from_primary(*refusal)),
+                    Finding::Fault(fault) => ("account", Reason::from_fault(fault)),
+                    Finding::Right | Finding::Moved(_) => ("account", Reason::Internal),
+                };
+                self.judge(step, false, reason.advice());
+                Err(reason)
+            }
         }
     }
 
