@@ -130,7 +130,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn config(&self, file: written::File) -> Config {
+    fn config(&self, mut file: written::File) -> Config {
+        gateway::name_targets(&mut file);
         let (targets, authorizing) = self.targets(file.target);
         let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();

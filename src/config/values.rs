@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::{ProviderKind, TargetKind};
 use super::{
-    Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline, Profile,
-    Requirement, Sasl, Security, Triggers, UnreachableClass,
+    Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
+    Profile, Requirement, Sasl, Security, Triggers, UnreachableClass,
 };
 use crate::secret::Secret;
 

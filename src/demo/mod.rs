@@ -197,7 +197,6 @@ accounting = []
 # Who asks from 127.0.0.1 is an appliance with the safe defaults.
 [[radius.client]]
 name = "demo-vpn"
-target = "demo"
 address = "127.0.0.1"
 secret = "{DEMO_SECRET}"
 application = "Demo VPN"
@@ -210,7 +209,6 @@ reply_attributes = ["Class = \"demo\""]
 # Who asks from 127.0.0.2 is one whose section names exemptions.
 [[radius.client]]
 name = "demo-lenient"
-target = "demo"
 address = "127.0.0.2"
 secret = "{DEMO_SECRET}"
 application = "Demo with exemptions"
@@ -221,7 +219,6 @@ provider_unreachable = {{ classes = ["connect", "server_error"], until = "2100-0
 # Who asks from 127.0.0.3 waits two seconds only.
 [[radius.client]]
 name = "demo-hasty"
-target = "demo"
 address = "127.0.0.3"
 secret = "{DEMO_SECRET}"
 application = "Demo in a hurry"
@@ -230,7 +227,6 @@ answer_within = "2s"
 # Who asks from 127.0.0.4 takes a code behind the password.
 [[radius.client]]
 name = "demo-codes"
-target = "demo"
 address = "127.0.0.4"
 secret = "{DEMO_SECRET}"
 application = "Demo with codes"
@@ -251,7 +247,6 @@ listen = ["127.0.0.1:{door_port}"]
 
 [[ldap.client]]
 name = "demo-wiki"
-target = "demo"
 address = "127.0.0.1"
 application = "Demo wiki"
 service_accounts = ["{DEMO_SERVICE_NAME}"]
@@ -261,7 +256,6 @@ passcode = {{ delimiter = "," }}
 # Who asks from 127.0.0.3 waits two seconds only, and has no account of its own.
 [[ldap.client]]
 name = "demo-hasty-wiki"
-target = "demo"
 address = "127.0.0.3"
 application = "Demo wiki in a hurry"
 answer_within = "2s"

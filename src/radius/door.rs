@@ -364,7 +364,7 @@ fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instan
         id: SignInId::new(random),
         door: Entrance::Radius,
         client: Arc::clone(&client.config.client),
-        name,
+        name: name.into(),
         credential,
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),

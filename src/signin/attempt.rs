@@ -85,7 +85,7 @@ pub struct Attempt {
     /// Through which client, with its policy.
     pub client: Arc<Client>,
     /// The name as the person typed it (lossy where it was not UTF-8, and then `credential` says so).
-    pub name: String,
+    pub name: Box<str>,
     /// What was given as proof, or why there is nothing to try.
     pub credential: Result<Secret, Unusable>,
     /// Address of the client itself.

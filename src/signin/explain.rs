@@ -282,7 +282,7 @@ impl Walk<'_> {
             id: SignInId::new([0; 12]),
             door: *door,
             client: Arc::clone(client),
-            name: self.question.user.clone(),
+            name: self.question.user.as_str().into(),
             credential: Err(Unusable::NoPassword),
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
             person_address: from.filter(|_| *door == Door::Radius && connection.is_none()),

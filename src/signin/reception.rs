@@ -285,7 +285,7 @@ impl Ending {
             door: attempt.door,
             client: attempt.client.name.clone(),
             application: attempt.client.application.clone(),
-            name: attempt.name,
+            name: attempt.name.into(),
             unique_id: who.map(|who| who.unique_id.clone()),
             account: who.map(|who| who.name.clone()),
             source: attempt.source,

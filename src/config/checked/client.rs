@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, AuthorizingTarget, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline, Passcode,
-    PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts, UnreachableClass,
-    UnreachableRule, written,
+    AddressRange, AuthorizingTarget, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching,
+    OnDeadline, Passcode, PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts,
+    UnreachableClass, UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};

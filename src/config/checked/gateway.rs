@@ -10,6 +10,7 @@ use super::super::gateway::{AuthorizingTarget, ConnectionPolicy, Pattern};
 use super::super::hours::Hours;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, Span, Word};
+use super::super::written::TargetKind;
 use super::super::{
     Client, DirectoryKind, DirectoryTarget, LdapClient, NumberMatching, Profile, RadiusClient, Reuse, written,
 };
@@ -141,7 +142,8 @@ impl Checker<'_> {
     ) -> Option<Hours> {
         let days = self.filled_list(&at.key("days"), days, "at least one day, such as \"mon-fri\"").unwrap_or_default();
         let spans_at = at.key("hours");
-        let spans = self.filled_list(&spans_at, spans, "at least one span, such as \"08:00-18:00\"").unwrap_or_default();
+        let spans =
+            self.filled_list(&spans_at, spans, "at least one span, such as \"08:00-18:00\"").unwrap_or_default();
         let zone_at = at.key("zone");
         if days.is_empty() && spans.is_empty() {
             if zone.is_some() {
@@ -228,6 +230,30 @@ impl Checker<'_> {
         let clients = radius.chain(ldap.iter().map(|client| &client.client.target));
         let used = clients.chain(authorizing.values().map(|target| &target.directory)).map(String::as_str);
         self.unused("target", &targets.written, used);
+    }
+}
+
+/// Names the target of whoever names none and can mean but one: a gateway the only one that checks no password, everybody
+/// else the only other one.
+pub(super) fn name_targets(file: &mut written::File) {
+    let is_none = |target: &written::Target| matches!(target.r#type, Some(Word(TargetKind::None)));
+    let only = |none: bool| {
+        let mut names = file.target.iter().filter(|(_, target)| is_none(target) == none).map(|(name, _)| name);
+        names.next().filter(|_| names.next().is_none()).cloned()
+    };
+    let (gateways, others) = (only(true), only(false));
+    if gateways.is_none() {
+        // As ever: the only one, or a mistake.
+        return;
+    }
+    for client in &mut file.radius.client {
+        let is_gateway = matches!(client.profile, Some(Word(Profile::RdGateway)));
+        let usual = if is_gateway { &gateways } else { &others };
+        client.target = client.target.take().or_else(|| usual.clone());
+    }
+    let clients = file.ldap.client.iter_mut().map(|client| &mut client.target);
+    for target in clients.chain(file.import.item.iter_mut().map(|item| &mut item.target)) {
+        *target = target.take().or_else(|| others.clone());
     }
 }
 

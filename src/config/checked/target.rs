@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::place::Path;
 use super::super::gateway::AuthorizingTarget;
+use super::super::place::Path;
 use super::super::written::TargetKind;
 use super::super::{DirectoryKind, DirectoryTarget, Security, Servers, written};
 use super::secrets::Spellings;

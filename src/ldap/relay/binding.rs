@@ -79,7 +79,7 @@ impl Binding {
             id: SignInId::new(random),
             door: Door::Ldap,
             client: Arc::clone(&asking.client.client),
-            name,
+            name: name.into(),
             credential,
             source: asking.source,
             person_address: None,

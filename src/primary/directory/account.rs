@@ -51,11 +51,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the directory does not say.
-    pub(in crate::primary) async fn computer(
-        &self,
-        name: &str,
-        deadline: Instant,
-    ) -> Result<Option<Identity>, Fault> {
+    pub(in crate::primary) async fn computer(&self, name: &str, deadline: Instant) -> Result<Option<Identity>, Fault> {
         let name = match name.split_once('\\') {
             Some((domain, name)) if self.domains.is_empty() || self.domains.iter().any(|ours| same(ours, domain)) => {
                 name
