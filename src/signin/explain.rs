@@ -8,13 +8,11 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Authentication, Client, Config};
+use crate::config::{Client, Config};
 use crate::factor::{Factor, Fate, Leaves};
-use crate::primary::none::Connection;
-use crate::primary::{Finding, Identity, Refusal};
+use crate::primary::Identity;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
-use crate::signin::authorizing;
 use crate::signin::flow::{self, Known};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::{self, Typed};
@@ -23,6 +21,8 @@ use crate::signin::policy::{self, Decision, Exemption};
 use crate::signin::reception::{SignIns, now};
 use crate::signin::route::{self, Failed, Means, Way};
 use crate::users::model::{Method, Person};
+
+mod connection;
 
 /// A client through which people come, as it is asked about.
 #[derive(Debug, Clone)]
@@ -212,7 +212,7 @@ impl Walk<'_> {
         let attempt = self.attempt();
         let who = Arc::new(self.who(&attempt).await?);
         if attempt.authorize_only().is_some() {
-            self.connection(&attempt, &who).await?;
+            self.account(&attempt, &who).await?;
         } else {
             self.say("password", "note", "taken as right: none is tried");
         }
@@ -250,7 +250,7 @@ impl Walk<'_> {
             humantime::format_duration(client.answer_within)
         );
         self.judge("client", true, text);
-        let authorizes = self.sign_ins.deps.targets.get(&client.target).is_some_and(|it| it.primary.authorizes());
+        let authorizes = connection::is_asked(self.sign_ins, client);
         if self.question.from.is_some() && !self.served.tells_address && !authorizes {
             self.say("address", "note", "the client's section has no person_address: what it says is not believed");
         }
@@ -266,16 +266,7 @@ impl Walk<'_> {
 
     fn attempt(&self) -> Attempt {
         let Served { client, door, tells_address } = self.served;
-        let target = self.sign_ins.deps.targets.get(&client.target);
-        let connection = target.filter(|target| target.primary.authorizes()).map(|_| {
-            let smart_card = self.question.smart_card;
-            Box::new(Connection {
-                authentication: Some(if smart_card { Authentication::SmartCard } else { Authentication::Password }),
-                computer: self.question.computer.as_deref().map(Into::into),
-                called: Box::default(),
-                settings: None,
-            })
-        });
+        let connection = connection::of(self.sign_ins, client, self.question);
         // There the one address that counts is the gateway's.
         let from = self.question.from.filter(|_| *tells_address || connection.is_some());
         Attempt {
@@ -290,31 +281,6 @@ impl Walk<'_> {
             connection,
             through: None,
             received: now(),
-        }
-    }
-
-    /// What the target says of the account and the connection, where a gateway has checked the password.
-    async fn connection(&mut self, attempt: &Attempt, who: &Arc<Identity>) -> Result<(), Reason> {
-        let said = authorizing::ask(self.sign_ins, attempt, who, self.at).await?;
-        match said {
-            Ok((_, granted)) => {
-                self.judge("account", true, "may sign in");
-                self.judge("connection", true, format!("the policy {:?} lets them in", granted.policy));
-                Ok(())
-            }
-            Err(finding) => {
-                let (step, reason) = match &finding {
-                    Finding::Wrong(refusal @ (Refusal::ConnectionDenied | Refusal::NoConnectionPolicy)) => {
-                        self.judge("account", true, "may sign in");
-                        ("connection", Reason::from_primary(*refusal))
-                    }
-                    Finding::Wrong(refusal) => ("account", Reason::from_primary(*refusal)),
-                    Finding::Fault(fault) => ("account", Reason::from_fault(fault)),
-                    Finding::Right | Finding::Moved(_) => ("account", Reason::Internal),
-                };
-                self.judge(step, false, reason.advice());
-                Err(reason)
-            }
         }
     }
 
