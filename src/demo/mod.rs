@@ -251,8 +251,7 @@ address = "127.0.0.3"
 application = "Demo wiki in a hurry"
 answer_within = "2s"
 
-{gateway}
-[target.demo]
+{gateway}[target.demo]
 type = "ad"
 servers = ["ldap://{ldap}"]
 plaintext = true

@@ -29,6 +29,9 @@ use futures_util::future::BoxFuture;
 
 use crate::support::fakes::{self, FakePrimary, Recorder};
 
+/// Attributes by number.
+type Attributes = Vec<(u8, Vec<u8>)>;
+
 const SECRET: &str = "a shared secret of the test";
 
 /// A target that lets everybody in without a password, and checks none.
@@ -99,7 +102,7 @@ fn microsoft(number: u8, value: &[u8]) -> (u8, Vec<u8>) {
 }
 
 /// Every credential that a request may have, by its name; the first has none.
-fn credentials() -> Vec<(&'static str, Vec<(u8, Vec<u8>)>)> {
+fn credentials() -> Vec<(&'static str, Attributes)> {
     vec![
         ("none", vec![]),
         ("CHAP", vec![(CHAP_PASSWORD, vec![1; 17])]),
@@ -111,7 +114,7 @@ fn credentials() -> Vec<(&'static str, Vec<(u8, Vec<u8>)>)> {
 }
 
 /// Every way to look like a gateway, or not.
-fn looks() -> Vec<(bool, Vec<(u8, Vec<u8>)>)> {
+fn looks() -> Vec<(bool, Attributes)> {
     let called = |text: &str| (CALLED_STATION_ID, text.as_bytes().to_vec());
     vec![
         (false, vec![]),
