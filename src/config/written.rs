@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{
-    DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass, YesNo,
-};
+use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Security, UnreachableClass, YesNo};
 
 mod provider;
 
@@ -27,6 +25,10 @@ pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
 mod mail;
 
 pub use mail::Mail;
+
+mod target;
+
+pub use target::{ConnectionPolicy, TargetKind};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -130,6 +132,8 @@ pub struct Client {
     pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
+    pub profile: Option<Word<Profile>>,
+    pub reconnect_within: Option<Span>,
 }
 
 /// `provider_unreachable = { … }` of a client.
@@ -142,12 +146,12 @@ pub struct Unreachable {
     pub r#for: Option<Span>,
 }
 
-/// `[target.NAME]`: a directory.
+/// `[target.NAME]`: a directory, or what asks one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
 pub struct Target {
-    pub r#type: Option<Word<DirectoryKind>>,
+    pub r#type: Option<Word<TargetKind>>,
     pub servers: Option<OneOrMany>,
     pub plaintext: Option<bool>,
     pub domain: Option<String>,
@@ -168,6 +172,8 @@ pub struct Target {
     pub timeout: Option<Span>,
     pub connections: Option<Count>,
     pub dn_from_store: Option<bool>,
+    pub directory: Option<String>,
+    pub policy: Vec<ConnectionPolicy>,
 }
 
 /// `[limits]`: bounds on held sign-ins.

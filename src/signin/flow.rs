@@ -12,6 +12,7 @@ use crate::config::Client;
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
+use crate::signin::authorizing;
 use crate::signin::challenge::Ask;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
@@ -42,7 +43,7 @@ pub(super) struct Trail {
     /// What the person typed behind the password.
     pub(super) typed: Option<Box<Typed>>,
     /// What the person is to read, where their client shows it.
-    pub(super) text: Option<Box<str>>,
+    pub(super) text: Option<Box<Told>>,
     /// Challenges of this sign-in so far.
     pub(super) round: u8,
     /// Whether it is counted among those that the directory has yet to speak on.
@@ -50,6 +51,16 @@ pub(super) struct Trail {
     /// Requests of the rounds that are over.
     pub(super) requests: u32,
     pub(super) steps: Steps,
+}
+
+/// A text, as small as can be where there is none.
+#[derive(Debug)]
+pub(super) struct Told(pub(super) Box<str>);
+
+impl Told {
+    pub(super) fn new(text: String) -> Box<Told> {
+        Box::new(Told(text.into()))
+    }
 }
 
 /// Who is it? Asked before any password is tried, and before any hold is looked for.
@@ -119,7 +130,9 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
         }
     };
     match held {
-        Held::Passed(second) => Accept::new(primary, second).map(Outcome::Accept),
+        Held::Passed(second) => {
+            Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+        }
         Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
     }
 }
@@ -133,10 +146,13 @@ pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dy
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
 }
 
-/// Throttle and primary. The password is wiped when this is over.
+/// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
+/// over.
 async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
     let began = now();
-    let checked = {
+    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
+        authorizing::check_account(sign_ins, ending).await?
+    } else {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
         let whole = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
@@ -379,7 +395,7 @@ pub(super) async fn hold(
                 trail.provider = Some(provider.name().into());
             }))
             .await;
-            trail.text = tell.and_then(|tell| tell.take()).map(String::into_boxed_str);
+            trail.text = tell.and_then(|tell| tell.take()).map(Told::new);
             answer
         }
     };

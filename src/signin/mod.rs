@@ -12,6 +12,7 @@
 
 mod asking;
 pub mod attempt;
+mod authorizing;
 mod carried;
 pub mod challenge;
 pub mod explain;

@@ -25,7 +25,6 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::config::{Client, Limits, Reuse};
-use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::carried::Carried;
 use crate::signin::outcome::{Outcome, Reason};
@@ -271,8 +270,8 @@ impl Pending {
     }
 
     /// The key of this attempt: client, person, credential, and the person's device where the client tells it.
-    pub fn key(&self, attempt: &Attempt, unique_id: &str, credential: &Secret) -> HoldKey {
-        self.digested(attempt, unique_id.as_bytes(), credential.open(), &[])
+    pub fn key(&self, attempt: &Attempt, unique_id: &str, credential: &[u8]) -> HoldKey {
+        self.digested(attempt, unique_id.as_bytes(), credential, &[])
     }
 
     /// The key of a further round: the State, and what was typed, in place of person and password.

@@ -131,22 +131,18 @@ impl SignIns {
         if let Some(state) = &attempt.state {
             return self.admit_round(attempt, state);
         }
-        match &attempt.credential {
-            Ok(secret) if secret.is_empty() => return Err(Reason::EmptyPassword),
-            Ok(_) => {}
-            Err(unusable) => return Err(Reason::from_unusable(*unusable)),
-        }
+        attempt.mark().map_err(Reason::from_unusable)?;
         ending.trail.at_directory = true;
         if self.at_directory.fetch_add(1, Ordering::AcqRel) >= self.deps.limits.at_directory {
             return Err(Reason::Overloaded);
         }
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let credential = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
+        let mark = attempt.mark().map_err(Reason::from_unusable)?;
         let began = now();
         let who = flow::identify(self, attempt).await;
         let identify = now().saturating_duration_since(began);
         let who = Arc::new(who?);
-        let key = self.pending.key(attempt, &who.unique_id, credential);
+        let key = self.pending.key(attempt, &who.unique_id, &mark);
         let person = self.people.hash_one(&who.unique_id);
         if attempt.client.challenge.is_some()
             && let Some(outcome) = lock(&self.rounds).again(key, now())
@@ -255,6 +251,18 @@ impl Ending {
         self.attempt.as_ref()
     }
 
+    /// What the gateway is to be told with the Accept.
+    pub(super) fn settings(&self) -> Option<Arc<[u8]>> {
+        self.attempt.as_ref()?.connection.as_ref()?.settings.clone()
+    }
+
+    /// Notes it.
+    pub(super) fn set_settings(&mut self, settings: Arc<[u8]>) {
+        if let Some(connection) = self.attempt.as_mut().and_then(|attempt| attempt.connection.as_mut()) {
+            connection.settings = Some(settings);
+        }
+    }
+
     /// Drops the password as soon as nobody needs it any more.
     pub(super) fn forget_credential(&mut self) {
         if let Some(attempt) = &mut self.attempt {
@@ -300,7 +308,7 @@ impl Ending {
             other => other,
         };
         let outcome = match (outcome, self.trail.text.take()) {
-            (Outcome::Reject(reason), Some(text)) => Outcome::Explained { reason, text },
+            (Outcome::Reject(reason), Some(told)) => Outcome::Explained { reason, text: told.0 },
             (outcome, _) => outcome,
         };
         if let Some(attempt) = self.attempt.take() {

@@ -23,7 +23,7 @@ use crate::config::Challenges;
 use crate::factor::{FactorApproved, Refusal, Tell};
 use crate::signin::attempt::Attempt;
 use crate::signin::challenge::{self, Ask, Challenge, MOST_ROUNDS, Place, Typed};
-use crate::signin::flow::{self, Held, Known, Trail};
+use crate::signin::flow::{self, Held, Known, Told, Trail};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Word};
 use crate::signin::pending::{HoldKey, Lead, lock};
@@ -142,7 +142,7 @@ pub(super) async fn ask_openly(
     }
     match shown {
         Some(answer) => {
-            trail.text = tell.take().map(String::into_boxed_str);
+            trail.text = tell.take().map(Told::new);
             answer
         }
         None => {
@@ -156,7 +156,7 @@ pub(super) async fn ask_openly(
 /// What is asked after nobody approved, where there is something.
 pub(super) fn after(refusal: Refusal, known: &Known, trail: &mut Trail) -> Option<Asked> {
     let asked = |ask, text, wrong| Some(Asked { text, wrong, ..Asked::new(ask, &known.language) });
-    let text = trail.text.take().map(String::from);
+    let text = trail.text.take().map(|told| String::from(told.0));
     match refusal {
         Refusal::WrongCode => asked(Ask::Code { provider: None, sent: None }, None, true),
         Refusal::NeedsCode => {
@@ -294,7 +294,9 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
                 ending.trail.prompt_open = false;
                 let mut known = Box::pin(look(sign_ins, ending, &primary, None)).await?;
                 return match settling::settle(sign_ins, ending, lead, &mut known, began, answer).await? {
-                    Held::Passed(second) => Accept::new(primary, second).map(Outcome::Accept),
+                    Held::Passed(second) => {
+                        Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+                    }
                     Held::Asks(asked) => self::ask(sign_ins, ending, primary, *asked, earlier),
                 };
             }
@@ -334,7 +336,9 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
         }
     };
     match held {
-        Held::Passed(second) => Accept::new(primary, second).map(Outcome::Accept),
+        Held::Passed(second) => {
+            Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+        }
         Held::Asks(asked) if asked.wrong => self::ask(sign_ins, ending, primary, again(prompting, true, None), earlier),
         Held::Asks(asked) => self::ask(sign_ins, ending, primary, *asked, earlier),
     }

@@ -109,7 +109,7 @@ fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<F
 /// Keeps an approval for further sign-ins where the client's section says so.
 fn remember(sign_ins: &SignIns, ending: &Ending, approval: &Arc<FactorApproved>) {
     let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
-    if let Some(reuse) = attempt.client.reuse {
+    if let Some(reuse) = attempt.reuse() {
         sign_ins.pending.remember(identified.key, Arc::clone(approval), reuse, now());
     }
 }

@@ -86,6 +86,7 @@ impl Binding {
             // A retry comes from the same machine.
             station: Some(station),
             state: None,
+            connection: None,
             through: Some(Through(own.clone())),
             received: tokio::time::Instant::now().into_std(),
         };

@@ -409,6 +409,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         person_address: None,
         station: None,
         state: None,
+        connection: None,
         through: None,
         received: tokio::time::Instant::now().into_std(),
     }
