@@ -125,6 +125,7 @@ impl Shared {
 }
 
 /// What to do about a datagram. `H` is a handle on the work that a running request is.
+#[expect(clippy::large_enum_variant, reason = "moved once, from the door into the task of its request")]
 #[derive(Debug)]
 pub enum Step<H> {
     /// Nothing.
