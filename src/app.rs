@@ -113,6 +113,8 @@ impl Server {
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
                 .collect::<BTreeMap<_, _>>(),
             routes: config.routes.clone(),
+            rules: config.rules.clone(),
+            mails: config.mail.as_ref().is_some_and(|mail| !mail.administrators.is_empty()),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
             limits: config.limits,
@@ -144,6 +146,7 @@ impl Server {
             health,
             radius: shared,
             habits,
+            sign_ins: Arc::clone(&sign_ins),
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),

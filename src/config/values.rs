@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::ProviderKind;
+use super::written::{ProviderKind, ThenWord};
 use super::{
     Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
     Requirement, Sasl, Security, Triggers, UnreachableClass,
@@ -236,6 +236,11 @@ impl Words for Anonymous {
 
 impl Words for Sasl {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
+}
+
+impl Words for ThenWord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
 }
 
 impl Words for NumberMatching {

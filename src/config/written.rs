@@ -26,6 +26,10 @@ mod mail;
 
 pub use mail::Mail;
 
+mod rule;
+
+pub use rule::{Rule, ThenWord};
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -46,6 +50,8 @@ pub struct File {
     pub mail: Mail,
     /// `[[route]]`
     pub route: Vec<Route>,
+    /// `[[rule]]`
+    pub rule: Vec<Rule>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -185,6 +191,9 @@ pub struct Throttle {
     pub prompt_window: Option<Span>,
     pub denial_backoff: Option<Span>,
     pub fraud_block: Option<Span>,
+    pub lockout_after: Option<Count>,
+    pub lockout_reset: Option<Span>,
+    pub lockout_release: Option<Span>,
 }
 
 /// `[audit]`: where audit events go besides the store.

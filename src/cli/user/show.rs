@@ -16,7 +16,7 @@ use crate::users::profile::{Field, Profile, Stamp};
 use crate::users::token::{Moving, Token};
 
 /// A text with its control characters escaped.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
