@@ -248,21 +248,21 @@ async fn what_comes_by_itself_never_shortens_an_administrators_block() {
 }
 
 /// Takes events for the store, as the audit does.
-struct Into(Arc<SqlStore>, tokio::sync::mpsc::UnboundedSender<Event>);
+struct Queue(tokio::sync::mpsc::UnboundedSender<Event>);
 
-impl Ledger for Into {
+impl Ledger for Queue {
     fn finish(&self, event: Event) {
-        self.1.send(event).unwrap();
+        self.0.send(event).unwrap();
     }
 }
 
 #[tokio::test]
 async fn the_commands_tell_what_happened() {
     let folder = with_alice(|_| {}).await;
-    let shared = Arc::new(store(&folder).await);
+    let shared = store(&folder).await;
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let ledger = Arc::new(Into(shared.clone(), sender));
-    let house = node(store(&folder).await, Answer::Refused(Refusal::Denied), |deps| deps.ledger = ledger.clone());
+    let ledger = Arc::new(Queue(sender));
+    let house = node(store(&folder).await, Answer::Refused(Refusal::Denied), |deps| deps.ledger = ledger);
     let path = folder.path().join("people.db").to_str().unwrap().to_owned();
     let run = async |words: &[&str]| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_anteroom"));
@@ -323,7 +323,7 @@ async fn events_are_followed_as_they_end() {
     let house = node(store(&folder).await, Answer::Approved, |_| {});
     house.sign_in().await;
     let event = house.last();
-    shared.record(&[event.clone()]).await.unwrap();
+    shared.record(std::slice::from_ref(&event)).await.unwrap();
     let mut following = tokio::process::Command::new(env!("CARGO_BIN_EXE_anteroom"))
         .args(["events", "--follow", "--last", "1", "--json", "--client", "vpn", "--store"])
         .arg(folder.path().join("people.db"))
@@ -354,7 +354,7 @@ async fn a_sign_in_is_replayed_from_the_audit() {
     let house = node(store(&folder).await, Answer::Refused(Refusal::Fraud), |_| {});
     house.sign_in().await;
     let event = house.last();
-    shared.record(&[event.clone()]).await.unwrap();
+    shared.record(std::slice::from_ref(&event)).await.unwrap();
     let file = folder.path().join("anteroom.toml");
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/minimal.toml")).unwrap();
     let text = format!("[server]\nstore = \"people.db\"\n{text}");
