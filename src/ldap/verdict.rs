@@ -51,6 +51,9 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::RuleRefused
         | Reason::RuleUndecided
         | Reason::NoPassword
+        | Reason::UnwantedPassword
+        | Reason::ConnectionDenied
+        | Reason::NoConnectionPolicy
         | Reason::BadName
         | Reason::BadPassword
         | Reason::UnknownUser

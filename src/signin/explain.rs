@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Client, Config};
-use crate::factor::{Factor, Fate, Leaves};
+use crate::factor::{Fate, Leaves};
 use crate::primary::Identity;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
@@ -19,11 +19,13 @@ use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::lock;
 use crate::signin::policy::{self, Decision, Exemption};
 use crate::signin::reception::{SignIns, now};
-use crate::signin::route::{self, Failed, Means, Way};
+use crate::signin::route::{self, Failed, Means};
 use crate::signin::rules::Chosen;
 use crate::signin::ruling;
 use crate::users::model::{Method, Person};
 
+mod connection;
+mod plans;
 mod ruled;
 
 /// A client through which people come, as it is asked about.
@@ -71,6 +73,12 @@ pub struct Question {
     /// What they type behind the password: `code`, or a word such as `push2`.
     #[serde(default)]
     pub typed: Option<String>,
+    /// Through an RD Gateway: the name of their computer.
+    #[serde(default)]
+    pub computer: Option<String>,
+    /// Through an RD Gateway: they come with a smart card, and not with a password.
+    #[serde(default)]
+    pub smart_card: bool,
 }
 
 /// What would become of it.
@@ -207,7 +215,11 @@ impl Walk<'_> {
         let typed = self.client(typed);
         let attempt = self.attempt();
         let who = Arc::new(self.who(&attempt).await?);
-        self.say("password", "note", "taken as right: none is tried");
+        if attempt.authorize_only().is_some() {
+            self.account(&attempt, &who).await?;
+        } else {
+            self.say("password", "note", "taken as right: none is tried");
+        }
         lock(&sign_ins.throttle)
             .would_admit(&who.unique_id, attempt.person_address, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
@@ -251,7 +263,8 @@ impl Walk<'_> {
             humantime::format_duration(client.answer_within)
         );
         self.judge("client", true, text);
-        if self.question.from.is_some() && !self.served.tells_address {
+        let authorizes = connection::is_asked(self.sign_ins, client);
+        if self.question.from.is_some() && !self.served.tells_address && !authorizes {
             self.say("address", "note", "the client's section has no person_address: what it says is not believed");
         }
         if client.reuse.is_some() {
@@ -266,16 +279,19 @@ impl Walk<'_> {
 
     fn attempt(&self) -> Attempt {
         let Served { client, door, tells_address } = self.served;
-        let from = self.question.from.filter(|_| *tells_address);
+        let connection = connection::of(self.sign_ins, client, self.question);
+        // There the one address that counts is the gateway's.
+        let from = self.question.from.filter(|_| *tells_address || connection.is_some());
         Attempt {
             id: SignInId::new([0; 12]),
             door: *door,
             client: Arc::clone(client),
-            name: self.question.user.clone(),
+            name: self.question.user.as_str().into(),
             credential: Err(Unusable::NoPassword),
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            person_address: from.filter(|_| *door == Door::Radius),
+            person_address: from.filter(|_| *door == Door::Radius && connection.is_none()),
             station: None,
+            connection,
             through: None,
             received: now(),
         }
@@ -358,31 +374,10 @@ impl Walk<'_> {
         let means = Means::of(client, typed);
         for name in route::providers(client, chosen) {
             if let Some(provider) = deps.providers.get(name) {
-                let plan = plan(provider.as_ref(), person, &wishes, means, ruling::person_address(attempt));
+                let plan = plans::plan(provider.as_ref(), person, &wishes, means, ruling::person_address(attempt));
                 self.told.providers.push(plan);
             }
         }
-    }
-}
-
-fn plan(provider: &dyn Factor, person: &Person, wishes: &[Method], means: Means, address: Option<IpAddr>) -> Plan {
-    let ways: Vec<(Method, Way)> =
-        wishes.iter().map(|method| (*method, route::way(provider, person, *method, means))).collect();
-    let by = ways.iter().find(|(_, way)| *way == Way::Open).map(|(method, _)| *method);
-    let leaves = by.and_then(|method| Some(provider.described()?.tells(person, method, means.typed, address)));
-    let word = |way| match way {
-        Way::Open => "open",
-        Way::NotOffered => "not_offered",
-        Way::WantsCode => "wants_code",
-        Way::NoPlaceForCode => "no_place_for_code",
-    };
-    Plan {
-        name: provider.name().to_owned(),
-        by: by.map(|method| method.word().to_owned()),
-        ways: ways.into_iter().map(|(method, way)| (method.word().to_owned(), word(way).to_owned())).collect(),
-        out_of_use: provider.out_of_use().map(|class| class.word().to_owned()),
-        away_seconds: provider.down_for().as_secs(),
-        leaves: leaves.unwrap_or_default(),
     }
 }
 

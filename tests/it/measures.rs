@@ -162,7 +162,15 @@ async fn a_bypass_is_not_used_where_it_is_not_needed_and_opens_no_other_door() {
     assert_eq!(house.sign_in().await.reason(), Reason::NoMethod);
     house.store.take_measure(&measure(MeasureKind::Bypass, MINUTE), false).await.unwrap();
     let served = Served { client: house.client.clone(), door: Door::Radius, tells_address: false };
-    let question = Question { client: "vpn".into(), user: "alice".into(), from: None, at: None, typed: None };
+    let question = Question {
+        client: "vpn".into(),
+        user: "alice".into(),
+        from: None,
+        at: None,
+        typed: None,
+        computer: None,
+        smart_card: false,
+    };
     let told = explain(&house.sign_ins, &[served], &question).await.unwrap();
     assert_eq!((told.end.as_str(), told.reason.as_deref()), ("accept", Some("one_time_bypass")));
     assert_eq!(house.sign_in().await.reason(), Reason::OneTimeBypass, "explaining has not used it");
