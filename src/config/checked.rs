@@ -22,6 +22,7 @@ mod client;
 mod import;
 mod ldap;
 mod mail;
+mod pin;
 mod provider;
 mod route;
 mod secrets;
@@ -165,6 +166,7 @@ impl Checker<'_> {
             providers: providers.found,
             import,
             mail: mail.map(Arc::new),
+            pin: self.pin(file.pin),
             routes,
             audit: self.audit(file.audit),
             log: self.log(file.log),

@@ -28,6 +28,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("import.item.*", fields_of::<written::ImportItem>()),
         ("import.item.*.attributes", fields_of::<written::Attributes>()),
         ("mail", fields_of::<written::Mail>()),
+        ("pin", fields_of::<written::Pin>()),
         ("route.*", fields_of::<written::Route>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),

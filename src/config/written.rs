@@ -26,6 +26,10 @@ mod mail;
 
 pub use mail::Mail;
 
+mod pin;
+
+pub use pin::{Pin, Weak};
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -44,6 +48,8 @@ pub struct File {
     pub import: Import,
     /// `[mail]`
     pub mail: Mail,
+    /// `[pin]`
+    pub pin: Pin,
     /// `[[route]]`
     pub route: Vec<Route>,
     /// `[limits]`
