@@ -76,8 +76,9 @@ pub(crate) async fn a_kept_code_is_used_as_often_as_it_may_be(store: &dyn Roster
     assert_eq!(store.kept_codes("id-a").await.unwrap(), []);
     let changes = store.changes(Some("id-a"), i64::MAX, 20).await.unwrap();
     let kinds: Vec<&str> = changes.iter().rev().map(|change| change.kind.as_str()).collect();
+    let latest = kinds.len() - 7..;
     assert_eq!(
-        kinds[1..],
+        kinds[latest],
         [
             "backup codes made",
             "temporary codes made",
