@@ -26,6 +26,7 @@ use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
 use crate::primary::directory::Directory;
+use crate::primary::none::Authorizer;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
@@ -107,7 +108,7 @@ impl Server {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: targets(&directories),
+            targets: targets(&config, &directories),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -294,12 +295,17 @@ pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
-/// The directories as sign-ins use them.
-pub(crate) fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+/// The targets as sign-ins use them.
+pub(crate) fn targets(config: &Config, directories: &Directories) -> BTreeMap<String, Target> {
     let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
         (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
     };
-    directories.iter().map(target).collect()
+    let authorizing = config.authorizing.iter().filter_map(|(name, target)| {
+        let (_, directory, _) = directories.iter().find(|(name, _, _)| *name == target.directory)?;
+        let primary = Arc::new(Authorizer::new(target, Arc::clone(directory)));
+        Some((name.clone(), Target { primary, dn_from_store: false }))
+    });
+    directories.iter().map(target).chain(authorizing).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.

@@ -17,6 +17,8 @@ use crate::users::place::StoreAt;
 pub mod by_address;
 pub mod checked;
 mod client;
+pub mod gateway;
+pub mod hours;
 pub mod import;
 pub mod known;
 mod ldap;
@@ -32,6 +34,7 @@ pub mod written;
 
 pub use checked::{Checked, load, load_text};
 pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
+pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
@@ -56,8 +59,10 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on guessing and prompting.
     pub throttle: Throttle,
-    /// Where primary credentials are checked, by name.
+    /// Directories where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
+    /// Targets that check no password but ask a directory whether the account may sign in, by name.
+    pub authorizing: BTreeMap<String, AuthorizingTarget>,
     /// How the user store is filled from directories.
     pub import: import::Import,
     /// How mails are sent, if they are.
@@ -155,6 +160,15 @@ pub struct RadiusClient {
     pub reject_message: Option<String>,
     /// Packets per second from one source address, and the same again as a burst.
     pub packets_per_second: u32,
+    /// Whether it is a gateway whose requests carry no credential, as it has checked one itself.
+    pub authorize_only: bool,
+}
+
+/// What appliance a client is: it presets keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// An RD Gateway, by way of the NPS beside it.
+    RdGateway,
 }
 
 /// A three-way requirement: always, once it has been seen, or never.

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::{ProviderKind, Weak};
+use super::written::{ProviderKind, TargetKind, Weak};
 use super::{
-    Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
-    Requirement, Sasl, Security, Triggers, UnreachableClass,
+    Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
+    Profile, Requirement, Sasl, Security, Triggers, UnreachableClass,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -194,8 +194,28 @@ impl Words for UnreachableClass {
     ];
 }
 
-impl Words for DirectoryKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("ad", DirectoryKind::Ad), ("ldap", DirectoryKind::Ldap)];
+impl Words for TargetKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ad", TargetKind::Ad), ("ldap", TargetKind::Ldap), ("none", TargetKind::None)];
+}
+
+impl Words for Profile {
+    const WORDS: &'static [(&'static str, Self)] = &[("rd-gateway", Profile::RdGateway)];
+}
+
+impl Words for Authentication {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("password", Authentication::Password), ("smart_card", Authentication::SmartCard)];
+}
+
+impl Words for Device {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("drives", Device::Drives),
+        ("printers", Device::Printers),
+        ("ports", Device::Ports),
+        ("clipboard", Device::Clipboard),
+        ("plug_and_play", Device::PlugAndPlay),
+    ];
 }
 
 impl Words for Security {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Security, UnreachableClass};
 
 mod provider;
 
@@ -29,6 +29,10 @@ pub use mail::Mail;
 mod pin;
 
 pub use pin::{Pin, Weak};
+
+mod target;
+
+pub use target::{ConnectionPolicy, TargetKind};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -129,6 +133,8 @@ pub struct Client {
     pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
+    pub profile: Option<Word<Profile>>,
+    pub reconnect_within: Option<Span>,
 }
 
 /// `provider_unreachable = { … }` of a client.
@@ -141,12 +147,12 @@ pub struct Unreachable {
     pub r#for: Option<Span>,
 }
 
-/// `[target.NAME]`: a directory.
+/// `[target.NAME]`: a directory, or what asks one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
 pub struct Target {
-    pub r#type: Option<Word<DirectoryKind>>,
+    pub r#type: Option<Word<TargetKind>>,
     pub servers: Option<OneOrMany>,
     pub plaintext: Option<bool>,
     pub domain: Option<String>,
@@ -167,6 +173,8 @@ pub struct Target {
     pub timeout: Option<Span>,
     pub connections: Option<Count>,
     pub dn_from_store: Option<bool>,
+    pub directory: Option<String>,
+    pub policy: Vec<ConnectionPolicy>,
 }
 
 /// `[limits]`: bounds on held sign-ins.

@@ -8,6 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 pub use crate::users::model::Mode;
 use crate::users::model::Person;
 use crate::users::store::folded;
@@ -151,7 +153,7 @@ impl FromStr for Field {
 }
 
 /// A set of fields.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Fields(u32);
 
 impl Fields {
@@ -206,7 +208,7 @@ impl fmt::Debug for Fields {
 }
 
 /// When something was done, and by whom: `cli:root`, `import:staff`, `person`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// When.
     pub time: SystemTime,
@@ -221,7 +223,7 @@ impl Default for Stamp {
 }
 
 /// What a name of a person is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NameKind {
     /// The login name.
     Name,
@@ -245,7 +247,7 @@ impl NameKind {
 /// An enrolled person with everything that belongs to them but devices beyond the first, tokens and the PIN.
 ///
 /// `Debug` masks the device token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// What a sign-in needs.
     pub person: Person,

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use super::{Finding, lockout};
-use crate::config::{Config, DirectoryTarget, Provider, Throttle};
+use super::{Finding, gateway, lockout};
+use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, Throttle};
 use crate::factor::build::build;
 use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
@@ -34,6 +34,13 @@ pub trait Probes: Sync {
     /// One finding for each server of a directory, and what its policy means for the throttle.
     fn directory<'a>(&'a self, target: &'a DirectoryTarget, throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>>;
 
+    /// Whether a directory has the groups that connection policies name, and says of accounts what must be known.
+    fn policies<'a>(
+        &'a self,
+        target: &'a AuthorizingTarget,
+        directory: &'a DirectoryTarget,
+    ) -> BoxFuture<'a, Vec<Finding>>;
+
     /// Whether a provider answers and takes our credentials.
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>>;
 }
@@ -50,6 +57,11 @@ pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
 pub async fn probe(config: &Config, probes: &dyn Probes, report: &mut impl FnMut(Finding)) {
     for target in config.targets.values() {
         probes.directory(target, &config.throttle).await.into_iter().for_each(&mut *report);
+    }
+    for target in config.authorizing.values() {
+        if let Some(directory) = config.targets.get(&target.directory) {
+            probes.policies(target, directory).await.into_iter().for_each(&mut *report);
+        }
     }
     for provider in config.providers.values() {
         probes.provider(provider).await.into_iter().for_each(&mut *report);
@@ -149,6 +161,14 @@ impl Probes for Network {
                 .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now))
                 .collect()
         })
+    }
+
+    fn policies<'a>(
+        &'a self,
+        target: &'a AuthorizingTarget,
+        directory: &'a DirectoryTarget,
+    ) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(gateway::policies(target, directory))
     }
 
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {
