@@ -23,6 +23,7 @@ mod gateway;
 mod import;
 mod ldap;
 mod mail;
+mod pin;
 mod provider;
 mod route;
 mod rule;
@@ -171,6 +172,7 @@ impl Checker<'_> {
             providers: providers.found,
             import,
             mail: mail.map(Arc::new),
+            pin: self.pin(file.pin),
             routes,
             rules,
             audit: self.audit(file.audit),

@@ -29,6 +29,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("import.item.*", fields_of::<written::ImportItem>()),
         ("import.item.*.attributes", fields_of::<written::Attributes>()),
         ("mail", fields_of::<written::Mail>()),
+        ("pin", fields_of::<written::Pin>()),
         ("route.*", fields_of::<written::Route>()),
         ("rule.*", fields_of::<written::Rule>()),
         ("limits", fields_of::<written::Limits>()),

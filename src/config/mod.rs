@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
 pub mod by_address;
@@ -38,8 +39,8 @@ pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
-    CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider,
-    NativeAuthentication, NativeProvider, OathProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
+    CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider, LocalProvider,
+    NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
@@ -68,6 +69,8 @@ pub struct Config {
     pub import: import::Import,
     /// How mails are sent, if they are.
     pub mail: Option<Arc<mail::Mail>>,
+    /// What PINs must be.
+    pub pin: Rules,
     /// Who carries second factors, by name.
     pub providers: BTreeMap<String, Provider>,
     /// Who is asked by other providers than their client's; the first that fits.

@@ -26,6 +26,10 @@ mod mail;
 
 pub use mail::Mail;
 
+mod pin;
+
+pub use pin::{Pin, Weak};
+
 mod rule;
 
 pub use rule::{Rule, ThenWord};
@@ -52,6 +56,8 @@ pub struct File {
     pub import: Import,
     /// `[mail]`
     pub mail: Mail,
+    /// `[pin]`
+    pub pin: Pin,
     /// `[[route]]`
     pub route: Vec<Route>,
     /// `[[rule]]`

@@ -133,6 +133,7 @@ pub fn spoken(method: Method) -> &'static str {
         Method::SmsCode => "a code that comes as a text message",
         Method::EmailCode => "a code that comes by mail",
         Method::BackupCode => "a code of your list",
+        Method::TemporaryCode => "a code of the help desk",
     }
 }
 

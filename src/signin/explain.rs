@@ -389,7 +389,7 @@ fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at: SystemTime) -> 
             let method = step.methods.first().ok_or(Reason::Internal)?;
             let by = step.provider.name();
             return Ok(match method {
-                Method::Oath | Method::BackupCode => {
+                Method::Oath | Method::BackupCode | Method::TemporaryCode => {
                     End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }
                 }
                 method => End { end: "prompt", reason: None, text: format!("{by} would ask by {method}") },

@@ -349,6 +349,8 @@ async fn hold(
         }
         Ok(approval) => {
             ending.trail.factor = Some("approved");
+            // A typed code is of one of several kinds.
+            ending.trail.method = Some(approval.method());
             let approval = Arc::new(approval);
             carry_over(sign_ins, ending, lead, &approval);
             remember(sign_ins, ending, &approval);

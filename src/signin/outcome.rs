@@ -256,6 +256,12 @@ reasons! {
     NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password";
     /// The typed code was wrong.
     WrongCode = "wrong_code", "the password was right and the code typed with it was not";
+    /// The PIN typed with the code was wrong.
+    WrongPin = "wrong_pin", "the password and the code were right, and the PIN typed with the code was not";
+    /// The PIN must be changed.
+    PinDue = "pin_due", "password, code and PIN were right, and the PIN must be changed first; `anteroom user pin`";
+    /// No PIN.
+    NoPin = "no_pin", "the person is in PIN mode and has no PIN; `anteroom user pin`";
     /// The provider cannot be reached.
     ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
     /// The provider was lost in the middle.
@@ -269,7 +275,7 @@ reasons! {
     /// The provider has nothing to ask the person by.
     ProviderNoMethod = "provider_no_method", "the provider knows the person, but nothing there serves the ways that may be asked and that the client can carry; enrol a device there, or add a way to methods";
     /// The provider has locked the person out.
-    ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration";
+    ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration, and tries of a local one";
     /// The provider would not ask.
     ProviderBypassed = "provider_bypassed", "the provider would let the person in without asking them, which is no proof; see the client's provider_bypass";
     /// `answer_within` is over.
@@ -369,6 +375,9 @@ impl Reason {
             factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
             factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
             factor::Refusal::WrongCode => Reason::WrongCode,
+            factor::Refusal::WrongPin => Reason::WrongPin,
+            factor::Refusal::PinDue => Reason::PinDue,
+            factor::Refusal::NoPin => Reason::NoPin,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,

@@ -108,6 +108,7 @@ pub(crate) fn person(unique_id: &str) -> Person {
         phone_extension: None,
         device_token: Some("token-of-alice".into()),
         method: crate::users::model::Method::Push,
+        mode: crate::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,

@@ -15,10 +15,11 @@ use crate::users::profile::{Fields, NameKind, Profile};
 use crate::users::sealed::Sealed;
 use crate::users::store::{Store, StoreResult};
 use crate::users::token::Token;
+use crate::users::typed::TypedCodes;
 
 /// The user database with everything that is known of people. `by` says who does something: `cli:root`,
 /// `import:staff`, `person`. Every change leaves a [`ChangeRecord`].
-pub trait Roster: Store {
+pub trait Roster: Store + TypedCodes {
     /// The profile with this unique id.
     fn profile<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<Profile>>>;
 

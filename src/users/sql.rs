@@ -40,6 +40,7 @@ mod roster;
 mod staging;
 pub(in crate::users) mod tables;
 mod text;
+mod typed;
 pub(in crate::users) mod value;
 
 /// The user store on a database. [`SqlStore::close`] gives its connections back.

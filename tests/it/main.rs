@@ -96,7 +96,7 @@ mod peers;
 mod providers;
 
 /// Codes of the store's own tokens: right once, wrong a few times.
-mod oath;
+mod local_codes;
 
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;

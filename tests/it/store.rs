@@ -39,6 +39,7 @@ fn person(unique_id: &str, name: &str) -> Person {
         phone_extension: Some("17".into()),
         device_token: Some("token-0123456789".into()),
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,

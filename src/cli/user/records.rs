@@ -47,6 +47,7 @@ pub(super) async fn whole(store: &dyn Roster, profile: Profile) -> Result<Whole,
     Ok(Whole {
         devices: store.devices(&id).await.map_err(|error| advised(&error))?,
         tokens: store.tokens_of(&id).await.map_err(|error| advised(&error))?,
+        codes: store.kept_codes(&id).await.map_err(|error| advised(&error))?,
         pin: store.pin(&id).await.map_err(|error| advised(&error))?,
         last_sign_in: store.last_sign_in(&id).await.map_err(|error| advised(&error))?,
         profile,

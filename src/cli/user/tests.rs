@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{Args as _, FromArgMatches};
 
 use super::*;

@@ -132,11 +132,11 @@ pub(super) async fn person(change: &mut dyn Change, unique_id: &str) -> StoreRes
     rows.first_mut().map(read_person).transpose()
 }
 
-fn one(field: &str, before: Option<String>, after: Option<String>) -> Vec<Difference> {
+pub(super) fn one(field: &str, before: Option<String>, after: Option<String>) -> Vec<Difference> {
     if before == after { Vec::new() } else { vec![Difference(field.into(), before, after)] }
 }
 
-async fn note(
+pub(super) async fn note(
     change: &mut dyn Change,
     dialect: Dialect,
     person: &Person,

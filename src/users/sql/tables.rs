@@ -24,7 +24,7 @@ macro_rules! table {
 }
 
 /// All of them; a table that refers to another comes after it.
-pub(in crate::users) static TABLES: [Table; 17] = [
+pub(in crate::users) static TABLES: [Table; 20] = [
     table!("people_state", [("one", Int), ("current", Int), ("newest", Int), ("version", Int)]),
     table!(
         "people",
@@ -104,6 +104,33 @@ pub(in crate::users) static TABLES: [Table; 17] = [
         ]
     ),
     table!("pin_history", [("unique_id", Text), ("place", Int), ("hash", Text)]),
+    table!(
+        "codes",
+        [
+            ("unique_id", Text),
+            ("hash", Text),
+            ("place", Int),
+            ("kind", Text),
+            ("uses", Int),
+            ("expires", Int),
+            ("reason", Text),
+            ("added", Int),
+            ("added_by", Text),
+        ]
+    ),
+    table!("tries", [("unique_id", Text), ("kind", Text), ("wrong", Int), ("last", Int)]),
+    table!(
+        "sent_codes",
+        [
+            ("unique_id", Text),
+            ("provider", Text),
+            ("code", Blob),
+            ("expires", Int),
+            ("tries", Int),
+            ("began", Int),
+            ("number", Int),
+        ]
+    ),
     table!(
         "changes",
         [

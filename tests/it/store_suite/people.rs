@@ -23,7 +23,7 @@ fn full() -> Profile {
     full.aliases = vec!["CORP\\zoë".into(), "zoe@other.example".into()];
     (full.group, full.description) = (Some("staff".into()), Some("\"quoted\", \\ and 漢字".into()));
     (full.backup_phone, full.backup_extension) = (Some("+12025550112".into()), Some("7".into()));
-    (full.mode, full.local) = (Mode::Pin, Fields::default().with(Field::Phone));
+    (full.person.mode, full.local) = (Mode::Pin, Fields::default().with(Field::Phone));
     (full.item, full.content, full.quarantined) = (Some("people".into()), i64::MIN, Some(at(1)));
     let person = &mut full.person;
     (person.dn, person.email) = (Some("CN=Zoë,DC=example".into()), Some("zoe@example.com".into()));

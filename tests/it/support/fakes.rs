@@ -369,6 +369,7 @@ pub(crate) fn person() -> Person {
         phone_extension: None,
         device_token: Some("token-of-alice".into()),
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,
