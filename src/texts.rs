@@ -97,6 +97,8 @@ texts! {
     WayOath = "way_oath", &[];
     /// A way.
     WayBackupCode = "way_backup_code", &[];
+    /// A way.
+    WayTemporaryCode = "way_temporary_code", &[];
     /// Asks for the PIN.
     EnterPin = "enter_pin", &[];
     /// Asks for a new PIN.
@@ -122,13 +124,14 @@ impl Text {
             Method::EmailCode => Text::WayEmailCode,
             Method::Oath => Text::WayOath,
             Method::BackupCode => Text::WayBackupCode,
+            Method::TemporaryCode => Text::WayTemporaryCode,
         }
     }
 
     /// What is said of a code that was sent this way.
     pub fn of_code(sent: Option<Method>) -> Text {
         match sent {
-            None | Some(Method::Oath | Method::BackupCode | Method::Push) => Text::EnterCode,
+            None | Some(Method::Oath | Method::BackupCode | Method::TemporaryCode | Method::Push) => Text::EnterCode,
             Some(Method::SmsCode | Method::SmsReply) => Text::CodeBySms,
             Some(Method::EmailCode) => Text::CodeByEmail,
             Some(Method::Call) => Text::CodeByCall,
@@ -285,7 +288,7 @@ fn judge(text: Text, template: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const ALL_WAYS: [Method; 7] = Method::ALL;
+    const ALL_WAYS: [Method; Method::ALL.len()] = Method::ALL;
 
     #[test]
     fn every_language_has_every_text_and_each_fits_one_attribute() {

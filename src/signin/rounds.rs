@@ -14,7 +14,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use std::hash::BuildHasher;
 use tokio::task::JoinHandle;
@@ -31,6 +31,7 @@ use crate::signin::policy::Decision;
 use crate::signin::proof::PrimaryPassed;
 use crate::signin::reception::{Ending, SignIns, now};
 use crate::signin::route::{self, Asking, Failed, Step};
+use crate::signin::ruling::required_methods;
 use crate::signin::settling;
 use crate::texts::Text;
 use crate::users::model::Method;
@@ -322,7 +323,7 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
     if is_word && known.is_asked_for_code() {
         return self::ask(sign_ins, ending, primary, Asked::code(&language), earlier);
     }
-    let held = match known.decide(ending.attempt().ok_or(Reason::Internal)?, std::time::SystemTime::now()) {
+    let held = match known.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now()) {
         Decision::Reject(Reason::NoMethod | Reason::NeedsCode) if is_word => {
             return self::ask(sign_ins, ending, primary, again(prompting, true, None), earlier);
         }
@@ -393,5 +394,13 @@ async fn look(
 ) -> Result<Box<flow::Known>, Reason> {
     ending.trail.typed = typed.map(Box::new);
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    flow::look_up(sign_ins, attempt, primary.who(), ending.trail.typed.as_deref()).await.map(Box::new)
+    let typed = ending.trail.typed.as_deref();
+    let known = flow::look_up(sign_ins, attempt, primary.who(), typed, SystemTime::now()).await?;
+    let required = required_methods(sign_ins, known.rule);
+    if typed.is_some_and(|typed| !route::takes(required, typed)) {
+        // A rule wants something else, and what was typed must not become a prompt.
+        return Err(Reason::WrongCode);
+    }
+    ending.trail.rule = known.rule;
+    Ok(Box::new(known))
 }

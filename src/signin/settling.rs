@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::factor;
 use crate::signin::flow::{Held, Known};
+use crate::signin::measure::{self, About};
 use crate::signin::outcome::Reason;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy;
@@ -13,6 +14,7 @@ use crate::signin::proof::{FactorApproved, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, now};
 use crate::signin::rounds;
 use crate::signin::route::Failed;
+use crate::users::measures::MeasureKind;
 
 /// Everything that follows the answer to what was asked from `began` on.
 pub(super) async fn settle(
@@ -25,7 +27,9 @@ pub(super) async fn settle(
 ) -> Result<Held, Reason> {
     let who = Arc::clone(&known.who);
     let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
-    let counts = settle_prompt(sign_ins, &who.unique_id, began, said).await;
+    let sign_in = ending.attempt().ok_or(Reason::Internal)?.id;
+    let about = About { unique_id: &who.unique_id, name: &who.name, sign_in };
+    let counts = settle_prompt(sign_ins, about, began, said).await;
     match answer {
         Ok(_) if !counts => {
             ending.trail.factor = Some(Reason::Blocked.code());
@@ -33,6 +37,8 @@ pub(super) async fn settle(
         }
         Ok(approval) => {
             ending.trail.factor = Some("approved");
+            // A typed code is of one of several kinds.
+            ending.trail.method = Some(approval.method());
             let approval = Arc::new(approval);
             carry_over(sign_ins, ending, lead, &approval);
             remember(sign_ins, ending, &approval);
@@ -41,7 +47,7 @@ pub(super) async fn settle(
         Err(failed) => {
             ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            let facts = known.facts(attempt, SystemTime::now());
+            let facts = known.facts(sign_ins, attempt, SystemTime::now());
             let exempted = match ending.trail.round {
                 0 => policy::after_refusal(&attempt.client.policy, facts, &failed),
                 // Not everybody of the list was asked in a further round: that one is away says nothing of the others.
@@ -61,37 +67,31 @@ pub(super) async fn settle(
 /// because the person reported fraud while the prompt was open.
 async fn settle_prompt(
     sign_ins: &Arc<SignIns>,
-    unique_id: &str,
+    about: About<'_>,
     began: Instant,
     answer: Result<(), factor::Refusal>,
 ) -> bool {
+    let unique_id = about.unique_id;
     match answer {
         Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
-        Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
+        Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode)) => {
+            if refusal == factor::Refusal::Denied {
+                lock(&sign_ins.throttle).denied(unique_id, now());
+            }
+            if lock(&sign_ins.throttle).refused(unique_id, now()) {
+                sign_ins.pending.forget_carried(unique_id);
+                measure::block(sign_ins, about, MeasureKind::Lockout).await;
+            }
+        }
         Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
         Err(factor::Refusal::Fraud) => {
             lock(&sign_ins.throttle).fraud(unique_id, now());
             sign_ins.pending.forget_carried(unique_id);
-            block(sign_ins, unique_id).await;
+            measure::block(sign_ins, about, MeasureKind::Fraud).await;
         }
         Err(_) => {}
     }
     true
-}
-
-/// Blocks a person in the store, in a task of its own: it is to be done even where nobody waits for this
-/// sign-in any more.
-async fn block(sign_ins: &Arc<SignIns>, unique_id: &str) {
-    let (sign_ins, unique_id) = (Arc::clone(sign_ins), unique_id.to_owned());
-    let blocked = tokio::spawn(async move {
-        let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
-        if let Err(error) = sign_ins.deps.store.block(&unique_id, until).await {
-            tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
-        }
-    });
-    if blocked.await.is_err() {
-        tracing::error!("blocking a person who reported fraud ended in a panic");
-    }
 }
 
 /// Keeps an approval for the client's retry where the client may have given up before it came.
