@@ -36,11 +36,18 @@ const EXAMPLES: &[(&[&str], &[&str])] = &[
     (
         &["user", "block"],
         &[
-            "anteroom user block alice --for 8h                 until this evening",
-            "anteroom user block alice                          until somebody unblocks her",
+            "anteroom user block alice --for 8h --reason \"laptop stolen\"       until this evening",
+            "anteroom user block alice --reason \"has left\" --forever         until somebody unblocks her",
         ],
     ),
-    (&["user", "unblock"], &["anteroom user unblock alice"]),
+    (&["user", "unblock"], &["anteroom user unblock alice --reason \"new password\""]),
+    (
+        &["user", "bypass"],
+        &[
+            "anteroom user bypass alice --reason \"phone at home\"              once within five minutes",
+            "anteroom user bypass alice --for 8h --reason \"phone at home\"     once within eight hours",
+        ],
+    ),
     (&["user", "release"], &["anteroom user release alice phone                  the import fills it again"]),
     (&["user", "history"], &["anteroom user history alice", "anteroom user history --limit 10 --json"]),
     (&["user", "export"], &["anteroom user export people.csv", "anteroom user export --json -"]),

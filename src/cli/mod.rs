@@ -13,11 +13,13 @@ pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod events;
 pub mod examples;
 pub mod explain;
 pub mod import;
 pub mod keys;
 pub mod output;
+pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod status;
@@ -76,6 +78,10 @@ pub enum Command {
     Status(status::Args),
     /// Say what would become of a sign-in, step by step and why, touching nothing
     Explain(explain::Args),
+    /// Show sign-ins as they end, live and filtered
+    Events(events::Args),
+    /// Report on a period: usage, denials, bypasses, blocks, fraud, cached approvals
+    Report(report::Args),
     /// Declare that a provider cannot be used, or that it can again
     Outage(status::Outage),
     /// Fill the user store from directories and files
@@ -159,6 +165,8 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Outage(args) => status::outage(args),
         Command::Explain(args) => explain::run(args),
+        Command::Events(args) => events::run(args),
+        Command::Report(args) => report::run(args),
         Command::Import(args) => import::run(args),
         Command::Backup(args) => backup::backed_up(&args),
         Command::Restore(args) => backup::restored(&args),

@@ -3,11 +3,10 @@
 //! Works on the file itself, also while the server runs: the server notices a change within a second.
 
 use std::io::Write;
-use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
 use crate::primary::Identity;
-use crate::users::changes::{FOREVER, differences};
+use crate::users::changes::differences;
 use crate::users::model::Person;
 use crate::users::profile::{Field, Profile};
 use crate::users::roster::Roster;
@@ -21,10 +20,14 @@ mod codes;
 mod device;
 mod directory;
 pub(super) mod fields;
+mod measures;
 mod pin;
 pub(super) mod place;
 mod records;
 pub(super) mod show;
+
+pub(in crate::cli) use records::cell;
+pub(in crate::cli) use show::plain;
 
 /// People read from the store at once.
 pub(super) const PAGE: u32 = 500;
@@ -35,7 +38,8 @@ pub(super) const PAGE: u32 = 500;
     anteroom user --config anteroom.toml add alice --phone \"+1 202 555 0111\" --method call\n  \
     anteroom user --store people.db add bob --unique-id 6f1c7e0a-9c1b-4b54-8d43-4d2f7a9be001 --device-token -\n  \
     anteroom user --store people.db set alice --language fr --extension \"\"\n  \
-    anteroom user --store people.db block alice --for 8h\n  \
+    anteroom user --store people.db block alice --for 8h --reason \"laptop stolen\"\n  \
+    anteroom user --store people.db bypass alice --for 300s --reason \"lost her phone\"\n  \
     anteroom user --store people.db list --json\n  \
     anteroom user history alice\n  \
     anteroom user export people.csv\n  \
@@ -65,10 +69,12 @@ enum Action {
     Enable(Who),
     /// Remove a person.
     Remove(Who),
+    /// Let a person in once without a second factor, for instance when their phone is lost.
+    Bypass(measures::Bypass),
     /// Refuse a person until a time, or until `unblock`.
-    Block(Block),
+    Block(measures::Block),
     /// Undo a block, an admin's or the one after a fraud report.
-    Unblock(Who),
+    Unblock(measures::Unblock),
     /// Give fields back to the import, which fills them the next time.
     Release(Release),
     /// Who changed what: of one person, or of all, newest first.
@@ -148,15 +154,6 @@ struct Release {
     fields: Vec<Field>,
 }
 
-#[derive(Debug, clap::Args)]
-struct Block {
-    #[command(flatten)]
-    who: Who,
-    /// For how long, such as `30m`, `8h` or `2days`; without it, until `unblock`.
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
-}
-
 /// Runs the command and prints to standard output.
 ///
 /// # Errors
@@ -208,15 +205,9 @@ async fn act(
             say(out, format_args!("removed {}", show::plain(&profile.person.name)))?;
             show::changes(&differences(Some(&profile), None), out).map_err(unwritten)
         }
-        Action::Block(block) => {
-            let until = match block.duration {
-                Some(duration) => SystemTime::now().checked_add(duration),
-                None => SystemTime::UNIX_EPOCH.checked_add(FOREVER),
-            };
-            let until = until.ok_or("--for is too long; leave it out to block until `unblock`")?;
-            set_block(place, &block.who, Some(until), out).await
-        }
-        Action::Unblock(who) => set_block(place, &who, None, out).await,
+        Action::Bypass(bypass) => measures::bypass(bypass, place, out).await,
+        Action::Block(block) => measures::block(block, place, out).await,
+        Action::Unblock(unblock) => measures::unblock(unblock, place, out).await,
         Action::Release(release) => {
             let profile = find(store, &release.who).await?;
             let fields = release.fields.into_iter().collect();
@@ -288,20 +279,6 @@ async fn switch(place: &Place<'_>, who: &Who, enabled: bool, out: &mut (impl Wri
     let mut after = find(place.store, who).await?;
     after.person.enabled = enabled;
     change(place, &after, out).await
-}
-
-async fn set_block(
-    place: &Place<'_>,
-    who: &Who,
-    until: Option<SystemTime>,
-    out: &mut (impl Write + ?Sized),
-) -> Result<(), String> {
-    let before = find(place.store, who).await?;
-    let found = place.store.set_block(&before.person.unique_id, until, &place.by).await;
-    let mut after = before.clone();
-    after.person.blocked_until = until;
-    let changed = found.map_err(|error| advised(&error))?.then(|| differences(Some(&before), Some(&after)));
-    report(&after, changed, out)
 }
 
 /// Writes a change and tells what it was.

@@ -29,6 +29,7 @@ pub mod place;
 pub mod provider;
 pub mod reading;
 pub mod route;
+pub mod rule;
 pub mod sources;
 pub mod values;
 pub mod written;
@@ -44,6 +45,7 @@ pub use provider::{
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
+pub use rule::{Rule, Then};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub struct Config {
     pub providers: BTreeMap<String, Provider>,
     /// Who is asked by other providers than their client's; the first that fits.
     pub routes: Vec<Arc<Route>>,
+    /// Who needs a second factor when; the first that fits.
+    pub rules: Vec<Arc<Rule>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.
@@ -232,6 +236,19 @@ pub struct Throttle {
     pub denial_backoff: Duration,
     /// How long a person is blocked after a fraud report.
     pub fraud_block: Duration,
+    /// When too many denials or wrong codes lock a person out; none: never.
+    pub lockout: Option<Lockout>,
+}
+
+/// When a person is locked out of everything: the password and somebody else's phone, or nobody's, are not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// Denials and wrong codes in a row, without an approval between them.
+    pub after: u32,
+    /// How long after the last one they are forgotten.
+    pub reset: Duration,
+    /// How long it lasts.
+    pub release: Duration,
 }
 
 /// What kind of directory a target is.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::{HttpMethod, ProviderKind, TargetKind, ViaKind, Weak};
+use super::written::{HttpMethod, ProviderKind, TargetKind, ThenWord, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
     Profile, Requirement, Sasl, Security, Triggers, UnreachableClass,
@@ -278,6 +278,11 @@ impl Words for Anonymous {
 
 impl Words for Sasl {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
+}
+
+impl Words for ThenWord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
 }
 
 impl Words for NumberMatching {

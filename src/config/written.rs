@@ -30,6 +30,10 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod rule;
+
+pub use rule::{Rule, ThenWord};
+
 mod target;
 
 pub use target::{ConnectionPolicy, TargetKind};
@@ -56,6 +60,8 @@ pub struct File {
     pub pin: Pin,
     /// `[[route]]`
     pub route: Vec<Route>,
+    /// `[[rule]]`
+    pub rule: Vec<Rule>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -199,6 +205,9 @@ pub struct Throttle {
     pub prompt_window: Option<Span>,
     pub denial_backoff: Option<Span>,
     pub fraud_block: Option<Span>,
+    pub lockout_after: Option<Count>,
+    pub lockout_reset: Option<Span>,
+    pub lockout_release: Option<Span>,
 }
 
 /// `[audit]`: where audit events go besides the store.

@@ -180,6 +180,10 @@ reasons! {
     ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
     /// [`Exemption::RememberedApproval`].
     RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
+    /// [`Exemption::Rule`].
+    RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
+    /// [`Exemption::OneTimeBypass`].
+    OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
     /// A password that nobody would check.
@@ -227,7 +231,11 @@ reasons! {
     /// Disabled in the user store.
     UserDisabled = "user_disabled", "the password was right but the person is disabled in the user store; `anteroom user enable`";
     /// Blocked in the user store.
-    Blocked = "blocked", "the person is blocked, by an admin or after a fraud report; `anteroom user show`";
+    Blocked = "blocked", "the person is blocked, by an admin, after a fraud report or after too many denials or wrong codes; `anteroom user show` and `anteroom report blocks`";
+    /// A rule refuses.
+    RuleRefused = "rule_refused", "a [[rule]] that refuses fits; the event names it";
+    /// A rule may refuse or require.
+    RuleUndecided = "rule_undecided", "the directory could not say whether the person is in the groups of a [[rule]] that requires or refuses; see the log";
     /// No way to ask.
     NoMethod = "no_method", "the person's method needs a device or a phone number that the user store does not have; `anteroom user set`";
     /// Too many wrong passwords for the person.
@@ -303,6 +311,8 @@ impl Reason {
             Exemption::ProviderBypass => Reason::ProviderBypassExempt,
             Exemption::ServiceAccount => Reason::ServiceAccount,
             Exemption::RememberedApproval => Reason::RememberedApproval,
+            Exemption::Rule => Reason::RuleSkipped,
+            Exemption::OneTimeBypass => Reason::OneTimeBypass,
         }
     }
 

@@ -31,6 +31,20 @@ pub fn wishes(typed: Option<&Typed>, own: Method, listed: &[Method]) -> Vec<Meth
     }
 }
 
+/// Whether a rule that requires these ways, or any where there is none, takes what was typed.
+pub fn takes(rule: &[Method], typed: &Typed) -> bool {
+    rule.is_empty() || typed.methods().iter().any(|method| rule.contains(method))
+}
+
+/// Of these ways those that a rule requires, the rule's own where none is among them.
+pub fn required(wishes: Vec<Method>, rule: &[Method]) -> Vec<Method> {
+    if rule.is_empty() {
+        return wishes;
+    }
+    let allowed: Vec<Method> = wishes.into_iter().filter(|method| rule.contains(method)).collect();
+    if allowed.is_empty() { rule.to_vec() } else { allowed }
+}
+
 /// What a sign-in can carry besides an answer on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {

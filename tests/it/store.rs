@@ -66,6 +66,7 @@ fn event(number: u32) -> Event {
         factor: Some("approved"),
         verdict: Verdict::Accept,
         reason: Reason::Approved,
+        rule: None,
         requests: 2,
         steps: Steps {
             identify: None,

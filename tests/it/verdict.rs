@@ -238,7 +238,7 @@ fn proofs_hold(house: &House, outcome: &Outcome, factor: &Told<Answer>, rules: &
             Exemption::ProviderUnreachable => rules.unreachable.is_some_and(|(_, current)| current),
             Exemption::ProviderBypass => bypass(rules) == Lenience::PasswordOnly,
             Exemption::ServiceAccount => rules.service,
-            Exemption::RememberedApproval => false,
+            Exemption::RememberedApproval | Exemption::Rule | Exemption::OneTimeBypass => false,
         }),
     }
 }

@@ -175,7 +175,7 @@ async fn write_all(json: bool, store: &dyn Roster, out: &mut (impl Write + ?Size
 }
 
 /// A value as a cell. One that a spreadsheet would take for a formula gets an apostrophe before it.
-fn cell(value: Option<&serde_json::Value>) -> String {
+pub(in crate::cli) fn cell(value: Option<&serde_json::Value>) -> String {
     let text = match value {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),

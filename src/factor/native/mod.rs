@@ -334,7 +334,7 @@ impl Shared {
                 }
                 tracing::warn!(
                     sign_in = %key, provider = self.name,
-                    "a fraud report came after its sign-in had ended: look the sign-in up in the audit, and block the person"
+                    "a fraud report came after its sign-in had ended: whoever it was is blocked"
                 );
             }
         }

@@ -126,6 +126,7 @@ pub(super) fn read_token(row: &mut Row) -> StoreResult<Token> {
     })
 }
 
+/// The person with this unique id, as a change sees them.
 pub(super) async fn person(change: &mut dyn Change, unique_id: &str) -> StoreResult<Option<Person>> {
     let mut rows = change.rows(fixed(text::PERSON), vec![unique_id.into()]).await?;
     rows.first_mut().map(read_person).transpose()

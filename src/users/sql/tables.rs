@@ -24,7 +24,7 @@ macro_rules! table {
 }
 
 /// All of them; a table that refers to another comes after it.
-pub(in crate::users) static TABLES: [Table; 19] = [
+pub(in crate::users) static TABLES: [Table; 20] = [
     table!("people_state", [("one", Int), ("current", Int), ("newest", Int), ("version", Int)]),
     table!(
         "people",
@@ -171,6 +171,7 @@ pub(in crate::users) static TABLES: [Table; 19] = [
             ("factor_us", Int),
             ("total_us", Int),
             ("server", Text),
+            ("rule", Text),
         ]
     ),
     table!(
@@ -198,6 +199,21 @@ pub(in crate::users) static TABLES: [Table; 19] = [
             ("due", Int),
             ("tries", Int),
             ("generation", Int),
+        ]
+    ),
+    table!(
+        "measures",
+        [
+            ("id", Int),
+            ("time", Int),
+            ("kind", Text),
+            ("unique_id", Text),
+            ("name", Text),
+            ("made_by", Text),
+            ("reason", Text),
+            ("until", Int),
+            ("sign_in", Text),
+            ("used", Int),
         ]
     ),
     table!("import_lock", [("one", Int), ("node", Text), ("token", Int), ("until", Int)]),

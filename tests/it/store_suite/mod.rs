@@ -29,6 +29,7 @@ pub(crate) async fn conforms(store: &dyn Roster) {
     people::aliases_lead_to_their_person_alone(store).await;
     people::devices_keep_their_order(store).await;
     people::a_code_is_used_once(store).await;
+    people::a_bypass_is_used_once_and_every_measure_is_kept(store).await;
     people::tokens_belong_to_people_who_exist(store).await;
     people::pins_are_replaced_and_remembered(store).await;
     typed::tries_are_counted_before_they_are_looked_at(store).await;
