@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
+mod attacker;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
