@@ -18,7 +18,6 @@ use crate::config::codes::CodesProvider;
 use crate::factor::codes::gateway::{Gateway, Message};
 use crate::factor::http::BuildError;
 use crate::factor::local::House;
-use crate::factor::tell::CODE_SENT;
 use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
 use crate::users::codes::fresh;
@@ -178,7 +177,7 @@ impl Factor for Codes {
             Answer::Refused(match self.send(&request).await {
                 Ok(()) => {
                     if let Some(tell) = &request.tell {
-                        tell.say(CODE_SENT);
+                        tell.code_sent();
                     }
                     Refusal::NeedsCode
                 }
