@@ -25,7 +25,9 @@ use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
+use crate::primary::Primary;
 use crate::primary::directory::Directory;
+use crate::primary::radius::Radius;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
@@ -102,12 +104,13 @@ impl Server {
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
+        let radius_targets = radius_targets(&config, &shared_store)?;
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: targets(&directories),
+            targets: targets(&directories, &radius_targets),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -146,6 +149,7 @@ impl Server {
             habits,
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
+            radius_targets,
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
             server: config.server.name.clone(),
             notes: desk::notes(&audit),
@@ -294,12 +298,29 @@ pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
-/// The directories as sign-ins use them.
-pub(crate) fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+/// Each target of RADIUS servers by name.
+pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
+
+/// Every target of RADIUS servers of a configuration. None is asked yet.
+pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<RadiusTargets, AppError> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+    let made = config.radius_targets.iter().map(|(name, target)| {
+        let target = Radius::new(target, Arc::clone(store), random);
+        (name.clone(), Arc::new(target))
+    });
+    Ok(made.collect())
+}
+
+/// The targets as sign-ins use them.
+pub(crate) fn targets(directories: &Directories, radius: &RadiusTargets) -> BTreeMap<String, Target> {
     let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
         (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
     };
-    directories.iter().map(target).collect()
+    let handed = radius.iter().map(|(name, radius)| {
+        (name.clone(), Target { primary: Arc::clone(radius) as Arc<dyn Primary>, dn_from_store: false })
+    });
+    directories.iter().map(target).chain(handed).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.

@@ -23,6 +23,7 @@ mod import;
 mod ldap;
 mod mail;
 mod provider;
+mod radius_target;
 mod route;
 mod secrets;
 mod server;
@@ -102,6 +103,7 @@ pub fn read(
         spoiled,
         mistakes: RefCell::new(mistakes),
         warnings: RefCell::default(),
+        radius_targets: RefCell::default(),
     };
     // A file that is not TOML says nothing about its keys.
     let config = is_toml.then(|| checker.config(file));
@@ -126,11 +128,13 @@ struct Checker<'a> {
     spoiled: Vec<Path>,
     mistakes: RefCell<Vec<Mistake>>,
     warnings: RefCell<Vec<Mistake>>,
+    /// The targets that are RADIUS servers, once they are known.
+    radius_targets: RefCell<BTreeSet<String>>,
 }
 
 impl Checker<'_> {
     fn config(&self, file: written::File) -> Config {
-        let targets = self.targets(file.target);
+        let (targets, radius_targets) = self.targets(file.target);
         let import = self.import(file.import, &targets);
         let mail_is_mentioned = file.mail.server.is_some();
         let mail = self.mail(file.mail);
@@ -162,6 +166,7 @@ impl Checker<'_> {
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
+            radius_targets,
             providers: providers.found,
             import,
             mail: mail.map(Arc::new),

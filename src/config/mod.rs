@@ -23,6 +23,7 @@ pub mod mail;
 pub mod mistakes;
 pub mod place;
 pub mod provider;
+mod radius_target;
 pub mod reading;
 pub mod route;
 pub mod sources;
@@ -38,6 +39,7 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OathProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
+pub use radius_target::{Balance, EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 
 /// A whole configuration after all checks.
@@ -55,8 +57,10 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on guessing and prompting.
     pub throttle: Throttle,
-    /// Where primary credentials are checked, by name.
+    /// Directories where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
+    /// RADIUS servers where primary credentials are checked, by name.
+    pub radius_targets: BTreeMap<String, RadiusTarget>,
     /// How the user store is filled from directories.
     pub import: import::Import,
     /// How mails are sent, if they are.
@@ -146,6 +150,8 @@ pub struct RadiusClient {
     pub duplicate_window: Duration,
     /// The attribute that holds the person's own address, if any (Calling-Station-Id, …).
     pub person_address: Option<PersonAddress>,
+    /// Whether its target is RADIUS servers, which get its requests with all their attributes.
+    pub hands_on: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.
     pub reply_attributes: Vec<ReplyAttribute>,
     /// Text shown to a refused person; the same for every reason.

@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-    Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
-    Requirement, Sasl, Security, Triggers, UnreachableClass,
+    Anonymous, Balance, CloudName, Codes, EapIdentity, EntraMode, ForwardAs, Lenience, LogFormat, NumberMatching,
+    OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass,
 };
 use crate::secret::Secret;
 
@@ -193,8 +193,26 @@ impl Words for UnreachableClass {
     ];
 }
 
-impl Words for DirectoryKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("ad", DirectoryKind::Ad), ("ldap", DirectoryKind::Ldap)];
+impl Words for TargetKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ad", TargetKind::Ad), ("ldap", TargetKind::Ldap), ("radius", TargetKind::Radius)];
+}
+
+impl Words for Balance {
+    const WORDS: &'static [(&'static str, Self)] = &[("ordered", Balance::Ordered), ("spread", Balance::Spread)];
+}
+
+impl Words for ForwardAs {
+    const WORDS: &'static [(&'static str, Self)] = &[("proxy", ForwardAs::Proxy), ("client", ForwardAs::Client)];
+}
+
+impl Words for SendName {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
+}
+
+impl Words for EapIdentity {
+    const WORDS: &'static [(&'static str, Self)] = &[("reply", EapIdentity::Reply), ("request", EapIdentity::Request)];
 }
 
 impl Words for Security {

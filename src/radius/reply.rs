@@ -13,6 +13,7 @@ use super::attribute::{MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
 use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
 use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
+use super::said::Said;
 use crate::config::RadiusClient;
 use crate::signin::outcome::Outcome;
 
@@ -101,11 +102,15 @@ pub fn verdict(
     key: &ClientKey,
 ) -> Result<Option<Reply>, EncodeError> {
     match outcome {
-        Outcome::Accept(_) => encode(Code::ACCESS_ACCEPT, asked, &replies.accept, true, key).map(Some),
-        Outcome::Explained { text, .. } => {
-            encode(Code::ACCESS_REJECT, asked, &replies.explained(text), true, key).map(Some)
+        Outcome::Accept(accept) => {
+            let said = accept.primary().said();
+            let attributes = (&*replies.accept, said);
+            encode(Code::ACCESS_ACCEPT, asked, attributes, true, key).map(Some)
         }
-        Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, &replies.reject, true, key).map(Some),
+        Outcome::Explained { text, .. } => {
+            encode(Code::ACCESS_REJECT, asked, (&*replies.explained(text), None), true, key).map(Some)
+        }
+        Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, (&*replies.reject, None), true, key).map(Some),
         Outcome::Discard(_) => Ok(None),
     }
 }
@@ -117,7 +122,7 @@ pub fn verdict(
 /// [`EncodeError::PacketTooLong`] when there is too much Proxy-State.
 pub fn status(accounting: bool, asked: Asked<'_>, key: &ClientKey) -> Result<Reply, EncodeError> {
     let code = if accounting { Code::ACCOUNTING_RESPONSE } else { Code::ACCESS_ACCEPT };
-    encode(code, asked, &[], true, key)
+    encode(code, asked, (&[], None), true, key)
 }
 
 /// The acknowledgement of an Accounting-Request (RFC 2866 section 4.2).
@@ -125,22 +130,26 @@ pub fn status(accounting: bool, asked: Asked<'_>, key: &ClientKey) -> Result<Rep
 /// # Errors
 /// [`EncodeError::PacketTooLong`] when there is too much Proxy-State.
 pub fn acknowledgement(asked: Asked<'_>, key: &ClientKey) -> Result<Reply, EncodeError> {
-    encode(Code::ACCOUNTING_RESPONSE, asked, &[], false, key)
+    encode(Code::ACCOUNTING_RESPONSE, asked, (&[], None), false, key)
 }
 
+/// `attributes`: the client's own, and what a RADIUS target has said.
 fn encode(
     code: Code,
     asked: Asked<'_>,
-    attributes: &[u8],
+    (own, said): (&[u8], Option<&Said>),
     signed: bool,
     key: &ClientKey,
 ) -> Result<Reply, EncodeError> {
-    let room = SIGNATURE + attributes.len() + asked.proxy_states.len();
+    let room = SIGNATURE + own.len() + said.map_or(0, Said::length) + asked.proxy_states.len();
     let mut packet = Builder::new(code, asked.identifier, asked.authenticator, room);
     if signed {
         packet.push(MESSAGE_AUTHENTICATOR, &[0; 16])?;
     }
-    packet.push_encoded(attributes)?;
+    packet.push_encoded(own)?;
+    if let Some(said) = said {
+        said.write(&mut packet, asked.authenticator, key)?;
+    }
     packet.push_encoded(asked.proxy_states)?;
     let mut bytes = packet.into_bytes();
     sign_reply(&mut bytes, asked.authenticator, key);

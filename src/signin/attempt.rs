@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Client;
 use crate::primary::Primary;
+use crate::radius::onward::{Onward, ProofKind};
 use crate::secret::Secret;
 
 /// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
@@ -81,9 +82,11 @@ pub struct Attempt {
     /// Through which client, with its policy.
     pub client: Arc<Client>,
     /// The name as the person typed it (lossy where it was not UTF-8, and then `credential` says so).
-    pub name: String,
+    pub name: Box<str>,
     /// What was given as proof, or why there is nothing to try.
     pub credential: Result<Secret, Unusable>,
+    /// The whole request, where it goes to a target of RADIUS servers. What it brings as proof may be no password.
+    pub onward: Option<Box<Onward>>,
     /// Address of the client itself.
     pub source: IpAddr,
     /// Address of the person's device, where the client told it.
@@ -106,7 +109,45 @@ impl fmt::Debug for Through {
     }
 }
 
+/// What stands for a person in an attempt.
+#[derive(Debug)]
+pub enum Proof<'a> {
+    /// A password.
+    Password(&'a Secret),
+    /// What a request brings instead: only a RADIUS target can judge it.
+    Handed(Secret),
+}
+
+impl Proof<'_> {
+    /// Its octets: equal for a repetition of the same proof.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Proof::Password(password) => password,
+            Proof::Handed(proof) => proof,
+        }
+    }
+
+    /// Whether it can be read as a password.
+    pub fn is_password(&self) -> bool {
+        matches!(self, Proof::Password(_))
+    }
+}
+
 impl Attempt {
+    /// What there is to try.
+    ///
+    /// # Errors
+    /// Why there is nothing.
+    pub fn proof(&self) -> Result<Proof<'_>, Unusable> {
+        match (&self.credential, &self.onward) {
+            (Ok(password), _) => Ok(Proof::Password(password)),
+            (Err(Unusable::NoPassword), Some(request)) if request.kind() != ProofKind::Pap => {
+                Ok(Proof::Handed(request.proof()))
+            }
+            (Err(unusable), _) => Err(*unusable),
+        }
+    }
+
     /// When the answer must be on its way.
     pub fn deadline(&self) -> Instant {
         self.received.checked_add(self.client.answer_within).unwrap_or_else(|| self.received + Duration::from_secs(60))

@@ -120,11 +120,11 @@ impl SignIns {
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let credential = match &attempt.credential {
-            Ok(secret) if secret.is_empty() => return Err(Reason::EmptyPassword),
-            Ok(secret) => secret,
-            Err(unusable) => return Err(Reason::from_unusable(*unusable)),
-        };
+        let proof = attempt.proof().map_err(Reason::from_unusable)?;
+        let credential = proof.secret();
+        if credential.is_empty() {
+            return Err(Reason::EmptyPassword);
+        }
         let at_directory = AtDirectory(self.clone());
         if self.at_directory.fetch_add(1, Ordering::AcqRel) >= self.deps.limits.at_directory {
             return Err(Reason::Overloaded);
@@ -226,6 +226,7 @@ impl Ending {
     pub(super) fn forget_credential(&mut self) {
         if let Some(attempt) = &mut self.attempt {
             attempt.station = None;
+            attempt.onward = None;
             attempt.credential = Err(crate::signin::attempt::Unusable::NoPassword);
         }
     }
@@ -277,7 +278,7 @@ impl Ending {
             door: attempt.door,
             client: attempt.client.name.clone(),
             application: attempt.client.application.clone(),
-            name: attempt.name,
+            name: attempt.name.into(),
             unique_id: who.map(|who| who.unique_id.clone()),
             account: who.map(|who| who.name.clone()),
             source: attempt.source,

@@ -98,6 +98,9 @@ mod peers_ad;
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;
 
+/// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
+mod radius_targets;
+
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use super::{Finding, lockout};
-use crate::config::{Config, DirectoryTarget, Provider, Throttle};
+use crate::config::{Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
 use crate::factor::build::build;
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::oath::Local;
@@ -21,6 +21,8 @@ use crate::users::keys::KeyFile;
 use crate::users::open::open;
 use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
+
+mod radius;
 
 /// Clocks that differ by more are worth a warning. AD itself allows 5 minutes.
 const SKEW: Duration = Duration::from_secs(30);
@@ -32,6 +34,9 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 pub trait Probes: Sync {
     /// One finding for each server of a directory, and what its policy means for the throttle.
     fn directory<'a>(&'a self, target: &'a DirectoryTarget, throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>>;
+
+    /// One finding for each server of a RADIUS target: whether it answers Status-Server.
+    fn radius<'a>(&'a self, target: &'a RadiusTarget) -> BoxFuture<'a, Vec<Finding>>;
 
     /// Whether a provider answers and takes our credentials.
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>>;
@@ -49,6 +54,9 @@ pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
 pub async fn probe(config: &Config, probes: &dyn Probes, report: &mut impl FnMut(Finding)) {
     for target in config.targets.values() {
         probes.directory(target, &config.throttle).await.into_iter().for_each(&mut *report);
+    }
+    for target in config.radius_targets.values() {
+        probes.radius(target).await.into_iter().for_each(&mut *report);
     }
     for provider in config.providers.values() {
         probes.provider(provider).await.into_iter().for_each(&mut *report);
@@ -148,6 +156,10 @@ impl Probes for Network {
                 .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now))
                 .collect()
         })
+    }
+
+    fn radius<'a>(&'a self, target: &'a RadiusTarget) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(radius::probe(target))
     }
 
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {

@@ -79,8 +79,9 @@ impl Binding {
             id: SignInId::new(random),
             door: Door::Ldap,
             client: Arc::clone(&asking.client.client),
-            name,
+            name: name.into(),
             credential,
+            onward: None,
             source: asking.source,
             person_address: None,
             // A retry comes from the same machine.

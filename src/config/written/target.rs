@@ -1,0 +1,77 @@
+//! `[target.NAME]` as written: the keys of every type in one struct, as the type is a key like the others.
+//!
+//! Each type's checker takes its own keys out; [`Target::left`] names those that nobody took, which do not
+//! belong to that type.
+
+use serde::Deserialize;
+
+use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
+use super::super::{Balance, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind};
+
+/// Declares the struct, and which keys are still there.
+macro_rules! keys {
+    ($($key:ident: $kind:ty,)*) => {
+        /// `[target.NAME]`: a directory, or RADIUS servers.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+        pub struct Target {
+            $(pub $key: Option<$kind>,)*
+        }
+
+        impl Target {
+            /// The keys that nobody has taken.
+            pub fn left(&self) -> Vec<&'static str> {
+                let mut left = Vec::new();
+                $(if self.$key.is_some() { left.push(stringify!($key).trim_start_matches("r#")); })*
+                left
+            }
+        }
+    };
+}
+
+keys! {
+    // every type
+    r#type: Word<TargetKind>,
+    servers: OneOrMany,
+    timeout: Span,
+    domains: OneOrMany,
+    // directories
+    plaintext: bool,
+    domain: String,
+    security: Word<Security>,
+    ca_file: String,
+    base: String,
+    bind_name: String,
+    bind_password: Hidden,
+    bind_password_file: String,
+    bind_password_credential: String,
+    bind_password_env: String,
+    name_attributes: OneOrMany,
+    at_attributes: OneOrMany,
+    unique_id: String,
+    filter: String,
+    connect_timeout: Span,
+    connections: Count,
+    dn_from_store: bool,
+    // radius
+    secret: Hidden,
+    secret_file: String,
+    secret_credential: String,
+    secret_env: String,
+    balance: Word<Balance>,
+    tries: Count,
+    require_message_authenticator: Word<Requirement>,
+    probe: Span,
+    dead_for: Span,
+    sockets: Count,
+    forward_as: Word<ForwardAs>,
+    nas_identifier: String,
+    realms: OneOrMany,
+    send_name: Word<SendName>,
+    eap_identity: Word<EapIdentity>,
+    reply_only: OneOrMany,
+    reply_drop: OneOrMany,
+    reply_rename: OneOrMany,
+    reply_add: OneOrMany,
+}
