@@ -73,9 +73,18 @@ pub(super) enum Heard {
     Gone,
 }
 
+/// A request under an identifier.
+#[derive(Debug)]
+struct Waiting {
+    authenticator: Authenticator,
+    /// Whether a reply without Message-Authenticator is dropped.
+    requires_signature: bool,
+    tell: oneshot::Sender<Heard>,
+}
+
 #[derive(Debug)]
 struct Slots {
-    waiting: Vec<Option<(Authenticator, oneshot::Sender<Heard>)>>,
+    waiting: Vec<Option<Waiting>>,
     /// The one that has rested longest is taken next.
     free: VecDeque<u8>,
 }
@@ -109,12 +118,12 @@ impl Line {
     }
 
     /// Takes an identifier, if one is free.
-    pub(super) fn take(self: &Arc<Self>, authenticator: Authenticator) -> Option<Taken> {
+    pub(super) fn take(self: &Arc<Self>, authenticator: Authenticator, requires_signature: bool) -> Option<Taken> {
         let mut slots = self.slots();
         let identifier = slots.free.pop_front()?;
         let (tell, heard) = oneshot::channel();
         if let Some(slot) = slots.waiting.get_mut(usize::from(identifier)) {
-            *slot = Some((authenticator, tell));
+            *slot = Some(Waiting { authenticator, requires_signature, tell });
         }
         drop(slots);
         self.busy.fetch_add(1, Ordering::Relaxed);
@@ -127,13 +136,13 @@ impl Line {
     }
 
     /// Reads replies for as long as the line is there.
-    pub(super) async fn read(line: Arc<Line>, key: Arc<ClientKey>, requires_signature: bool, drops: Arc<Drops>) {
+    pub(super) async fn read(line: Arc<Line>, key: Arc<ClientKey>, drops: Arc<Drops>) {
         let mut buffer = vec![0; MAX_PACKET + 1].into_boxed_slice();
         loop {
             match line.socket.recv(&mut buffer).await {
                 Ok(length) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    if let Err(cause) = line.hear(datagram, &key, requires_signature) {
+                    if let Err(cause) = line.hear(datagram, &key) {
                         drops.note(cause);
                     }
                 }
@@ -147,11 +156,12 @@ impl Line {
     }
 
     /// Gives a reply to whom it is for. The digests are made without the lock.
-    fn hear(&self, datagram: &[u8], key: &ClientKey, requires_signature: bool) -> Result<(), Dropped> {
+    fn hear(&self, datagram: &[u8], key: &ClientKey) -> Result<(), Dropped> {
         let packet = Packet::decode(datagram).map_err(|_| Dropped::Malformed)?;
         let at = usize::from(packet.identifier());
-        let asked = self.slots().waiting.get(at).and_then(Option::as_ref).map(|(asked, _)| *asked);
-        let asked = asked.ok_or(Dropped::Unexpected)?;
+        let waits = |waiting: &Waiting| (waiting.authenticator, waiting.requires_signature);
+        let asked = self.slots().waiting.get(at).and_then(Option::as_ref).map(waits);
+        let (asked, requires_signature) = asked.ok_or(Dropped::Unexpected)?;
         let verified = Verified::reply(packet, &asked, key).map_err(|_| Dropped::Forged)?;
         if requires_signature && !verified.signed() {
             return Err(Dropped::Unsigned);
@@ -159,16 +169,16 @@ impl Line {
         let mut slots = self.slots();
         let slot = slots.waiting.get_mut(at).ok_or(Dropped::Unexpected)?;
         // Meanwhile the identifier may have gone to another request.
-        let (_, tell) = slot.take_if(|(now, _)| *now == asked).ok_or(Dropped::Unexpected)?;
+        let waiting = slot.take_if(|waiting| waiting.authenticator == asked).ok_or(Dropped::Unexpected)?;
         drop(slots);
-        tell.send(Heard::Reply(packet.bytes().into())).map_err(|_| Dropped::Unexpected)
+        waiting.tell.send(Heard::Reply(packet.bytes().into())).map_err(|_| Dropped::Unexpected)
     }
 
     fn tell_gone(&self) {
         let told: Vec<_> = self.slots().waiting.iter_mut().filter_map(Option::take).collect();
-        for (_, tell) in told {
+        for waiting in told {
             // Who does not listen any more has been served.
-            let _ = tell.send(Heard::Gone);
+            let _ = waiting.tell.send(Heard::Gone);
         }
     }
 }

@@ -90,7 +90,7 @@ impl Server {
         let began = now();
         let end = began + patience;
         loop {
-            let (authenticator, mut taken) = self.take()?;
+            let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
             let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
             let heard = self.repeat(&mut taken, &packet, end).await;
             drop(taken);
@@ -137,7 +137,8 @@ impl Server {
     /// How long it takes to answer a Status-Server, if it does.
     pub(super) async fn status(self: &Arc<Self>) -> Option<Duration> {
         let began = now();
-        let (authenticator, mut taken) = self.take().ok()?;
+        // Some sign nothing here (FreeRADIUS 3.2.1). Who could forge it could at most bring us to ask a dead server.
+        let (authenticator, mut taken) = self.take(false).ok()?;
         let packet = Request::status().encode(taken.identifier, &authenticator, &self.key).ok()?;
         let end = began + self.settings.timeout.saturating_mul(2);
         self.repeat(&mut taken, &packet, end).await.ok()?;
@@ -146,7 +147,7 @@ impl Server {
     }
 
     /// An identifier of a line that has one, a new line where none has.
-    fn take(&self) -> Result<(Authenticator, Taken), Unasked> {
+    fn take(&self, requires_signature: bool) -> Result<(Authenticator, Taken), Unasked> {
         let mut authenticator = [0; 16];
         if let Err(error) = getrandom::fill(&mut authenticator) {
             // Without randomness a reply could be foretold.
@@ -158,7 +159,7 @@ impl Server {
         let count = lines.len();
         for turn in 0..count {
             let Some((line, _)) = lines.get((first.wrapping_add(turn)) % count) else { continue };
-            if let Some(taken) = line.take(authenticator) {
+            if let Some(taken) = line.take(authenticator, requires_signature) {
                 return Ok((authenticator, taken));
             }
         }
@@ -169,14 +170,9 @@ impl Server {
             tracing::warn!(%error, server = %self.address, "no socket to a RADIUS target");
             Unasked::Gone
         })?;
-        let reading = Line::read(
-            Arc::clone(&line),
-            Arc::clone(&self.key),
-            self.settings.requires_signature,
-            Arc::clone(&self.drops),
-        );
+        let reading = Line::read(Arc::clone(&line), Arc::clone(&self.key), Arc::clone(&self.drops));
         let reader = tokio::spawn(reading).abort_handle();
-        let taken = line.take(authenticator).ok_or(Unasked::Full)?;
+        let taken = line.take(authenticator, requires_signature).ok_or(Unasked::Full)?;
         lines.push((line, reader));
         Ok((authenticator, taken))
     }

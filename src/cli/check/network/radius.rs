@@ -19,11 +19,6 @@ pub(super) async fn probe(target: &RadiusTarget) -> Vec<Finding> {
         let dropped = |cause| pool.dropped(cause) > 0;
         findings.push(match took {
             Some(took) => Finding::ok(what, format!("answers Status-Server in {:?}", rounded(took))),
-            None if dropped(Dropped::Unsigned) => Finding::fail(
-                what,
-                "answers without Message-Authenticator",
-                "update it, or see require_message_authenticator",
-            ),
             None if dropped(Dropped::Forged) => {
                 Finding::fail(what, "its answer is not authentic", "is the secret the same on both sides?")
             }
