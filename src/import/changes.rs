@@ -24,6 +24,9 @@ const GROUPS: [&str; 4] = ["group", "groupOfNames", "groupOfUniqueNames", "posix
 /// More changes than this are read as a full pass: it is then no slower, and needs less memory.
 const MOST_CHANGES: usize = 20_000;
 
+/// More units and groups than this that have just changed are not remembered: the next pass reads everybody again.
+const MOST_SETTLED: usize = 2_000;
+
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
@@ -45,6 +48,12 @@ struct Gathered {
     groups: Vec<String>,
     units: bool,
     too_many: bool,
+    /// The attribute that says when a unit or group changed, where it says so exactly.
+    time: Option<String>,
+    /// Units and groups that an earlier pass has taken into account.
+    settled: BTreeSet<String>,
+    /// Units and groups among the entries, each as [`settled`] knows it.
+    structure: Vec<String>,
 }
 
 impl Gathered {
@@ -52,16 +61,54 @@ impl Gathered {
         // The most special class comes last in Active Directory: a group policy is a container, but no unit.
         let is = |class: &&str| entry.values("objectClass").last().is_some_and(|last| last == class.as_bytes());
         let deleted = entry.first_text("isDeleted").is_some_and(|value| value.eq_ignore_ascii_case("TRUE"));
-        if UNITS.iter().any(is) {
+        let is_unit = UNITS.iter().any(is);
+        let is_group = || entry.values("objectClass").any(|class| GROUPS.iter().any(|group| class == group.as_bytes()));
+        if let Some(time) = self.time.as_ref().and_then(|time| entry.first_text(time))
+            && (is_unit || is_group())
+        {
+            let one = settled(entry.dn, time);
+            let is_known = self.settled.contains(&one);
+            self.structure.push(one);
+            if is_known {
+                return;
+            }
+        }
+        if is_unit {
             // Who deletes a unit has deleted its people before.
             self.units |= !deleted;
-        } else if entry.values("objectClass").any(|class| GROUPS.iter().any(|group| class == group.as_bytes())) {
+        } else if is_group() {
             self.groups.push(entry.dn.to_owned());
         } else if reading.unique_id(entry, id).is_ok() {
             self.unique_ids.insert(id.clone());
         }
         self.too_many |= self.unique_ids.len() + self.groups.len() > MOST_CHANGES;
     }
+
+    /// Tells units and groups by the time of their change, and leaves out those that are settled. Only for a time that
+    /// two changes never share: modifyTimestamp knows seconds, and the second change of one would be missed.
+    fn tell_apart(&mut self, attribute: &str, settled: &[String]) {
+        if attribute.eq_ignore_ascii_case("entryCSN") {
+            self.time = Some(attribute.to_owned());
+            self.settled = settled.iter().cloned().collect();
+        }
+    }
+
+    /// `position`, with the units and groups that were among the entries.
+    fn settle(self, position: Option<Position>) -> Option<Position> {
+        match position {
+            Some(Position::Since { attribute, value, .. }) => {
+                let settled = if self.structure.len() > MOST_SETTLED { Vec::new() } else { self.structure };
+                Some(Position::Since { attribute, value, settled })
+            }
+            other => other,
+        }
+    }
+}
+
+/// A unit or group as it was after one of its changes.
+fn settled(dn: &str, time: &str) -> String {
+    let digest = Sha256::digest(format!("{}\n{time}", dn.to_lowercase()));
+    digest.iter().take(16).map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// What the server says of itself.
@@ -92,17 +139,26 @@ pub async fn facts(source: &mut Source, preset: Preset) -> Result<ServerFacts, R
 /// The filter of everything whose change can change who is read: people, whatever else an item asks of them, groups
 /// and units.
 fn feed_filter(reading: &Reading) -> Result<Filter, ReadError> {
-    let attributes = &reading.item().attributes;
-    let parse =
-        |text: &str| Filter::parse(text).map_err(|error| ReadError::Unusable(format!("filter {text}: {error}")));
-    let class = |name: &str| Filter::Equality("objectClass".to_owned(), name.as_bytes().to_vec());
-    let mut any = vec![parse(&attributes.groups)?, class("organizationalUnit")];
+    let mut any = vec![structure_filter(reading)?];
     match reading.item().preset {
         // Whoever was a person and has become something else is still a user.
         Preset::Ad => any.extend([class("user"), class("container"), class("group")]),
-        Preset::OpenLdap | Preset::Ds389 => any.push(parse(&attributes.people)?),
+        Preset::OpenLdap | Preset::Ds389 => any.push(parse(&reading.item().attributes.people)?),
     }
     Ok(Filter::Or(any))
+}
+
+/// The filter of groups and units.
+fn structure_filter(reading: &Reading) -> Result<Filter, ReadError> {
+    Ok(Filter::Or(vec![parse(&reading.item().attributes.groups)?, class("organizationalUnit")]))
+}
+
+fn parse(text: &str) -> Result<Filter, ReadError> {
+    Filter::parse(text).map_err(|error| ReadError::Unusable(format!("filter {text}: {error}")))
+}
+
+fn class(name: &str) -> Filter {
+    Filter::Equality("objectClass".to_owned(), name.as_bytes().to_vec())
 }
 
 /// The attributes whose changes matter: what is read of people, what makes a membership, and what moves an entry.
@@ -148,7 +204,8 @@ pub async fn since(
             gather(source, reading, &base, &tombstones, &controls, &mut gathered).await?;
             facts.usn.map(|usn| Position::Usn { next: usn + 1 })
         }
-        Position::Since { attribute, value } => {
+        Position::Since { attribute, value, settled } => {
+            gathered.tell_apart(attribute, settled);
             let newer = Filter::GreaterOrEqual(attribute.clone(), value.clone().into_bytes());
             let filter = Filter::And(vec![newer, feed_filter(reading)?]);
             gather(source, reading, &base, &filter, &[], &mut gathered).await?;
@@ -161,8 +218,13 @@ pub async fn since(
     }
     Ok(match next {
         _ if structure => Changed::TooMuch(Why::Structure),
-        Some(position) => Changed::People { unique_ids: gathered.unique_ids.into_iter().collect(), position },
-        None => Changed::TooMuch(Why::NoWay),
+        next => {
+            let unique_ids = std::mem::take(&mut gathered.unique_ids).into_iter().collect();
+            match gathered.settle(next) {
+                Some(position) => Changed::People { unique_ids, position },
+                None => Changed::TooMuch(Why::NoWay),
+            }
+        }
     })
 }
 
@@ -182,8 +244,8 @@ async fn is_about_groups(source: &mut Source, reading: &Reading, gathered: &Gath
 }
 
 /// A digest of the groups that lie within the groups of these items, which no feed of changes tells: a group that is
-/// deleted changes neither the one that it was in nor its members. `None` where no item reads nested groups of Active
-/// Directory; elsewhere every changed group means a full pass.
+/// deleted changes neither the one that it was in nor its members. Elsewhere than in Active Directory it is all groups
+/// of the directory. `None` where no item reads nested groups.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -191,14 +253,20 @@ pub async fn groups(source: &mut Source, readings: &[&Reading]) -> Result<Option
     let mut all = Vec::new();
     for reading in readings {
         let nested = matches!(&reading.item().scope, ImportScope::Group { nested: true, .. });
-        if nested && reading.item().preset == Preset::Ad {
-            all.extend(source.groups_of(reading).await?.iter().map(|dn| dn.to_lowercase()));
+        if nested {
+            let groups = match reading.item().preset {
+                Preset::Ad => source.groups_of(reading).await?,
+                // Which of them lie within the item's only a walk from member to member could tell.
+                Preset::OpenLdap | Preset::Ds389 => source.all_groups(reading).await?,
+            };
+            all.extend(groups.iter().map(|dn| dn.to_lowercase()));
         }
     }
     if all.is_empty() {
         return Ok(None);
     }
     all.sort_unstable();
+    all.dedup();
     let digest = Sha256::digest(all.join("\n"));
     Ok(Some(digest.iter().take(16).map(|octet| format!("{octet:02x}")).collect()))
 }
@@ -236,7 +304,19 @@ pub async fn begin(
             return Ok(Some(Position::dirsync(&finished.cookie, true)));
         }
     }
-    Ok(fresh_position(import, facts, now))
+    let position = fresh_position(import, facts, now);
+    let Some(Position::Since { attribute, value, .. }) = &position else { return Ok(position) };
+    // A pass that goes on from here looks some minutes back, because of the clocks: what this one sees of units and
+    // groups would make it a full one each time.
+    let mut gathered = Gathered::default();
+    gathered.tell_apart(attribute, &[]);
+    if gathered.time.is_some() {
+        let newer = Filter::GreaterOrEqual(attribute.clone(), value.clone().into_bytes());
+        let filter = Filter::And(vec![newer, structure_filter(reading)?]);
+        let base = source.base().to_owned();
+        gather(source, reading, &base, &filter, &[], &mut gathered).await?;
+    }
+    Ok(gathered.settle(position))
 }
 
 /// DirSync gives of an entry what has changed, which its class is not: so the changed entries are asked what they
@@ -280,7 +360,8 @@ async fn gather(
     gathered: &mut Gathered,
 ) -> Result<(), ReadError> {
     let filter = filter.encode();
-    let wanted = feed_attributes(reading, &[]);
+    let time = gathered.time.clone();
+    let wanted = feed_attributes(reading, time.as_deref().as_slice());
     let asked = Asked { base, scope: Scope::Subtree, filter: &filter, wanted: &wanted, controls, tag: 0 };
     let finished = feed(source, reading, &asked, Paging::Pages(500), Some(gathered)).await?;
     match finished.code {

@@ -37,6 +37,10 @@ pub enum Position {
         attribute: String,
         /// The value, a generalizedTime (RFC 4517 section 3.3.13) or a CSN that starts with one.
         value: String,
+        /// Units and groups that changed since then, but before the last pass looked: it has taken them into account.
+        /// Each is a digest of its name and of the time of its change.
+        #[serde(default)]
+        settled: Vec<String>,
     },
 }
 
@@ -204,7 +208,7 @@ pub fn fresh_position(import: &Import, facts: &ServerFacts, now: SystemTime) -> 
     }
     let attribute = facts.time_attribute.clone()?;
     let value = since(now.checked_sub(CLOCKS)?, &attribute)?;
-    Some(Position::Since { attribute, value })
+    Some(Position::Since { attribute, value, settled: Vec::new() })
 }
 
 /// A time as the attribute writes it.
@@ -285,13 +289,16 @@ mod tests {
         let mut mark = mark();
         for position in [
             Some(Position::dirsync(&[0, 255, 7], true)),
-            Some(Position::Since { attribute: "entryCSN".into(), value: "2026".into() }),
+            Some(Position::Since { attribute: "entryCSN".into(), value: "2026".into(), settled: vec!["0f".into()] }),
             None,
         ] {
             mark.position = position;
             assert_eq!(Mark::read(&mark.write()), Some(mark.clone()));
         }
         assert_eq!(Position::dirsync(&[0, 255, 7], true).cookie(), Some(vec![0, 255, 7]));
+        let older = r#"{"kind":"since","attribute":"entryCSN","value":"2026"}"#;
+        let older: Position = serde_json::from_str(older).unwrap();
+        assert!(matches!(older, Position::Since { settled, .. } if settled.is_empty()));
         assert_eq!(Mark::read(b"{}"), None);
         assert_eq!(Mark::read(b"\xff"), None);
     }

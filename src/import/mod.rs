@@ -15,6 +15,7 @@
 //! * [`reader`]: talks to the directories.
 //! * [`pass`]: one whole import: read, compare, stage, stop for safety, finish. [`held`] is what waits for an
 //!   administrator.
+//! * [`spool`]: sorts what a pass is about to write.
 //! * [`schedule`]: passes from start to start, on one node.
 //! * [`csv`], [`tokens`], [`pskc`], [`otpauth`]: files.
 //!
@@ -38,6 +39,7 @@ pub mod pskc;
 pub mod reader;
 pub mod schedule;
 pub mod scope;
+pub mod spool;
 pub mod tokens;
 
 #[cfg(test)]

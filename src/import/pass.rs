@@ -1,12 +1,12 @@
 //! One whole import from directories: reads, compares, stages, stops for safety, finishes.
 //!
 //! ```text
-//! directories ─ gathering ─▶ batches ─▶ sifting ─ decisions ─▶ staging ─▶ store
+//! directories ─ gathering ─▶ batches ─▶ sifting ─ decisions ─▶ staging ─ sorted, at the end ─▶ store
 //!   (a task)                             (here)                 (a task)
 //! ```
 //!
-//! Reading and writing overlap; between them are bounded channels. What is staged is invisible until the end, so
-//! every way out but the last one leaves the store as it was.
+//! Reading, comparing and keeping overlap; between them are bounded channels. What is written is invisible until the
+//! end, so every way out but the last one leaves the store as it was.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -327,12 +327,10 @@ impl Importer {
             && !self.is_approved(ask, &leaving).await?
         {
             outcome.held = Some(self.hold(ask, now, reason, &leaving, &outcome.counts).await?);
-            staging.abandon().await?;
             return Ok(outcome);
         }
-        progress.enter(Phase::Finishing);
         let memory: Vec<Memory> = if selection.whole { marks } else { Vec::new() };
-        staging.finish(&memory).await?;
+        staging.finish(&memory, progress).await?;
         outcome.longest_hold = staging.longest_hold();
         if !ask.dry_run {
             self.roster.drop_plan(&plan_id(ask)).await?;

@@ -11,6 +11,8 @@ pub enum Phase {
     Reading,
     /// Looking for those who are gone.
     Comparing,
+    /// Writing what has changed, so that it does not count yet.
+    Writing,
     /// Making it count.
     Finishing,
     /// It is over.
@@ -18,7 +20,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Phase; 5] = [Phase::Looking, Phase::Reading, Phase::Comparing, Phase::Finishing, Phase::Done];
+    const ALL: [Phase; 6] =
+        [Phase::Looking, Phase::Reading, Phase::Comparing, Phase::Writing, Phase::Finishing, Phase::Done];
 
     /// For people.
     pub fn text(self) -> &'static str {
@@ -26,6 +29,7 @@ impl Phase {
             Phase::Looking => "looking for changes",
             Phase::Reading => "reading people",
             Phase::Comparing => "looking for leavers",
+            Phase::Writing => "writing",
             Phase::Finishing => "finishing",
             Phase::Done => "done",
         }
@@ -38,6 +42,8 @@ pub struct Progress {
     phase: AtomicU8,
     read: AtomicU64,
     expected: AtomicU64,
+    written: AtomicU64,
+    to_write: AtomicU64,
 }
 
 impl Progress {
@@ -61,6 +67,25 @@ impl Progress {
     /// People read so far.
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Goes on to writing so many rows.
+    pub fn write(&self, rows: u64) {
+        self.to_write.store(rows, Ordering::Relaxed);
+        self.enter(Phase::Writing);
+    }
+
+    /// Some more rows have been written.
+    pub fn wrote(&self, rows: u64) {
+        self.written.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// How far the phase is, and how far it will probably go; 0: nobody knows.
+    pub fn how_far(&self) -> (u64, u64) {
+        match self.phase() {
+            Phase::Writing => (self.written.load(Ordering::Relaxed), self.to_write.load(Ordering::Relaxed)),
+            _ => (self.read(), self.expected()),
+        }
     }
 
     /// How many there will probably be.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 /// What a mail is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum LetterKind {
     /// To somebody who can now sign in with a second factor.
     New,

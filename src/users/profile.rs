@@ -8,11 +8,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::users::model::Person;
 use crate::users::store::folded;
 
 /// Whether a PIN goes with the method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Mode {
     /// The method alone.
     #[default]
@@ -188,7 +190,7 @@ impl FromStr for Field {
 }
 
 /// A set of fields.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Fields(u32);
 
 impl Fields {
@@ -243,7 +245,7 @@ impl fmt::Debug for Fields {
 }
 
 /// When something was done, and by whom: `cli:root`, `import:staff`, `person`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// When.
     pub time: SystemTime,
@@ -258,7 +260,7 @@ impl Default for Stamp {
 }
 
 /// What a name of a person is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NameKind {
     /// The login name.
     Name,
@@ -282,7 +284,7 @@ impl NameKind {
 /// An enrolled person with everything that belongs to them but devices beyond the first, tokens and the PIN.
 ///
 /// `Debug` masks the device token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// What a sign-in needs.
     pub person: Person,

@@ -1,6 +1,7 @@
 //! What administrators, imports and enrolment ask of the user database, beyond what a sign-in asks
 //! ([`Store`]).
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -8,7 +9,7 @@ use futures_util::future::BoxFuture;
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
 use crate::users::letters::{Letter, LetterKind};
-use crate::users::profile::{Fields, Profile};
+use crate::users::profile::{Fields, NameKind, Profile};
 use crate::users::sealed::Sealed;
 use crate::users::store::{Store, StoreResult};
 use crate::users::token::Token;
@@ -188,6 +189,9 @@ pub trait Roster: Store {
     /// Forgets a plan; `false` if there is none.
     fn drop_plan<'a>(&'a self, id: &'a str) -> BoxFuture<'a, StoreResult<bool>>;
 
+    /// Where an import may keep for a while, in files of its own, more than fits into memory.
+    fn scratch(&self) -> PathBuf;
+
     /// The longest that the last import of this process has kept others from changing people.
     fn longest_hold(&self) -> Duration;
 
@@ -259,6 +263,12 @@ pub trait Import: Send {
 pub enum Step {
     /// A person who is believed to be new; one who exists is changed.
     Add(Profile),
+    /// As [`Step::Add`], but without the names, each of which comes later as a [`Step::Claim`] of the same import. So
+    /// many people can be written in the order of their unique ids, and their names in the order of the names.
+    Bare(Profile),
+    /// A name of a person who came with [`Step::Bare`]. It is left out where the person has not got it:
+    /// one who was in the store already may keep another.
+    Claim(Claim),
     /// A person as the directory wants them. What is local, the block, the devices, the tokens, the PIN and
     /// `created` stay.
     Change(Profile),
@@ -268,6 +278,17 @@ pub enum Step {
     Token(Box<Token>),
     /// A mail about the person with this unique id is to be sent once the import counts.
     Write(String, LetterKind),
+}
+
+/// A name of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// As names are compared, see [`crate::users::store::folded`].
+    pub folded: String,
+    /// What it is to the person.
+    pub kind: NameKind,
+    /// Whose it is.
+    pub unique_id: String,
 }
 
 /// What an import has done.

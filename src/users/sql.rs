@@ -24,6 +24,7 @@ use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::value::{Row, Value, built, fixed, unreadable};
 use crate::users::store::{Store, StoreError, StoreResult, folded};
 
+mod claiming;
 mod clearing;
 mod details;
 pub(in crate::users) mod driver;

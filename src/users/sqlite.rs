@@ -206,6 +206,11 @@ impl Driver for SqliteDriver {
         std::fs::metadata(&self.path).map_or(0, |about| about.len())
     }
 
+    fn scratch(&self) -> PathBuf {
+        // Beside the file: there is room for people, and nobody else may look.
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    }
+
     fn holds(&self) -> &Holds {
         &self.holds
     }

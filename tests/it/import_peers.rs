@@ -366,13 +366,31 @@ async fn openldap_is_read_in_pages_and_followed_by_the_time_of_change() {
     assert!(is_changes(&changed), "{changed:?}");
     assert_eq!(changed.counts.changed, 2, "{changed:?}");
     assert_eq!(world.named("renamed").await.person.email.as_deref(), Some("u000005@example.test"));
+    // A unit that has just changed makes one pass a full one, although the next ones look some minutes back as well.
+    slapd
+        .change(&format!("dn: ou=people,{base}\nchangetype: modify\nreplace: description\ndescription: all of us\n\n"));
+    let structure = world.pass().await;
+    assert_eq!(structure.passes.first().unwrap().1, Pass::Full(Why::Structure));
+    assert_eq!(structure.counts.disabled, 1, "whoever was deleted is missed by a full pass");
+    let next = world.pass().await;
+    assert!(is_changes(&next) && next.counts.is_empty(), "{next:?}");
+    let next = world.pass().await;
+    assert!(is_changes(&next), "{next:?}");
+    slapd.change(&format!("dn: ou=people,{base}\nchangetype: modify\nreplace: description\ndescription: again\n\n"));
+    assert!(!is_changes(&world.pass().await), "another change of the same unit");
     let full = world.full().await;
-    assert_eq!((full.counts.disabled, full.counts.changed), (1, 0), "{full:?}");
+    assert_eq!((full.counts.disabled, full.counts.changed), (0, 0), "{full:?}");
     assert!(world.full().await.counts.is_empty());
     // Groups within each other in a ring, and a member that is gone.
     let world = slapd.world("[[import.item]]\nname = \"team\"\ngroup = \"outer\"").await;
     assert_eq!(world.full().await.counts.added, 2);
     assert_eq!(world.enabled().await, ["u000000", "u000001"].map(str::to_owned).into());
-    let world = slapd.world("[[import.item]]\nname = \"team\"\ngroup = \"outer\"\nnested = false").await;
-    assert_eq!(world.full().await.counts.added, 1);
+    let flat = slapd.world("[[import.item]]\nname = \"team\"\ngroup = \"outer\"\nnested = false").await;
+    assert_eq!(flat.full().await.counts.added, 1);
+    // Nothing tells that a group is gone but that it is not there.
+    assert!(is_changes(&world.pass().await));
+    slapd.change(&format!("dn: cn=inner,ou=groups,{base}\nchangetype: delete\n\n"));
+    let gone = world.pass().await;
+    assert_eq!((gone.passes[0].1.clone(), gone.counts.disabled), (Pass::Full(Why::Structure), 1), "{gone:?}");
+    assert_eq!(world.enabled().await, ["u000000"].map(str::to_owned).into());
 }

@@ -294,6 +294,7 @@ impl<'a> Sieve<'a> {
         }
         self.vacate(staging).await?;
         let (decisions, conflicts) = self.names.settle(&self.hashes);
+        staging.turn_late().await?;
         for decision in decisions {
             self.carry_out(decision, staging).await?;
         }

@@ -1,37 +1,73 @@
-//! The writing side of a pass: a task that stages steps while others are still being found.
+//! The writing side of a pass: steps are kept aside, sorted, while the directory is still being read, and written in the
+//! order of the store's own keys once everybody has been looked at.
+//!
+//! ```text
+//! sifting ─ steps ─▶ keeping (a task) ─▶ spool ── the end ──▶ people, by unique id
+//!                                                             those who waited for a name
+//!                                                             names of newcomers, by name
+//!                                                             mails
+//! ```
+//!
+//! People come out of a directory in an order that has nothing to do with their unique ids: written as they come, each
+//! would change pages of its own all over the store, and a transaction of a few hundred of them thousands of pages.
+//! Nothing is in the store before the end, so that a pass that is held or fails has nothing to take back there.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Ask, ImportError, Importer, plan_id};
-use crate::users::roster::{Import, ImportLock, Memory, Roster, Step};
-use crate::users::store::{StoreError, StoreResult};
+use crate::import::progress::{Phase, Progress};
+use crate::import::spool::{Sorted, Spool};
+use crate::users::letters::LetterKind;
+use crate::users::profile::{NameKind, Profile};
+use crate::users::roster::{Claim, Import, ImportLock, Memory, Roster, Step};
 
-/// Steps that are staged together.
+/// Steps that are handed on together.
 const TOGETHER: usize = 1000;
-/// Handfuls of steps that may wait to be staged.
+/// Steps that are staged together: what one transaction takes, at most.
+const STAGED_TOGETHER: usize = 2000;
+/// Handfuls of steps that may wait to be kept.
 const WAITING: usize = 1;
+
+/// A step as it is kept, for as long as one import runs.
+#[derive(Debug, Serialize, Deserialize)]
+enum Kept {
+    Bare(Profile),
+    Change(Profile),
+    Remove(String),
+    Claim(String, NameKind, String),
+    Write(String, LetterKind),
+}
+
+/// Which steps are written before others: nobody's name is claimed before whoever has it could give it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    People,
+    Late,
+    Names,
+    Letters,
+}
 
 /// Where steps go. Without the right to import, nowhere.
 pub(super) struct Staging {
     roster: Arc<dyn Roster>,
     lock: Option<ImportLock>,
     by: String,
-    steps: Vec<Step>,
+    steps: Vec<Kept>,
+    turn: Turn,
     running: Option<Running>,
     wrote: bool,
 }
 
 struct Running {
-    steps: mpsc::Sender<Vec<Step>>,
-    task: JoinHandle<Ended>,
+    steps: mpsc::Sender<(Turn, Vec<Kept>)>,
+    task: JoinHandle<io::Result<Spool>>,
 }
-
-/// What the task ends with: the import, and whether everything was taken.
-type Ended = (Box<dyn Import>, StoreResult<()>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -46,100 +82,211 @@ impl Staging {
             lock: lock.cloned(),
             by: format!("import:{}", plan_id(ask)),
             steps: Vec::new(),
+            turn: Turn::People,
             running: None,
             wrote: false,
         }
     }
 
-    /// Takes a step.
+    /// Takes a step. A person comes at most once before [`Staging::turn_late`].
     pub(super) async fn take(&mut self, step: Step) -> Result<(), ImportError> {
         if self.lock.is_none() {
             return Ok(());
         }
-        self.steps.push(step);
+        self.steps.push(match step {
+            Step::Add(profile) | Step::Bare(profile) => Kept::Bare(profile),
+            Step::Change(profile) => Kept::Change(profile),
+            Step::Remove(unique_id) => Kept::Remove(unique_id),
+            Step::Claim(Claim { folded, kind, unique_id }) => Kept::Claim(folded, kind, unique_id),
+            Step::Write(about, kind) => Kept::Write(about, kind),
+            Step::Token(token) => {
+                return Err(ImportError::Broken(format!("the token {} does not come from a directory", token.serial)));
+            }
+        });
         if self.steps.len() >= TOGETHER { self.hand_on().await } else { Ok(()) }
     }
 
+    /// From here on steps are written after those that were taken before: they take names that others give up.
+    pub(super) async fn turn_late(&mut self) -> Result<(), ImportError> {
+        self.hand_on().await?;
+        self.turn = Turn::Late;
+        Ok(())
+    }
+
     async fn hand_on(&mut self) -> Result<(), ImportError> {
-        let Some(lock) = &self.lock else { return Ok(()) };
-        let running = match &mut self.running {
-            Some(running) => running,
-            none => {
-                self.wrote = true;
-                none.insert(start(self.roster.begin_import(lock, &self.by).await?))
-            }
-        };
+        if self.steps.is_empty() {
+            return Ok(());
+        }
         let steps = std::mem::take(&mut self.steps);
-        if running.steps.send(steps).await.is_ok() {
+        let folder = || self.roster.scratch();
+        let running = self.running.get_or_insert_with(|| start(Spool::new(folder())));
+        if running.steps.send((self.turn, steps)).await.is_ok() {
             return Ok(());
         }
         // The task has ended early, and says why.
-        let mut running = self.running.take();
-        let ended = match &mut running {
-            Some(running) => (&mut running.task).await,
-            None => return Ok(()),
-        };
-        let (import, staged) = ended.map_err(|error| ImportError::Broken(error.to_string()))?;
-        // What it leaves behind is removed by the next import, if this does not succeed.
-        let _ = import.abandon().await;
-        Err(staged.err().map_or(ImportError::Broken("the store stopped taking people".into()), ImportError::Store))
+        self.kept().await?;
+        Err(ImportError::Broken("the steps of the import could not be kept".into()))
     }
 
-    async fn staged(&mut self) -> Result<Option<Box<dyn Import>>, ImportError> {
-        if !self.steps.is_empty() {
-            self.hand_on().await?;
-        }
+    /// What the task has kept.
+    async fn kept(&mut self) -> Result<Option<Spool>, ImportError> {
         let Some(mut running) = self.running.take() else { return Ok(None) };
         // Without a sender the task comes to its end.
         running.steps = mpsc::channel(1).0;
-        let ended = (&mut running.task).await;
-        let (import, staged) = ended.map_err(|error| ImportError::Broken(error.to_string()))?;
-        match staged {
-            Ok(()) => Ok(Some(import)),
-            Err(error) => {
-                let _ = import.abandon().await;
-                Err(ImportError::Store(error))
-            }
-        }
+        let kept = (&mut running.task).await.map_err(|error| ImportError::Broken(error.to_string()))?;
+        kept.map(Some).map_err(|error| self.unkept(&error))
+    }
+
+    /// The file beside the store that holds what was read could not be written or read.
+    fn unkept(&self, error: &io::Error) -> ImportError {
+        ImportError::Broken(format!("what was read could not be kept in {}: {error}", self.roster.scratch().display()))
     }
 
     /// Makes all of it count, and `memory` with it.
-    pub(super) async fn finish(&mut self, memory: &[Memory]) -> Result<(), ImportError> {
+    pub(super) async fn finish(&mut self, memory: &[Memory], progress: &Progress) -> Result<(), ImportError> {
         let Some(lock) = self.lock.clone() else { return Ok(()) };
-        match self.staged().await? {
-            Some(import) => {
-                import.finish(memory).await?;
+        self.hand_on().await?;
+        let Some(spool) = self.kept().await? else {
+            if !memory.is_empty() {
+                self.roster.remember_import(&lock, memory).await?;
             }
-            None if memory.is_empty() => {}
-            None => self.roster.remember_import(&lock, memory).await?,
+            return Ok(());
+        };
+        self.wrote = true;
+        progress.write(spool.records());
+        let mut import = self.roster.begin_import(&lock, &self.by).await?;
+        if let Err(error) = self.write(spool, import.as_mut(), progress).await {
+            // What it leaves behind is removed by the next import, if this does not succeed.
+            let _ = import.abandon().await;
+            return Err(error);
+        }
+        progress.enter(Phase::Finishing);
+        import.finish(memory).await?;
+        Ok(())
+    }
+
+    async fn write(&self, spool: Spool, import: &mut dyn Import, progress: &Progress) -> Result<(), ImportError> {
+        let sorted = aside(move || spool.sorted()).await?.map_err(|error| self.unkept(&error))?;
+        let (mut sorted, mut steps) = self.handful(sorted).await?;
+        while !steps.is_empty() {
+            let many = u64::try_from(steps.len()).unwrap_or_default();
+            let (staged, next) = tokio::join!(import.stage(steps), self.handful(sorted));
+            staged?;
+            progress.wrote(many);
+            (sorted, steps) = next?;
         }
         Ok(())
+    }
+
+    /// The next steps in their order; none: that was all.
+    async fn handful(&self, sorted: Sorted) -> Result<(Sorted, Vec<Step>), ImportError> {
+        aside(move || handful(sorted)).await?.map_err(|error| self.unkept(&error))
     }
 
     /// The longest that others were kept from changing people; nothing where nothing was written.
     pub(super) fn longest_hold(&self) -> Duration {
         if self.wrote { self.roster.longest_hold() } else { Duration::ZERO }
     }
-
-    /// Takes back what was staged.
-    pub(super) async fn abandon(&mut self) -> Result<(), ImportError> {
-        if let Some(import) = self.staged().await? {
-            import.abandon().await?;
-        }
-        Ok(())
-    }
 }
 
-fn start(mut import: Box<dyn Import>) -> Running {
-    let (steps, mut waiting) = mpsc::channel::<Vec<Step>>(WAITING);
+/// Runs what blocks where nobody waits for it.
+async fn aside<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, ImportError> {
+    tokio::task::spawn_blocking(run).await.map_err(|error| ImportError::Broken(error.to_string()))
+}
+
+fn handful(mut sorted: Sorted) -> io::Result<(Sorted, Vec<Step>)> {
+    let mut steps = Vec::with_capacity(STAGED_TOGETHER);
+    while steps.len() < STAGED_TOGETHER
+        && let Some(octets) = sorted.take()?
+    {
+        steps.push(match serde_json::from_slice(&octets)? {
+            Kept::Bare(profile) => Step::Bare(profile),
+            Kept::Change(profile) => Step::Change(profile),
+            Kept::Remove(unique_id) => Step::Remove(unique_id),
+            Kept::Claim(folded, kind, unique_id) => Step::Claim(Claim { folded, kind, unique_id }),
+            Kept::Write(about, kind) => Step::Write(about, kind),
+        });
+    }
+    Ok((sorted, steps))
+}
+
+/// Puts a step, and the names of whoever it brings, where they belong.
+fn keep(spool: &mut Spool, turn: Turn, step: &Kept) -> io::Result<()> {
+    let (turn, by) = match step {
+        Kept::Bare(profile) | Kept::Change(profile) => (turn, profile.person.unique_id.as_str()),
+        Kept::Remove(unique_id) => (turn, unique_id.as_str()),
+        Kept::Claim(folded, ..) => (Turn::Names, folded.as_str()),
+        Kept::Write(about, _) => (Turn::Letters, about.as_str()),
+    };
+    let key = [&[turn as u8], by.as_bytes()].concat();
+    spool.put(&key, |octets| serde_json::to_writer(octets, step).map_err(io::Error::from))?;
+    if let Kept::Bare(profile) = step {
+        for (folded, kind) in profile.names() {
+            keep(spool, turn, &Kept::Claim(folded, kind, profile.person.unique_id.clone()))?;
+        }
+    }
+    Ok(())
+}
+
+fn start(mut spool: Spool) -> Running {
+    let (steps, mut waiting) = mpsc::channel::<(Turn, Vec<Kept>)>(WAITING);
     let task = tokio::spawn(async move {
-        while let Some(steps) = waiting.recv().await {
-            let staged: Result<(), StoreError> = import.stage(steps).await;
-            if staged.is_err() {
-                return (import, staged);
+        while let Some((turn, steps)) = waiting.recv().await {
+            for step in &steps {
+                keep(&mut spool, turn, step)?;
+            }
+            if spool.is_full() {
+                let spilled = tokio::task::spawn_blocking(move || spool.spill().map(|()| spool)).await;
+                spool = spilled.map_err(io::Error::other)??;
             }
         }
-        (import, Ok(()))
+        Ok(spool)
     });
     Running { steps, task }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::users::model::Person;
+
+    fn person(unique_id: &str, name: &str) -> Profile {
+        let mut profile = Profile::new(Person::bare(unique_id, name));
+        profile.person.upn = Some(format!("{name}@corp.example"));
+        profile
+    }
+
+    #[tokio::test]
+    async fn people_come_by_unique_id_then_names_by_name_then_mails() {
+        let folder = tempfile::tempdir().unwrap();
+        let running = start(Spool::new(folder.path().to_owned()));
+        let early = vec![
+            Kept::Write("3".into(), LetterKind::New),
+            Kept::Bare(person("3", "anna")),
+            Kept::Remove("2".into()),
+            Kept::Change(person("1", "zoe")),
+        ];
+        running.steps.send((Turn::People, early)).await.unwrap();
+        running.steps.send((Turn::Late, vec![Kept::Bare(person("0", "bert"))])).await.unwrap();
+        let mut running = running;
+        running.steps = mpsc::channel(1).0;
+        let spool = (&mut running.task).await.unwrap().unwrap();
+        assert_eq!(spool.records(), 9);
+        let (_, steps) = handful(spool.sorted().unwrap()).unwrap();
+        let claim = |folded: &str, kind, unique_id: &str| {
+            Step::Claim(Claim { folded: folded.into(), kind, unique_id: unique_id.into() })
+        };
+        let expected = [
+            Step::Change(person("1", "zoe")),
+            Step::Remove("2".into()),
+            Step::Bare(person("3", "anna")),
+            Step::Bare(person("0", "bert")),
+            claim("anna", NameKind::Name, "3"),
+            claim("anna@corp.example", NameKind::Upn, "3"),
+            claim("bert", NameKind::Name, "0"),
+            claim("bert@corp.example", NameKind::Upn, "0"),
+            Step::Write("3".into(), LetterKind::New),
+        ];
+        assert_eq!(steps, expected);
+    }
 }

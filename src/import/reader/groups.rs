@@ -74,6 +74,16 @@ impl Source {
         Ok(own)
     }
 
+    /// DNs of all groups of the directory.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn all_groups(&mut self, reading: &Reading) -> Result<Vec<String>, ReadError> {
+        let groups = &reading.item().attributes.groups;
+        let groups = Filter::parse(groups).map_err(|error| ReadError::Unusable(format!("filter {groups}: {error}")))?;
+        self.dns(&groups).await
+    }
+
     /// DNs of everything in the directory that matches.
     async fn dns(&mut self, filter: &Filter) -> Result<Vec<String>, ReadError> {
         let (base, filter) = (self.base.clone(), filter.encode());

@@ -7,9 +7,10 @@ use crate::users::postgres::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 3] = [
     (1, "store", include_str!("../migrations/postgres/0001_store.sql")),
     (2, "letters", include_str!("../migrations/postgres/0002_letters.sql")),
+    (7, "history", include_str!("../migrations/postgres/0007_history.sql")),
 ];
 
 /// What keeps nodes apart that start together, until the first has committed.

@@ -1,6 +1,7 @@
 //! What a database must be able to do for the store: read with one statement, and change with several that
 //! count together or not at all. [`crate::users::sqlite`] and [`crate::users::postgres`] can.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -55,6 +56,11 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
 
     /// The same database through a connection of its own that is made for many rows.
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>>;
+
+    /// Where an import may keep more than fits into memory.
+    fn scratch(&self) -> PathBuf {
+        std::env::temp_dir()
+    }
 
     /// How much [`Driver::check`] has to read, in octets.
     fn octets(&self) -> u64 {

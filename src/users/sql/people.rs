@@ -62,7 +62,7 @@ pub(super) fn version_row(profile: &Profile, born: i64) -> Vec<Value> {
 }
 
 /// A row for [`NAMES`].
-fn name_row(folded: String, kind: NameKind, unique_id: &str, born: i64, died: i64) -> Vec<Value> {
+pub(super) fn name_row(folded: String, kind: NameKind, unique_id: &str, born: i64, died: i64) -> Vec<Value> {
     vec![folded.into(), died.into(), born.into(), kind.word().into(), unique_id.into()]
 }
 

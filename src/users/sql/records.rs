@@ -159,7 +159,7 @@ pub(super) async fn note(
     note_at(change, dialect, generation, noted, SystemTime::now()).await
 }
 
-/// As [`note`], at a time. That of `added` is the person's `created`: [`CHANGES_OF`] finds it by that.
+/// As [`note`], at a time.
 pub(super) async fn note_at(
     change: &mut dyn Change,
     dialect: Dialect,
@@ -175,14 +175,9 @@ pub(super) async fn note_at(
 pub(in crate::users) const ALL_CHANGES: &str = "SELECT id, time, changed_by, unique_id, name, kind, fields FROM changes \
      WHERE id < $1 AND generation <= (SELECT current FROM people_state) ORDER BY id DESC LIMIT $2";
 
-/// Changes of one person, newest first.
-pub(in crate::users) const CHANGES_OF: &str = "SELECT id, time, changed_by, unique_id, name, kind, fields FROM (\
-     SELECT id, time, changed_by, unique_id, name, kind, fields, generation FROM changes \
-     WHERE id < $1 AND unique_id = $3 AND kind <> 'added' UNION ALL \
-     SELECT id, time, changed_by, unique_id, name, kind, fields, generation FROM changes \
-     WHERE id < $1 AND unique_id = $3 AND kind = 'added' \
-     AND time IN (SELECT created FROM people WHERE unique_id = $3)) AS c \
-     WHERE generation <= (SELECT current FROM people_state) ORDER BY id DESC LIMIT $2";
+/// Changes of one person, newest first; also of one who is gone.
+pub(in crate::users) const CHANGES_OF: &str = "SELECT id, time, changed_by, unique_id, name, kind, fields FROM changes \
+     WHERE id < $1 AND unique_id = $3 AND generation <= (SELECT current FROM people_state) ORDER BY id DESC LIMIT $2";
 
 pub(super) fn read_change(row: &mut Row) -> StoreResult<ChangeRecord> {
     Ok(ChangeRecord {
@@ -247,11 +242,7 @@ pub(super) async fn anonymise(
     unique_id: &str,
     names: &[String],
 ) -> StoreResult<u64> {
-    // Two, because the index knows only one of them.
-    const THEIRS: &str = "DELETE FROM changes WHERE unique_id = $1 AND kind <> 'added'";
-    const ADDED: &str = "DELETE FROM changes WHERE unique_id = $1 AND kind = 'added'";
-    let mut gone = change.run(fixed(THEIRS), vec![unique_id.into()]).await?;
-    gone += change.run(fixed(ADDED), vec![unique_id.into()]).await?;
+    let gone = change.run(fixed("DELETE FROM changes WHERE unique_id = $1"), vec![unique_id.into()]).await?;
     let cleared =
         format!("UPDATE events SET name = '{NOBODY}', account = NULL, person_address = NULL, unique_id = NULL");
     let theirs = change.run(built(format!("{cleared} WHERE unique_id = $1")), vec![unique_id.into()]).await?;

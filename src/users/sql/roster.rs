@@ -1,5 +1,6 @@
 //! [`Roster`] on a database: each method a read, or a change that is committed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -324,6 +325,10 @@ impl Roster for SqlStore {
 
     fn drop_plan<'a>(&'a self, id: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
         Box::pin(async move { changing!(self, change => importing::drop_plan(change, id)) })
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.driver.scratch()
     }
 
     fn longest_hold(&self) -> Duration {

@@ -20,47 +20,40 @@ use crate::users::cache::PeopleCache;
 use crate::users::changes::differences;
 use crate::users::letters::LetterKind;
 use crate::users::profile::{Profile, Stamp};
-use crate::users::roster::{Import, ImportLock, Memory, Staged, Step};
+use crate::users::roster::{Claim, Import, ImportLock, Memory, Staged, Step};
+use crate::users::sql::claiming::Waiting;
 use crate::users::sql::clearing::{clear, retire};
 use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::importing::{fenced, remember};
-use crate::users::sql::people::{NAMES, PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
+use crate::users::sql::people::{PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
 use crate::users::sql::records::{self, Noted};
-use crate::users::sql::value::{Value, built, fixed, list};
+use crate::users::sql::value::{built, fixed, list};
 use crate::users::sql::{begin_people, begin_staged, details, letters, people, text};
 use crate::users::store::{StoreError, StoreResult};
 use crate::users::token::Token;
 
 /// Steps of the first transaction of an import, and of one that settles names.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 
 /// Steps of one transaction, at least and at most. Fewer would cost more in transactions than they spare others: on a
 /// busy machine it is not the steps that take long.
-const CHUNKS: std::ops::RangeInclusive<usize> = 128..=512;
+const CHUNKS: std::ops::RangeInclusive<usize> = 128..=2048;
 
 /// How long a transaction may take before the next one gets fewer steps: others wait meanwhile. Where one takes less
 /// than half of it, the next gets more.
-const LONG: Duration = Duration::from_millis(24);
-
-/// Names that may wait for their holders to give them up in the same import.
-const WAITING: usize = 10_000;
-
-/// A claim of a name that waits: what it is, and the row.
-struct Waiting {
-    folded: String,
-    unique_id: String,
-    row: Vec<Value>,
-}
+const LONG: Duration = Duration::from_millis(16);
 
 pub(super) struct Staging {
-    driver: Arc<dyn Driver>,
+    pub(super) driver: Arc<dyn Driver>,
     cache: Arc<PeopleCache>,
-    lock: ImportLock,
+    pub(super) lock: ImportLock,
     by: String,
     current: i64,
-    generation: i64,
+    pub(super) generation: i64,
+    /// Whether somebody who came without their names was in the store already: they may have others.
+    pub(super) doubtful: bool,
     done: Staged,
-    waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<Waiting>,
     /// Steps of the next transaction.
     chunk: usize,
 }
@@ -86,6 +79,7 @@ pub(super) async fn begin(
         by: by.to_owned(),
         current,
         generation: current + 1,
+        doubtful: false,
         done: Staged::default(),
         waiting: Vec::new(),
         chunk: CHUNK,
@@ -137,7 +131,7 @@ impl Import for Staging {
 }
 
 impl Staging {
-    fn dialect(&self) -> Dialect {
+    pub(super) fn dialect(&self) -> Dialect {
         self.driver.dialect()
     }
 
@@ -174,13 +168,15 @@ impl Staging {
 
     async fn write(&mut self, change: &mut dyn Change, steps: Sorted) -> StoreResult<()> {
         let mut noted = Vec::new();
-        let existing = self.add(change, steps.adds).await?;
+        let mut existing = self.add(change, steps.adds, true).await?;
+        existing.extend(self.add(change, steps.bare, false).await?);
         for profile in existing.into_iter().chain(steps.changes) {
             noted.extend(self.change(change, profile).await?);
         }
         for unique_id in steps.removes {
             noted.extend(self.remove(change, &unique_id).await?);
         }
+        self.claim_later(change, steps.claims).await?;
         self.add_tokens(change, steps.tokens).await?;
         let now = SystemTime::now();
         let letters = steps.letters.iter().map(|(about, kind)| letters::row(about, *kind, now, self.generation));
@@ -195,8 +191,8 @@ impl Staging {
         records::note(change, self.dialect(), self.generation, &noted).await
     }
 
-    /// Adds people; those who exist already come back.
-    async fn add(&mut self, change: &mut dyn Change, adds: Vec<Profile>) -> StoreResult<Vec<Profile>> {
+    /// Adds people, with their names or without; those who exist already come back.
+    async fn add(&mut self, change: &mut dyn Change, adds: Vec<Profile>, named: bool) -> StoreResult<Vec<Profile>> {
         if adds.is_empty() {
             return Ok(Vec::new());
         }
@@ -208,6 +204,7 @@ impl Staging {
         let inserted = PEOPLE.run(change, dialect, rows).await?;
         let mut existing = Vec::new();
         if usize::try_from(inserted).is_ok_and(|inserted| inserted < adds.len()) {
+            self.doubtful = true;
             const OLDER: &str = "SELECT unique_id FROM people WHERE died = 9223372036854775807 AND born < $1 \
                                  AND unique_id IN ";
             let ids: Vec<String> = adds.iter().map(|profile| profile.person.unique_id.clone()).collect();
@@ -227,34 +224,14 @@ impl Staging {
             .map(|profile| Noted::new(profile, "added", &self.by, differences(None, Some(profile))))
             .collect();
         records::note_at(change, dialect, self.generation, &noted, stamp.time).await?;
+        if !named {
+            return Ok(existing);
+        }
         let (current, generation) = (self.current, self.generation);
         let claims =
             |profile: &Profile| name_rows(&profile.person.unique_id, None, current, Some((Some(profile), generation)));
         self.claim(change, || adds.iter().flat_map(claims).collect()).await?;
         Ok(existing)
-    }
-
-    /// Claims names. One that somebody else has waits until the end.
-    async fn claim(
-        &mut self,
-        change: &mut dyn Change,
-        rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
-    ) -> StoreResult<()> {
-        let rows = rows_of();
-        let wanted = rows.len();
-        let inserted = NAMES.run(change, self.dialect(), rows).await?;
-        if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
-            return Ok(());
-        }
-        let claims: Vec<Waiting> = rows_of().into_iter().filter_map(waiting).collect();
-        let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
-        let holders = holders(change, self.dialect(), &names).await?;
-        let others = claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id));
-        self.waiting.extend(others);
-        if self.waiting.len() > WAITING {
-            return Err(StoreError::Conflict(format!("more than {WAITING} names belong to somebody else already")));
-        }
-        Ok(())
     }
 
     /// Adds tokens, each with an owner who is there or with none.
@@ -331,7 +308,7 @@ impl Staging {
     }
 
     async fn add_one(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<()> {
-        self.add(change, vec![wanted]).await.map(|_| ())
+        self.add(change, vec![wanted], true).await.map(|_| ())
     }
 
     async fn remove(&mut self, change: &mut dyn Change, unique_id: &str) -> StoreResult<Option<Told>> {
@@ -347,40 +324,14 @@ impl Staging {
         self.done.removed += 1;
         Ok(Some(("removed", profile, None)))
     }
-
-    /// Claims again the names that were somebody else's: by now they may have given them up.
-    async fn settle(&mut self) -> StoreResult<()> {
-        let driver = Arc::clone(&self.driver);
-        let mut waiting = std::mem::take(&mut self.waiting).into_iter().peekable();
-        while waiting.peek().is_some() {
-            let chunk: Vec<Waiting> = waiting.by_ref().take(CHUNK).collect();
-            let mut change = begin_staged(driver.as_ref()).await?;
-            fenced(change.as_mut(), &self.lock).await?;
-            let rows = chunk.iter().map(|claim| claim.row.clone()).collect();
-            NAMES.run(change.as_mut(), driver.dialect(), rows).await?;
-            let names: Vec<String> = chunk.iter().map(|claim| claim.folded.clone()).collect();
-            let holders = holders(change.as_mut(), driver.dialect(), &names).await?;
-            for claim in &chunk {
-                let holder = holders.get(&claim.folded);
-                if holder != Some(&claim.unique_id) {
-                    return Err(StoreError::Conflict(format!(
-                        "the name {:?} of {} belongs to {} as well",
-                        claim.folded,
-                        claim.unique_id,
-                        holder.map_or("somebody else", String::as_str)
-                    )));
-                }
-            }
-            change.commit().await?;
-        }
-        Ok(())
-    }
 }
 
 /// The steps of one transaction by what they do. People come before those who change, and those before the ones who go.
 #[derive(Default)]
 struct Sorted {
     adds: Vec<Profile>,
+    bare: Vec<Profile>,
+    claims: Vec<Claim>,
     changes: Vec<Profile>,
     removes: Vec<String>,
     tokens: Vec<Token>,
@@ -389,10 +340,12 @@ struct Sorted {
 
 impl Sorted {
     fn of(steps: Vec<Step>) -> Self {
-        let mut sorted = Sorted { adds: Vec::with_capacity(steps.len()), ..Sorted::default() };
+        let mut sorted = Sorted::default();
         for step in steps {
             match step {
                 Step::Add(profile) => sorted.adds.push(profile),
+                Step::Bare(profile) => sorted.bare.push(profile),
+                Step::Claim(claim) => sorted.claims.push(claim),
                 Step::Change(profile) => sorted.changes.push(profile),
                 Step::Remove(unique_id) => sorted.removes.push(unique_id),
                 Step::Token(token) => sorted.tokens.push(*token),
@@ -405,24 +358,3 @@ impl Sorted {
 
 /// What a step has changed: one word, and the person before and after.
 type Told = (&'static str, Profile, Option<Profile>);
-
-fn waiting(row: Vec<Value>) -> Option<Waiting> {
-    let text = |place: usize| match row.get(place) {
-        Some(Value::Text(Some(text))) => Some(text.clone()),
-        _ => None,
-    };
-    let died = matches!(row.get(1), Some(Value::Int(Some(died))) if *died == text::ALIVE);
-    let (folded, unique_id) = (text(0)?, text(4)?);
-    died.then_some(Waiting { folded, unique_id, row })
-}
-
-/// Who will have these names.
-async fn holders(change: &mut dyn Change, dialect: Dialect, names: &[String]) -> StoreResult<HashMap<String, String>> {
-    const HOLDERS: &str = "SELECT folded, unique_id FROM names WHERE died = 9223372036854775807 AND folded IN ";
-    let sql = built(format!("{HOLDERS}{}", dialect.listed(1)));
-    let mut holders = HashMap::new();
-    for mut row in change.rows(sql, vec![list(names)]).await? {
-        holders.insert(row.needed_text("folded")?, row.needed_text("unique_id")?);
-    }
-    Ok(holders)
-}

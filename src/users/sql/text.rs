@@ -123,6 +123,16 @@ pub(super) const VERSIONS: &str = concat!(
 pub(super) const PROFILES_OF: &str =
     concat!("SELECT ", profile_columns!(), " ", people_tables!(), "WHERE ", counts!("p"), " AND p.unique_id IN ");
 
+/// The versions, of a list of people, whose end is not in sight: what an import has made of them, or else what counts;
+/// its text goes on with the list.
+pub(super) const LATEST_OF: &str = concat!(
+    "SELECT ",
+    profile_columns!(),
+    " ",
+    people_tables!(),
+    "WHERE p.died = 9223372036854775807 AND p.unique_id IN "
+);
+
 macro_rules! state_columns {
     () => {
         "SELECT p.unique_id, p.name, p.content, p.item, p.enabled, p.quarantined, p.local FROM people p WHERE "
@@ -231,5 +241,5 @@ pub(in crate::users) const FIXED: [&str; 18] = [
 
 #[cfg(test)]
 /// Statements that go on with a list, and which parameter the list is.
-pub(in crate::users) const LISTING: [(&str, usize); 6] =
-    [(NAMES_NOW, 1), (PROFILES_OF, 1), (STATES_OF, 1), (CLAIMS, 1), (OTHER_CLAIMS, 2), (NAMES_OF, 2)];
+pub(in crate::users) const LISTING: [(&str, usize); 7] =
+    [(NAMES_NOW, 1), (PROFILES_OF, 1), (LATEST_OF, 1), (STATES_OF, 1), (CLAIMS, 1), (OTHER_CLAIMS, 2), (NAMES_OF, 2)];

@@ -8,12 +8,13 @@ use crate::users::sqlite::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     (1, "people", include_str!("../migrations/0001_people.sql")),
     (2, "events", include_str!("../migrations/0002_events.sql")),
     (3, "accounting", include_str!("../migrations/0003_accounting.sql")),
     (4, "profiles", include_str!("../migrations/0004_profiles.sql")),
     (5, "letters", include_str!("../migrations/0005_letters.sql")),
+    (10, "history", include_str!("../migrations/0010_history.sql")),
 ];
 
 /// Brings the tables up to date, all steps in one exclusive transaction, so that two processes that open a

@@ -8,6 +8,9 @@ use super::*;
 /// How many people wait for their phones.
 const HOLDS: u32 = 1000;
 
+/// The same where all of them must have been asked within [`SHORT`], on a busy machine, too.
+const FEW: u32 = 200;
+
 /// Until when an answer is of use where everybody gets one.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -45,13 +48,13 @@ impl World {
         self.rig.as_ref().expect("it runs").simulator.desk()
     }
 
-    /// Everybody signs in.
-    fn hold_all(&self, within: Duration) -> Vec<JoinHandle<Answer>> {
+    /// So many people sign in.
+    fn hold(&self, people: u32, within: Duration) -> Vec<JoinHandle<Answer>> {
         let hold = |number| {
             let guarded = Arc::clone(&self.guarded);
             tokio::spawn(async move { guarded.run(asking(number, within)).await })
         };
-        (0..HOLDS).map(hold).collect()
+        (0..people).map(hold).collect()
     }
 
     /// Kills the cloud, and starts it again a moment later with all that it knows, or with nothing.
@@ -120,7 +123,7 @@ async fn answers(word: &str, held: Vec<JoinHandle<Answer>>) -> Vec<Answer> {
 async fn everybody_gets_their_own_answer_though_the_cloud_was_killed_in_between() {
     for spec in SPECS {
         let mut world = World::new(spec).await;
-        let held = world.hold_all(PATIENCE);
+        let held = world.hold(HOLDS, PATIENCE);
         world.prompted(999).await;
         world.everybody_waits().await;
         // Some answer while the cloud is away, some afterwards; every third says no.
@@ -149,8 +152,8 @@ async fn everybody_gets_their_own_answer_though_the_cloud_was_killed_in_between(
 async fn cloud_that_comes_back_without_memory_accepts_nobody_and_serves_the_next() {
     for spec in SPECS {
         let mut world = World::new(spec).await;
-        let held = world.hold_all(SHORT);
-        world.prompted(999).await;
+        let held = world.hold(FEW, SHORT);
+        world.prompted(u64::from(FEW) - 1).await;
         world.restart(true).await;
         world.desk().set(None, Scenario::answering(Decision::Approve));
         for answer in answers(spec.word, held).await {
@@ -171,7 +174,7 @@ async fn cloud_that_comes_back_without_memory_accepts_nobody_and_serves_the_next
 async fn cloud_killed_while_a_thousand_begin_prompts_nobody_twice_and_accepts_only_who_approved() {
     for spec in SPECS {
         let mut world = World::new(spec).await;
-        let held = world.hold_all(PATIENCE);
+        let held = world.hold(HOLDS, PATIENCE);
         world.prompted(200).await;
         world.restart(false).await;
         // The odd ones approve, the even ones deny, as soon as they are asked.
@@ -201,7 +204,7 @@ async fn cloud_killed_while_a_thousand_begin_prompts_nobody_twice_and_accepts_on
 async fn cut_connections_in_the_middle_of_a_thousand_holds_lose_nobody() {
     for spec in SPECS {
         let world = World::new(spec).await;
-        let held = world.hold_all(PATIENCE);
+        let held = world.hold(HOLDS, PATIENCE);
         world.prompted(999).await;
         world.everybody_waits().await;
         for _ in 0..3 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anteroom::users::letters::LetterKind;
 use anteroom::users::profile::{Field, Fields, Profile};
-use anteroom::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Roster, Staged, Step};
+use anteroom::users::roster::{Claim, HeldPlan, Import, ImportLock, ImportRun, Roster, Staged, Step};
 use anteroom::users::store::StoreError;
 
 use super::people::token;
@@ -176,6 +176,54 @@ pub(crate) async fn two_claims_of_one_name_are_a_conflict(store: &dyn Roster) {
     clean(store).await;
 }
 
+/// The person without their names, and their names.
+fn in_parts(profile: Profile) -> (Step, Vec<Step>) {
+    let unique_id = profile.person.unique_id.clone();
+    let claim = |(folded, kind)| Step::Claim(Claim { folded, kind, unique_id: unique_id.clone() });
+    let claims = profile.names().into_iter().map(claim).collect();
+    (Step::Bare(profile), claims)
+}
+
+pub(crate) async fn people_may_come_before_their_names(store: &dyn Roster) {
+    // Enrolled by hand, with a login name of their own that the import leaves alone.
+    store.enrol(&imported("id-b", "bob"), "t").await.unwrap();
+    let mut edited = store.profile("id-b").await.unwrap().unwrap();
+    edited.person.name = "robert".into();
+    store.change(&edited, "cli:root").await.unwrap();
+    let parts: Vec<_> = [imported("id-a", "alice"), imported("id-b", "bob"), imported("id-c", "carol")]
+        .into_iter()
+        .map(in_parts)
+        .collect();
+    let (people, claims): (Vec<Step>, Vec<Vec<Step>>) = parts.into_iter().unzip();
+    let (lock, mut staging) = begin(store).await;
+    staging.stage(people).await.unwrap();
+    staging.stage(claims.into_iter().flatten().collect()).await.unwrap();
+    assert_eq!(store.person_named("alice").await.unwrap(), None);
+    // Whoever is only about to come is nobody's to change or remove, and their names are taken.
+    assert_eq!(store.change(&imported("id-a", "another"), "t").await.unwrap(), None);
+    assert!(!store.dismiss("id-a", "t").await.unwrap());
+    assert!(matches!(store.enrol(&profile("id-z", "carol"), "t").await, Err(StoreError::Conflict(_))));
+    let done = staging.finish(&[]).await.unwrap();
+    assert_eq!((done.added, done.removed), (2, 0));
+    store.unlock_import(&lock).await.unwrap();
+    for (name, id) in [("alice", "id-a"), ("Alice@Example.com", "id-a"), ("robert", "id-b"), ("carol", "id-c")] {
+        assert_eq!(store.person_named(name).await.unwrap().unwrap().unique_id, id, "{name}");
+    }
+    assert_eq!(store.person_named("bob").await.unwrap(), None, "a name that is not theirs");
+    assert_eq!(store.changes(Some("id-a"), i64::MAX, 9).await.unwrap()[0].kind, "added");
+    // A name that somebody got in between is a conflict, and nothing counts.
+    let (lock, mut staging) = begin(store).await;
+    let (person, claims) = in_parts(imported("id-d", "dora"));
+    staging.stage(vec![person]).await.unwrap();
+    store.enrol(&profile("id-x", "dora"), "t").await.unwrap();
+    staging.stage(claims).await.unwrap();
+    let error = staging.finish(&[]).await.unwrap_err().to_string();
+    assert!(error.contains("\"dora\"") && error.contains("id-d") && error.contains("id-x"), "{error}");
+    store.unlock_import(&lock).await.unwrap();
+    assert_eq!(store.profile("id-d").await.unwrap(), None);
+    clean(store).await;
+}
+
 pub(crate) async fn an_abandoned_import_leaves_nothing(store: &dyn Roster) {
     for name in ["alice", "bob"] {
         store.enrol(&imported(&format!("id-{name}"), name), "t").await.unwrap();
@@ -253,6 +301,13 @@ pub(crate) async fn a_removed_person_leaves_with_everything(store: &dyn Roster) 
     assert_eq!(store.quarantined(at(6), 10).await.unwrap(), ["id-a"]);
     assert_eq!(import(store, vec![Step::Remove("id-a".into())]).await.unwrap().removed, 1);
     assert_eq!(store.token("S-9").await.unwrap(), None);
+    let told = store.changes(Some("id-a"), i64::MAX, 9).await.unwrap();
+    let kinds: Vec<&str> = told.iter().map(|change| change.kind.as_str()).collect();
+    assert_eq!(
+        (kinds.first(), kinds.last()),
+        (Some(&"removed"), Some(&"added")),
+        "the day on which they came is known"
+    );
     assert_eq!(import(store, vec![Step::Remove("id-a".into())]).await.unwrap(), Staged::default());
     import(store, vec![Step::Add(imported("id-a", "alice"))]).await.unwrap();
     assert_eq!(store.person("id-a").await.unwrap().unwrap().blocked_until, None);

@@ -38,6 +38,7 @@ pub(crate) async fn conforms(store: &dyn Roster) {
     importing::local_fields_are_kept(store).await;
     importing::names_move_in_a_ring(store).await;
     importing::two_claims_of_one_name_are_a_conflict(store).await;
+    importing::people_may_come_before_their_names(store).await;
     importing::an_abandoned_import_leaves_nothing(store).await;
     importing::changes_meanwhile_are_kept(store).await;
     importing::a_removed_person_leaves_with_everything(store).await;
