@@ -107,8 +107,6 @@ impl Server {
         let radius_targets = radius_targets(&config, &shared_store)?;
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
             targets: targets(&directories, &radius_targets),
             providers: providers
@@ -122,7 +120,7 @@ impl Server {
             throttle: config.throttle,
             server: config.server.name.clone(),
             metrics: Arc::clone(&metrics),
-            random,
+            random: random()?,
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
@@ -298,13 +296,19 @@ pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
+/// Random octets.
+fn random<const N: usize>() -> Result<[u8; N], AppError> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+    Ok(random)
+}
+
 /// Each target of RADIUS servers by name.
 pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
 
 /// Every target of RADIUS servers of a configuration. None is asked yet.
 pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<RadiusTargets, AppError> {
-    let mut random = [0; 4];
-    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+    let random = random()?;
     let made = config.radius_targets.iter().map(|(name, target)| {
         let target = Radius::new(target, Arc::clone(store), random);
         (name.clone(), Arc::new(target))
