@@ -27,6 +27,7 @@ use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
 use crate::primary::Primary;
 use crate::primary::directory::Directory;
+use crate::primary::none::Authorizer;
 use crate::primary::radius::Radius;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
@@ -108,7 +109,7 @@ impl Server {
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let sign_ins = SignIns::new(Deps {
-            targets: targets(&directories, &radius_targets),
+            targets: targets(&config, &directories, &radius_targets),
             providers: providers
                 .iter()
                 .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
@@ -317,14 +318,19 @@ pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<
 }
 
 /// The targets as sign-ins use them.
-pub(crate) fn targets(directories: &Directories, radius: &RadiusTargets) -> BTreeMap<String, Target> {
+pub(crate) fn targets(config: &Config, directories: &Directories, radius: &RadiusTargets) -> BTreeMap<String, Target> {
     let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
         (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
     };
     let handed = radius.iter().map(|(name, radius)| {
         (name.clone(), Target { primary: Arc::clone(radius) as Arc<dyn Primary>, dn_from_store: false })
     });
-    directories.iter().map(target).chain(handed).collect()
+    let authorizing = config.authorizing.iter().filter_map(|(name, target)| {
+        let (_, directory, _) = directories.iter().find(|(name, _, _)| *name == target.directory)?;
+        let primary = Arc::new(Authorizer::new(target, Arc::clone(directory)));
+        Some((name.clone(), Target { primary, dn_from_store: false }))
+    });
+    directories.iter().map(target).chain(authorizing).chain(handed).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.

@@ -24,6 +24,7 @@ Examples:
   anteroom explain --client vpn --user alice
   anteroom explain --client vpn --user alice --from 198.51.100.7 --typed push2
   anteroom explain --client wiki --user alice@corp.example.com --at 2026-12-24T18:00:00Z --json
+  anteroom explain --client rdg --user 'CORP\\alice' --computer PC-0815 --from 192.0.2.30
   anteroom explain --client vpn --user alice --offline --config new.toml
 
 Nobody is prompted, no password is tried, nothing is counted: the password is taken as right. The running server is
@@ -54,6 +55,12 @@ pub struct Args {
     /// What they type behind the password: code, push, phone, sms or email, with a digit for a device (push2)
     #[arg(long, value_name = "WORD")]
     typed: Option<String>,
+    /// Through an RD Gateway: the name of their computer (and --from is the gateway's own address)
+    #[arg(long, value_name = "NAME")]
+    computer: Option<String>,
+    /// Through an RD Gateway: they come with a smart card
+    #[arg(long)]
+    smart_card: bool,
     /// JSON instead of text for people
     #[arg(long)]
     json: bool,
@@ -73,6 +80,8 @@ pub fn run(args: Args) -> Ended {
         from: args.from,
         at: args.at.map(jiff::Timestamp::as_second),
         typed: args.typed,
+        computer: args.computer,
+        smart_card: args.smart_card,
     };
     let running = if args.offline { None } else { ask(&args.place, &question)? };
     let live = running.is_some();
@@ -121,7 +130,7 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
     let paper = |provider| Arc::new(Described::of(provider)) as Arc<dyn Factor>;
     let providers = config.providers.iter().map(|(name, provider)| (name.clone(), paper(provider)));
     Ok(SignIns::new(Deps {
-        targets: app::targets(&app::directories(config)?, &app::radius_targets(config, &store)?),
+        targets: app::targets(config, &app::directories(config)?, &app::radius_targets(config, &store)?),
         providers: providers.collect::<BTreeMap<_, _>>(),
         routes: config.routes.clone(),
         store,

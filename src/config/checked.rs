@@ -19,6 +19,7 @@ use super::{Config, Limits, Log, LogFormat, Radius, Throttle, written};
 
 mod address;
 mod client;
+mod gateway;
 mod import;
 mod ldap;
 mod mail;
@@ -133,9 +134,10 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn config(&self, file: written::File) -> Config {
-        let (targets, radius_targets) = self.targets(file.target);
-        let import = self.import(file.import, &targets);
+    fn config(&self, mut file: written::File) -> Config {
+        gateway::name_targets(&mut file);
+        let (targets, authorizing, radius_targets) = self.targets(file.target);
+        let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
         let mail = self.mail(file.mail);
         self.mail_of_items(&import, mail.as_ref(), mail_is_mentioned);
@@ -151,11 +153,12 @@ impl Checker<'_> {
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
         self.own_names([("radius", &radius_names), ("ldap", &ldap_names)]);
         let names = radius_names.into_iter().chain(ldap_names).flatten().collect();
-        let clients = self.clients(file.radius.client, &targets, &providers);
+        let clients = self.clients(file.radius.client, &targets, &authorizing, &providers);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
         if (radius, ldap) == (clients.len(), ldap_door.clients.len()) {
-            self.check_together(&clients, &ldap_door.clients, (&targets, &providers), &routes);
+            self.check_together(&clients, &ldap_door.clients, &providers, &routes);
+            self.used_targets(&clients, &ldap_door.clients, &targets, &authorizing);
         }
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         Config {
@@ -167,6 +170,7 @@ impl Checker<'_> {
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
             radius_targets,
+            authorizing,
             providers: providers.found,
             import,
             mail: mail.map(Arc::new),

@@ -22,6 +22,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("ldap.client.*.passcode", fields_of::<written::Passcode>()),
         ("ldap.client.*.reuse", fields_of::<written::Reuse>()),
         ("target.*", fields_of::<written::Target>()),
+        ("target.*.policy.*", fields_of::<written::ConnectionPolicy>()),
         ("provider.*", fields_of::<written::Provider>()),
         ("provider.*.send", fields_of::<written::Send>()),
         ("import", fields_of::<written::Import>()),
@@ -39,7 +40,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route" | "import.item")
+    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route" | "import.item" | "target.*.policy")
 }
 
 /// What to say about the unknown key at `path`.

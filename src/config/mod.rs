@@ -16,6 +16,8 @@ use crate::users::place::StoreAt;
 pub mod by_address;
 pub mod checked;
 mod client;
+pub mod gateway;
+pub mod hours;
 pub mod import;
 pub mod known;
 mod ldap;
@@ -32,6 +34,7 @@ pub mod written;
 
 pub use checked::{Checked, load, load_text};
 pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
+pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
@@ -61,6 +64,8 @@ pub struct Config {
     pub targets: BTreeMap<String, DirectoryTarget>,
     /// RADIUS servers where primary credentials are checked, by name.
     pub radius_targets: BTreeMap<String, RadiusTarget>,
+    /// Targets that check no password but ask a directory whether the account may sign in, by name.
+    pub authorizing: BTreeMap<String, AuthorizingTarget>,
     /// How the user store is filled from directories.
     pub import: import::Import,
     /// How mails are sent, if they are.
@@ -158,6 +163,15 @@ pub struct RadiusClient {
     pub reject_message: Option<String>,
     /// Packets per second from one source address, and the same again as a burst.
     pub packets_per_second: u32,
+    /// Whether it is a gateway whose requests carry no credential, as it has checked one itself.
+    pub authorize_only: bool,
+}
+
+/// What appliance a client is: it presets keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// An RD Gateway, by way of the NPS beside it.
+    RdGateway,
 }
 
 /// A three-way requirement: always, once it has been seen, or never.

@@ -15,6 +15,8 @@ pub enum TargetKind {
     Ldap,
     /// RADIUS servers.
     Radius,
+    /// Nothing checks a password: a gateway has done so.
+    None,
 }
 
 /// RADIUS servers as a target: they check the credential, Anteroom asks for the factor.

@@ -9,8 +9,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::ProviderKind;
 use super::{
-    Anonymous, Balance, CloudName, Codes, EapIdentity, EntraMode, ForwardAs, Lenience, LogFormat, NumberMatching,
-    OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass,
+    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
+    LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers,
+    UnreachableClass,
 };
 use crate::secret::Secret;
 
@@ -194,8 +195,12 @@ impl Words for UnreachableClass {
 }
 
 impl Words for TargetKind {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("ad", TargetKind::Ad), ("ldap", TargetKind::Ldap), ("radius", TargetKind::Radius)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("ad", TargetKind::Ad),
+        ("ldap", TargetKind::Ldap),
+        ("radius", TargetKind::Radius),
+        ("none", TargetKind::None),
+    ];
 }
 
 impl Words for Balance {
@@ -213,6 +218,25 @@ impl Words for SendName {
 
 impl Words for EapIdentity {
     const WORDS: &'static [(&'static str, Self)] = &[("reply", EapIdentity::Reply), ("request", EapIdentity::Request)];
+}
+
+impl Words for Profile {
+    const WORDS: &'static [(&'static str, Self)] = &[("rd-gateway", Profile::RdGateway)];
+}
+
+impl Words for Authentication {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("password", Authentication::Password), ("smart_card", Authentication::SmartCard)];
+}
+
+impl Words for Device {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("drives", Device::Drives),
+        ("printers", Device::Printers),
+        ("ports", Device::Ports),
+        ("clipboard", Device::Clipboard),
+        ("plug_and_play", Device::PlugAndPlay),
+    ];
 }
 
 impl Words for Security {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, UnreachableClass};
+use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, UnreachableClass};
 
 mod provider;
 
@@ -26,7 +26,7 @@ mod mail;
 mod target;
 
 pub use mail::Mail;
-pub use target::Target;
+pub use target::{ConnectionPolicy, Target};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -125,6 +125,8 @@ pub struct Client {
     pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
+    pub profile: Option<Word<Profile>>,
+    pub reconnect_within: Option<Span>,
 }
 
 /// `provider_unreachable = { … }` of a client.

@@ -47,6 +47,9 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ServiceAccount
         | Reason::RememberedApproval
         | Reason::NoPassword
+        | Reason::UnwantedPassword
+        | Reason::ConnectionDenied
+        | Reason::NoConnectionPolicy
         | Reason::BadName
         | Reason::BadPassword
         | Reason::UnknownUser

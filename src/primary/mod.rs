@@ -3,6 +3,7 @@
 //! [`check`] is the one maker of [`PrimaryPassed`]; for RADIUS servers, which get whole requests, [`check_handed`]. Both
 //! refuse an empty password before any target sees one (real AD answers *success* to it) and turn only
 //! [`Finding::Right`] and [`Finding::Moved`] into a proof.
+//! Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,11 +15,13 @@ use crate::radius::onward::Onward;
 use crate::radius::said::Said;
 use crate::secret::Secret;
 
+mod account;
 pub mod bind_names;
 pub mod directory;
 pub mod groups;
 pub mod locate;
 pub mod names;
+pub mod none;
 pub mod radius;
 
 /// A person as the directory knows them.
@@ -124,11 +127,15 @@ pub enum Refusal {
     Unnamed,
     /// A RADIUS target asks for more, which this request cannot be answered with.
     AsksMore,
+    /// A connection policy of a target of type `none` keeps the person out.
+    ConnectionDenied,
+    /// No connection policy of a target of type `none` fits.
+    NoConnectionPolicy,
 }
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 13] = [
+    pub const ALL: [Refusal; 15] = [
         Refusal::WrongPassword,
         Refusal::NoSuchUser,
         Refusal::LogonHours,
@@ -142,6 +149,8 @@ impl Refusal {
         Refusal::OtherPerson,
         Refusal::Unnamed,
         Refusal::AsksMore,
+        Refusal::ConnectionDenied,
+        Refusal::NoConnectionPolicy,
     ];
 }
 
@@ -228,6 +237,23 @@ pub trait Primary: Send + Sync {
     /// Whether the name in the target's reply, and not the one in the request, tells who came in by EAP.
     fn names_people(&self) -> bool {
         true
+    }
+
+    /// Whether the account of `who` may sign in without any credential, as a gateway has checked one. Only a target of
+    /// type `none` ([`none::Authorizer`]) ever says so.
+    fn authorize<'a>(
+        &'a self,
+        who: &'a Identity,
+        asked: none::Asked<'a>,
+    ) -> BoxFuture<'a, Result<none::Granted, Finding>> {
+        let _ = (who, asked);
+        let fault = Fault::Refused { code: code::UNWILLING_TO_PERFORM };
+        Box::pin(std::future::ready(Err(Finding::Fault(fault))))
+    }
+
+    /// Whether [`Primary::authorize`] is what it is there for.
+    fn authorizes(&self) -> bool {
+        false
     }
 
     /// Whether the entry of `who` matches a filter in parentheses (RFC 4515). A target without filters cannot say.

@@ -24,6 +24,7 @@ use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
+use super::gateway;
 use super::onward::{Onward, ProofKind};
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
@@ -359,16 +360,25 @@ fn attempt(
 ) -> Attempt {
     let packet = request.packet();
     let (name, named) = name(&packet);
+    let (credential, connection) = match named {
+        Err(unusable) => (Err(unusable), None),
+        Ok(()) if client.config.authorize_only => match gateway::connection(&packet) {
+            Ok(connection) => (Err(Unusable::NoPassword), Some(connection)),
+            Err(unusable) => (Err(unusable), None),
+        },
+        Ok(()) => (credential(request), None),
+    };
     Attempt {
         id: SignInId::new(random),
         door: Entrance::Radius,
         client: Arc::clone(&client.config.client),
         name: name.into(),
-        credential: named.and_then(|()| credential(request)),
+        credential,
         onward: onward(client, request, room).map(Box::new),
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
         station: packet.value(CALLING_STATION_ID).map(Into::into),
+        connection,
         through: None,
         received: now,
     }

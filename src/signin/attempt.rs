@@ -1,13 +1,15 @@
 //! One request to come in, as a value that knows no protocol: who, with which credential, from where,
 //! through which client.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Client;
+use crate::config::{Client, Reuse};
 use crate::primary::Primary;
+use crate::primary::none::Connection;
 use crate::radius::onward::{Onward, ProofKind};
 use crate::secret::Secret;
 
@@ -68,6 +70,8 @@ pub enum Unusable {
     EmptyPassword,
     /// The name is missing, empty, too long, or not UTF-8, or has control characters.
     BadName,
+    /// There is one although the client is a gateway that has checked it, so that nobody would look at it.
+    UnwantedPassword,
     /// The password is longer than the protocol allows, or its hiding is broken.
     BadPassword,
 }
@@ -94,6 +98,9 @@ pub struct Attempt {
     /// What the client calls the person's device (Calling-Station-Id), as it came. Only ever compared: a retry
     /// names the same one.
     pub station: Option<Box<[u8]>>,
+    /// What a gateway asks that has made sure of the person itself: then, and only where `credential` is
+    /// [`Unusable::NoPassword`], the client's target is asked about the account instead.
+    pub connection: Option<Box<Connection>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
     pub through: Option<Through>,
     /// When the request arrived.
@@ -146,6 +153,36 @@ impl Attempt {
             }
             (Err(unusable), _) => Err(*unusable),
         }
+    }
+
+    /// What a gateway asks, where there is no credential.
+    pub fn authorize_only(&self) -> Option<&Connection> {
+        match self.credential {
+            Err(Unusable::NoPassword) => self.connection.as_deref(),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// What tells this attempt's proof from others of the same person: the password or what stands for it, or
+    /// the gateway's connection.
+    ///
+    /// # Errors
+    /// There is nothing to try.
+    pub fn mark(&self) -> Result<Cow<'_, [u8]>, Unusable> {
+        if let Some(connection) = self.authorize_only() {
+            return Ok(connection.key().into());
+        }
+        match self.proof()? {
+            Proof::Password(secret) if secret.is_empty() => Err(Unusable::EmptyPassword),
+            Proof::Password(secret) => Ok(secret.open().into()),
+            Proof::Handed(proof) => Ok(proof.open().to_vec().into()),
+        }
+    }
+
+    /// How long and how often an approval is good for more sign-ins like this one. A connection whose computer is not
+    /// known is like no other.
+    pub fn reuse(&self) -> Option<Reuse> {
+        self.client.reuse.filter(|_| self.connection.as_ref().is_none_or(|connection| connection.computer.is_some()))
     }
 
     /// When the answer must be on its way.

@@ -22,6 +22,8 @@ use crate::signin::reception::{SignIns, now};
 use crate::signin::route::{self, Failed, Means, Way};
 use crate::users::model::{Method, Person};
 
+mod connection;
+
 /// A client through which people come, as it is asked about.
 #[derive(Debug, Clone)]
 pub struct Served {
@@ -67,6 +69,12 @@ pub struct Question {
     /// What they type behind the password: `code`, or a word such as `push2`.
     #[serde(default)]
     pub typed: Option<String>,
+    /// Through an RD Gateway: the name of their computer.
+    #[serde(default)]
+    pub computer: Option<String>,
+    /// Through an RD Gateway: they come with a smart card, and not with a password.
+    #[serde(default)]
+    pub smart_card: bool,
 }
 
 /// What would become of it.
@@ -203,7 +211,11 @@ impl Walk<'_> {
         let typed = self.client(typed);
         let attempt = self.attempt();
         let who = Arc::new(self.who(&attempt).await?);
-        self.say("password", "note", "taken as right: none is tried");
+        if attempt.authorize_only().is_some() {
+            self.account(&attempt, &who).await?;
+        } else {
+            self.say("password", "note", "taken as right: none is tried");
+        }
         lock(&sign_ins.throttle)
             .would_admit(&who.unique_id, attempt.person_address, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
@@ -238,7 +250,8 @@ impl Walk<'_> {
             humantime::format_duration(client.answer_within)
         );
         self.judge("client", true, text);
-        if self.question.from.is_some() && !self.served.tells_address {
+        let authorizes = connection::is_asked(self.sign_ins, client);
+        if self.question.from.is_some() && !self.served.tells_address && !authorizes {
             self.say("address", "note", "the client's section has no person_address: what it says is not believed");
         }
         if client.reuse.is_some() {
@@ -253,7 +266,9 @@ impl Walk<'_> {
 
     fn attempt(&self) -> Attempt {
         let Served { client, door, tells_address } = self.served;
-        let from = self.question.from.filter(|_| *tells_address);
+        let connection = connection::of(self.sign_ins, client, self.question);
+        // There the one address that counts is the gateway's.
+        let from = self.question.from.filter(|_| *tells_address || connection.is_some());
         Attempt {
             id: SignInId::new([0; 12]),
             door: *door,
@@ -262,8 +277,9 @@ impl Walk<'_> {
             credential: Err(Unusable::NoPassword),
             onward: None,
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            person_address: from.filter(|_| *door == Door::Radius),
+            person_address: from.filter(|_| *door == Door::Radius && connection.is_none()),
             station: None,
+            connection,
             through: None,
             received: now(),
         }

@@ -11,6 +11,7 @@ use crate::audit::Steps;
 use crate::factor::{self, Tell};
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::attempt::{Attempt, Door};
+use crate::signin::authorizing;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
@@ -99,7 +100,7 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
             held?
         }
     };
-    Accept::new(primary, second)
+    Accept::new(primary, second).map(|accept| accept.with(ending.settings()))
 }
 
 pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
@@ -111,10 +112,13 @@ pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dy
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
 }
 
-/// Throttle and primary. The password is wiped when this is over.
+/// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
+/// over.
 async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
     let began = now();
-    let checked = {
+    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
+        authorizing::check_account(sign_ins, ending).await?
+    } else {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
         let proof = attempt.proof().map_err(Reason::from_unusable)?;
@@ -397,7 +401,7 @@ fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<F
 /// Keeps an approval for further sign-ins where the client's section says so.
 fn remember(sign_ins: &SignIns, ending: &Ending, approval: &Arc<FactorApproved>) {
     let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
-    if let Some(reuse) = attempt.client.reuse {
+    if let Some(reuse) = attempt.reuse() {
         sign_ins.pending.remember(identified.key, Arc::clone(approval), reuse, now());
     }
 }

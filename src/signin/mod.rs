@@ -11,6 +11,7 @@
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
 pub mod attempt;
+mod authorizing;
 mod carried;
 pub mod explain;
 pub mod flow;

@@ -4,6 +4,7 @@
 //! and a denied prompt is the same. The audit, the log, the metrics and the admin hear the [`Reason`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::UnreachableClass;
 use crate::factor;
@@ -39,6 +40,7 @@ impl Verdict {
 pub struct Accept {
     primary: PrimaryPassed,
     second: SecondPassed,
+    attributes: Option<Arc<[u8]>>,
 }
 
 impl Accept {
@@ -48,10 +50,21 @@ impl Accept {
     /// [`Reason::Internal`] when they speak of different people, which would be a mistake of ours.
     pub fn new(primary: PrimaryPassed, second: SecondPassed) -> Result<Self, Reason> {
         if primary.who().unique_id == second.unique_id() {
-            Ok(Accept { primary, second })
+            Ok(Accept { primary, second, attributes: None })
         } else {
             Err(Reason::Internal)
         }
+    }
+
+    /// With attributes of its own for this very person, encoded; they stand behind those of the client's section.
+    #[must_use]
+    pub fn with(self, attributes: Option<Arc<[u8]>>) -> Self {
+        Accept { attributes, ..self }
+    }
+
+    /// Attributes for this very person, encoded.
+    pub fn attributes(&self) -> &[u8] {
+        self.attributes.as_deref().unwrap_or_default()
     }
 
     /// The first proof.
@@ -169,6 +182,8 @@ reasons! {
     RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
+    /// A password that nobody would check.
+    UnwantedPassword = "unwanted_password", "the request carries a password, and the client's target of type \"none\" checks none: it is for RD Gateways only";
     /// Empty password.
     EmptyPassword = "empty_password", "the password was empty; the directory was not asked";
     /// The name cannot be one.
@@ -205,6 +220,10 @@ reasons! {
     TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge, which cannot be passed on here";
     /// [`primary::Fault::Loop`].
     RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
+    /// A connection policy says no.
+    ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out; see the target's policies";
+    /// No connection policy fits.
+    NoConnectionPolicy = "no_connection_policy", "no connection policy of the target fits person, gateway, computer, hour and kind of sign-in";
     /// No directory server answered.
     DirectoryUnreachable = "directory_unreachable", "no server of the target answered; run `anteroom check`";
     /// A directory server did not want to.
@@ -294,6 +313,7 @@ impl Reason {
         match unusable {
             Unusable::NoPassword => Reason::NoPassword,
             Unusable::EmptyPassword => Reason::EmptyPassword,
+            Unusable::UnwantedPassword => Reason::UnwantedPassword,
             Unusable::BadName => Reason::BadName,
             Unusable::BadPassword => Reason::BadPassword,
         }
@@ -336,6 +356,8 @@ impl Reason {
             primary::Refusal::OtherPerson => Reason::OtherPerson,
             primary::Refusal::Unnamed => Reason::UnnamedPerson,
             primary::Refusal::AsksMore => Reason::TargetAsksMore,
+            primary::Refusal::ConnectionDenied => Reason::ConnectionDenied,
+            primary::Refusal::NoConnectionPolicy => Reason::NoConnectionPolicy,
         }
     }
 

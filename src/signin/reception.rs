@@ -120,11 +120,7 @@ impl SignIns {
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let proof = attempt.proof().map_err(Reason::from_unusable)?;
-        let credential = proof.secret();
-        if credential.is_empty() {
-            return Err(Reason::EmptyPassword);
-        }
+        let mark = attempt.mark().map_err(Reason::from_unusable)?;
         let at_directory = AtDirectory(self.clone());
         if self.at_directory.fetch_add(1, Ordering::AcqRel) >= self.deps.limits.at_directory {
             return Err(Reason::Overloaded);
@@ -133,7 +129,7 @@ impl SignIns {
         let who = flow::identify(self, attempt).await;
         let identify = now().saturating_duration_since(began);
         let who = Arc::new(who?);
-        let key = self.pending.key(attempt, &who.unique_id, credential);
+        let key = self.pending.key(attempt, &who.unique_id, &mark);
         let person = self.people.hash_one(&who.unique_id);
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
         ending.trail.steps.identify = Some(identify);
@@ -220,6 +216,18 @@ impl Ending {
     /// The attempt, as long as the sign-in has not ended.
     pub(super) fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_ref()
+    }
+
+    /// What the gateway is to be told with the Accept.
+    pub(super) fn settings(&self) -> Option<Arc<[u8]>> {
+        self.attempt.as_ref()?.connection.as_ref()?.settings.clone()
+    }
+
+    /// Notes it.
+    pub(super) fn set_settings(&mut self, settings: Arc<[u8]>) {
+        if let Some(connection) = self.attempt.as_mut().and_then(|attempt| attempt.connection.as_mut()) {
+            connection.settings = Some(settings);
+        }
     }
 
     /// Drops the password as soon as nobody needs it any more.

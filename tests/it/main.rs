@@ -28,6 +28,9 @@ mod explain;
 /// The failure table, routes, and what is told of an outage.
 mod failure;
 
+/// RD Gateway: no password, and all the more proof.
+mod gateway;
+
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
 

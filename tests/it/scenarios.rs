@@ -195,6 +195,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1000,
+        authorize_only: false,
     }
 }
 

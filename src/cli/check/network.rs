@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use super::{Finding, lockout};
-use crate::config::{Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
+use super::{Finding, gateway, lockout};
+use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
 use crate::factor::build::build;
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::oath::Local;
@@ -38,6 +38,13 @@ pub trait Probes: Sync {
     /// One finding for each server of a RADIUS target: whether it answers Status-Server.
     fn radius<'a>(&'a self, target: &'a RadiusTarget) -> BoxFuture<'a, Vec<Finding>>;
 
+    /// Whether a directory has the groups that connection policies name, and says of accounts what must be known.
+    fn policies<'a>(
+        &'a self,
+        target: &'a AuthorizingTarget,
+        directory: &'a DirectoryTarget,
+    ) -> BoxFuture<'a, Vec<Finding>>;
+
     /// Whether a provider answers and takes our credentials.
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>>;
 }
@@ -57,6 +64,11 @@ pub async fn probe(config: &Config, probes: &dyn Probes, report: &mut impl FnMut
     }
     for target in config.radius_targets.values() {
         probes.radius(target).await.into_iter().for_each(&mut *report);
+    }
+    for target in config.authorizing.values() {
+        if let Some(directory) = config.targets.get(&target.directory) {
+            probes.policies(target, directory).await.into_iter().for_each(&mut *report);
+        }
     }
     for provider in config.providers.values() {
         probes.provider(provider).await.into_iter().for_each(&mut *report);
@@ -160,6 +172,14 @@ impl Probes for Network {
 
     fn radius<'a>(&'a self, target: &'a RadiusTarget) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(radius::probe(target))
+    }
+
+    fn policies<'a>(
+        &'a self,
+        target: &'a AuthorizingTarget,
+        directory: &'a DirectoryTarget,
+    ) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(gateway::policies(target, directory))
     }
 
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {

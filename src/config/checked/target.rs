@@ -1,24 +1,26 @@
-//! `[target.NAME]`: Active Directory and other LDAP directories; RADIUS servers are [`super::radius_target`]'s.
+//! `[target.NAME]`: Active Directory and other LDAP directories; RADIUS servers are [`super::radius_target`]'s, and those of
+//! type `none` are [`super::gateway`]'s.
 
 use std::collections::BTreeMap;
 
+use super::super::gateway::AuthorizingTarget;
 use super::super::place::Path;
 use super::super::{DirectoryKind, DirectoryTarget, RadiusTarget, Security, Servers, TargetKind, written};
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
+/// Each kind of target.
+pub(super) type Targets = (Named<DirectoryTarget>, BTreeMap<String, AuthorizingTarget>, BTreeMap<String, RadiusTarget>);
+
 impl Checker<'_> {
-    /// The directories, the RADIUS servers, and the names of both.
-    pub(super) fn targets(
-        &self,
-        written: BTreeMap<String, written::Target>,
-    ) -> (Named<DirectoryTarget>, BTreeMap<String, RadiusTarget>) {
+    /// The directories, with the names of all targets; those that check no password; and the RADIUS servers.
+    pub(super) fn targets(&self, written: BTreeMap<String, written::Target>) -> Targets {
         let at = Path::top("target");
         if written.is_empty() {
             self.wrong(&at, "missing", "at least one [target.NAME]: the directory that checks passwords");
         }
         let names = written.keys().cloned().collect();
-        let (mut found, mut radius) = (BTreeMap::new(), BTreeMap::new());
+        let (mut found, mut without, mut radius) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, mut target) in written {
             let at = at.key(&name);
             self.name(&at, &name);
@@ -26,6 +28,10 @@ impl Checker<'_> {
             let directory = match kind {
                 TargetKind::Ad => DirectoryKind::Ad,
                 TargetKind::Ldap => DirectoryKind::Ldap,
+                TargetKind::None => {
+                    without.insert(name, target);
+                    continue;
+                }
                 TargetKind::Radius => {
                     self.radius_targets.borrow_mut().insert(name.clone());
                     let made = self.radius_target(&at, name.clone(), &mut target);
@@ -38,13 +44,18 @@ impl Checker<'_> {
             self.left(&at, &target, "a directory");
             found.extend(made.map(|made| (name, made)));
         }
-        (Named { found, written: names }, radius)
+        let authorizing = self.authorizing(without, &found, &names);
+        (Named { found, written: names }, authorizing, radius)
     }
 
     /// Keys that belong to another type.
     fn left(&self, at: &Path, written: &written::Target, kind: &str) {
         for key in written.left() {
-            self.wrong(&at.key(key), format!("found for {kind}"), "take it out: it belongs to another type of target");
+            let belongs = match key {
+                "directory" | "policy" => "it belongs to a target with type = \"none\"",
+                _ => "take it out: it belongs to another type of target",
+            };
+            self.wrong(&at.key(key), format!("found for {kind}"), belongs);
         }
     }
 

@@ -6,7 +6,9 @@
 use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
-use super::super::{Balance, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind};
+use super::super::{
+    Authentication, Balance, Device, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind,
+};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -17,6 +19,7 @@ macro_rules! keys {
         #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
         pub struct Target {
             $(pub $key: Option<$kind>,)*
+            pub policy: Vec<ConnectionPolicy>,
         }
 
         impl Target {
@@ -24,7 +27,15 @@ macro_rules! keys {
             pub fn left(&self) -> Vec<&'static str> {
                 let mut left = Vec::new();
                 $(if self.$key.is_some() { left.push(stringify!($key).trim_start_matches("r#")); })*
+                if !self.policy.is_empty() {
+                    left.push("policy");
+                }
                 left
+            }
+
+            /// Keys that are given and do not belong to a target of type `none`.
+            pub fn directory_keys(&self) -> impl Iterator<Item = &'static str> + use<> {
+                self.left().into_iter().filter(|key| !matches!(*key, "type" | "directory" | "policy"))
             }
         }
     };
@@ -54,6 +65,8 @@ keys! {
     connect_timeout: Span,
     connections: Count,
     dn_from_store: bool,
+    // none
+    directory: String,
     // radius
     secret: Hidden,
     secret_file: String,
@@ -74,4 +87,24 @@ keys! {
     reply_drop: OneOrMany,
     reply_rename: OneOrMany,
     reply_add: OneOrMany,
+}
+
+/// `[[target.NAME.policy]]` of a target of type `none`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+pub struct ConnectionPolicy {
+    pub name: Option<String>,
+    pub allow: Option<bool>,
+    pub groups: Option<OneOrMany>,
+    pub gateways: Option<OneOrMany>,
+    pub computers: Option<OneOrMany>,
+    pub computer_groups: Option<OneOrMany>,
+    pub authentication: Option<Vec<Word<Authentication>>>,
+    pub days: Option<OneOrMany>,
+    pub hours: Option<OneOrMany>,
+    pub zone: Option<String>,
+    pub redirection: Option<Vec<Word<Device>>>,
+    pub idle_timeout: Option<Span>,
+    pub session_timeout: Option<Span>,
 }

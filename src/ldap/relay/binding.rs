@@ -86,6 +86,7 @@ impl Binding {
             person_address: None,
             // A retry comes from the same machine.
             station: Some(station),
+            connection: None,
             through: Some(Through(own.clone())),
             received: tokio::time::Instant::now().into_std(),
         };

@@ -407,6 +407,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
         station: None,
+        connection: None,
         through: None,
         received: tokio::time::Instant::now().into_std(),
     }
