@@ -102,7 +102,7 @@ pub struct Attempt {
     /// [`Unusable::NoPassword`], the client's target is asked about the account instead.
     pub connection: Option<Box<Connection>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
-    pub through: Option<Through>,
+    pub through: Option<Box<Through>>,
     /// When the request arrived.
     pub received: Instant,
 }

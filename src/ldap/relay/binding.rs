@@ -87,7 +87,7 @@ impl Binding {
             // A retry comes from the same machine.
             station: Some(station),
             connection: None,
-            through: Some(Through(own.clone())),
+            through: Some(Box::new(Through(own.clone()))),
             received: tokio::time::Instant::now().into_std(),
         };
         Some(Binding { id: envelope.message_id, client: Arc::clone(asking.client), own, attempt, key: asking.key })
