@@ -47,11 +47,6 @@ impl FreeRadius {
         std::fs::read_to_string(self.folder.join("requests")).unwrap_or_default()
     }
 
-    /// The authority of its certificate for EAP.
-    pub(crate) fn ca(&self) -> PathBuf {
-        self.folder.join("tls/ca.pem")
-    }
-
     /// It goes away.
     pub(crate) fn stop(&mut self) {
         self.script.say("stop");
