@@ -78,6 +78,9 @@ mod ldap_transparent;
 /// Planted secrets never come out anywhere.
 mod leaks;
 
+/// `anteroom migrate` as its user runs it.
+mod migrate;
+
 /// Mails that an import asks for.
 mod mails;
 /// What `anteroom check` says of each misconfiguration of each provider.
