@@ -97,9 +97,7 @@ impl Server {
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let (store, soundness) = store(&config).await?;
-        let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
-        let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
-        let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
+        let metrics = metrics(&config);
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
@@ -109,11 +107,10 @@ impl Server {
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
             targets: targets(&config, &directories),
-            providers: providers
-                .iter()
-                .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
-                .collect::<BTreeMap<_, _>>(),
+            providers: factors(&providers),
             routes: config.routes.clone(),
+            rules: config.rules.clone(),
+            mails: config.mail.as_ref().is_some_and(|mail| !mail.administrators.is_empty()),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
             limits: config.limits,
@@ -145,6 +142,7 @@ impl Server {
             health,
             radius: shared,
             habits,
+            sign_ins: Arc::clone(&sign_ins),
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
@@ -275,6 +273,20 @@ async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> 
     let store = Arc::new(store);
     let soundness = Soundness::look(&store).await?;
     Ok((store, soundness))
+}
+
+/// The numbers of a server with these clients.
+fn metrics(config: &Config) -> Arc<Metrics> {
+    let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
+    let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
+    Arc::new(Metrics::new(radius.chain(ldap)))
+}
+
+/// The providers as sign-ins use them.
+fn factors(providers: &Providers) -> BTreeMap<String, Arc<dyn Factor>> {
+    let factor =
+        |(name, _, guarded): &(String, _, Arc<Guarded>)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>);
+    providers.iter().map(factor).collect()
 }
 
 /// The end of every sign-in.

@@ -203,6 +203,7 @@ mod tests {
             prompt_window: Duration::from_secs(600),
             denial_backoff: Duration::from_secs(60),
             fraud_block: Duration::from_secs(60),
+            lockout: None,
         };
         lockout("corp", Lockout { threshold, window: Duration::from_secs(minutes * 60) }, &throttle)
     }

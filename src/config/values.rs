@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::{ProviderKind, TargetKind};
+use super::written::{ProviderKind, TargetKind, ThenWord, Weak};
 use super::{
     Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
     Profile, Requirement, Sasl, Security, Triggers, UnreachableClass,
 };
+use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -229,7 +230,9 @@ impl Words for ProviderKind {
         ("duo", ProviderKind::Duo),
         ("privacyidea", ProviderKind::PrivacyIdea),
         ("okta", ProviderKind::Okta),
-        ("oath", ProviderKind::Oath),
+        ("local", ProviderKind::Local),
+        // What it was called while it had OATH tokens only.
+        ("oath", ProviderKind::Local),
     ];
 }
 
@@ -250,12 +253,25 @@ impl Words for Codes {
     const WORDS: &'static [(&'static str, Self)] = &[("direct", Codes::Direct), ("challenge", Codes::Challenge)];
 }
 
+impl Words for PinSide {
+    const WORDS: &'static [(&'static str, Self)] = &[("before", PinSide::Before), ("after", PinSide::After)];
+}
+
+impl Words for Weak {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Weak::Refuse), ("allow", Weak::Allow)];
+}
+
 impl Words for Anonymous {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Anonymous::Refuse), ("allow", Anonymous::Allow)];
 }
 
 impl Words for Sasl {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
+}
+
+impl Words for ThenWord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
 }
 
 impl Words for NumberMatching {

@@ -26,6 +26,14 @@ mod mail;
 
 pub use mail::Mail;
 
+mod pin;
+
+pub use pin::{Pin, Weak};
+
+mod rule;
+
+pub use rule::{Rule, ThenWord};
+
 mod target;
 
 pub use target::{ConnectionPolicy, TargetKind};
@@ -48,8 +56,12 @@ pub struct File {
     pub import: Import,
     /// `[mail]`
     pub mail: Mail,
+    /// `[pin]`
+    pub pin: Pin,
     /// `[[route]]`
     pub route: Vec<Route>,
+    /// `[[rule]]`
+    pub rule: Vec<Rule>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -193,6 +205,9 @@ pub struct Throttle {
     pub prompt_window: Option<Span>,
     pub denial_backoff: Option<Span>,
     pub fraud_block: Option<Span>,
+    pub lockout_after: Option<Count>,
+    pub lockout_reset: Option<Span>,
+    pub lockout_release: Option<Span>,
 }
 
 /// `[audit]`: where audit events go besides the store.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::app::Server;
 use crate::config::checked;
 use crate::secret::Secret;
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
 use crate::users::open::open;
 use crate::users::place::StoreAt;
 use crate::users::store::Store;
@@ -173,6 +173,7 @@ pub fn enrolled(person: &DemoPerson) -> Person {
         phone_extension: None,
         device_token: Some(format!("demo-device-of-{}", person.name)),
         method: Method::Push,
+        mode: Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,

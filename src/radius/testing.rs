@@ -95,6 +95,7 @@ pub(super) fn accept() -> Outcome {
         person: None,
         in_exempt_group: false,
         is_service: false,
+        rule: crate::signin::policy::Ruling::None,
         way: None,
         wants_code: false,
         person_address: None,

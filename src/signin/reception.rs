@@ -15,13 +15,14 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 
 use crate::audit::{Event, Ledger, Steps};
-use crate::config::{Limits, OnDeadline, Route};
+use crate::config::{Limits, OnDeadline, Route, Rule};
 use crate::factor::Factor;
 use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId};
 use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
+use crate::signin::ruling;
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::signin::waiting::Waiting;
@@ -44,6 +45,10 @@ pub struct Deps {
     pub providers: BTreeMap<String, Arc<dyn Factor>>,
     /// Who is asked by other providers than their client's, or in other ways; the first that fits.
     pub routes: Vec<Arc<Route>>,
+    /// Who needs a second factor when; the first that fits.
+    pub rules: Vec<Arc<Rule>>,
+    /// Whether administrators can be written to.
+    pub mails: bool,
     /// The user database.
     pub store: Arc<dyn Store>,
     /// Where sign-ins end.
@@ -279,6 +284,10 @@ impl Ending {
         if let Some(who) = who.filter(|_| trail.prompt_open) {
             lock(&self.sign_ins.throttle).unanswered(&who.unique_id, now());
         }
+        let rule = ruling::name(&self.sign_ins, trail.rule);
+        if let Some(rule) = &rule {
+            self.sign_ins.deps.metrics.count_rule(rule, outcome.verdict());
+        }
         self.sign_ins.deps.ledger.finish(Event {
             time: SystemTime::now(),
             sign_in: attempt.id,
@@ -296,6 +305,7 @@ impl Ending {
             factor: trail.factor,
             verdict: outcome.verdict(),
             reason: outcome.reason(),
+            rule,
             requests: self.requests,
             steps: Steps { total, ..trail.steps },
             server: self.sign_ins.deps.server.clone(),

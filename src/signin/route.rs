@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Client, NumberMatching, Route, UnreachableClass};
-use crate::factor::{self, Factor, FactorApproved, Refusal, Request, Tell};
+use crate::factor::{self, Factor, FactorApproved, HOUSE_DIGITS, Refusal, Request, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::signin::passcode::Typed;
@@ -31,11 +31,27 @@ pub fn wishes(typed: Option<&Typed>, own: Method, listed: &[Method]) -> Vec<Meth
     }
 }
 
+/// Whether a rule that requires these ways, or any where there is none, takes what was typed.
+pub fn takes(rule: &[Method], typed: &Typed) -> bool {
+    rule.is_empty() || typed.methods().iter().any(|method| rule.contains(method))
+}
+
+/// Of these ways those that a rule requires, the rule's own where none is among them.
+pub fn required(wishes: Vec<Method>, rule: &[Method]) -> Vec<Method> {
+    if rule.is_empty() {
+        return wishes;
+    }
+    let allowed: Vec<Method> = wishes.into_iter().filter(|method| rule.contains(method)).collect();
+    if allowed.is_empty() { rule.to_vec() } else { allowed }
+}
+
 /// What a sign-in can carry besides an answer on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {
     /// A code was typed behind the password.
     pub typed: bool,
+    /// It is so long that it is one of the house: providers that check codes here are asked first.
+    pub of_the_house: bool,
     /// A code could be typed there.
     pub can_type: bool,
 }
@@ -43,7 +59,11 @@ pub struct Means {
 impl Means {
     /// Of this client, with what was typed.
     pub fn of(client: &Client, typed: Option<&Typed>) -> Means {
-        Means { typed: matches!(typed, Some(Typed::Code(_))), can_type: client.passcode.is_some() }
+        let digits = match typed {
+            Some(Typed::Code(code)) => code.len(),
+            Some(Typed::Word(_)) | None => 0,
+        };
+        Means { typed: digits > 0, of_the_house: digits >= HOUSE_DIGITS, can_type: client.passcode.is_some() }
     }
 }
 
@@ -66,7 +86,7 @@ pub fn way(provider: &dyn Factor, person: &Person, method: Method, means: Means)
         Way::NotOffered
     } else if means.typed {
         Way::Open
-    } else if matches!(method, Method::Oath | Method::BackupCode) {
+    } else if matches!(method, Method::Oath | Method::BackupCode | Method::TemporaryCode) {
         Way::WantsCode
     } else if provider.sends_code(method) && !means.can_type {
         Way::NoPlaceForCode
@@ -104,6 +124,9 @@ pub(super) fn plan(
         if !methods.is_empty() {
             steps.push(Step { provider, methods });
         }
+    }
+    if means.of_the_house {
+        steps.sort_by_key(|step| !step.provider.is_of_the_house());
     }
     let wants_code = wants_code && steps.is_empty();
     (steps, wants_code)
@@ -180,7 +203,8 @@ impl Failed {
 }
 
 /// Asks one after the other, as long as nobody can have been prompted and the failure is one after which the next is
-/// to be asked. `asked` is told who is, and how.
+/// to be asked. A code that one provider of the house does not know may be known to the next. `asked` is told who is, and
+/// how.
 pub(super) async fn ask_in_turn(
     steps: Vec<Step>,
     asking: Box<Asking>,
@@ -188,8 +212,13 @@ pub(super) async fn ask_in_turn(
 ) -> Result<FactorApproved, Failed> {
     let mut failed = Failed::nobody();
     let last = steps.len().saturating_sub(1);
+    let typed = asking.code.is_some();
     let mut asking = Some(asking);
+    let mut unknown_code = None;
     for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
+        if unknown_code.is_some() && !provider.is_of_the_house() {
+            continue;
+        }
         for (way, method) in methods.iter().copied().enumerate() {
             // What is known of the person is not kept while the last one waits for them to find their phone.
             let more = position < last || way + 1 < methods.len();
@@ -203,6 +232,10 @@ pub(super) async fn ask_in_turn(
             failed.refusal = refusal;
             match refusal {
                 Refusal::NotThisWay => failed.answered = true,
+                Refusal::WrongCode | Refusal::LockedThere if typed && provider.is_of_the_house() => {
+                    unknown_code.get_or_insert(refusal);
+                    break;
+                }
                 Refusal::Unreachable(class) => {
                     failed.away(class, provider.down_for());
                     if !provider.fails_over(class) {
@@ -217,6 +250,7 @@ pub(super) async fn ask_in_turn(
             }
         }
     }
+    failed.refusal = unknown_code.unwrap_or(failed.refusal);
     Err(failed)
 }
 
@@ -257,7 +291,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_that_the_person_could_not_type() {
         let person = crate::signin::testing::person("u1");
-        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, can_type });
+        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, of_the_house: false, can_type });
         assert_eq!(at(Method::Push, false, false), Way::Open);
         assert_eq!(at(Method::SmsReply, false, false), Way::Open);
         assert_eq!(at(Method::SmsCode, false, false), Way::NoPlaceForCode);
@@ -269,7 +303,10 @@ mod tests {
             let (steps, wants_code) = plan([Arc::new(Able) as Arc<dyn Factor>], &person, methods, means);
             (steps.into_iter().flat_map(|step| step.methods.into_vec()).collect::<Vec<_>>(), wants_code)
         };
-        let (silent, typing) = (Means { typed: false, can_type: false }, Means { typed: false, can_type: true });
+        let (silent, typing) = {
+            let means = |can_type| Means { typed: false, of_the_house: false, can_type };
+            (means(false), means(true))
+        };
         let listed = [Method::Call, Method::SmsCode, Method::Oath, Method::Push];
         assert_eq!(plan(&listed, silent), (vec![Method::Push], false));
         assert_eq!(plan(&listed, typing), (vec![Method::SmsCode, Method::Push], false));

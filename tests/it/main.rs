@@ -83,6 +83,9 @@ mod migrate;
 
 /// Mails that an import asks for.
 mod mails;
+/// One-time bypasses, blocks, fraud reports and lockouts, and the commands that tell of them.
+mod measures;
+
 /// What `anteroom check` says of each misconfiguration of each provider.
 mod misconfigured;
 
@@ -96,10 +99,13 @@ mod peers;
 mod providers;
 
 /// Codes of the store's own tokens: right once, wrong a few times.
-mod oath;
+mod local_codes;
 
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
+
+/// Rules: an exhaustive table against a reference, and whole sign-ins.
+mod policy_table;
 
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;

@@ -14,11 +14,12 @@ use futures_util::future::BoxFuture;
 use super::{Finding, gateway, lockout};
 use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, Throttle};
 use crate::factor::build::build;
+use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
-use crate::factor::oath::Local;
 use crate::primary::directory::{Directory, ProbeReport};
 use crate::users::keys::KeyFile;
 use crate::users::open::open;
+use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
 
@@ -139,10 +140,10 @@ pub struct Network {
 
 impl Network {
     /// The store's tokens. A store that is not there yet has none.
-    async fn local(&self) -> Result<Local, String> {
+    async fn house(&self) -> Result<House, String> {
         let keys = KeyFile::open(&self.keys).map_err(|error| error.to_string())?;
         let store = open(&self.store, false).await.map_err(|error| error.to_string())?;
-        Ok(Local { roster: Arc::new(store), keys: Arc::new(keys) })
+        Ok(House::new(Arc::new(store), Arc::new(keys), Rules::default()))
     }
 }
 
@@ -175,7 +176,7 @@ impl Probes for Network {
             let what = format!("provider {}", provider.name());
             let identity = ServerIdentity { name: self.name.clone(), address: None };
             let local = match provider {
-                Provider::Oath(_) => match self.local().await {
+                Provider::Local(_) => match self.house().await {
                     Ok(local) => Some(local),
                     Err(why) => return vec![Finding::fail(what, why, "enrol people first, or see server.keys")],
                 },

@@ -13,8 +13,8 @@ use super::{Checker, Named, word};
 
 mod duo;
 mod entra;
+mod local;
 mod native;
-mod oath;
 mod okta;
 mod privacyidea;
 
@@ -68,7 +68,7 @@ impl Checker<'_> {
             written::ProviderKind::PrivacyIdea => ("privacyidea", None, Self::privacyidea),
             written::ProviderKind::Okta => ("okta", None, Self::okta),
             // Nothing of it is reached over the network.
-            written::ProviderKind::Oath => return ("oath", Some(self.oath(at, name, written))),
+            written::ProviderKind::Local => return ("local", Some(self.local(at, name, written))),
         };
         let common = self.common(at, name, usual_url, written);
         (kind, check(self, at, common, written))

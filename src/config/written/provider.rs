@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{CloudName, Codes, EntraMode, Triggers, UnreachableClass};
+use crate::factor::local::split::PinSide;
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -92,11 +93,12 @@ keys! {
     private_key_file: String,
     private_key_credential: String,
     private_key_env: String,
-    // oath
+    // local
     window: Span,
     look_ahead: Count,
     tries: Count,
     locked_for: Span,
+    pin: Word<PinSide>,
 }
 
 /// What kind of provider it is.
@@ -112,8 +114,8 @@ pub enum ProviderKind {
     PrivacyIdea,
     /// Okta.
     Okta,
-    /// OATH tokens of the user store.
-    Oath,
+    /// Codes that this house checks itself.
+    Local,
 }
 
 /// `send = { … }` of a provider.
