@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
+mod attacker;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
@@ -100,6 +103,9 @@ mod providers;
 
 /// Codes of the store's own tokens: right once, wrong a few times.
 mod local_codes;
+
+/// Codes that the house sends itself, by a gateway that may fail.
+mod sent_codes;
 
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
