@@ -18,7 +18,10 @@ use crate::users::sql::SqlStore;
 
 /// Every provider, behind its breaker.
 pub(super) fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Providers, AppError> {
-    let own = config.providers.values().any(|provider| matches!(provider, config::Provider::Local(_)));
+    let own = config
+        .providers
+        .values()
+        .any(|provider| matches!(provider, config::Provider::Local(_) | config::Provider::Codes(_)));
     let keys = own.then(|| KeyFile::open(&config.server.keys)).transpose();
     let keys = keys.map_err(|error| AppError(error.to_string()))?;
     let house = keys.map(|keys| House::new(store.clone(), Arc::new(keys), config.pin));

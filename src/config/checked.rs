@@ -141,9 +141,9 @@ impl Checker<'_> {
         let (targets, authorizing, radius_targets) = self.targets(file.target);
         let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
-        let mail = self.mail(file.mail);
-        self.mail_of_items(&import, mail.as_ref(), mail_is_mentioned);
-        let providers = self.providers(file.provider);
+        let mail = self.mail(file.mail).map(Arc::new);
+        self.mail_of_items(&import, mail.as_deref(), mail_is_mentioned);
+        let providers = self.providers(file.provider, mail.as_ref());
         let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
@@ -176,7 +176,7 @@ impl Checker<'_> {
             authorizing,
             providers: providers.found,
             import,
-            mail: mail.map(Arc::new),
+            mail,
             pin: self.pin(file.pin),
             routes,
             rules,

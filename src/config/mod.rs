@@ -17,6 +17,7 @@ use crate::users::place::StoreAt;
 pub mod by_address;
 pub mod checked;
 mod client;
+pub mod codes;
 pub mod gateway;
 pub mod hours;
 pub mod import;

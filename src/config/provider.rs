@@ -1,9 +1,11 @@
 //! `[provider.NAME]` after all checks: what all have in common, and what each type adds.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::UnreachableClass;
+use super::codes::CodesProvider;
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
 use crate::users::model::Person;
@@ -24,6 +26,8 @@ pub enum Provider {
     Okta(OktaProvider),
     /// Codes that this house checks itself, without a cloud: OATH tokens, backup and temporary codes.
     Local(LocalProvider),
+    /// Codes that this house makes and checks itself, and sends by a gateway.
+    Codes(Arc<CodesProvider>),
 }
 
 impl Provider {
@@ -36,6 +40,7 @@ impl Provider {
             Provider::PrivacyIdea(privacyidea) => Some(&privacyidea.common),
             Provider::Okta(okta) => Some(&okta.common),
             Provider::Local(_) => None,
+            Provider::Codes(codes) => codes.via.common(),
         }
     }
 
@@ -43,6 +48,7 @@ impl Provider {
     pub fn name(&self) -> &str {
         match self {
             Provider::Local(local) => &local.name,
+            Provider::Codes(codes) => &codes.name,
             other => other.common().map_or("", |common| &common.name),
         }
     }
@@ -51,6 +57,7 @@ impl Provider {
     pub fn failover(&self) -> &[UnreachableClass] {
         match self {
             Provider::Local(local) => &local.failover,
+            Provider::Codes(codes) => &codes.failover,
             other => other.common().map_or(&[], |common| &common.failover),
         }
     }
@@ -71,7 +78,8 @@ impl Provider {
             | Provider::Duo(_)
             | Provider::PrivacyIdea(_)
             | Provider::Okta(_)
-            | Provider::Local(_) => None,
+            | Provider::Local(_)
+            | Provider::Codes(_) => None,
         }
     }
 
@@ -84,6 +92,7 @@ impl Provider {
             Provider::PrivacyIdea(_) => "privacyidea",
             Provider::Okta(_) => "okta",
             Provider::Local(_) => "local",
+            Provider::Codes(_) => "codes",
         }
     }
 }

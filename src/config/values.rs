@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::{ProviderKind, ThenWord, Weak};
+use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
     LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers,
@@ -255,6 +255,7 @@ impl Words for ProviderKind {
         ("local", ProviderKind::Local),
         // What it was called while it had OATH tokens only.
         ("oath", ProviderKind::Local),
+        ("codes", ProviderKind::Codes),
     ];
 }
 
@@ -273,6 +274,16 @@ impl Words for Triggers {
 
 impl Words for Codes {
     const WORDS: &'static [(&'static str, Self)] = &[("direct", Codes::Direct), ("challenge", Codes::Challenge)];
+}
+
+impl Words for ViaKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", ViaKind::Http), ("twilio", ViaKind::Twilio), ("smtp", ViaKind::Smtp)];
+}
+
+impl Words for HttpMethod {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("GET", HttpMethod::Get), ("POST", HttpMethod::Post), ("PUT", HttpMethod::Put)];
 }
 
 impl Words for PinSide {

@@ -13,7 +13,7 @@ use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requiremen
 
 mod provider;
 
-pub use provider::{Provider, ProviderKind, Route, Send};
+pub use provider::{HttpMethod, Provider, ProviderKind, Route, Send, ViaKind};
 
 mod import;
 

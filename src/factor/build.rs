@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::factor::Provider;
+use crate::factor::codes::Codes;
 use crate::factor::duo::Duo;
 use crate::factor::entra::Entra;
 use crate::factor::http::BuildError;
@@ -29,6 +30,7 @@ pub fn build(
         config::Provider::Duo(duo) => Arc::new(Duo::new(duo)?),
         config::Provider::PrivacyIdea(privacyidea) => Arc::new(PrivacyIdea::new(privacyidea)?),
         config::Provider::Okta(okta) => Arc::new(Okta::start(okta)?),
+        config::Provider::Codes(codes) => Arc::new(Codes::new(codes, house.ok_or(BuildError::NoStore)?.clone())?),
         config::Provider::Local(local) => Arc::new(Local::new(local, house.ok_or(BuildError::NoStore)?.clone())),
     })
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::config::codes::CodesProvider;
 use crate::config::{
     CloudName, Common, DuoProvider, EntraProvider, LocalProvider, NativeProvider, OktaProvider, PrivacyIdeaProvider,
     Provider, SendFields, UnreachableClass,
@@ -123,6 +124,7 @@ enum Kind {
     PrivacyIdea { user: CloudName, realm: bool },
     Okta(CloudName),
     Local,
+    Codes(Method),
 }
 
 impl Described {
@@ -139,6 +141,7 @@ impl Described {
             Provider::PrivacyIdea(privacyidea) => Described::privacyidea(privacyidea),
             Provider::Okta(okta) => Described::okta(okta),
             Provider::Local(local) => Described::local(local),
+            Provider::Codes(codes) => Described::codes(codes),
         }
     }
 
@@ -174,9 +177,16 @@ impl Described {
         Described { name: section.name.clone(), kind: Kind::Local, send, failover: section.failover.clone() }
     }
 
+    /// Of `type = "codes"`.
+    pub fn codes(section: &CodesProvider) -> Self {
+        let send = SendFields { names: false, email: true, phone: true, person_address: false };
+        let kind = Kind::Codes(section.via.method());
+        Described { name: section.name.clone(), kind, send, failover: section.failover.clone() }
+    }
+
     /// Whether it checks codes in this house.
     pub fn is_of_the_house(&self) -> bool {
-        matches!(self.kind, Kind::Local)
+        matches!(self.kind, Kind::Local | Kind::Codes(_))
     }
 
     /// Whether it can ask this person this way, as far as can be said without asking it.
@@ -200,6 +210,10 @@ impl Described {
                 known(user) && (privacyidea::wire::kind(method).is_some() || method == Method::Oath)
             }
             Kind::Okta(user) => known(user) && !okta::wire::kinds(method).is_empty(),
+            // A code that was sent before is typed.
+            Kind::Codes(_) if method == Method::Oath => true,
+            Kind::Codes(Method::EmailCode) => method == Method::EmailCode && person.email.is_some(),
+            Kind::Codes(by) => method == by && person.phone.is_some(),
             Kind::Local => matches!(method, Method::Oath | Method::BackupCode | Method::TemporaryCode),
         }
     }
@@ -234,6 +248,11 @@ impl Described {
         };
         match (field, self.kind) {
             (_, Kind::Local) => Fate::Never,
+            // The text names the application; what is typed is looked at here.
+            (Field::Application, Kind::Codes(by)) => only(method == by),
+            (Field::Phone, Kind::Codes(Method::SmsCode)) => optional(true, person.phone.is_some()),
+            (Field::Email, Kind::Codes(Method::EmailCode)) => optional(true, person.email.is_some()),
+            (_, Kind::Codes(_)) => Fate::Never,
             (Field::Code, _) => only(code),
             (Field::PersonAddress, _) => optional(self.send.person_address, address),
             (Field::UserName | Field::UniqueId | Field::Language | Field::Server, Kind::Native) => Fate::Sent,

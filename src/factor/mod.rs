@@ -18,6 +18,7 @@ use crate::users::model::{Method, Person};
 pub mod assertion;
 pub mod build;
 pub mod cancelling;
+pub mod codes;
 pub mod described;
 pub mod duo;
 pub mod entra;
@@ -97,6 +98,8 @@ pub enum Refusal {
     PinDue,
     /// A PIN goes with this way, and the person has none.
     NoPin,
+    /// So many codes were sent to the person just now that no more are.
+    TooOften,
     /// The provider could not be reached, and no prompt can have been sent.
     Unreachable(UnreachableClass),
     /// The connection broke or timed out after the prompt may have been sent.
@@ -118,7 +121,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 24] = [
+    pub const ALL: [Refusal; 25] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
@@ -128,6 +131,7 @@ impl Refusal {
         Refusal::WrongPin,
         Refusal::PinDue,
         Refusal::NoPin,
+        Refusal::TooOften,
         Refusal::Unreachable(UnreachableClass::Connect),
         Refusal::Unreachable(UnreachableClass::Tls),
         Refusal::Unreachable(UnreachableClass::Refused),
@@ -146,10 +150,6 @@ impl Refusal {
     ];
 }
 
-/// A typed code of so many digits or more is one of the house: a backup or temporary code, or a PIN with a code. Clouds have
-/// six to eight; the longer ones of some come after the house has said that it knows none.
-pub const HOUSE_DIGITS: usize = 9;
-
 /// A carrier of second factors.
 pub trait Factor: Send + Sync {
     /// Its name in the configuration, for the audit.
@@ -160,8 +160,8 @@ pub trait Factor: Send + Sync {
         None
     }
 
-    /// Whether it checks codes in this house. A typed code that one of these does not know is shown to the next of them;
-    /// one that only they can know ([`HOUSE_DIGITS`]) is shown to them first.
+    /// Whether it checks codes in this house. A typed code is shown to these first, and one that they do not know to the
+    /// others, too.
     fn is_of_the_house(&self) -> bool {
         self.described().is_some_and(Described::is_of_the_house)
     }

@@ -391,6 +391,7 @@ impl Reason {
             factor::Refusal::WrongPin => Reason::WrongPin,
             factor::Refusal::PinDue => Reason::PinDue,
             factor::Refusal::NoPin => Reason::NoPin,
+            factor::Refusal::TooOften => Reason::PromptLimited,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Client, NumberMatching, Route, UnreachableClass};
-use crate::factor::{self, Factor, FactorApproved, HOUSE_DIGITS, Refusal, Request, Tell};
+use crate::factor::{self, Factor, FactorApproved, Refusal, Request, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::signin::passcode::Typed;
@@ -50,8 +50,6 @@ pub fn required(wishes: Vec<Method>, rule: &[Method]) -> Vec<Method> {
 pub struct Means {
     /// A code was typed behind the password.
     pub typed: bool,
-    /// It is so long that it is one of the house: providers that check codes here are asked first.
-    pub of_the_house: bool,
     /// A code could be typed there.
     pub can_type: bool,
 }
@@ -59,11 +57,7 @@ pub struct Means {
 impl Means {
     /// Of this client, with what was typed.
     pub fn of(client: &Client, typed: Option<&Typed>) -> Means {
-        let digits = match typed {
-            Some(Typed::Code(code)) => code.len(),
-            Some(Typed::Word(_)) | None => 0,
-        };
-        Means { typed: digits > 0, of_the_house: digits >= HOUSE_DIGITS, can_type: client.passcode.is_some() }
+        Means { typed: matches!(typed, Some(Typed::Code(_))), can_type: client.passcode.is_some() }
     }
 }
 
@@ -125,7 +119,8 @@ pub(super) fn plan(
             steps.push(Step { provider, methods });
         }
     }
-    if means.of_the_house {
+    // Whether a typed code can be one of the house is known here; a cloud would count it as a wrong one.
+    if means.typed {
         steps.sort_by_key(|step| !step.provider.is_of_the_house());
     }
     let wants_code = wants_code && steps.is_empty();
@@ -215,10 +210,7 @@ pub(super) async fn ask_in_turn(
     let typed = asking.code.is_some();
     let mut asking = Some(asking);
     let mut unknown_code = None;
-    for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
-        if unknown_code.is_some() && !provider.is_of_the_house() {
-            continue;
-        }
+    'asked: for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
         for (way, method) in methods.iter().copied().enumerate() {
             // What is known of the person is not kept while the last one waits for them to find their phone.
             let more = position < last || way + 1 < methods.len();
@@ -239,18 +231,21 @@ pub(super) async fn ask_in_turn(
                 Refusal::Unreachable(class) => {
                     failed.away(class, provider.down_for());
                     if !provider.fails_over(class) {
-                        return Err(failed);
+                        break 'asked;
                     }
                     if position < last {
                         tracing::warn!(provider = provider.name(), class = class.word(), "the next provider is asked");
                     }
                     break;
                 }
-                _ => return Err(failed),
+                _ => break 'asked,
             }
         }
     }
-    failed.refusal = unknown_code.unwrap_or(failed.refusal);
+    // Who was wrong about a code of the house was that, whatever came of asking others about the code.
+    if failed.refusal != Refusal::Fraud {
+        failed.refusal = unknown_code.unwrap_or(failed.refusal);
+    }
     Err(failed)
 }
 
@@ -291,7 +286,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_that_the_person_could_not_type() {
         let person = crate::signin::testing::person("u1");
-        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, of_the_house: false, can_type });
+        let at = |method, typed, can_type| way(&Able, &person, method, Means { typed, can_type });
         assert_eq!(at(Method::Push, false, false), Way::Open);
         assert_eq!(at(Method::SmsReply, false, false), Way::Open);
         assert_eq!(at(Method::SmsCode, false, false), Way::NoPlaceForCode);
@@ -304,7 +299,7 @@ mod tests {
             (steps.into_iter().flat_map(|step| step.methods.into_vec()).collect::<Vec<_>>(), wants_code)
         };
         let (silent, typing) = {
-            let means = |can_type| Means { typed: false, of_the_house: false, can_type };
+            let means = |can_type| Means { typed: false, can_type };
             (means(false), means(true))
         };
         let listed = [Method::Call, Method::SmsCode, Method::Oath, Method::Push];

@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
+mod attacker;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
@@ -78,6 +81,9 @@ mod ldap_transparent;
 /// Planted secrets never come out anywhere.
 mod leaks;
 
+/// `anteroom migrate` as its user runs it.
+mod migrate;
+
 /// Mails that an import asks for.
 mod mails;
 /// One-time bypasses, blocks, fraud reports and lockouts, and the commands that tell of them.
@@ -97,6 +103,9 @@ mod providers;
 
 /// Codes of the store's own tokens: right once, wrong a few times.
 mod local_codes;
+
+/// Codes that the house sends itself, by a gateway that may fail.
+mod sent_codes;
 
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;

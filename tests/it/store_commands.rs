@@ -240,6 +240,39 @@ fn pins_are_made_expired_and_cleared() {
     assert!(!house.run(&["user", "history"], "").contains(&pin));
 }
 
+#[test]
+fn every_command_of_the_page_on_methods_does_what_it_says() {
+    const PAGE: &str = include_str!("../../docs/methods.md");
+    let house = House::new();
+    house.add("alice");
+    house.add("bob");
+    let token = format!("upn,serial number,secret key,time interval\nbob,F-1,{SEED},60\n");
+    fs::write(house.path("vendor.pskc"), token).unwrap();
+    fs::write(house.path("vendor.txt"), "passphrase").unwrap();
+    let seed = b"12345678901234567890";
+    let commands: Vec<&str> = PAGE.lines().filter_map(|line| line.strip_prefix("    anteroom ")).collect();
+    assert!(commands.len() > 14, "{commands:?}");
+    for command in commands {
+        let input = match command {
+            "token add alice T-0001 --seed -" => format!("{SEED}\n"),
+            "token test T-0001" => shown(seed, 0),
+            "token resync T-0001" => format!("{}\n{}\n", shown(seed, 3), shown(seed, 4)),
+            "user pin alice --must-change" => "407193\n".to_owned(),
+            _ => String::new(),
+        };
+        let words = command.replace("\"phone forgotten\"", "forgotten");
+        let words: Vec<String> = words
+            .split(' ')
+            .map(|word| match word {
+                file if file.starts_with("vendor.") => house.path(file).display().to_string(),
+                word => word.to_owned(),
+            })
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        house.run(&words, &input);
+    }
+}
+
 /// oathtool is an implementation that shares nothing with ours.
 #[test]
 fn codes_are_those_of_oathtool() {

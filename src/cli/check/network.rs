@@ -188,7 +188,7 @@ impl Probes for Network {
             let what = format!("provider {}", provider.name());
             let identity = ServerIdentity { name: self.name.clone(), address: None };
             let local = match provider {
-                Provider::Local(_) => match self.house().await {
+                Provider::Local(_) | Provider::Codes(_) => match self.house().await {
                     Ok(local) => Some(local),
                     Err(why) => return vec![Finding::fail(what, why, "enrol people first, or see server.keys")],
                 },

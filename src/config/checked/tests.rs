@@ -19,6 +19,7 @@ fn folder() -> tempfile::TempDir {
         "cloud.key",
         "privacyidea.secret",
         "okta.token",
+        "texts.token",
         "ldap.pem",
         "ldap.key",
     ] {
@@ -108,6 +109,8 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "reply_drop",
         "reply_rename",
         "reply_add",
+        "from = \"+1",
+        "subject",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -170,6 +173,13 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "loopback address",
     ),
     (STORE, "store = \"postgres://a@h/d\"\nstore_ca_file = \"missing.pem\"", "server.store_ca_file", "cannot be read"),
+    ("via = \"http\"", "via = \"fax\"", "provider.texts.via", "\"http\" or \"twilio\" or \"smtp\""),
+    ("url = \"https://gateway", "url = \"https://{phone}.gateway", "provider.texts.url", "its host is not fixed"),
+    ("\"text\": \"{text}\"}", "\"x\": 1}", "provider.texts.body", "{code} or {text}"),
+    ("#expect = [200, 201, 202]", "expect = [404]", "provider.texts.expect", "200 to 299"),
+    ("#text = \"{code} is", "text = \"this is", "provider.texts.text", "{code} in it"),
+    ("#shortest = 4", "shortest = 3", "pin.shortest", "4 to 16"),
+    ("#history = 5", "history = 11", "pin.history", "0 to 10"),
     ("#keep = \"400d\"", "keep = \"1h\"", "audit.keep", "1d to 36500d"),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),

@@ -99,6 +99,19 @@ keys! {
     tries: Count,
     locked_for: Span,
     pin: Word<PinSide>,
+    // codes
+    via: Word<ViaKind>,
+    method: Word<HttpMethod>,
+    headers: OneOrMany,
+    body: String,
+    expect: Vec<Count>,
+    from: String,
+    subject: String,
+    text: String,
+    digits: Count,
+    lives: Span,
+    most: Count,
+    per: Span,
 }
 
 /// What kind of provider it is.
@@ -116,6 +129,30 @@ pub enum ProviderKind {
     Okta,
     /// Codes that this house checks itself.
     Local,
+    /// Codes that this house sends and checks itself.
+    Codes,
+}
+
+/// How codes go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViaKind {
+    /// An HTTP request as the section writes it.
+    Http,
+    /// Twilio's REST API.
+    Twilio,
+    /// The mail server of `[mail]`.
+    Smtp,
+}
+
+/// How a gateway is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// With everything in the address.
+    Get,
+    /// The usual way.
+    Post,
+    /// What some want.
+    Put,
 }
 
 /// `send = { … }` of a provider.

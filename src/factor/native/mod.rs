@@ -389,6 +389,7 @@ impl Held<'_> {
                 | Refusal::WrongPin
                 | Refusal::PinDue
                 | Refusal::NoPin
+                | Refusal::TooOften
                 | Refusal::Unreachable(_)
                 | Refusal::Misconfigured
                 | Refusal::NotEnrolledThere
