@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixListener};
 use tokio::task::JoinHandle;
@@ -18,10 +19,15 @@ use tokio::task::JoinHandle;
 /// Octets that are passed at once.
 const PIECE: usize = 64 << 10;
 
-/// Connects to a server.
+/// Connects to a server. Where there is no room for a socket of our own: as slowly as `sqlx` does.
 pub(super) async fn connect(server: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    let folder = tempfile::Builder::new().prefix("anteroom").permissions(Permissions::from_mode(0o700)).tempdir()?;
-    let near = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{}", server.get_port())))?;
+    let (folder, near) = match meeting_place(server) {
+        Ok(place) => place,
+        Err(error) => {
+            tracing::warn!(%error, "no socket of our own in the folder for temporary files; the import will be slow");
+            return server.connect().await;
+        }
+    };
     let far = TcpStream::connect((server.get_host(), server.get_port())).await?;
     far.set_nodelay(true)?;
     let relay = Relay(Some(tokio::spawn(relay(near, far))));
@@ -29,6 +35,12 @@ pub(super) async fn connect(server: &PgConnectOptions) -> Result<PgConnection, s
     let connection = server.clone().socket(folder.path()).connect().await?;
     relay.runs_on();
     Ok(connection)
+}
+
+fn meeting_place(server: &PgConnectOptions) -> io::Result<(TempDir, UnixListener)> {
+    let folder = tempfile::Builder::new().prefix("anteroom").permissions(Permissions::from_mode(0o700)).tempdir()?;
+    let near = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{}", server.get_port())))?;
+    Ok((folder, near))
 }
 
 /// A task that ends with who waits for it, unless told otherwise.
