@@ -75,6 +75,7 @@ fn person(number: u32, base: &str) -> Person {
         phone_extension: None,
         device_token: None,
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".to_owned(),
         enabled: true,
         blocked_until: None,

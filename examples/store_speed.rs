@@ -41,6 +41,7 @@ fn profile(number: u32, round: u32) -> Profile {
         phone_extension: None,
         device_token: None,
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,

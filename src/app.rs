@@ -26,6 +26,7 @@ use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
 use crate::primary::directory::Directory;
+use crate::primary::none::Authorizer;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
@@ -96,9 +97,7 @@ impl Server {
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let (store, soundness) = store(&config).await?;
-        let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
-        let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
-        let metrics = Arc::new(Metrics::new(radius.chain(ldap)));
+        let metrics = metrics(&config);
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
@@ -107,12 +106,11 @@ impl Server {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
         let sign_ins = SignIns::new(Deps {
-            targets: targets(&directories),
-            providers: providers
-                .iter()
-                .map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>))
-                .collect::<BTreeMap<_, _>>(),
+            targets: targets(&config, &directories),
+            providers: factors(&providers),
             routes: config.routes.clone(),
+            rules: config.rules.clone(),
+            mails: config.mail.as_ref().is_some_and(|mail| !mail.administrators.is_empty()),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
             limits: config.limits,
@@ -144,6 +142,7 @@ impl Server {
             health,
             radius: shared,
             habits,
+            sign_ins: Arc::clone(&sign_ins),
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
@@ -276,6 +275,20 @@ async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> 
     Ok((store, soundness))
 }
 
+/// The numbers of a server with these clients.
+fn metrics(config: &Config) -> Arc<Metrics> {
+    let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
+    let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
+    Arc::new(Metrics::new(radius.chain(ldap)))
+}
+
+/// The providers as sign-ins use them.
+fn factors(providers: &Providers) -> BTreeMap<String, Arc<dyn Factor>> {
+    let factor =
+        |(name, _, guarded): &(String, _, Arc<Guarded>)| (name.clone(), Arc::clone(guarded) as Arc<dyn Factor>);
+    providers.iter().map(factor).collect()
+}
+
 /// The end of every sign-in.
 fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Result<Arc<Audit>, AppError> {
     let audit = Audit::new(Arc::clone(metrics), Arc::clone(store), config.audit.file.clone());
@@ -294,12 +307,17 @@ pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
-/// The directories as sign-ins use them.
-pub(crate) fn targets(directories: &Directories) -> BTreeMap<String, Target> {
+/// The targets as sign-ins use them.
+pub(crate) fn targets(config: &Config, directories: &Directories) -> BTreeMap<String, Target> {
     let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
         (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
     };
-    directories.iter().map(target).collect()
+    let authorizing = config.authorizing.iter().filter_map(|(name, target)| {
+        let (_, directory, _) = directories.iter().find(|(name, _, _)| *name == target.directory)?;
+        let primary = Arc::new(Authorizer::new(target, Arc::clone(directory)));
+        Some((name.clone(), Target { primary, dn_from_store: false }))
+    });
+    directories.iter().map(target).chain(authorizing).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.

@@ -74,6 +74,8 @@ pub struct Event {
     pub verdict: Verdict,
     /// Why.
     pub reason: Reason,
+    /// The `[[rule]]` that counted.
+    pub rule: Option<Arc<str>>,
     /// Requests of the client that this one answer served.
     pub requests: u32,
     /// Time taken by each step, for those that were reached.
@@ -224,6 +226,7 @@ fn log(event: &Event) {
                 account = event.account.as_ref().map(tracing::field::debug),
                 verdict = event.verdict.word(),
                 reason = event.reason.code(),
+                rule = event.rule.as_deref(),
                 method = event.method.map(Method::word),
                 requests = event.requests,
                 primary_ms = event.steps.primary.map(milliseconds),

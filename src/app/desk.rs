@@ -8,8 +8,8 @@ use crate::audit::{Audit, Notes};
 use crate::config::{self, Config};
 use crate::control::{Control, ControlDesk, Watched};
 use crate::factor;
+use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
-use crate::factor::oath::Local;
 use crate::factor::routing::Guarded;
 use crate::signin::explain::Served;
 use crate::signin::reception::SignIns;
@@ -18,14 +18,17 @@ use crate::users::sql::SqlStore;
 
 /// Every provider, behind its breaker.
 pub(super) fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Providers, AppError> {
-    let own = config.providers.values().any(|provider| matches!(provider, config::Provider::Oath(_)));
+    let own = config
+        .providers
+        .values()
+        .any(|provider| matches!(provider, config::Provider::Local(_) | config::Provider::Codes(_)));
     let keys = own.then(|| KeyFile::open(&config.server.keys)).transpose();
     let keys = keys.map_err(|error| AppError(error.to_string()))?;
-    let local = keys.map(|keys| Local { roster: store.clone(), keys: Arc::new(keys) });
+    let house = keys.map(|keys| House::new(store.clone(), Arc::new(keys), config.pin));
     let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let made = config.providers.iter().map(|(name, provider)| {
         let server = ServerIdentity { name: config.server.name.clone(), address };
-        let built = factor::build::build(provider, server, local.as_ref());
+        let built = factor::build::build(provider, server, house.as_ref());
         let built = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
         let guarded = Guarded::new(Arc::clone(&built)).with_failover(provider.failover().to_vec());
         Ok((name.clone(), built, Arc::new(guarded)))

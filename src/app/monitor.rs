@@ -9,6 +9,7 @@ use crate::factor::routing::{BreakerState, Guarded};
 use crate::primary::directory::Directory;
 use crate::radius::discard::Discarded;
 use crate::radius::door::Shared;
+use crate::signin::reception::SignIns;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::store::Store;
@@ -22,6 +23,7 @@ pub(super) struct Watched {
     pub(super) health: Arc<Health>,
     pub(super) radius: Arc<Shared>,
     pub(super) habits: Habits,
+    pub(super) sign_ins: Arc<SignIns>,
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
@@ -58,6 +60,8 @@ pub(super) async fn run(mut watched: Watched) {
             watched.metrics.provider_up(name, usable);
             for sign_in in guarded.late_frauds() {
                 watched.metrics.late_frauds.inc();
+                let sign_ins = Arc::clone(&watched.sign_ins);
+                tokio::spawn(async move { sign_ins.late_fraud(sign_in).await });
                 (watched.notes)(Note {
                     time: SystemTime::now(),
                     kind: "late_fraud",
@@ -100,6 +104,7 @@ mod tests {
             health: Arc::clone(&health),
             radius,
             habits: Habits::default(),
+            sign_ins: crate::signin::testing::rejecting(),
             store: crate::signin::testing::store_away(),
             directories: Vec::new(),
             providers: Vec::new(),

@@ -67,6 +67,7 @@ mod tests {
             factor: None,
             verdict: Verdict::Accept,
             reason: Reason::Approved,
+            rule: None,
             requests: 1,
             steps: Steps::default(),
             server: "gate-1".into(),

@@ -13,6 +13,7 @@
 //! | `primary` | `passed`, a reason code, or `null` if the password was not tried |
 //! | `factor` | `approved`, `carried_over`, `remembered`, a reason code, or `null` if nobody was asked |
 //! | `verdict`, `reason` | `accept`, `reject` or `discard`, and the reason code |
+//! | `rule` | the `[[rule]]` that counted, or `null` |
 //! | `requests` | how many requests of the client this one answer served |
 //! | `identify_ms`, `primary_ms`, `policy_ms`, `factor_ms` | milliseconds with decimals, or `null` if not reached |
 //! | `total_ms` | from the request's arrival to the end |
@@ -123,6 +124,7 @@ struct Line<'a> {
     factor: Option<&'a str>,
     verdict: &'a str,
     reason: &'a str,
+    rule: Option<&'a str>,
     requests: u32,
     identify_ms: Option<f64>,
     primary_ms: Option<f64>,
@@ -178,6 +180,7 @@ impl<'a> Line<'a> {
             factor: event.factor,
             verdict: event.verdict.word(),
             reason: event.reason.code(),
+            rule: event.rule.as_deref(),
             requests: event.requests,
             identify_ms: steps.identify.map(milliseconds),
             primary_ms: steps.primary.map(milliseconds),

@@ -16,6 +16,7 @@ use crate::config::{Config, Requirement, Throttle, checked};
 use crate::primary::directory::Lockout;
 
 pub mod certificates;
+pub mod gateway;
 pub mod habits;
 pub mod network;
 
@@ -128,7 +129,7 @@ pub fn run(args: &Args) -> Ended {
 fn summary(config: &Config) -> String {
     let parts = [
         count(config.radius.clients.len() + config.ldap.clients.len(), "client"),
-        count(config.targets.len(), "target"),
+        count(config.targets.len() + config.authorizing.len(), "target"),
         count(config.providers.len(), "provider"),
     ];
     format!("no mistakes: {}", parts.join(", "))
@@ -202,6 +203,7 @@ mod tests {
             prompt_window: Duration::from_secs(600),
             denial_backoff: Duration::from_secs(60),
             fraud_block: Duration::from_secs(60),
+            lockout: None,
         };
         lockout("corp", Lockout { threshold, window: Duration::from_secs(minutes * 60) }, &throttle)
     }

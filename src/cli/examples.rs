@@ -36,11 +36,18 @@ const EXAMPLES: &[(&[&str], &[&str])] = &[
     (
         &["user", "block"],
         &[
-            "anteroom user block alice --for 8h                 until this evening",
-            "anteroom user block alice                          until somebody unblocks her",
+            "anteroom user block alice --for 8h --reason \"laptop stolen\"       until this evening",
+            "anteroom user block alice --reason \"has left\" --forever         until somebody unblocks her",
         ],
     ),
-    (&["user", "unblock"], &["anteroom user unblock alice"]),
+    (&["user", "unblock"], &["anteroom user unblock alice --reason \"new password\""]),
+    (
+        &["user", "bypass"],
+        &[
+            "anteroom user bypass alice --reason \"phone at home\"              once within five minutes",
+            "anteroom user bypass alice --for 8h --reason \"phone at home\"     once within eight hours",
+        ],
+    ),
     (&["user", "release"], &["anteroom user release alice phone                  the import fills it again"]),
     (&["user", "history"], &["anteroom user history alice", "anteroom user history --limit 10 --json"]),
     (&["user", "export"], &["anteroom user export people.csv", "anteroom user export --json -"]),
@@ -66,10 +73,55 @@ const EXAMPLES: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["user", "token", "remove"], &["anteroom user token remove T-0001"]),
+    (&["token", "list"], &["anteroom token list                           all of them", "anteroom token list alice"]),
+    (
+        &["token", "add"],
+        &[
+            "anteroom token add alice                           a new seed, shown once as a code to scan",
+            "anteroom token add alice --output svg              the code as a picture",
+            "anteroom token add alice T-0001 --seed -           the seed comes from standard input",
+            "anteroom token add alice H-0002 --seed - --counter 0 --digits 8",
+        ],
+    ),
+    (
+        &["token", "assign"],
+        &["anteroom token assign T-0001 bob", "anteroom token assign T-0001                  nobody has it any more"],
+    ),
+    (&["token", "remove"], &["anteroom token remove T-0001"]),
+    (
+        &["token", "import"],
+        &[
+            "anteroom token import tokens.csv --dry-run         what Microsoft documents",
+            "anteroom token import vendor.pskc --passphrase-file vendor.txt",
+        ],
+    ),
+    (&["token", "test"], &["anteroom token test T-0001                          the code comes from standard input"]),
+    (&["token", "resync"], &["anteroom token resync T-0001                        two codes in a row, each on a line"]),
+    (&["user", "token", "import"], &["anteroom token import tokens.csv"]),
+    (&["user", "token", "test"], &["anteroom token test T-0001"]),
+    (&["user", "token", "resync"], &["anteroom token resync T-0001"]),
+    (
+        &["user", "codes"],
+        &[
+            "anteroom user codes alice                          a new list; the one before is void",
+            "anteroom user codes alice --left",
+            "anteroom user codes alice --withdraw",
+        ],
+    ),
+    (
+        &["user", "code"],
+        &[
+            "anteroom user code alice --reason \"phone forgotten\"",
+            "anteroom user code alice --for 3d --uses 5 --reason \"new phone is ordered\" --output codes",
+            "anteroom user code alice --withdraw",
+        ],
+    ),
     (
         &["user", "pin"],
         &[
-            "anteroom user pin alice --change-required          the PIN comes from standard input",
+            "anteroom user pin alice --must-change              the PIN comes from standard input",
+            "anteroom user pin alice --generate                 make one, show it once",
+            "anteroom user pin alice --expire                   the next sign-in must change it",
             "anteroom user pin alice --clear",
         ],
     ),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::report::StorePlace;
 use super::status::Where;
 use super::{Ended, Failure, output};
 use crate::app;
@@ -18,12 +19,16 @@ use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
 
+mod replay;
+
 const EXAMPLES: &str = "\
 Examples:
   anteroom explain --client vpn --user alice
   anteroom explain --client vpn --user alice --from 198.51.100.7 --typed push2
   anteroom explain --client wiki --user alice@corp.example.com --at 2026-12-24T18:00:00Z --json
+  anteroom explain --client rdg --user 'CORP\\alice' --computer PC-0815 --from 192.0.2.30
   anteroom explain --client vpn --user alice --offline --config new.toml
+  anteroom explain --replay 5d0c1e77a90b4c2f88e1d3aa
 
 Nobody is prompted, no password is tried, nothing is counted: the password is taken as right. The running server is
 asked, which knows what is out of use just now; where none runs, or with --offline, the file, the user store and the
@@ -39,11 +44,14 @@ pub struct Args {
     #[command(flatten)]
     place: Where,
     /// The client through which they come, by its name in the configuration
-    #[arg(long, value_name = "NAME")]
-    client: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "replay")]
+    client: Option<String>,
     /// The person, as they would type their name
-    #[arg(long, value_name = "NAME")]
-    user: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "replay")]
+    user: Option<String>,
+    /// What did become of this sign-in, by its identifier, from the audit in the user store
+    #[arg(long, value_name = "SIGN-IN", conflicts_with_all = ["client", "user", "from", "at", "typed", "offline"])]
+    replay: Option<String>,
     /// Where their device is
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
@@ -53,6 +61,12 @@ pub struct Args {
     /// What they type behind the password: code, push, phone, sms or email, with a digit for a device (push2)
     #[arg(long, value_name = "WORD")]
     typed: Option<String>,
+    /// Through an RD Gateway: the name of their computer (and --from is the gateway's own address)
+    #[arg(long, value_name = "NAME")]
+    computer: Option<String>,
+    /// Through an RD Gateway: they come with a smart card
+    #[arg(long)]
+    smart_card: bool,
     /// JSON instead of text for people
     #[arg(long)]
     json: bool,
@@ -66,12 +80,17 @@ pub struct Args {
 /// # Errors
 /// When neither the server nor the file can say.
 pub fn run(args: Args) -> Ended {
+    if let Some(sign_in) = &args.replay {
+        return replay::run(&StorePlace::of(args.place.file()), sign_in, args.json);
+    }
     let question = Question {
-        client: args.client,
-        user: args.user,
+        client: args.client.unwrap_or_default(),
+        user: args.user.unwrap_or_default(),
         from: args.from,
         at: args.at.map(jiff::Timestamp::as_second),
         typed: args.typed,
+        computer: args.computer,
+        smart_card: args.smart_card,
     };
     let running = if args.offline { None } else { ask(&args.place, &question)? };
     let live = running.is_some();
@@ -82,7 +101,7 @@ pub fn run(args: Args) -> Ended {
     if args.json {
         output::line(serde_json::to_string(&told)?);
     } else {
-        lines(&told, live).into_iter().for_each(output::line);
+        lines(&told, source(live)).into_iter().for_each(output::line);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,9 +139,11 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
     let paper = |provider| Arc::new(Described::of(provider)) as Arc<dyn Factor>;
     let providers = config.providers.iter().map(|(name, provider)| (name.clone(), paper(provider)));
     Ok(SignIns::new(Deps {
-        targets: app::targets(&app::directories(config)?),
+        targets: app::targets(config, &app::directories(config)?),
         providers: providers.collect::<BTreeMap<_, _>>(),
         routes: config.routes.clone(),
+        rules: config.rules.clone(),
+        mails: false,
         store: Arc::new(store),
         ledger: Arc::new(Nowhere),
         limits: config.limits,
@@ -140,10 +161,13 @@ impl Ledger for Nowhere {
     fn finish(&self, _: Event) {}
 }
 
+/// Who says so.
+fn source(live: bool) -> &'static str {
+    if live { "as the server runs now" } else { "from the file: no server was asked, so nothing is out of use" }
+}
+
 /// The explanation for people.
-fn lines(told: &Explanation, live: bool) -> Vec<String> {
-    let by =
-        if live { "as the server runs now" } else { "from the file: no server was asked, so nothing is out of use" };
+fn lines(told: &Explanation, by: &str) -> Vec<String> {
     let mut lines = vec![format!("{} at {}, {by}", told.server, told.at)];
     let width = told.steps.iter().map(|line| line.step.len()).max().unwrap_or_default();
     lines.extend(told.steps.iter().map(|line| {

@@ -22,6 +22,8 @@ mod files;
 mod progress;
 mod show;
 
+pub(super) use files::Tokens;
+
 const EXAMPLES: &str = "\
 Examples:
   anteroom import --dry-run                      what would the next pass do?
@@ -96,6 +98,16 @@ pub fn run(args: Args) -> Ended {
 
 fn load(file: &ConfigFile) -> Result<Config, Failure> {
     checked::load(&file.config).map_err(|mistakes| Failure::usage(mistakes.to_string()))
+}
+
+/// `anteroom token import`: `(dry_run, json)`.
+pub(super) async fn tokens(
+    tokens: Tokens,
+    config: &Config,
+    roster: &dyn Roster,
+    (dry_run, json): (bool, bool),
+) -> Ended {
+    files::tokens(tokens, config, roster, show::Form { json, quiet: false, dry_run }).await
 }
 
 async fn run_with(args: Args, config: Config) -> Ended {

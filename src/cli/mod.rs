@@ -13,15 +13,18 @@ pub mod backup;
 pub mod check;
 pub mod demo;
 pub mod docs;
+pub mod events;
 pub mod examples;
 pub mod explain;
 pub mod import;
 pub mod keys;
 pub mod output;
+pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod status;
 pub mod test;
+pub mod token;
 pub mod user;
 
 /// Where the configuration is looked for when nothing else is said.
@@ -33,6 +36,7 @@ Examples:
   anteroom check                                 what is wrong with the configuration?
   anteroom serve                                 run the service
   anteroom user list                             who is enrolled
+  anteroom token add alice                       a code to scan with an authenticator app
   anteroom explain --client vpn --user alice     what would happen, and why?
   anteroom import --dry-run                      who would be enrolled from the directory?
   anteroom test radius --user alice              sign in once, as an appliance would
@@ -68,10 +72,16 @@ pub enum Command {
     Test(test::Args),
     /// Show and change the people who are enrolled
     User(user::Args),
+    /// Give people OATH tokens, and look after them
+    Token(token::Args),
     /// Show how the running server and its providers are
     Status(status::Args),
     /// Say what would become of a sign-in, step by step and why, touching nothing
     Explain(explain::Args),
+    /// Show sign-ins as they end, live and filtered
+    Events(events::Args),
+    /// Report on a period: usage, denials, bypasses, blocks, fraud, cached approvals
+    Report(report::Args),
     /// Declare that a provider cannot be used, or that it can again
     Outage(status::Outage),
     /// Fill the user store from directories and files
@@ -151,9 +161,12 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::User(args) => people(args),
+        Command::Token(args) => token::run(args),
         Command::Status(args) => status::run(&args),
         Command::Outage(args) => status::outage(args),
         Command::Explain(args) => explain::run(args),
+        Command::Events(args) => events::run(args),
+        Command::Report(args) => report::run(args),
         Command::Import(args) => import::run(args),
         Command::Backup(args) => backup::backed_up(&args),
         Command::Restore(args) => backup::restored(&args),

@@ -13,6 +13,7 @@ use crate::simulate::entra::{Credential, Entra};
 use crate::simulate::native::Native;
 use crate::simulate::okta::{App, Okta};
 use crate::simulate::privacyidea::PrivacyIdea;
+use crate::simulate::texts::Texts;
 use crate::simulate::{Options, ScenarioFile, Service, Simulator, TlsFiles};
 use crate::telemetry::logs;
 
@@ -36,6 +37,9 @@ const TENANT: &str = "tenant.example";
 const RESOURCE: &str = "https://adnotifications.windowsazure.com/StrongAuthenticationService.svc/Connector";
 const CLIENT_ID: &str = "981f26a1-7f43-403b-a875-f8b09b8cd720";
 
+/// The account of the simulated Twilio.
+const ACCOUNT: &str = "ACanteroom0000000000000000000000000";
+
 /// The name of the service account, key or app at every simulator.
 const NAME: &str = "anteroom";
 
@@ -52,6 +56,8 @@ pub enum Cloud {
     Okta,
     /// The native protocol
     Native,
+    /// A text gateway: Twilio's messages, and a plain one
+    Texts,
 }
 
 /// Options of `anteroom simulate`.
@@ -151,6 +157,7 @@ fn service(args: &Args, secret: Secret) -> Result<Arc<dyn Service>, Failure> {
             let app = public_key.map(|public_key| App { client_id: NAME.to_owned(), public_key });
             Arc::new(Okta::new(secret, app))
         }
+        Cloud::Texts => Arc::new(Texts::new(ACCOUNT, secret)),
         Cloud::Native => {
             let native = Native::new(NAME, &secret);
             Arc::new(native.map_err(|_| Failure::usage("the native protocol's key needs at least 32 octets"))?)
@@ -175,6 +182,9 @@ fn section(args: &Args, url: &str, secret: &str) -> String {
             args.realm
         ),
         Cloud::Okta => format!("  type = \"okta\"\n  token = \"{secret}\"\n"),
+        Cloud::Texts => format!(
+            "  type = \"codes\"\n  via = \"twilio\"\n  account = \"{ACCOUNT}\"\n  token = \"{secret}\"\n  from = \"+12025550100\"\n"
+        ),
         Cloud::Native => format!("  type = \"native\"\n  key_id = \"{NAME}\"\n  key = \"{secret}\"\n"),
     };
     format!("  [provider.cloud]\n  url = \"{url}\"\n{own}{ca_file}")

@@ -3,32 +3,34 @@
 //! Works on the file itself, also while the server runs: the server notices a change within a second.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use crate::config::Config;
 use crate::primary::Identity;
-use crate::users::changes::{FOREVER, differences};
-use crate::users::keys::KeyFile;
+use crate::users::changes::differences;
 use crate::users::model::Person;
-use crate::users::open::open;
-use crate::users::place::StoreAt;
 use crate::users::profile::{Field, Profile};
 use crate::users::roster::Roster;
 use crate::users::store::StoreError;
 
 use directory::{choose_target, resolve_in_directory};
 use fields::{Change, checked};
+use place::{At, Place};
 
+mod codes;
+mod device;
 mod directory;
-mod fields;
+pub(super) mod fields;
+mod measures;
+mod pin;
+pub(super) mod place;
 mod records;
-mod secrets;
-mod show;
+pub(super) mod show;
+
+pub(in crate::cli) use records::cell;
+pub(in crate::cli) use show::plain;
 
 /// People read from the store at once.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// `anteroom user`.
 #[derive(Debug, clap::Args)]
@@ -36,22 +38,17 @@ const PAGE: u32 = 500;
     anteroom user --config anteroom.toml add alice --phone \"+1 202 555 0111\" --method call\n  \
     anteroom user --store people.db add bob --unique-id 6f1c7e0a-9c1b-4b54-8d43-4d2f7a9be001 --device-token -\n  \
     anteroom user --store people.db set alice --language fr --extension \"\"\n  \
-    anteroom user --store people.db block alice --for 8h\n  \
+    anteroom user --store people.db block alice --for 8h --reason \"laptop stolen\"\n  \
+    anteroom user --store people.db bypass alice --for 300s --reason \"lost her phone\"\n  \
     anteroom user --store people.db list --json\n  \
     anteroom user history alice\n  \
     anteroom user export people.csv\n  \
-    anteroom user token add alice T-0001 --seed -\n  \
+    anteroom user codes alice\n  \
+    anteroom user code alice --for 8h --reason \"phone forgotten\"\n  \
     anteroom user erase alice --yes")]
 pub struct Args {
-    /// The configuration that names the user store (and the directory, for `add`).
-    #[arg(long, value_name = "FILE", global = true, env = "ANTEROOM_CONFIG")]
-    config: Option<PathBuf>,
-    /// The user store itself, a file; takes precedence over the configuration's.
-    #[arg(long, value_name = "FILE", global = true)]
-    store: Option<PathBuf>,
-    /// The key file of sealed values; takes precedence over the configuration's.
-    #[arg(long, value_name = "FILE", global = true)]
-    keys: Option<PathBuf>,
+    #[command(flatten)]
+    at: At,
     #[command(subcommand)]
     action: Action,
 }
@@ -72,10 +69,12 @@ enum Action {
     Enable(Who),
     /// Remove a person.
     Remove(Who),
+    /// Let a person in once without a second factor, for instance when their phone is lost.
+    Bypass(measures::Bypass),
     /// Refuse a person until a time, or until `unblock`.
-    Block(Block),
+    Block(measures::Block),
     /// Undo a block, an admin's or the one after a fraud report.
-    Unblock(Who),
+    Unblock(measures::Unblock),
     /// Give fields back to the import, which fills them the next time.
     Release(Release),
     /// Who changed what: of one person, or of all, newest first.
@@ -86,12 +85,17 @@ enum Action {
     Data(Who),
     /// Remove a person and take their name out of the audit.
     Erase(records::Erase),
-    /// Show, add, assign and remove OATH tokens.
-    Token(secrets::Token),
-    /// Set or clear a person's PIN.
-    Pin(secrets::Pin),
+    /// Moved: this is `anteroom token`.
+    #[command(hide = true)]
+    Token(super::token::Moved),
+    /// Print a new list of backup codes, each good once, for the day when the phone is lost.
+    Codes(codes::List),
+    /// Give a person a code that is good for a while.
+    Code(codes::Temporary),
+    /// Set, make, expire or clear a person's PIN.
+    Pin(pin::Pin),
     /// Add and remove a person's apps.
-    Device(secrets::Device),
+    Device(device::Device),
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,9 +113,9 @@ struct Add {
 }
 
 #[derive(Debug, clap::Args)]
-struct Who {
+pub(super) struct Who {
     /// Login name, UPN or unique id.
-    person: String,
+    pub(super) person: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -150,15 +154,6 @@ struct Release {
     fields: Vec<Field>,
 }
 
-#[derive(Debug, clap::Args)]
-struct Block {
-    #[command(flatten)]
-    who: Who,
-    /// For how long, such as `30m`, `8h` or `2days`; without it, until `unblock`.
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
-}
-
 /// Runs the command and prints to standard output.
 ///
 /// # Errors
@@ -171,55 +166,14 @@ pub async fn run(args: Args) -> Result<(), String> {
 }
 
 async fn run_into(args: Args, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
-    let config = match (&args.config, &args.store) {
-        (Some(path), _) => Some(load_config(path)),
-        (None, Some(_)) => None,
-        (None, None) => return Err("which user store? Give --config FILE or --store FILE".into()),
-    };
-    let (at, keys) = match (&args.store, &config) {
-        (Some(path), _) => (Arc::new(StoreAt::File(path.clone())), path.with_file_name("anteroom.keys")),
-        (None, Some(config)) => {
-            let server = &config.as_ref().map_err(Clone::clone)?.server;
-            (Arc::clone(&server.store), server.keys.clone())
-        }
-        (None, None) => return Err("which user store? Give --config FILE or --store FILE".into()),
-    };
-    let adding = matches!(args.action, Action::Add(_));
-    let is_new = at.file().is_some_and(|path| !path.exists());
-    let store = open(&at, adding).await.map_err(|error| {
-        if is_new && !adding {
-            format!("there is no user store at {at}; `anteroom user add` creates it")
-        } else {
-            advised(&error)
-        }
-    })?;
-    if is_new {
+    let mut opened = args.at.open(matches!(args.action, Action::Add(_))).await?;
+    if let Some(at) = &opened.created {
         say(out, format_args!("created the user store {at}"))?;
     }
-    let place = Place { store: &store, keys: args.keys.unwrap_or(keys), by: actor() };
-    let result = act(args.action, config, &place, out).await;
-    store.close().await;
+    let config = opened.config.take();
+    let result = act(args.action, config, &opened.place(), out).await;
+    opened.store.close().await;
     result
-}
-
-/// What the actions work on.
-struct Place<'a> {
-    store: &'a dyn Roster,
-    keys: PathBuf,
-    /// Who does it, as the changes will tell.
-    by: String,
-}
-
-impl Place<'_> {
-    fn key_file(&self) -> Result<KeyFile, String> {
-        KeyFile::open(&self.keys).map_err(|error| error.to_string())
-    }
-}
-
-/// Who sits at the command line, behind sudo where that says so.
-pub(super) fn actor() -> String {
-    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    format!("cli:{}", name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into()))
 }
 
 async fn act(
@@ -251,15 +205,9 @@ async fn act(
             say(out, format_args!("removed {}", show::plain(&profile.person.name)))?;
             show::changes(&differences(Some(&profile), None), out).map_err(unwritten)
         }
-        Action::Block(block) => {
-            let until = match block.duration {
-                Some(duration) => SystemTime::now().checked_add(duration),
-                None => SystemTime::UNIX_EPOCH.checked_add(FOREVER),
-            };
-            let until = until.ok_or("--for is too long; leave it out to block until `unblock`")?;
-            set_block(place, &block.who, Some(until), out).await
-        }
-        Action::Unblock(who) => set_block(place, &who, None, out).await,
+        Action::Bypass(bypass) => measures::bypass(bypass, place, out).await,
+        Action::Block(block) => measures::block(block, place, out).await,
+        Action::Unblock(unblock) => measures::unblock(unblock, place, out).await,
         Action::Release(release) => {
             let profile = find(store, &release.who).await?;
             let fields = release.fields.into_iter().collect();
@@ -270,9 +218,11 @@ async fn act(
         Action::Export(export) => records::export(export, store, out).await,
         Action::Data(who) => records::data(&who, store, out).await,
         Action::Erase(erase) => records::erase(erase, place, out).await,
-        Action::Token(token) => secrets::token(token, place, out).await,
-        Action::Pin(pin) => secrets::pin(pin, place, out).await,
-        Action::Device(device) => secrets::device(device, place, out).await,
+        Action::Token(moved) => super::token::moved(moved, place, out).await,
+        Action::Codes(list) => codes::list(list, place, out).await,
+        Action::Code(code) => codes::temporary(code, place, out).await,
+        Action::Pin(pin) => pin::pin(pin, place, out).await,
+        Action::Device(device) => device::device(device, place, out).await,
     }
 }
 
@@ -331,20 +281,6 @@ async fn switch(place: &Place<'_>, who: &Who, enabled: bool, out: &mut (impl Wri
     change(place, &after, out).await
 }
 
-async fn set_block(
-    place: &Place<'_>,
-    who: &Who,
-    until: Option<SystemTime>,
-    out: &mut (impl Write + ?Sized),
-) -> Result<(), String> {
-    let before = find(place.store, who).await?;
-    let found = place.store.set_block(&before.person.unique_id, until, &place.by).await;
-    let mut after = before.clone();
-    after.person.blocked_until = until;
-    let changed = found.map_err(|error| advised(&error))?.then(|| differences(Some(&before), Some(&after)));
-    report(&after, changed, out)
-}
-
 /// Writes a change and tells what it was.
 async fn change(place: &Place<'_>, after: &Profile, out: &mut (impl Write + ?Sized)) -> Result<(), String> {
     let changed = place.store.change(after, &place.by).await.map_err(|error| advised(&error))?;
@@ -373,7 +309,7 @@ fn report(
 }
 
 /// The person meant by a login name, a UPN, an alias or a unique id.
-async fn find(store: &dyn Roster, who: &Who) -> Result<Profile, String> {
+pub(super) async fn find(store: &dyn Roster, who: &Who) -> Result<Profile, String> {
     let named = store.profile_named(&who.person).await.map_err(|error| advised(&error))?;
     let found = match named {
         Some(profile) => Some(profile),
@@ -388,13 +324,8 @@ async fn find(store: &dyn Roster, who: &Who) -> Result<Profile, String> {
     })
 }
 
-/// Reads the configuration. Its mistakes come as the text that `anteroom check` prints.
-fn load_config(path: &std::path::Path) -> Result<Config, String> {
-    crate::config::checked::load(path).map_err(|mistakes| mistakes.to_string())
-}
-
 /// A store's error with what to do next.
-fn advised(error: &StoreError) -> String {
+pub(super) fn advised(error: &StoreError) -> String {
     let advice = match error {
         StoreError::Unavailable(_) => "is the path right, may this user write there, is the disk full?",
         StoreError::Conflict(_) => "names and unique ids are each one person's; see `anteroom user list`",
@@ -403,11 +334,11 @@ fn advised(error: &StoreError) -> String {
     format!("{error} ({advice})")
 }
 
-fn say(out: &mut (impl Write + ?Sized), text: std::fmt::Arguments<'_>) -> Result<(), String> {
+pub(super) fn say(out: &mut (impl Write + ?Sized), text: std::fmt::Arguments<'_>) -> Result<(), String> {
     writeln!(out, "{text}").map_err(unwritten)
 }
 
-fn unwritten(error: std::io::Error) -> String {
+pub(super) fn unwritten(error: std::io::Error) -> String {
     format!("the output could not be written: {error}")
 }
 

@@ -15,15 +15,18 @@ use super::place::Path;
 use super::reading::{Places, Reading};
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
-use super::{Config, Limits, Log, LogFormat, Radius, Throttle, written};
+use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, written};
 
 mod address;
 mod client;
+mod gateway;
 mod import;
 mod ldap;
 mod mail;
+mod pin;
 mod provider;
 mod route;
+mod rule;
 mod secrets;
 mod server;
 mod target;
@@ -129,13 +132,14 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn config(&self, file: written::File) -> Config {
-        let targets = self.targets(file.target);
-        let import = self.import(file.import, &targets);
+    fn config(&self, mut file: written::File) -> Config {
+        gateway::name_targets(&mut file);
+        let (targets, authorizing) = self.targets(file.target);
+        let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
-        let mail = self.mail(file.mail);
-        self.mail_of_items(&import, mail.as_ref(), mail_is_mentioned);
-        let providers = self.providers(file.provider);
+        let mail = self.mail(file.mail).map(Arc::new);
+        self.mail_of_items(&import, mail.as_deref(), mail_is_mentioned);
+        let providers = self.providers(file.provider, mail.as_ref());
         let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
@@ -146,12 +150,14 @@ impl Checker<'_> {
         let radius_names: Vec<_> = file.radius.client.iter().map(|client| client.name.clone()).collect();
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
         self.own_names([("radius", &radius_names), ("ldap", &ldap_names)]);
-        let names = radius_names.into_iter().chain(ldap_names).flatten().collect();
-        let clients = self.clients(file.radius.client, &targets, &providers);
+        let names: BTreeSet<String> = radius_names.into_iter().chain(ldap_names).flatten().collect();
+        let clients = self.clients(file.radius.client, &targets, &authorizing, &providers);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
+        let rules = self.rules(file.rule, &rule::Clients::of(&clients, &ldap_door.clients, names));
         if (radius, ldap) == (clients.len(), ldap_door.clients.len()) {
-            self.check_together(&clients, &ldap_door.clients, (&targets, &providers), &routes);
+            self.check_together(&clients, &ldap_door.clients, &providers, &routes);
+            self.used_targets(&clients, &ldap_door.clients, &targets, &authorizing);
         }
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         Config {
@@ -162,10 +168,13 @@ impl Checker<'_> {
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
+            authorizing,
             providers: providers.found,
             import,
-            mail: mail.map(Arc::new),
+            mail,
+            pin: self.pin(file.pin),
             routes,
+            rules,
             audit: self.audit(file.audit),
             log: self.log(file.log),
             metrics,
@@ -185,6 +194,11 @@ impl Checker<'_> {
         let at = Path::top("throttle");
         let count = |name: &str, given, usual| self.count(&at.key(name), given, usual, 1, 1_000_000);
         let duration = |name: &str, given, usual, most| self.duration(&at.key(name), given, usual, "1s", most);
+        let after = self.count(&at.key("lockout_after"), throttle.lockout_after, 10, 0, 1_000_000);
+        let (reset, release) = (throttle.lockout_reset, throttle.lockout_release);
+        let reset = duration("lockout_reset", reset, "1h", "7d");
+        let release = duration("lockout_release", release, "1h", "3650d");
+        let lockout = (after > 0).then_some(Lockout { after, reset, release });
         Throttle {
             failures_per_person: count("failures_per_person", throttle.failures_per_person, 4),
             failures_per_source: count("failures_per_source", throttle.failures_per_source, 50),
@@ -193,6 +207,7 @@ impl Checker<'_> {
             prompt_window: duration("prompt_window", throttle.prompt_window, "10m", "7d"),
             denial_backoff: duration("denial_backoff", throttle.denial_backoff, "1m", "1d"),
             fraud_block: duration("fraud_block", throttle.fraud_block, "90d", "3650d"),
+            lockout,
         }
     }
 

@@ -22,13 +22,16 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("ldap.client.*.passcode", fields_of::<written::Passcode>()),
         ("ldap.client.*.reuse", fields_of::<written::Reuse>()),
         ("target.*", fields_of::<written::Target>()),
+        ("target.*.policy.*", fields_of::<written::ConnectionPolicy>()),
         ("provider.*", fields_of::<written::Provider>()),
         ("provider.*.send", fields_of::<written::Send>()),
         ("import", fields_of::<written::Import>()),
         ("import.item.*", fields_of::<written::ImportItem>()),
         ("import.item.*.attributes", fields_of::<written::Attributes>()),
         ("mail", fields_of::<written::Mail>()),
+        ("pin", fields_of::<written::Pin>()),
         ("route.*", fields_of::<written::Route>()),
+        ("rule.*", fields_of::<written::Rule>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
         ("audit", fields_of::<written::Audit>()),
@@ -39,7 +42,8 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
-    matches!(pattern(path).as_str(), "radius.client" | "ldap.client" | "route" | "import.item")
+    let path = pattern(path);
+    matches!(path.as_str(), "radius.client" | "ldap.client" | "route" | "rule" | "import.item" | "target.*.policy")
 }
 
 /// What to say about the unknown key at `path`.

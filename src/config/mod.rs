@@ -11,11 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
 pub mod by_address;
 pub mod checked;
 mod client;
+pub mod codes;
+pub mod gateway;
+pub mod hours;
 pub mod import;
 pub mod known;
 mod ldap;
@@ -25,20 +29,23 @@ pub mod place;
 pub mod provider;
 pub mod reading;
 pub mod route;
+pub mod rule;
 pub mod sources;
 pub mod values;
 pub mod written;
 
 pub use checked::{Checked, load, load_text};
 pub use client::{Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
+pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
 pub use provider::{
-    CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider,
-    NativeAuthentication, NativeProvider, OathProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
+    CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider, LocalProvider,
+    NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
+pub use rule::{Rule, Then};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]
@@ -55,16 +62,22 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on guessing and prompting.
     pub throttle: Throttle,
-    /// Where primary credentials are checked, by name.
+    /// Directories where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
+    /// Targets that check no password but ask a directory whether the account may sign in, by name.
+    pub authorizing: BTreeMap<String, AuthorizingTarget>,
     /// How the user store is filled from directories.
     pub import: import::Import,
     /// How mails are sent, if they are.
     pub mail: Option<Arc<mail::Mail>>,
+    /// What PINs must be.
+    pub pin: Rules,
     /// Who carries second factors, by name.
     pub providers: BTreeMap<String, Provider>,
     /// Who is asked by other providers than their client's; the first that fits.
     pub routes: Vec<Arc<Route>>,
+    /// Who needs a second factor when; the first that fits.
+    pub rules: Vec<Arc<Rule>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.
@@ -152,6 +165,15 @@ pub struct RadiusClient {
     pub reject_message: Option<String>,
     /// Packets per second from one source address, and the same again as a burst.
     pub packets_per_second: u32,
+    /// Whether it is a gateway whose requests carry no credential, as it has checked one itself.
+    pub authorize_only: bool,
+}
+
+/// What appliance a client is: it presets keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// An RD Gateway, by way of the NPS beside it.
+    RdGateway,
 }
 
 /// A three-way requirement: always, once it has been seen, or never.
@@ -214,6 +236,19 @@ pub struct Throttle {
     pub denial_backoff: Duration,
     /// How long a person is blocked after a fraud report.
     pub fraud_block: Duration,
+    /// When too many denials or wrong codes lock a person out; none: never.
+    pub lockout: Option<Lockout>,
+}
+
+/// When a person is locked out of everything: the password and somebody else's phone, or nobody's, are not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// Denials and wrong codes in a row, without an approval between them.
+    pub after: u32,
+    /// How long after the last one they are forgotten.
+    pub reset: Duration,
+    /// How long it lasts.
+    pub release: Duration,
 }
 
 /// What kind of directory a target is.

@@ -1,11 +1,15 @@
 //! `[provider.NAME]` after all checks: what all have in common, and what each type adds.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::UnreachableClass;
+use super::codes::CodesProvider;
+use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
 use crate::users::model::Person;
+use crate::users::typed::Bound;
 
 /// A carrier of second factors, by its type.
 #[derive(Debug)]
@@ -20,8 +24,10 @@ pub enum Provider {
     PrivacyIdea(PrivacyIdeaProvider),
     /// Okta.
     Okta(OktaProvider),
-    /// OATH tokens of the user store, without a cloud.
-    Oath(OathProvider),
+    /// Codes that this house checks itself, without a cloud: OATH tokens, backup and temporary codes.
+    Local(LocalProvider),
+    /// Codes that this house makes and checks itself, and sends by a gateway.
+    Codes(Arc<CodesProvider>),
 }
 
 impl Provider {
@@ -33,14 +39,16 @@ impl Provider {
             Provider::Duo(duo) => Some(&duo.common),
             Provider::PrivacyIdea(privacyidea) => Some(&privacyidea.common),
             Provider::Okta(okta) => Some(&okta.common),
-            Provider::Oath(_) => None,
+            Provider::Local(_) => None,
+            Provider::Codes(codes) => codes.via.common(),
         }
     }
 
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         match self {
-            Provider::Oath(oath) => &oath.name,
+            Provider::Local(local) => &local.name,
+            Provider::Codes(codes) => &codes.name,
             other => other.common().map_or("", |common| &common.name),
         }
     }
@@ -48,7 +56,8 @@ impl Provider {
     /// The failures after which the next provider of a list is asked.
     pub fn failover(&self) -> &[UnreachableClass] {
         match self {
-            Provider::Oath(oath) => &oath.failover,
+            Provider::Local(local) => &local.failover,
+            Provider::Codes(codes) => &codes.failover,
             other => other.common().map_or(&[], |common| &common.failover),
         }
     }
@@ -69,7 +78,8 @@ impl Provider {
             | Provider::Duo(_)
             | Provider::PrivacyIdea(_)
             | Provider::Okta(_)
-            | Provider::Oath(_) => None,
+            | Provider::Local(_)
+            | Provider::Codes(_) => None,
         }
     }
 
@@ -81,7 +91,8 @@ impl Provider {
             Provider::Duo(_) => "duo",
             Provider::PrivacyIdea(_) => "privacyidea",
             Provider::Okta(_) => "okta",
-            Provider::Oath(_) => "oath",
+            Provider::Local(_) => "local",
+            Provider::Codes(_) => "codes",
         }
     }
 }
@@ -320,9 +331,9 @@ pub enum OktaAuthentication {
     },
 }
 
-/// OATH tokens of the user store.
+/// Codes that this house checks itself.
 #[derive(Debug, Clone)]
-pub struct OathProvider {
+pub struct LocalProvider {
     /// Its name in the configuration.
     pub name: String,
     /// The failures after which the next provider of a list is asked.
@@ -332,9 +343,9 @@ pub struct OathProvider {
     /// How many codes of a counting token may have been made and not used.
     pub look_ahead: u32,
     /// Wrong codes in a row before the person's codes are not looked at for a while.
-    pub tries: u32,
-    /// For how long.
-    pub locked_for: Duration,
+    pub bound: Bound,
+    /// On which side of the code people in PIN mode type their PIN.
+    pub pin_side: PinSide,
 }
 
 /// Which optional facts leave the house. All on by default; each can be switched off.

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::ProviderKind;
+use super::written::{HttpMethod, ProviderKind, TargetKind, ThenWord, ViaKind, Weak};
 use super::{
-    Anonymous, CloudName, Codes, DirectoryKind, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
-    Requirement, Sasl, Security, Triggers, UnreachableClass,
+    Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
+    Profile, Requirement, Sasl, Security, Triggers, UnreachableClass,
 };
+use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
 
 /// A length of time, written as `"55s"`, `"1m 30s"`, `"90d"`.
@@ -193,8 +194,28 @@ impl Words for UnreachableClass {
     ];
 }
 
-impl Words for DirectoryKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("ad", DirectoryKind::Ad), ("ldap", DirectoryKind::Ldap)];
+impl Words for TargetKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ad", TargetKind::Ad), ("ldap", TargetKind::Ldap), ("none", TargetKind::None)];
+}
+
+impl Words for Profile {
+    const WORDS: &'static [(&'static str, Self)] = &[("rd-gateway", Profile::RdGateway)];
+}
+
+impl Words for Authentication {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("password", Authentication::Password), ("smart_card", Authentication::SmartCard)];
+}
+
+impl Words for Device {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("drives", Device::Drives),
+        ("printers", Device::Printers),
+        ("ports", Device::Ports),
+        ("clipboard", Device::Clipboard),
+        ("plug_and_play", Device::PlugAndPlay),
+    ];
 }
 
 impl Words for Security {
@@ -209,7 +230,10 @@ impl Words for ProviderKind {
         ("duo", ProviderKind::Duo),
         ("privacyidea", ProviderKind::PrivacyIdea),
         ("okta", ProviderKind::Okta),
-        ("oath", ProviderKind::Oath),
+        ("local", ProviderKind::Local),
+        // What it was called while it had OATH tokens only.
+        ("oath", ProviderKind::Local),
+        ("codes", ProviderKind::Codes),
     ];
 }
 
@@ -230,12 +254,35 @@ impl Words for Codes {
     const WORDS: &'static [(&'static str, Self)] = &[("direct", Codes::Direct), ("challenge", Codes::Challenge)];
 }
 
+impl Words for ViaKind {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", ViaKind::Http), ("twilio", ViaKind::Twilio), ("smtp", ViaKind::Smtp)];
+}
+
+impl Words for HttpMethod {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("GET", HttpMethod::Get), ("POST", HttpMethod::Post), ("PUT", HttpMethod::Put)];
+}
+
+impl Words for PinSide {
+    const WORDS: &'static [(&'static str, Self)] = &[("before", PinSide::Before), ("after", PinSide::After)];
+}
+
+impl Words for Weak {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Weak::Refuse), ("allow", Weak::Allow)];
+}
+
 impl Words for Anonymous {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Anonymous::Refuse), ("allow", Anonymous::Allow)];
 }
 
 impl Words for Sasl {
     const WORDS: &'static [(&'static str, Self)] = &[("refuse", Sasl::Refuse), ("relay", Sasl::Relay)];
+}
+
+impl Words for ThenWord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
 }
 
 impl Words for NumberMatching {

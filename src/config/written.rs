@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{DirectoryKind, Lenience, LogFormat, NumberMatching, OnDeadline, Requirement, Security, UnreachableClass};
+use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Security, UnreachableClass};
 
 mod provider;
 
-pub use provider::{Provider, ProviderKind, Route, Send};
+pub use provider::{HttpMethod, Provider, ProviderKind, Route, Send, ViaKind};
 
 mod import;
 
@@ -25,6 +25,18 @@ pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
 mod mail;
 
 pub use mail::Mail;
+
+mod pin;
+
+pub use pin::{Pin, Weak};
+
+mod rule;
+
+pub use rule::{Rule, ThenWord};
+
+mod target;
+
+pub use target::{ConnectionPolicy, TargetKind};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -44,8 +56,12 @@ pub struct File {
     pub import: Import,
     /// `[mail]`
     pub mail: Mail,
+    /// `[pin]`
+    pub pin: Pin,
     /// `[[route]]`
     pub route: Vec<Route>,
+    /// `[[rule]]`
+    pub rule: Vec<Rule>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -123,6 +139,8 @@ pub struct Client {
     pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
+    pub profile: Option<Word<Profile>>,
+    pub reconnect_within: Option<Span>,
 }
 
 /// `provider_unreachable = { … }` of a client.
@@ -135,12 +153,12 @@ pub struct Unreachable {
     pub r#for: Option<Span>,
 }
 
-/// `[target.NAME]`: a directory.
+/// `[target.NAME]`: a directory, or what asks one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
 pub struct Target {
-    pub r#type: Option<Word<DirectoryKind>>,
+    pub r#type: Option<Word<TargetKind>>,
     pub servers: Option<OneOrMany>,
     pub plaintext: Option<bool>,
     pub domain: Option<String>,
@@ -161,6 +179,8 @@ pub struct Target {
     pub timeout: Option<Span>,
     pub connections: Option<Count>,
     pub dn_from_store: Option<bool>,
+    pub directory: Option<String>,
+    pub policy: Vec<ConnectionPolicy>,
 }
 
 /// `[limits]`: bounds on held sign-ins.
@@ -185,6 +205,9 @@ pub struct Throttle {
     pub prompt_window: Option<Span>,
     pub denial_backoff: Option<Span>,
     pub fraud_block: Option<Span>,
+    pub lockout_after: Option<Count>,
+    pub lockout_reset: Option<Span>,
+    pub lockout_release: Option<Span>,
 }
 
 /// `[audit]`: where audit events go besides the store.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::app::Server;
 use crate::config::checked;
 use crate::secret::Secret;
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
 use crate::users::open::open;
 use crate::users::place::StoreAt;
 use crate::users::store::Store;
@@ -173,6 +173,7 @@ pub fn enrolled(person: &DemoPerson) -> Person {
         phone_extension: None,
         device_token: Some(format!("demo-device-of-{}", person.name)),
         method: Method::Push,
+        mode: Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,
@@ -182,6 +183,7 @@ pub fn enrolled(person: &DemoPerson) -> Person {
 /// The configuration file of the demo: real, and checked like any other.
 fn configuration((radius_port, door_port): (u16, u16), directory: &DemoDirectory, phone: &Phone, key: &str) -> String {
     let group = directory::group_dn("MFA-Exempt");
+    let gateway = gateway();
     format!(
         r#"
 [server]
@@ -250,7 +252,7 @@ address = "127.0.0.3"
 application = "Demo wiki in a hurry"
 answer_within = "2s"
 
-[target.demo]
+{gateway}[target.demo]
 type = "ad"
 servers = ["ldap://{ldap}"]
 plaintext = true
@@ -270,5 +272,32 @@ file = "audit.jsonl"
 "#,
         ldap = directory.local_addr(),
         url = phone.url(),
+    )
+}
+
+/// The sections of the demo's RD Gateway.
+fn gateway() -> String {
+    let staff = directory::group_dn("VPN-Users");
+    format!(
+        r#"
+# Who asks from 127.0.0.5 is an RD Gateway, which has checked the password itself and sends none.
+[[radius.client]]
+name = "demo-gateway"
+address = "127.0.0.5"
+secret = "{DEMO_SECRET}"
+application = "Demo desktop"
+profile = "rd-gateway"
+target = "demo-gateway"
+
+[target.demo-gateway]
+type = "none"
+directory = "demo"
+
+[[target.demo-gateway.policy]]
+name = "staff"
+groups = ["{staff}"]
+redirection = ["clipboard"]
+session_timeout = "8h"
+"#
     )
 }

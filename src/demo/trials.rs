@@ -20,6 +20,7 @@ use crate::signin::attempt::Door;
 use crate::signin::outcome::Reason;
 use crate::users::model::Person;
 
+mod gateway;
 mod ldap;
 mod wire;
 
@@ -57,6 +58,7 @@ enum From {
     Lenient,
     Hasty,
     Codes,
+    Gateway,
 }
 
 impl From {
@@ -67,6 +69,7 @@ impl From {
             From::Lenient => 2,
             From::Hasty => 3,
             From::Codes => 4,
+            From::Gateway => 5,
         };
         ([127, 0, 0, last], 0).into()
     }
@@ -265,6 +268,7 @@ pub async fn run(mut each: impl FnMut(&Row)) -> Result<Vec<Row>, DemoError> {
         done(try_one(&demo, trial).await);
     }
     wire::run(&demo).await.into_iter().for_each(&mut done);
+    gateway::run(&demo).await.into_iter().for_each(&mut done);
     for trial in &ldap {
         done(ldap::try_one(&demo, trial).await);
     }
@@ -285,6 +289,7 @@ fn people(trials: &[&Trial]) -> Vec<DemoPerson> {
     }
     let others = wire::PEOPLE.into_iter().chain(ldap::PEOPLE);
     people.extend(others.map(|name| (name, DemoPerson::new(name, "Trial", name))));
+    people.extend(gateway::people().map(|person| (person.0, person.1)));
     people.into_values().collect()
 }
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::factor::Provider;
+use crate::factor::codes::Codes;
 use crate::factor::duo::Duo;
 use crate::factor::entra::Entra;
 use crate::factor::http::BuildError;
+use crate::factor::local::{House, Local};
 use crate::factor::native::Native;
 use crate::factor::native::wire::ServerIdentity;
-use crate::factor::oath::{Local, Oath};
 use crate::factor::okta::Okta;
 use crate::factor::privacyidea::PrivacyIdea;
 
-/// Builds a provider and starts what it runs in the background. To be called within the runtime. `local`: where the
+/// Builds a provider and starts what it runs in the background. To be called within the runtime. `house`: where the
 /// tokens of this house are, for the type that needs them.
 ///
 /// # Errors
@@ -21,7 +22,7 @@ use crate::factor::privacyidea::PrivacyIdea;
 pub fn build(
     provider: &config::Provider,
     server: ServerIdentity,
-    local: Option<&Local>,
+    house: Option<&House>,
 ) -> Result<Arc<dyn Provider>, BuildError> {
     Ok(match provider {
         config::Provider::Native(native) => Arc::new(Native::start(native, server)?),
@@ -29,6 +30,7 @@ pub fn build(
         config::Provider::Duo(duo) => Arc::new(Duo::new(duo)?),
         config::Provider::PrivacyIdea(privacyidea) => Arc::new(PrivacyIdea::new(privacyidea)?),
         config::Provider::Okta(okta) => Arc::new(Okta::start(okta)?),
-        config::Provider::Oath(oath) => Arc::new(Oath::new(oath, local.ok_or(BuildError::NoStore)?.clone())),
+        config::Provider::Codes(codes) => Arc::new(Codes::new(codes, house.ok_or(BuildError::NoStore)?.clone())?),
+        config::Provider::Local(local) => Arc::new(Local::new(local, house.ok_or(BuildError::NoStore)?.clone())),
     })
 }

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::config::codes::CodesProvider;
 use crate::config::{
-    CloudName, Common, DuoProvider, EntraProvider, NativeProvider, OathProvider, OktaProvider, PrivacyIdeaProvider,
+    CloudName, Common, DuoProvider, EntraProvider, LocalProvider, NativeProvider, OktaProvider, PrivacyIdeaProvider,
     Provider, SendFields, UnreachableClass,
 };
 use crate::factor::{Answer, Factor, Refusal, Request, entra, okta, privacyidea};
@@ -122,7 +123,8 @@ enum Kind {
     Duo(CloudName),
     PrivacyIdea { user: CloudName, realm: bool },
     Okta(CloudName),
-    Oath,
+    Local,
+    Codes(Method),
 }
 
 impl Described {
@@ -138,7 +140,8 @@ impl Described {
             Provider::Duo(duo) => Described::duo(duo),
             Provider::PrivacyIdea(privacyidea) => Described::privacyidea(privacyidea),
             Provider::Okta(okta) => Described::okta(okta),
-            Provider::Oath(oath) => Described::oath(oath),
+            Provider::Local(local) => Described::local(local),
+            Provider::Codes(codes) => Described::codes(codes),
         }
     }
 
@@ -168,10 +171,22 @@ impl Described {
         Described::new(&section.common, Kind::Okta(section.user))
     }
 
-    /// Of `type = "oath"`.
-    pub fn oath(section: &OathProvider) -> Self {
+    /// Of `type = "local"`.
+    pub fn local(section: &LocalProvider) -> Self {
         let send = SendFields { names: false, email: false, phone: false, person_address: false };
-        Described { name: section.name.clone(), kind: Kind::Oath, send, failover: section.failover.clone() }
+        Described { name: section.name.clone(), kind: Kind::Local, send, failover: section.failover.clone() }
+    }
+
+    /// Of `type = "codes"`.
+    pub fn codes(section: &CodesProvider) -> Self {
+        let send = SendFields { names: false, email: true, phone: true, person_address: false };
+        let kind = Kind::Codes(section.via.method());
+        Described { name: section.name.clone(), kind, send, failover: section.failover.clone() }
+    }
+
+    /// Whether it checks codes in this house.
+    pub fn is_of_the_house(&self) -> bool {
+        matches!(self.kind, Kind::Local | Kind::Codes(_))
     }
 
     /// Whether it can ask this person this way, as far as can be said without asking it.
@@ -182,7 +197,7 @@ impl Described {
                 Method::Push => person.device_token.is_some(),
                 Method::Call | Method::SmsReply => person.phone.is_some() && self.send.phone,
                 Method::Oath => true,
-                Method::SmsCode | Method::EmailCode | Method::BackupCode => false,
+                Method::SmsCode | Method::EmailCode | Method::BackupCode | Method::TemporaryCode => false,
             },
             Kind::Entra(user) => known(user) && entra::wire::method_id(method).is_some(),
             Kind::Duo(user) => {
@@ -195,7 +210,11 @@ impl Described {
                 known(user) && (privacyidea::wire::kind(method).is_some() || method == Method::Oath)
             }
             Kind::Okta(user) => known(user) && !okta::wire::kinds(method).is_empty(),
-            Kind::Oath => method == Method::Oath,
+            // A code that was sent before is typed.
+            Kind::Codes(_) if method == Method::Oath => true,
+            Kind::Codes(Method::EmailCode) => method == Method::EmailCode && person.email.is_some(),
+            Kind::Codes(by) => method == by && person.phone.is_some(),
+            Kind::Local => matches!(method, Method::Oath | Method::BackupCode | Method::TemporaryCode),
         }
     }
 
@@ -205,7 +224,7 @@ impl Described {
             Method::SmsCode | Method::EmailCode => true,
             // Okta's calls tell a code; everybody else's ask for a key.
             Method::Call => matches!(self.kind, Kind::Okta(_)),
-            Method::Push | Method::SmsReply | Method::Oath | Method::BackupCode => false,
+            Method::Push | Method::SmsReply | Method::Oath | Method::BackupCode | Method::TemporaryCode => false,
         }
     }
 
@@ -228,7 +247,12 @@ impl Described {
             CloudName::Email => Field::Email,
         };
         match (field, self.kind) {
-            (_, Kind::Oath) => Fate::Never,
+            (_, Kind::Local) => Fate::Never,
+            // The text names the application; what is typed is looked at here.
+            (Field::Application, Kind::Codes(by)) => only(method == by),
+            (Field::Phone, Kind::Codes(Method::SmsCode)) => optional(true, person.phone.is_some()),
+            (Field::Email, Kind::Codes(Method::EmailCode)) => optional(true, person.email.is_some()),
+            (_, Kind::Codes(_)) => Fate::Never,
             (Field::Code, _) => only(code),
             (Field::PersonAddress, _) => optional(self.send.person_address, address),
             (Field::UserName | Field::UniqueId | Field::Language | Field::Server, Kind::Native) => Fate::Sent,

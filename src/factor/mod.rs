@@ -18,12 +18,13 @@ use crate::users::model::{Method, Person};
 pub mod assertion;
 pub mod build;
 pub mod cancelling;
+pub mod codes;
 pub mod described;
 pub mod duo;
 pub mod entra;
 pub mod http;
+pub mod local;
 pub mod native;
-pub mod oath;
 pub mod object;
 pub mod okta;
 pub mod polling;
@@ -69,6 +70,8 @@ pub struct Request {
 pub enum Answer {
     /// Approved, said so in every field that speaks of it, for this very request.
     Approved,
+    /// Approved, in another way than was asked for: by a code of the house, of which there are several kinds.
+    ApprovedBy(Method),
     /// Not approved, or nobody knows.
     Refused(Refusal),
 }
@@ -88,6 +91,15 @@ pub enum Refusal {
     NeedsCode,
     /// The typed code is not right, or was used before.
     WrongCode,
+    /// The PIN that goes with the code is not right.
+    WrongPin,
+    /// The person must change their PIN before it is good for anything else. What they typed was right, and can be typed
+    /// again afterwards.
+    PinDue,
+    /// A PIN goes with this way, and the person has none.
+    NoPin,
+    /// So many codes were sent to the person just now that no more are.
+    TooOften,
     /// The provider could not be reached, and no prompt can have been sent.
     Unreachable(UnreachableClass),
     /// The connection broke or timed out after the prompt may have been sent.
@@ -109,13 +121,17 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 21] = [
+    pub const ALL: [Refusal; 25] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
         Refusal::Undeliverable,
         Refusal::NeedsCode,
         Refusal::WrongCode,
+        Refusal::WrongPin,
+        Refusal::PinDue,
+        Refusal::NoPin,
+        Refusal::TooOften,
         Refusal::Unreachable(UnreachableClass::Connect),
         Refusal::Unreachable(UnreachableClass::Tls),
         Refusal::Unreachable(UnreachableClass::Refused),
@@ -144,6 +160,12 @@ pub trait Factor: Send + Sync {
         None
     }
 
+    /// Whether it checks codes in this house. A typed code is shown to these first, and one that they do not know to the
+    /// others, too.
+    fn is_of_the_house(&self) -> bool {
+        self.described().is_some_and(Described::is_of_the_house)
+    }
+
     /// Whether it can ask this person this way, as far as can be said without asking it. Without a section, that is
     /// what the user store has.
     fn offers(&self, person: &Person, method: Method) -> bool {
@@ -152,7 +174,7 @@ pub trait Factor: Send + Sync {
             (None, Method::Push) => person.device_token.is_some(),
             (None, Method::Call | Method::SmsReply) => person.phone.is_some(),
             (None, Method::Oath) => true,
-            (None, Method::SmsCode | Method::EmailCode | Method::BackupCode) => false,
+            (None, Method::SmsCode | Method::EmailCode | Method::BackupCode | Method::TemporaryCode) => false,
         }
     }
 
@@ -265,6 +287,7 @@ pub fn ask(provider: &dyn Factor, request: Request) -> impl Future<Output = Resu
     async move {
         match asked.await {
             Answer::Approved => Ok(FactorApproved { sign_in, unique_id, method }),
+            Answer::ApprovedBy(method) => Ok(FactorApproved { sign_in, unique_id, method }),
             Answer::Refused(refusal) => Err(refusal),
         }
     }

@@ -211,6 +211,10 @@ impl Factor for Guarded {
         self.provider.offers(person, method)
     }
 
+    fn is_of_the_house(&self) -> bool {
+        self.provider.is_of_the_house()
+    }
+
     fn out_of_use(&self) -> Option<UnreachableClass> {
         if self.outage_left().is_some() { Some(UnreachableClass::Outage) } else { self.breaker.class() }
     }
@@ -257,7 +261,7 @@ impl Breaker {
             Answer::Refused(Refusal::Unreachable(class)) => *class,
             // Neither a sign of life nor of the contrary.
             Answer::Refused(Refusal::Lost) => return None,
-            Answer::Approved | Answer::Refused(_) => {
+            Answer::Approved | Answer::ApprovedBy(_) | Answer::Refused(_) => {
                 // Read first: an unconditional store would bounce the cache line on every sign-in.
                 if self.failures.load(Ordering::Relaxed) != 0 {
                     self.failures.store(0, Ordering::Relaxed);

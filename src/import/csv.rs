@@ -285,6 +285,7 @@ fn row(
         phone_extension,
         device_token: None,
         method,
+        mode,
         language,
         enabled,
         blocked_until: None,
@@ -294,7 +295,6 @@ fn row(
     profile.group = text(Column::Group);
     profile.description = text(Column::Description);
     (profile.backup_phone, profile.backup_extension) = (backup_phone, backup_extension);
-    profile.mode = mode;
     let given = columns.iter().flatten().filter_map(|column| field(*column)).collect();
     Ok((profile, given))
 }

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::import::entry::cleaned;
 use crate::import::files::BadLine;
-use crate::import::tokens::{TokenFile, TokenRow, base32};
-use crate::users::token::{Algorithm, Moving};
+use crate::import::tokens::{TokenFile, TokenRow, base32, base32_text};
+use crate::secret::Secret;
+use crate::users::token::{Algorithm, Moving, Token};
 
 /// Reads a list. Empty lines and lines with `#` are skipped.
 pub fn read(text: &str) -> TokenFile {
@@ -89,6 +90,23 @@ fn serial(issuer: &str, account: &str) -> String {
     digest.iter().take(6).fold("app-".to_owned(), |serial, octet| format!("{serial}{octet:02x}"))
 }
 
+/// The address of a new token, for an app to scan. It holds the seed: it is shown once, to the person.
+pub fn address(token: &Token, seed: &Secret, issuer: &str, account: &str) -> Zeroizing<String> {
+    let escaped =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
+    let (issuer, account) = (escaped(issuer), escaped(account));
+    let (kind, moving) = match token.moving {
+        Moving::Time { period } => ("totp", format!("period={period}")),
+        Moving::Counter { next } => ("hotp", format!("counter={next}")),
+    };
+    Zeroizing::new(format!(
+        "otpauth://{kind}/{issuer}:{account}?secret={}&issuer={issuer}&algorithm={}&digits={}&{moving}",
+        base32_text(seed.open()).as_str(),
+        token.algorithm,
+        token.digits
+    ))
+}
+
 /// Undoes `%xx`, and `+` in a query.
 fn decoded(text: &str, query: bool) -> Option<Zeroizing<String>> {
     let mut octets = Zeroizing::new(Vec::with_capacity(text.len()));
@@ -154,6 +172,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_address_is_read_back_as_it_was_made(seed in proptest::collection::vec(any::<u8>(), 10..64),
+                issuer in "[A-Za-z0-9 &%/?=+é.-]{1,20}", account in "[a-z0-9@%&+.-]{1,20}", digits in 6..=8_u32,
+                counter in any::<Option<u64>>()) {
+            let moving = counter.map_or(Moving::Time { period: 60 }, |next| Moving::Counter { next });
+            let token = Token {
+                serial: "T".into(), unique_id: None, label: None, seed: crate::users::sealed::Sealed::from_bytes(vec![]),
+                algorithm: Algorithm::Sha512, digits, moving, drift: 0, last_step: None, last_used: None,
+            };
+            let written = address(&token, &Secret::new(seed.clone()), &issuer, &account);
+            let file = read(&written);
+            prop_assert!(file.bad.is_empty(), "{}: {:?}", written.as_str(), file.bad);
+            let one = &file.tokens[0];
+            prop_assert!(one.seed.matches(&seed));
+            prop_assert_eq!((one.algorithm, one.digits, one.moving), (Algorithm::Sha512, digits, moving));
+            prop_assert_eq!(one.owner.clone(), Some(cleaned(&account)));
+        }
+
         #[test]
         fn any_list_is_read_without_panic(text in "(?s).{0,300}", tail in "[a-zA-Z0-9%&=?/:+]{0,80}") {
             let _ = read(&text);

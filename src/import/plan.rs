@@ -164,7 +164,7 @@ pub fn decide(item: &ImportItem, candidate: Candidate, content: i64, existing: O
     }
     let mut after = if item.update { candidate.profile } else { before.clone() };
     after.person.method = before.person.method;
-    after.mode = before.mode;
+    after.person.mode = before.person.mode;
     if !candidate.has_language {
         after.person.language.clone_from(&before.person.language);
     }

@@ -213,5 +213,25 @@ pub fn base32(text: &str) -> Option<Secret> {
     Some(Secret::new(std::mem::take(&mut *octets)))
 }
 
+/// Octets as Base32, without padding, as apps and people read it.
+pub fn base32_text(octets: &[u8]) -> Zeroizing<String> {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let mut text = Zeroizing::new(String::with_capacity(octets.len().div_ceil(5) * 8));
+    let letter = |value: u32| usize::try_from(value & 31).ok().and_then(|place| LETTERS.get(place)).copied();
+    let (mut bits, mut value): (u32, u32) = (0, 0);
+    for octet in octets {
+        value = (value << 8 | u32::from(*octet)) & 0xfff;
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            text.extend(letter(value >> bits).map(char::from));
+        }
+    }
+    if bits > 0 {
+        text.extend(letter(value << (5 - bits)).map(char::from));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests;

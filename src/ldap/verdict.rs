@@ -46,7 +46,14 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ProviderUnreachableExempt
         | Reason::ServiceAccount
         | Reason::RememberedApproval
+        | Reason::RuleSkipped
+        | Reason::OneTimeBypass
+        | Reason::RuleRefused
+        | Reason::RuleUndecided
         | Reason::NoPassword
+        | Reason::UnwantedPassword
+        | Reason::ConnectionDenied
+        | Reason::NoConnectionPolicy
         | Reason::BadName
         | Reason::BadPassword
         | Reason::UnknownUser
@@ -73,6 +80,9 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::Undeliverable
         | Reason::NeedsCode
         | Reason::WrongCode
+        | Reason::WrongPin
+        | Reason::PinDue
+        | Reason::NoPin
         | Reason::ProviderUnreachable
         | Reason::ProviderLost
         | Reason::ProviderRefused

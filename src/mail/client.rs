@@ -63,6 +63,18 @@ impl Client {
         Ok(Client { transport: builder.build(), from: mailbox(&mail.from)? })
     }
 
+    /// Whether the server answers and lets us in; nothing is sent.
+    ///
+    /// # Errors
+    /// [`MailError::Away`].
+    pub async fn probe(&self) -> Result<(), MailError> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(MailError::Away("it closes the connection".into())),
+            Err(error) => Err(MailError::Away(plain(&error))),
+        }
+    }
+
     /// Sends one mail, `from` somebody else than usual where that is given.
     ///
     /// # Errors

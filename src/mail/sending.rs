@@ -147,6 +147,18 @@ impl Sender {
         }
         let Some(profile) = self.roster.profile(&letter.about).await? else { return Ok(None) };
         let person = &profile.person;
+        if letter.kind == LetterKind::Fraud {
+            values.extend([
+                ("name", person.name.as_str()),
+                ("upn", person.upn.as_deref().unwrap_or_default()),
+                ("email", person.email.as_deref().unwrap_or_default()),
+            ]);
+            let administrators = &self.mail.administrators;
+            if administrators.is_empty() {
+                return Ok(None);
+            }
+            return Ok(self.filled(letter.kind, person.method, "en", &values, administrators.clone()));
+        }
         let Some(to) = rule::address(person).filter(|_| person.enabled) else { return Ok(None) };
         let phone = person.phone.as_deref().map(end_of).unwrap_or_default();
         values.extend([

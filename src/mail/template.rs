@@ -20,10 +20,11 @@ const LONGEST: usize = 64 * 1024;
 const LONGEST_VALUE: usize = 300;
 
 /// The templates that come along, by their names in a folder.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("new", include_str!("../../conf/mail/new.txt")),
     ("updated", include_str!("../../conf/mail/updated.txt")),
     ("held", include_str!("../../conf/mail/held.txt")),
+    ("fraud", include_str!("../../conf/mail/fraud.txt")),
 ];
 
 /// A mail with places to be filled in.
@@ -95,7 +96,7 @@ impl Templates {
             let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".txt"));
             let Some(name) = name else { continue };
             if !LetterKind::ALL.iter().any(|kind| name.split('.').next() == Some(kind.word())) {
-                return Err(format!("{}: its name begins with none of new, updated, held", path.display()));
+                return Err(format!("{}: its name begins with none of new, updated, held, fraud", path.display()));
             }
             let octets = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= LONGEST);
@@ -132,6 +133,7 @@ pub fn spoken(method: Method) -> &'static str {
         Method::SmsCode => "a code that comes as a text message",
         Method::EmailCode => "a code that comes by mail",
         Method::BackupCode => "a code of your list",
+        Method::TemporaryCode => "a code of the help desk",
     }
 }
 

@@ -22,6 +22,7 @@ use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::secret::Secret;
 
+mod account;
 mod bind_name;
 mod dedicated;
 mod judging;

@@ -21,7 +21,7 @@ const MAX_LEVELS: usize = 16;
 const MAX_GROUPS: usize = 256;
 
 /// What a search for one entry came to.
-enum Found<T> {
+pub(super) enum Found<T> {
     Entry(T),
     /// The entry is there but does not match.
     NoMatch,
@@ -89,7 +89,10 @@ async fn member_at(
 }
 
 /// Reads the entry at `dn` if it matches `filter`.
-async fn read<T>(
+///
+/// # Errors
+/// When the directory does not say.
+pub(super) async fn read<T>(
     directory: &Directory,
     dn: &str,
     filter: &[u8],
@@ -193,7 +196,8 @@ async fn walk(directory: &Directory, dn: &str, groups: &[String], deadline: Inst
     Ok(Some(false))
 }
 
-fn anything() -> Vec<u8> {
+/// A filter that every entry matches.
+pub(super) fn anything() -> Vec<u8> {
     Filter::Present("objectClass".into()).encode()
 }
 

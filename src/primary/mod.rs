@@ -2,6 +2,7 @@
 //!
 //! [`check`] is the one maker of [`PrimaryPassed`]. It refuses an empty password before any directory
 //! sees one (real AD answers *success* to it) and turns only [`Finding::Right`] and [`Finding::Moved`] into a proof.
+//! Where a gateway has checked the password, [`none::authorize`] is the other: by the directory's word on the account.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +12,13 @@ use futures_util::future::BoxFuture;
 use crate::ldap::result::code;
 use crate::secret::Secret;
 
+mod account;
 pub mod bind_names;
 pub mod directory;
 pub mod groups;
 pub mod locate;
 pub mod names;
+pub mod none;
 
 /// A person as the directory knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +113,15 @@ pub enum Refusal {
     LockedOut,
     /// 52f and any other sub-code.
     Restricted,
+    /// A connection policy of a target of type `none` keeps the person out.
+    ConnectionDenied,
+    /// No connection policy of a target of type `none` fits.
+    NoConnectionPolicy,
 }
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 10] = [
+    pub const ALL: [Refusal; 12] = [
         Refusal::WrongPassword,
         Refusal::NoSuchUser,
         Refusal::LogonHours,
@@ -125,6 +132,8 @@ impl Refusal {
         Refusal::MustChangePassword,
         Refusal::LockedOut,
         Refusal::Restricted,
+        Refusal::ConnectionDenied,
+        Refusal::NoConnectionPolicy,
     ];
 }
 
@@ -167,6 +176,23 @@ pub trait Primary: Send + Sync {
     ) -> BoxFuture<'a, Result<Finding, String>> {
         let _ = (who, deadline);
         Box::pin(std::future::ready(Ok(finding)))
+    }
+
+    /// Whether the account of `who` may sign in without any credential, as a gateway has checked one. Only a target of
+    /// type `none` ([`none::Authorizer`]) ever says so.
+    fn authorize<'a>(
+        &'a self,
+        who: &'a Identity,
+        asked: none::Asked<'a>,
+    ) -> BoxFuture<'a, Result<none::Granted, Finding>> {
+        let _ = (who, asked);
+        let fault = Fault::Refused { code: code::UNWILLING_TO_PERFORM };
+        Box::pin(std::future::ready(Err(Finding::Fault(fault))))
+    }
+
+    /// Whether [`Primary::authorize`] is what it is there for.
+    fn authorizes(&self) -> bool {
+        false
     }
 
     /// Whether the entry of `who` matches a filter in parentheses (RFC 4515). A target without filters cannot say.

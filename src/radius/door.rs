@@ -24,6 +24,7 @@ use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
+use super::gateway;
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
 use super::reply::{self, Asked};
@@ -351,15 +352,24 @@ impl Shared {
 fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instant, random: [u8; 12]) -> Attempt {
     let packet = request.packet();
     let (name, named) = name(&packet);
+    let (credential, connection) = match named {
+        Err(unusable) => (Err(unusable), None),
+        Ok(()) if client.config.authorize_only => match gateway::connection(&packet) {
+            Ok(connection) => (Err(Unusable::NoPassword), Some(connection)),
+            Err(unusable) => (Err(unusable), None),
+        },
+        Ok(()) => (credential(request), None),
+    };
     Attempt {
         id: SignInId::new(random),
         door: Entrance::Radius,
         client: Arc::clone(&client.config.client),
-        name,
-        credential: named.and_then(|()| credential(request)),
+        name: name.into(),
+        credential,
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
         station: packet.value(CALLING_STATION_ID).map(Into::into),
+        connection,
         through: None,
         received: now,
     }

@@ -23,6 +23,7 @@ pub mod dictionary;
 pub mod discard;
 pub mod door;
 pub mod duplicates;
+pub mod gateway;
 pub mod listener;
 pub mod packet;
 pub mod password;

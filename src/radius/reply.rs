@@ -14,6 +14,7 @@ use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
 use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
 use crate::config::RadiusClient;
+use crate::config::gateway::MAX_SETTINGS;
 use crate::signin::outcome::Outcome;
 
 /// Octets of a Message-Authenticator attribute.
@@ -26,6 +27,8 @@ pub struct Replies {
     reject: Box<[u8]>,
     /// Whether texts for the person are shown.
     shows_texts: bool,
+    /// Octets of attributes for the very person, at most.
+    own: usize,
 }
 
 impl Replies {
@@ -47,7 +50,8 @@ impl Replies {
         }
         let attributes = |packet: Builder| packet.bytes().get(HEADER..).unwrap_or_default().into();
         let shows_texts = client.client.shows_texts;
-        let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts };
+        let own = if client.authorize_only { MAX_SETTINGS } else { 0 };
+        let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts, own };
         if replies.longest() + HEADER + SIGNATURE > MAX_PACKET {
             return Err(EncodeError::PacketTooLong);
         }
@@ -61,7 +65,12 @@ impl Replies {
 
     fn longest(&self) -> usize {
         let text = if self.shows_texts { MAX_VALUE + 2 } else { 0 };
-        self.accept.len().max(self.reject.len() + text)
+        (self.accept.len() + self.own).max(self.reject.len() + text)
+    }
+
+    /// An Accept's attributes, with those for this very person behind the others.
+    fn accepted(&self, own: &[u8]) -> Cow<'_, [u8]> {
+        if own.is_empty() { (&*self.accept).into() } else { [&self.accept, own].concat().into() }
     }
 
     /// A Reject's attributes, with what the person is to read before the others: some clients show the first only.
@@ -101,7 +110,9 @@ pub fn verdict(
     key: &ClientKey,
 ) -> Result<Option<Reply>, EncodeError> {
     match outcome {
-        Outcome::Accept(_) => encode(Code::ACCESS_ACCEPT, asked, &replies.accept, true, key).map(Some),
+        Outcome::Accept(accept) => {
+            encode(Code::ACCESS_ACCEPT, asked, &replies.accepted(accept.attributes()), true, key).map(Some)
+        }
         Outcome::Explained { text, .. } => {
             encode(Code::ACCESS_REJECT, asked, &replies.explained(text), true, key).map(Some)
         }

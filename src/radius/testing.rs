@@ -56,6 +56,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1_000_000,
+        authorize_only: false,
     }
 }
 
@@ -94,6 +95,7 @@ pub(super) fn accept() -> Outcome {
         person: None,
         in_exempt_group: false,
         is_service: false,
+        rule: crate::signin::policy::Ruling::None,
         way: None,
         wants_code: false,
         person_address: None,

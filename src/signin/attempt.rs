@@ -1,13 +1,15 @@
 //! One request to come in, as a value that knows no protocol: who, with which credential, from where,
 //! through which client.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::Client;
+use crate::config::{Client, Reuse};
 use crate::primary::Primary;
+use crate::primary::none::Connection;
 use crate::secret::Secret;
 
 /// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
@@ -67,6 +69,8 @@ pub enum Unusable {
     EmptyPassword,
     /// The name is missing, empty, too long, or not UTF-8, or has control characters.
     BadName,
+    /// There is one although the client is a gateway that has checked it, so that nobody would look at it.
+    UnwantedPassword,
     /// The password is longer than the protocol allows, or its hiding is broken.
     BadPassword,
 }
@@ -81,7 +85,7 @@ pub struct Attempt {
     /// Through which client, with its policy.
     pub client: Arc<Client>,
     /// The name as the person typed it (lossy where it was not UTF-8, and then `credential` says so).
-    pub name: String,
+    pub name: Box<str>,
     /// What was given as proof, or why there is nothing to try.
     pub credential: Result<Secret, Unusable>,
     /// Address of the client itself.
@@ -91,6 +95,9 @@ pub struct Attempt {
     /// What the client calls the person's device (Calling-Station-Id), as it came. Only ever compared: a retry
     /// names the same one.
     pub station: Option<Box<[u8]>>,
+    /// What a gateway asks that has made sure of the person itself: then, and only where `credential` is
+    /// [`Unusable::NoPassword`], the client's target is asked about the account instead.
+    pub connection: Option<Box<Connection>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
     pub through: Option<Through>,
     /// When the request arrived.
@@ -107,6 +114,33 @@ impl fmt::Debug for Through {
 }
 
 impl Attempt {
+    /// What a gateway asks, where there is no credential.
+    pub fn authorize_only(&self) -> Option<&Connection> {
+        match self.credential {
+            Err(Unusable::NoPassword) => self.connection.as_deref(),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// What tells this attempt's proof from others of the same person: the password, or the gateway's connection.
+    ///
+    /// # Errors
+    /// There is nothing to try.
+    pub fn mark(&self) -> Result<Cow<'_, [u8]>, Unusable> {
+        match (&self.credential, self.authorize_only()) {
+            (_, Some(connection)) => Ok(connection.key().into()),
+            (Ok(secret), None) if secret.is_empty() => Err(Unusable::EmptyPassword),
+            (Ok(secret), None) => Ok(secret.open().into()),
+            (Err(unusable), None) => Err(*unusable),
+        }
+    }
+
+    /// How long and how often an approval is good for more sign-ins like this one. A connection whose computer is not
+    /// known is like no other.
+    pub fn reuse(&self) -> Option<Reuse> {
+        self.client.reuse.filter(|_| self.connection.as_ref().is_none_or(|connection| connection.computer.is_some()))
+    }
+
     /// When the answer must be on its way.
     pub fn deadline(&self) -> Instant {
         self.received.checked_add(self.client.answer_within).unwrap_or_else(|| self.received + Duration::from_secs(60))

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Client, Config};
-use crate::factor::{Factor, Fate, Leaves};
+use crate::factor::{Fate, Leaves};
 use crate::primary::Identity;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
@@ -19,8 +19,14 @@ use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::lock;
 use crate::signin::policy::{self, Decision, Exemption};
 use crate::signin::reception::{SignIns, now};
-use crate::signin::route::{self, Failed, Means, Way};
+use crate::signin::route::{self, Failed, Means};
+use crate::signin::rules::Chosen;
+use crate::signin::ruling;
 use crate::users::model::{Method, Person};
+
+mod connection;
+mod plans;
+mod ruled;
 
 /// A client through which people come, as it is asked about.
 #[derive(Debug, Clone)]
@@ -67,6 +73,12 @@ pub struct Question {
     /// What they type behind the password: `code`, or a word such as `push2`.
     #[serde(default)]
     pub typed: Option<String>,
+    /// Through an RD Gateway: the name of their computer.
+    #[serde(default)]
+    pub computer: Option<String>,
+    /// Through an RD Gateway: they come with a smart card, and not with a password.
+    #[serde(default)]
+    pub smart_card: bool,
 }
 
 /// What would become of it.
@@ -203,16 +215,29 @@ impl Walk<'_> {
         let typed = self.client(typed);
         let attempt = self.attempt();
         let who = Arc::new(self.who(&attempt).await?);
-        self.say("password", "note", "taken as right: none is tried");
+        if attempt.authorize_only().is_some() {
+            self.account(&attempt, &who).await?;
+        } else {
+            self.say("password", "note", "taken as right: none is tried");
+        }
         lock(&sign_ins.throttle)
             .would_admit(&who.unique_id, attempt.person_address, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
-        let known = flow::look_up(sign_ins, &attempt, &who, typed.as_ref()).await?;
+        let known = flow::look_up(sign_ins, &attempt, &who, typed.as_ref(), self.at).await?;
         self.person(known.person.as_deref());
-        self.exemptions(&attempt, &known);
-        let decision = known.decide(&attempt, self.at);
+        self.told.steps.extend(ruled::steps(sign_ins, &attempt, &known, self.at));
+        if known.rule == Chosen::None {
+            self.exemptions(&attempt, &known);
+        }
+        let decision = known.decide(sign_ins, &attempt, self.at);
         if let Some(person) = known.person.clone() {
             self.providers(&attempt, &known, &person, typed.as_ref());
+        }
+        if policy::can_bypass(&decision)
+            && sign_ins.deps.store.has_bypass(&who.unique_id, self.at).await.unwrap_or(false)
+        {
+            self.say("bypass", "yes", "the person has a one-time bypass, which this sign-in would use up");
+            return Ok(End::accept(Exemption::OneTimeBypass));
         }
         match decision {
             Decision::Reject(reason) => Err(reason),
@@ -221,7 +246,7 @@ impl Walk<'_> {
                 lock(&sign_ins.throttle)
                     .would_prompt(&who.unique_id, now())
                     .inspect_err(|reason| self.say("prompts", "no", reason.advice()))?;
-                ask(&attempt, &known, self.at)
+                ask(sign_ins, &attempt, &known, self.at)
             }
         }
     }
@@ -238,7 +263,8 @@ impl Walk<'_> {
             humantime::format_duration(client.answer_within)
         );
         self.judge("client", true, text);
-        if self.question.from.is_some() && !self.served.tells_address {
+        let authorizes = connection::is_asked(self.sign_ins, client);
+        if self.question.from.is_some() && !self.served.tells_address && !authorizes {
             self.say("address", "note", "the client's section has no person_address: what it says is not believed");
         }
         if client.reuse.is_some() {
@@ -253,16 +279,19 @@ impl Walk<'_> {
 
     fn attempt(&self) -> Attempt {
         let Served { client, door, tells_address } = self.served;
-        let from = self.question.from.filter(|_| *tells_address);
+        let connection = connection::of(self.sign_ins, client, self.question);
+        // There the one address that counts is the gateway's.
+        let from = self.question.from.filter(|_| *tells_address || connection.is_some());
         Attempt {
             id: SignInId::new([0; 12]),
             door: *door,
             client: Arc::clone(client),
-            name: self.question.user.clone(),
+            name: self.question.user.as_str().into(),
             credential: Err(Unusable::NoPassword),
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            person_address: from.filter(|_| *door == Door::Radius),
+            person_address: from.filter(|_| *door == Door::Radius && connection.is_none()),
             station: None,
+            connection,
             through: None,
             received: now(),
         }
@@ -302,7 +331,7 @@ impl Walk<'_> {
     /// Every rule that lets somebody in without a second factor, and why it does or does not here.
     fn exemptions(&mut self, attempt: &Attempt, known: &Known) {
         let policy = &attempt.client.policy;
-        let facts = known.facts(attempt, self.at);
+        let facts = known.facts(self.sign_ins, attempt, self.at);
         let service = &policy.service;
         for (rule, applies) in policy::standing_exemptions(policy, facts) {
             let (key, listed) = match rule {
@@ -330,56 +359,37 @@ impl Walk<'_> {
     /// Which route counts, and each provider in order.
     fn providers(&mut self, attempt: &Attempt, known: &Known, person: &Person, typed: Option<&Typed>) {
         let (client, deps) = (&attempt.client, &self.sign_ins.deps);
-        let chosen = known.route.and_then(|place| deps.routes.get(place)).map(|route| &**route);
-        let text = match known.route {
+        let chosen = known.route.map(usize::from).and_then(|place| deps.routes.get(place)).map(|route| &**route);
+        let text = match known.route.map(usize::from) {
             Some(place) => format!("the {} [[route]] of the file counts", ordinal(place + 1)),
             None => format!("none of {} fits: the client's section counts", deps.routes.len()),
         };
         self.say("route", "note", text);
-        let wishes = route::wishes(typed, person.method, route::methods(client, chosen));
+        let listed = route::methods(client, chosen);
+        let required = ruling::required_methods(self.sign_ins, known.rule);
+        let typed = typed.filter(|typed| route::takes(required, typed));
+        let wishes = route::required(route::wishes(typed, person.method, listed), required);
         let words: Vec<&str> = wishes.iter().map(|method| method.word()).collect();
         self.say("methods", "note", format!("tried in this order: {}", words.join(", ")));
         let means = Means::of(client, typed);
         for name in route::providers(client, chosen) {
             if let Some(provider) = deps.providers.get(name) {
-                let plan =
-                    plan(provider.as_ref(), person, &wishes, means, known.facts(attempt, self.at).person_address);
+                let plan = plans::plan(provider.as_ref(), person, &wishes, means, ruling::person_address(attempt));
                 self.told.providers.push(plan);
             }
         }
     }
 }
 
-fn plan(provider: &dyn Factor, person: &Person, wishes: &[Method], means: Means, address: Option<IpAddr>) -> Plan {
-    let ways: Vec<(Method, Way)> =
-        wishes.iter().map(|method| (*method, route::way(provider, person, *method, means))).collect();
-    let by = ways.iter().find(|(_, way)| *way == Way::Open).map(|(method, _)| *method);
-    let leaves = by.and_then(|method| Some(provider.described()?.tells(person, method, means.typed, address)));
-    let word = |way| match way {
-        Way::Open => "open",
-        Way::NotOffered => "not_offered",
-        Way::WantsCode => "wants_code",
-        Way::NoPlaceForCode => "no_place_for_code",
-    };
-    Plan {
-        name: provider.name().to_owned(),
-        by: by.map(|method| method.word().to_owned()),
-        ways: ways.into_iter().map(|(method, way)| (method.word().to_owned(), word(way).to_owned())).collect(),
-        out_of_use: provider.out_of_use().map(|class| class.word().to_owned()),
-        away_seconds: provider.down_for().as_secs(),
-        leaves: leaves.unwrap_or_default(),
-    }
-}
-
 /// Who would be asked first, of those that are in use; where none is, what the client's rule makes of it.
-fn ask(attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> {
+fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> {
     let mut failed = Failed::nobody();
     for step in &known.steps {
         let Some(class) = step.provider.out_of_use() else {
             let method = step.methods.first().ok_or(Reason::Internal)?;
             let by = step.provider.name();
             return Ok(match method {
-                Method::Oath | Method::BackupCode => {
+                Method::Oath | Method::BackupCode | Method::TemporaryCode => {
                     End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }
                 }
                 method => End { end: "prompt", reason: None, text: format!("{by} would ask by {method}") },
@@ -390,7 +400,7 @@ fn ask(attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> 
             break;
         }
     }
-    let exempted = policy::after_refusal(&attempt.client.policy, known.facts(attempt, at), &failed)?;
+    let exempted = policy::after_refusal(&attempt.client.policy, known.facts(sign_ins, attempt, at), &failed)?;
     Ok(End::accept(exempted.rule()))
 }
 

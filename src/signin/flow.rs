@@ -9,16 +9,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
 use crate::factor::{self, Tell};
-use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::primary::{Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::attempt::{Attempt, Door};
+use crate::signin::authorizing;
+use crate::signin::measure::{self, About};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
-use crate::signin::policy::{self, Decision, Facts};
+use crate::signin::policy::{self, Decision, Facts, Ruling};
 use crate::signin::proof::{FactorApproved, PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::route::{self, Asking, Means, Step};
+use crate::signin::rules::Chosen;
+use crate::signin::ruling::{self, counting_rule, exempts, is_member, person_address, required_methods, unsaid};
 use crate::signin::trying::try_password;
+use crate::users::measures::MeasureKind;
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -35,6 +40,8 @@ pub(super) struct Trail {
     /// Whether a prompt is out. One whose sign-in is dropped counts as unanswered: whoever signs in and gives up
     /// again and again must not ring the person's phone each time.
     pub(super) prompt_open: bool,
+    /// Which `[[rule]]` counts.
+    pub(super) rule: Chosen,
     /// What the person typed behind the password.
     pub(super) typed: Option<Box<Typed>>,
     /// What the person is to read, where their client shows it.
@@ -84,9 +91,13 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     let began = now();
     let mut person = {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        Box::pin(look_up(sign_ins, attempt, primary.who(), ending.trail.typed.as_deref())).await?
+        let typed = ending.trail.typed.as_deref();
+        Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed)).await?
     };
-    let decision = person.decide(ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
+    ending.trail.rule = person.rule;
+    let required = required_methods(sign_ins, person.rule);
+    ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
+    let decision = person.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
     ending.trail.steps.policy = Some(now().saturating_duration_since(began));
 
     let second = match decision {
@@ -99,7 +110,7 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
             held?
         }
     };
-    Accept::new(primary, second)
+    Accept::new(primary, second).map(|accept| accept.with(ending.settings()))
 }
 
 pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
@@ -111,10 +122,13 @@ pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dy
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
 }
 
-/// Throttle and primary. The password is wiped when this is over.
+/// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
+/// over.
 async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
     let began = now();
-    let checked = {
+    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
+        authorizing::check_account(sign_ins, ending).await?
+    } else {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
         let whole = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
@@ -158,8 +172,12 @@ pub(super) struct Known {
     pub(super) person: Option<Arc<Person>>,
     in_exempt_group: bool,
     is_service: bool,
+    /// Which `[[rule]]` counts.
+    pub(super) rule: Chosen,
+    /// Whether a one-time bypass was used up for this sign-in.
+    pub(super) bypassed: bool,
     /// Which `[[route]]` counts, from 0.
-    pub(super) route: Option<usize>,
+    pub(super) route: Option<u16>,
     /// By whom they can be asked, and how.
     pub(super) steps: Vec<Step>,
     /// Whether a typed code is all that they could give, and none was typed.
@@ -172,6 +190,7 @@ pub(super) async fn look_up(
     attempt: &Attempt,
     who: &Arc<Identity>,
     typed: Option<&Typed>,
+    now: SystemTime,
 ) -> Result<Known, Reason> {
     let who = Arc::clone(who);
     let person = sign_ins.deps.store.person(&who.unique_id).await.map_err(|error| {
@@ -179,21 +198,37 @@ pub(super) async fn look_up(
         Reason::StoreUnavailable
     })?;
     let policy = &attempt.client.policy;
-    let in_exempt_group = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
-    let is_service = exempts(attempt, is_member(sign_ins, attempt, &who, &policy.service.groups).await)?
-        || match &policy.service.filter {
-            None => false,
-            Some(filter) => {
-                let primary = primary_of(attempt, target(sign_ins, attempt)?);
-                exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
-            }
-        };
-    let mut known =
-        Known { who, person: None, in_exempt_group, is_service, route: None, steps: Vec::new(), wants_code: false };
+    let rule = ruling::chosen(sign_ins, attempt, &who, now).await?;
+    let counts = rule == Chosen::None;
+    let in_exempt_group = counts && exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
+    let is_service = counts
+        && (exempts(attempt, is_member(sign_ins, attempt, &who, &policy.service.groups).await)?
+            || match &policy.service.filter {
+                None => false,
+                Some(filter) => {
+                    let primary = primary_of(attempt, target(sign_ins, attempt)?);
+                    exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
+                }
+            });
+    let mut known = Known {
+        who,
+        person: None,
+        in_exempt_group,
+        is_service,
+        rule,
+        bypassed: false,
+        route: None,
+        steps: Vec::new(),
+        wants_code: false,
+    };
     if let Some(person) = person {
         known.route = chosen_route(sign_ins, attempt, &known.who).await?;
-        let chosen = known.route.and_then(|place| sign_ins.deps.routes.get(place)).map(|route| &**route);
-        let wishes = route::wishes(typed, person.method, route::methods(&attempt.client, chosen));
+        let chosen = known.route.and_then(|place| sign_ins.deps.routes.get(usize::from(place))).map(|route| &**route);
+        let listed = route::methods(&attempt.client, chosen);
+        let required = required_methods(sign_ins, rule);
+        // What was typed and a rule does not take is as if it had not been typed.
+        let typed = typed.filter(|typed| route::takes(required, typed));
+        let wishes = route::required(route::wishes(typed, person.method, listed), required);
         let names = route::providers(&attempt.client, chosen).iter();
         let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
         let means = Means::of(&attempt.client, typed);
@@ -204,7 +239,7 @@ pub(super) async fn look_up(
 }
 
 /// Which `[[route]]` counts for this person: the first that is for them.
-async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> Result<Option<usize>, Reason> {
+async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> Result<Option<u16>, Reason> {
     for (place, route) in sign_ins.deps.routes.iter().enumerate() {
         if !route.is_for_client(&attempt.client.name) {
             continue;
@@ -212,55 +247,39 @@ async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> 
         let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
         // Who cannot be told to belong to a route must not get the next, perhaps weaker one.
         if named || is_member(sign_ins, attempt, who, &route.groups).await.map_err(|fault| unsaid(attempt, &fault))? {
-            return Ok(Some(place));
+            return Ok(u16::try_from(place).ok());
         }
     }
     Ok(None)
 }
 
-async fn is_member(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, groups: &[String]) -> Result<bool, Fault> {
-    if groups.is_empty() {
-        return Ok(false);
-    }
-    let target = target(sign_ins, attempt).map_err(|_| Fault::Unreachable)?;
-    primary_of(attempt, target).member_of_any(who, groups, attempt.deadline()).await
-}
-
-/// What an answer means to an exemption: where the directory cannot say, there is none, and the factor is due.
-fn exempts(attempt: &Attempt, said: Result<bool, Fault>) -> Result<bool, Reason> {
-    match said {
-        Ok(said) => Ok(said),
-        Err(fault @ Fault::Deadline) => Err(unsaid(attempt, &fault)),
-        Err(fault) => {
-            unsaid(attempt, &fault);
-            Ok(false)
-        }
-    }
-}
-
-fn unsaid(attempt: &Attempt, fault: &Fault) -> Reason {
-    tracing::warn!(sign_in = %attempt.id, ?fault, "directory cannot say which groups or filters the person matches");
-    Reason::from_fault(fault)
-}
-
 impl Known {
     /// What policy decides by.
-    pub(super) fn facts(&self, attempt: &Attempt, now: SystemTime) -> Facts<'_> {
+    pub(super) fn facts<'a>(&'a self, sign_ins: &'a SignIns, attempt: &Attempt, now: SystemTime) -> Facts<'a> {
+        let rule = match (self.rule, counting_rule(sign_ins, self.rule)) {
+            (Chosen::None, _) => Ruling::None,
+            (Chosen::Rule(_), Some(rule)) => Ruling::Rule(rule),
+            (Chosen::Undecided(_), _) | (Chosen::Rule(_), None) => Ruling::Undecided,
+        };
         Facts {
+            rule,
             who: &self.who,
             person: self.person.as_deref(),
             in_exempt_group: self.in_exempt_group,
             is_service: self.is_service,
             way: self.steps.first().and_then(|step| step.methods.first().copied()),
             wants_code: self.wants_code,
-            person_address: attempt.person_address.or((attempt.door == Door::Ldap).then_some(attempt.source)),
+            person_address: person_address(attempt),
             now,
         }
     }
 
     /// What policy decides.
-    pub(super) fn decide(&self, attempt: &Attempt, now: SystemTime) -> Decision {
-        policy::decide(&attempt.client.policy, self.facts(attempt, now))
+    pub(super) fn decide(&self, sign_ins: &SignIns, attempt: &Attempt, now: SystemTime) -> Decision {
+        match policy::decide(&attempt.client.policy, self.facts(sign_ins, attempt, now)) {
+            decision if self.bypassed && policy::can_bypass(&decision) => Decision::Exempt(policy::bypassed(&self.who)),
+            decision => decision,
+        }
     }
 }
 
@@ -290,8 +309,7 @@ async fn hold(
         return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt);
     }
     let who = Arc::clone(&known.who);
-    let unique_id = who.unique_id.as_str();
-    lock(&sign_ins.throttle).prompt(unique_id, now())?;
+    lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;
 
     let began = attempt.received;
     let deadline = attempt.deadline();
@@ -321,7 +339,9 @@ async fn hold(
     ending.trail.prompt_open = false;
     ending.trail.text = tell.and_then(|tell| tell.take()).map(String::into_boxed_str);
     let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
-    let counts = Box::pin(settle_prompt(sign_ins, unique_id, began, said)).await;
+    let sign_in = ending.attempt().ok_or(Reason::Internal)?.id;
+    let about = About { unique_id: &who.unique_id, name: &who.name, sign_in };
+    let counts = Box::pin(settle_prompt(sign_ins, about, began, said)).await;
     match answer {
         Ok(_) if !counts => {
             ending.trail.factor = Some(Reason::Blocked.code());
@@ -329,6 +349,8 @@ async fn hold(
         }
         Ok(approval) => {
             ending.trail.factor = Some("approved");
+            // A typed code is of one of several kinds.
+            ending.trail.method = Some(approval.method());
             let approval = Arc::new(approval);
             carry_over(sign_ins, ending, lead, &approval);
             remember(sign_ins, ending, &approval);
@@ -337,7 +359,7 @@ async fn hold(
         Err(failed) => {
             ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
-            let facts = known.facts(attempt, SystemTime::now());
+            let facts = known.facts(sign_ins, attempt, SystemTime::now());
             policy::after_refusal(&attempt.client.policy, facts, &failed).map(SecondPassed::Exempt)
         }
     }
@@ -347,37 +369,31 @@ async fn hold(
 /// because the person reported fraud while the prompt was open.
 async fn settle_prompt(
     sign_ins: &Arc<SignIns>,
-    unique_id: &str,
+    about: About<'_>,
     began: Instant,
     answer: Result<(), factor::Refusal>,
 ) -> bool {
+    let unique_id = about.unique_id;
     match answer {
         Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
-        Err(factor::Refusal::Denied) => lock(&sign_ins.throttle).denied(unique_id, now()),
+        Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode)) => {
+            if refusal == factor::Refusal::Denied {
+                lock(&sign_ins.throttle).denied(unique_id, now());
+            }
+            if lock(&sign_ins.throttle).refused(unique_id, now()) {
+                sign_ins.pending.forget_carried(unique_id);
+                measure::block(sign_ins, about, MeasureKind::Lockout).await;
+            }
+        }
         Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
         Err(factor::Refusal::Fraud) => {
             lock(&sign_ins.throttle).fraud(unique_id, now());
             sign_ins.pending.forget_carried(unique_id);
-            block(sign_ins, unique_id).await;
+            measure::block(sign_ins, about, MeasureKind::Fraud).await;
         }
         Err(_) => {}
     }
     true
-}
-
-/// Blocks a person in the store, in a task of its own: it is to be done even where nobody waits for this
-/// sign-in any more.
-async fn block(sign_ins: &Arc<SignIns>, unique_id: &str) {
-    let (sign_ins, unique_id) = (Arc::clone(sign_ins), unique_id.to_owned());
-    let blocked = tokio::spawn(async move {
-        let until = SystemTime::now().checked_add(sign_ins.deps.throttle.fraud_block);
-        if let Err(error) = sign_ins.deps.store.block(&unique_id, until).await {
-            tracing::error!(unique_id, %error, "a person who reported fraud could not be blocked");
-        }
-    });
-    if blocked.await.is_err() {
-        tracing::error!("blocking a person who reported fraud ended in a panic");
-    }
 }
 
 /// Keeps an approval for the client's retry where the client may have given up before it came.
@@ -395,7 +411,7 @@ fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<F
 /// Keeps an approval for further sign-ins where the client's section says so.
 fn remember(sign_ins: &SignIns, ending: &Ending, approval: &Arc<FactorApproved>) {
     let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
-    if let Some(reuse) = attempt.client.reuse {
+    if let Some(reuse) = attempt.reuse() {
         sign_ins.pending.remember(identified.key, Arc::clone(approval), reuse, now());
     }
 }

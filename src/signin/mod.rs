@@ -11,9 +11,11 @@
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
 pub mod attempt;
+mod authorizing;
 mod carried;
 pub mod explain;
 pub mod flow;
+mod measure;
 pub mod outcome;
 pub mod passcode;
 pub mod pending;
@@ -21,6 +23,8 @@ pub mod policy;
 pub mod proof;
 pub mod reception;
 pub mod route;
+pub mod rules;
+mod ruling;
 pub mod standing;
 pub mod throttle;
 mod trying;

@@ -4,6 +4,7 @@
 //! and a denied prompt is the same. The audit, the log, the metrics and the admin hear the [`Reason`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::UnreachableClass;
 use crate::factor;
@@ -39,6 +40,7 @@ impl Verdict {
 pub struct Accept {
     primary: PrimaryPassed,
     second: SecondPassed,
+    attributes: Option<Arc<[u8]>>,
 }
 
 impl Accept {
@@ -48,10 +50,21 @@ impl Accept {
     /// [`Reason::Internal`] when they speak of different people, which would be a mistake of ours.
     pub fn new(primary: PrimaryPassed, second: SecondPassed) -> Result<Self, Reason> {
         if primary.who().unique_id == second.unique_id() {
-            Ok(Accept { primary, second })
+            Ok(Accept { primary, second, attributes: None })
         } else {
             Err(Reason::Internal)
         }
+    }
+
+    /// With attributes of its own for this very person, encoded; they stand behind those of the client's section.
+    #[must_use]
+    pub fn with(self, attributes: Option<Arc<[u8]>>) -> Self {
+        Accept { attributes, ..self }
+    }
+
+    /// Attributes for this very person, encoded.
+    pub fn attributes(&self) -> &[u8] {
+        self.attributes.as_deref().unwrap_or_default()
     }
 
     /// The first proof.
@@ -167,8 +180,14 @@ reasons! {
     ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
     /// [`Exemption::RememberedApproval`].
     RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
+    /// [`Exemption::Rule`].
+    RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
+    /// [`Exemption::OneTimeBypass`].
+    OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
+    /// A password that nobody would check.
+    UnwantedPassword = "unwanted_password", "the request carries a password, and the client's target of type \"none\" checks none: it is for RD Gateways only";
     /// Empty password.
     EmptyPassword = "empty_password", "the password was empty; the directory was not asked";
     /// The name cannot be one.
@@ -197,6 +216,10 @@ reasons! {
     AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
     /// Any other sub-code.
     AccountRestricted = "account_restricted", "the directory does not let this account sign in this way (52f or another restriction)";
+    /// A connection policy says no.
+    ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out; see the target's policies";
+    /// No connection policy fits.
+    NoConnectionPolicy = "no_connection_policy", "no connection policy of the target fits person, gateway, computer, hour and kind of sign-in";
     /// No directory server answered.
     DirectoryUnreachable = "directory_unreachable", "no server of the target answered; run `anteroom check`";
     /// A directory server did not want to.
@@ -208,7 +231,11 @@ reasons! {
     /// Disabled in the user store.
     UserDisabled = "user_disabled", "the password was right but the person is disabled in the user store; `anteroom user enable`";
     /// Blocked in the user store.
-    Blocked = "blocked", "the person is blocked, by an admin or after a fraud report; `anteroom user show`";
+    Blocked = "blocked", "the person is blocked, by an admin, after a fraud report or after too many denials or wrong codes; `anteroom user show` and `anteroom report blocks`";
+    /// A rule refuses.
+    RuleRefused = "rule_refused", "a [[rule]] that refuses fits; the event names it";
+    /// A rule may refuse or require.
+    RuleUndecided = "rule_undecided", "the directory could not say whether the person is in the groups of a [[rule]] that requires or refuses; see the log";
     /// No way to ask.
     NoMethod = "no_method", "the person's method needs a device or a phone number that the user store does not have; `anteroom user set`";
     /// Too many wrong passwords for the person.
@@ -229,6 +256,12 @@ reasons! {
     NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password";
     /// The typed code was wrong.
     WrongCode = "wrong_code", "the password was right and the code typed with it was not";
+    /// The PIN typed with the code was wrong.
+    WrongPin = "wrong_pin", "the password and the code were right, and the PIN typed with the code was not";
+    /// The PIN must be changed.
+    PinDue = "pin_due", "password, code and PIN were right, and the PIN must be changed first; `anteroom user pin`";
+    /// No PIN.
+    NoPin = "no_pin", "the person is in PIN mode and has no PIN; `anteroom user pin`";
     /// The provider cannot be reached.
     ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
     /// The provider was lost in the middle.
@@ -242,7 +275,7 @@ reasons! {
     /// The provider has nothing to ask the person by.
     ProviderNoMethod = "provider_no_method", "the provider knows the person, but nothing there serves the ways that may be asked and that the client can carry; enrol a device there, or add a way to methods";
     /// The provider has locked the person out.
-    ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration";
+    ProviderLocked = "provider_locked", "the provider has locked the person out or its own rules refuse them; see its administration, and tries of a local one";
     /// The provider would not ask.
     ProviderBypassed = "provider_bypassed", "the provider would let the person in without asking them, which is no proof; see the client's provider_bypass";
     /// `answer_within` is over.
@@ -278,6 +311,8 @@ impl Reason {
             Exemption::ProviderBypass => Reason::ProviderBypassExempt,
             Exemption::ServiceAccount => Reason::ServiceAccount,
             Exemption::RememberedApproval => Reason::RememberedApproval,
+            Exemption::Rule => Reason::RuleSkipped,
+            Exemption::OneTimeBypass => Reason::OneTimeBypass,
         }
     }
 
@@ -286,6 +321,7 @@ impl Reason {
         match unusable {
             Unusable::NoPassword => Reason::NoPassword,
             Unusable::EmptyPassword => Reason::EmptyPassword,
+            Unusable::UnwantedPassword => Reason::UnwantedPassword,
             Unusable::BadName => Reason::BadName,
             Unusable::BadPassword => Reason::BadPassword,
         }
@@ -323,6 +359,8 @@ impl Reason {
             primary::Refusal::MustChangePassword => Reason::MustChangePassword,
             primary::Refusal::LockedOut => Reason::AccountLocked,
             primary::Refusal::Restricted => Reason::AccountRestricted,
+            primary::Refusal::ConnectionDenied => Reason::ConnectionDenied,
+            primary::Refusal::NoConnectionPolicy => Reason::NoConnectionPolicy,
         }
     }
 
@@ -337,6 +375,10 @@ impl Reason {
             factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
             factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
             factor::Refusal::WrongCode => Reason::WrongCode,
+            factor::Refusal::WrongPin => Reason::WrongPin,
+            factor::Refusal::PinDue => Reason::PinDue,
+            factor::Refusal::NoPin => Reason::NoPin,
+            factor::Refusal::TooOften => Reason::PromptLimited,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,
             factor::Refusal::Misconfigured => Reason::ProviderRefused,

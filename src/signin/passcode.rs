@@ -11,8 +11,9 @@ use crate::config::Passcode;
 use crate::secret::Secret;
 use crate::users::model::Method;
 
-/// Shortest and longest code behind a delimiter, in digits: RFC 4226 has six to eight, hardware up to ten.
-const DIGITS: std::ops::RangeInclusive<usize> = 4..=10;
+/// Shortest and longest code behind a delimiter, in digits: RFC 4226 has six to eight, hardware and lists up to ten, and a
+/// PIN of up to sixteen may stand before or after.
+const DIGITS: std::ops::RangeInclusive<usize> = 4..=24;
 
 /// What the person typed behind the password.
 #[derive(Debug)]
@@ -153,7 +154,8 @@ mod tests {
             ("abc,123456,push", both("abc,123456", "push")),
             ("secret, 123456", None),
             ("secret,123", None),
-            ("secret,12345678901", None),
+            ("secret,12345678901", both("secret", "12345678901")),
+            ("secret,1234567890123456789012345", None),
             ("secret,12345a", None),
             ("secret,", None),
             ("pass,word", None),

@@ -25,7 +25,6 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::config::{Client, Limits, Reuse};
-use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::carried::Carried;
 use crate::signin::outcome::{Outcome, Reason};
@@ -261,7 +260,7 @@ impl Pending {
     }
 
     /// The key of this attempt: client, person, credential, and the person's device where the client tells it.
-    pub fn key(&self, attempt: &Attempt, unique_id: &str, credential: &Secret) -> HoldKey {
+    pub fn key(&self, attempt: &Attempt, unique_id: &str, credential: &[u8]) -> HoldKey {
         let mut digest = self.digest.clone();
         let address = match attempt.person_address.map(|address| address.to_canonical()) {
             None => [0; 17],
@@ -270,7 +269,7 @@ impl Pending {
         };
         let station = attempt.station.as_deref().unwrap_or_default();
         let client = attempt.client.name.as_bytes();
-        for part in [&address, station, client, unique_id.as_bytes(), credential.open()] {
+        for part in [&address, station, client, unique_id.as_bytes(), credential] {
             digest.update(&part.len().to_be_bytes());
             digest.update(part);
         }

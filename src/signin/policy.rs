@@ -1,12 +1,19 @@
 //! Whether a second factor is due: facts in; reject, exempt or due out. Pure.
 //!
-//! The only maker of [`Exempted`]. Every exemption has a name and is off unless the client's section
-//! switches it on; there is no catch-all.
+//! The only maker of [`Exempted`]. Every exemption has a name and is off unless the client's section or a rule
+//! switches it on; there is no catch-all. In this order:
+//!
+//! 1. whoever is blocked is refused;
+//! 2. the first `[[rule]]` that fits says: refuse, skip, or require. Where it requires, no exemption of the client's
+//!    section counts, except those for an outage of the provider and what the provider itself lets through;
+//! 3. where no rule fits, the client's own exemptions, and then what it says of the unknown and the disabled;
+//! 4. everybody else is asked, or, where the help desk has given them a one-time bypass, is not, once.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::{ClientPolicy, Lenience, ServiceAccounts};
+use crate::config::{ClientPolicy, Lenience, Rule, ServiceAccounts, Then};
 use crate::factor;
 use crate::primary::{Identity, names};
 use crate::signin::outcome::Reason;
@@ -35,11 +42,15 @@ pub enum Exemption {
     ServiceAccount,
     /// The same person approved a moment ago, from the same place, and the client's `reuse` covers this.
     RememberedApproval,
+    /// A `[[rule]]` skips the second factor; [`Exempted::rule_name`] names it.
+    Rule,
+    /// The help desk lets them in this once.
+    OneTimeBypass,
 }
 
 impl Exemption {
     /// Every one, for tables and tests.
-    pub const ALL: [Exemption; 9] = [
+    pub const ALL: [Exemption; 11] = [
         Exemption::ExemptUser,
         Exemption::ExemptGroup,
         Exemption::ExemptNetwork,
@@ -49,6 +60,8 @@ impl Exemption {
         Exemption::ProviderBypass,
         Exemption::ServiceAccount,
         Exemption::RememberedApproval,
+        Exemption::Rule,
+        Exemption::OneTimeBypass,
     ];
 }
 
@@ -56,17 +69,23 @@ impl Exemption {
 #[derive(Debug)]
 pub struct Exempted {
     rule: Exemption,
+    name: Option<Arc<str>>,
     unique_id: String,
 }
 
 impl Exempted {
     fn new(rule: Exemption, who: &Identity) -> Self {
-        Exempted { rule, unique_id: who.unique_id.clone() }
+        Exempted { rule, name: None, unique_id: who.unique_id.clone() }
     }
 
     /// Which rule.
     pub fn rule(&self) -> Exemption {
         self.rule
+    }
+
+    /// The name of the `[[rule]]`, of [`Exemption::Rule`].
+    pub fn rule_name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// Whom it exempts.
@@ -87,6 +106,8 @@ pub struct Facts<'a> {
     /// Whether the directory says that the account is one of the client's `service_groups` or matches its
     /// `service_filter`.
     pub is_service: bool,
+    /// What the rules of the configuration say.
+    pub rule: Ruling<'a>,
     /// How the first provider that can ask them would do it; none: no provider can.
     pub way: Option<Method>,
     /// Whether a typed code is all that they could give, and none was typed.
@@ -95,6 +116,17 @@ pub struct Facts<'a> {
     pub person_address: Option<IpAddr>,
     /// Wall-clock time.
     pub now: SystemTime,
+}
+
+/// What the rules of the configuration say.
+#[derive(Debug, Clone, Copy)]
+pub enum Ruling<'a> {
+    /// No rule fits.
+    None,
+    /// This one counts.
+    Rule(&'a Rule),
+    /// A rule that requires or refuses may count: the directory could not say whether the person is in its groups.
+    Undecided,
 }
 
 /// What policy makes of the facts.
@@ -108,24 +140,36 @@ pub enum Decision {
     Due(Method),
 }
 
-/// Decides whether a second factor is due. A block comes before every exemption.
+/// Decides whether a second factor is due, in the order above.
 pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
     if facts.person.and_then(|person| person.blocked_until).is_some_and(|until| facts.now < until) {
         return Decision::Reject(Reason::Blocked);
     }
-    if let Some((rule, _)) = standing_exemptions(policy, facts).into_iter().find(|(_, applies)| *applies) {
+    let required = match facts.rule {
+        Ruling::None => false,
+        Ruling::Undecided => return Decision::Reject(Reason::RuleUndecided),
+        Ruling::Rule(rule) => match rule.then {
+            Then::Refuse => return Decision::Reject(Reason::RuleRefused),
+            Then::Skip => {
+                let name = Some(Arc::clone(&rule.name));
+                return Decision::Exempt(Exempted { name, ..Exempted::new(Exemption::Rule, facts.who) });
+            }
+            Then::Require(_) => true,
+        },
+    };
+    if !required && let Some((rule, _)) = standing_exemptions(policy, facts).into_iter().find(|(_, applies)| *applies) {
         return Decision::Exempt(Exempted::new(rule, facts.who));
     }
     let Some(person) = facts.person else {
         return match policy.unknown_users {
-            Lenience::Reject => Decision::Reject(Reason::NotEnrolled),
-            Lenience::PasswordOnly => Decision::Exempt(Exempted::new(Exemption::NotEnrolled, facts.who)),
+            Lenience::PasswordOnly if !required => Decision::Exempt(Exempted::new(Exemption::NotEnrolled, facts.who)),
+            Lenience::PasswordOnly | Lenience::Reject => Decision::Reject(Reason::NotEnrolled),
         };
     };
     if !person.enabled {
         return match policy.disabled_users {
-            Lenience::Reject => Decision::Reject(Reason::UserDisabled),
-            Lenience::PasswordOnly => Decision::Exempt(Exempted::new(Exemption::UserDisabled, facts.who)),
+            Lenience::PasswordOnly if !required => Decision::Exempt(Exempted::new(Exemption::UserDisabled, facts.who)),
+            Lenience::PasswordOnly | Lenience::Reject => Decision::Reject(Reason::UserDisabled),
         };
     }
     match facts.way {
@@ -133,6 +177,16 @@ pub fn decide(policy: &ClientPolicy, facts: Facts<'_>) -> Decision {
         None if facts.wants_code => Decision::Reject(Reason::NeedsCode),
         None => Decision::Reject(Reason::NoMethod),
     }
+}
+
+/// Whether a one-time bypass would change it: somebody would be asked, or cannot be.
+pub(super) fn can_bypass(decision: &Decision) -> bool {
+    matches!(decision, Decision::Due(_) | Decision::Reject(Reason::NoMethod | Reason::NeedsCode))
+}
+
+/// What a one-time bypass is good for, once the store has used it up for this very sign-in.
+pub(super) fn bypassed(who: &Identity) -> Exempted {
+    Exempted::new(Exemption::OneTimeBypass, who)
 }
 
 /// What a remembered approval is good for: an exemption of the very person who gave it.

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt;
 
 use crate::audit::{Event, Ledger, Steps};
-use crate::config::{Limits, OnDeadline, Route};
+use crate::config::{Limits, OnDeadline, Route, Rule};
 use crate::factor::Factor;
 use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId};
 use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
+use crate::signin::ruling;
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::signin::waiting::Waiting;
@@ -44,6 +45,10 @@ pub struct Deps {
     pub providers: BTreeMap<String, Arc<dyn Factor>>,
     /// Who is asked by other providers than their client's, or in other ways; the first that fits.
     pub routes: Vec<Arc<Route>>,
+    /// Who needs a second factor when; the first that fits.
+    pub rules: Vec<Arc<Rule>>,
+    /// Whether administrators can be written to.
+    pub mails: bool,
     /// The user database.
     pub store: Arc<dyn Store>,
     /// Where sign-ins end.
@@ -120,11 +125,7 @@ impl SignIns {
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let credential = match &attempt.credential {
-            Ok(secret) if secret.is_empty() => return Err(Reason::EmptyPassword),
-            Ok(secret) => secret,
-            Err(unusable) => return Err(Reason::from_unusable(*unusable)),
-        };
+        let mark = attempt.mark().map_err(Reason::from_unusable)?;
         let at_directory = AtDirectory(self.clone());
         if self.at_directory.fetch_add(1, Ordering::AcqRel) >= self.deps.limits.at_directory {
             return Err(Reason::Overloaded);
@@ -133,7 +134,7 @@ impl SignIns {
         let who = flow::identify(self, attempt).await;
         let identify = now().saturating_duration_since(began);
         let who = Arc::new(who?);
-        let key = self.pending.key(attempt, &who.unique_id, credential);
+        let key = self.pending.key(attempt, &who.unique_id, &mark);
         let person = self.people.hash_one(&who.unique_id);
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
         ending.trail.steps.identify = Some(identify);
@@ -222,6 +223,18 @@ impl Ending {
         self.attempt.as_ref()
     }
 
+    /// What the gateway is to be told with the Accept.
+    pub(super) fn settings(&self) -> Option<Arc<[u8]>> {
+        self.attempt.as_ref()?.connection.as_ref()?.settings.clone()
+    }
+
+    /// Notes it.
+    pub(super) fn set_settings(&mut self, settings: Arc<[u8]>) {
+        if let Some(connection) = self.attempt.as_mut().and_then(|attempt| attempt.connection.as_mut()) {
+            connection.settings = Some(settings);
+        }
+    }
+
     /// Drops the password as soon as nobody needs it any more.
     pub(super) fn forget_credential(&mut self) {
         if let Some(attempt) = &mut self.attempt {
@@ -271,13 +284,17 @@ impl Ending {
         if let Some(who) = who.filter(|_| trail.prompt_open) {
             lock(&self.sign_ins.throttle).unanswered(&who.unique_id, now());
         }
+        let rule = ruling::name(&self.sign_ins, trail.rule);
+        if let Some(rule) = &rule {
+            self.sign_ins.deps.metrics.count_rule(rule, outcome.verdict());
+        }
         self.sign_ins.deps.ledger.finish(Event {
             time: SystemTime::now(),
             sign_in: attempt.id,
             door: attempt.door,
             client: attempt.client.name.clone(),
             application: attempt.client.application.clone(),
-            name: attempt.name,
+            name: attempt.name.into(),
             unique_id: who.map(|who| who.unique_id.clone()),
             account: who.map(|who| who.name.clone()),
             source: attempt.source,
@@ -288,6 +305,7 @@ impl Ending {
             factor: trail.factor,
             verdict: outcome.verdict(),
             reason: outcome.reason(),
+            rule,
             requests: self.requests,
             steps: Steps { total, ..trail.steps },
             server: self.sign_ins.deps.server.clone(),

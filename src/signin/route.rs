@@ -31,6 +31,20 @@ pub fn wishes(typed: Option<&Typed>, own: Method, listed: &[Method]) -> Vec<Meth
     }
 }
 
+/// Whether a rule that requires these ways, or any where there is none, takes what was typed.
+pub fn takes(rule: &[Method], typed: &Typed) -> bool {
+    rule.is_empty() || typed.methods().iter().any(|method| rule.contains(method))
+}
+
+/// Of these ways those that a rule requires, the rule's own where none is among them.
+pub fn required(wishes: Vec<Method>, rule: &[Method]) -> Vec<Method> {
+    if rule.is_empty() {
+        return wishes;
+    }
+    let allowed: Vec<Method> = wishes.into_iter().filter(|method| rule.contains(method)).collect();
+    if allowed.is_empty() { rule.to_vec() } else { allowed }
+}
+
 /// What a sign-in can carry besides an answer on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {
@@ -66,7 +80,7 @@ pub fn way(provider: &dyn Factor, person: &Person, method: Method, means: Means)
         Way::NotOffered
     } else if means.typed {
         Way::Open
-    } else if matches!(method, Method::Oath | Method::BackupCode) {
+    } else if matches!(method, Method::Oath | Method::BackupCode | Method::TemporaryCode) {
         Way::WantsCode
     } else if provider.sends_code(method) && !means.can_type {
         Way::NoPlaceForCode
@@ -104,6 +118,10 @@ pub(super) fn plan(
         if !methods.is_empty() {
             steps.push(Step { provider, methods });
         }
+    }
+    // Whether a typed code can be one of the house is known here; a cloud would count it as a wrong one.
+    if means.typed {
+        steps.sort_by_key(|step| !step.provider.is_of_the_house());
     }
     let wants_code = wants_code && steps.is_empty();
     (steps, wants_code)
@@ -180,7 +198,8 @@ impl Failed {
 }
 
 /// Asks one after the other, as long as nobody can have been prompted and the failure is one after which the next is
-/// to be asked. `asked` is told who is, and how.
+/// to be asked. A code that one provider of the house does not know may be known to the next. `asked` is told who is, and
+/// how.
 pub(super) async fn ask_in_turn(
     steps: Vec<Step>,
     asking: Box<Asking>,
@@ -188,8 +207,10 @@ pub(super) async fn ask_in_turn(
 ) -> Result<FactorApproved, Failed> {
     let mut failed = Failed::nobody();
     let last = steps.len().saturating_sub(1);
+    let typed = asking.code.is_some();
     let mut asking = Some(asking);
-    for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
+    let mut unknown_code = None;
+    'asked: for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
         for (way, method) in methods.iter().copied().enumerate() {
             // What is known of the person is not kept while the last one waits for them to find their phone.
             let more = position < last || way + 1 < methods.len();
@@ -203,19 +224,27 @@ pub(super) async fn ask_in_turn(
             failed.refusal = refusal;
             match refusal {
                 Refusal::NotThisWay => failed.answered = true,
+                Refusal::WrongCode | Refusal::LockedThere if typed && provider.is_of_the_house() => {
+                    unknown_code.get_or_insert(refusal);
+                    break;
+                }
                 Refusal::Unreachable(class) => {
                     failed.away(class, provider.down_for());
                     if !provider.fails_over(class) {
-                        return Err(failed);
+                        break 'asked;
                     }
                     if position < last {
                         tracing::warn!(provider = provider.name(), class = class.word(), "the next provider is asked");
                     }
                     break;
                 }
-                _ => return Err(failed),
+                _ => break 'asked,
             }
         }
+    }
+    // Who was wrong about a code of the house was that, whatever came of asking others about the code.
+    if failed.refusal != Refusal::Fraud {
+        failed.refusal = unknown_code.unwrap_or(failed.refusal);
     }
     Err(failed)
 }
@@ -269,7 +298,10 @@ mod tests {
             let (steps, wants_code) = plan([Arc::new(Able) as Arc<dyn Factor>], &person, methods, means);
             (steps.into_iter().flat_map(|step| step.methods.into_vec()).collect::<Vec<_>>(), wants_code)
         };
-        let (silent, typing) = (Means { typed: false, can_type: false }, Means { typed: false, can_type: true });
+        let (silent, typing) = {
+            let means = |can_type| Means { typed: false, can_type };
+            (means(false), means(true))
+        };
         let listed = [Method::Call, Method::SmsCode, Method::Oath, Method::Push];
         assert_eq!(plan(&listed, silent), (vec![Method::Push], false));
         assert_eq!(plan(&listed, typing), (vec![Method::SmsCode, Method::Push], false));

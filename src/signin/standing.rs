@@ -231,6 +231,7 @@ impl SignIns {
             factor: None,
             verdict,
             reason,
+            rule: None,
             requests,
             steps: Steps::default(),
             server: self.deps.server.clone(),

@@ -62,6 +62,8 @@ pub struct Throttle {
     /// Where people's passwords were right, and when last.
     places: HashMap<u64, Vec<(IpAddr, Instant)>>,
     prompts: HashMap<u64, Prompts>,
+    /// Denials and wrong codes in a row, and when last.
+    refused: HashMap<u64, (u32, Instant)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +181,7 @@ impl Throttle {
             sources: HashMap::new(),
             places: HashMap::new(),
             prompts: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -316,6 +319,25 @@ impl Throttle {
         entry.unanswered = 0;
     }
 
+    /// The person said no, or typed a wrong code. True when that was once too often: they are to be locked out, and
+    /// the count begins anew.
+    pub fn refused(&mut self, person: &str, now: Instant) -> bool {
+        let Some(lockout) = self.bounds.lockout else { return false };
+        let old = |(_, last): &(u32, Instant)| now.saturating_duration_since(*last) >= lockout.reset;
+        make_room(&mut self.refused, &old, |(_, last)| *last);
+        let key = self.hasher.hash_one(person);
+        let entry = self.refused.entry(key).or_insert((0, now));
+        if old(entry) {
+            entry.0 = 0;
+        }
+        *entry = (entry.0.saturating_add(1), now);
+        let is_over = entry.0 >= lockout.after;
+        if is_over {
+            self.refused.remove(&key);
+        }
+        is_over
+    }
+
     /// Nobody answered the person's prompt, or nobody waits for its answer any more: from the second one in a
     /// row on, do not ask again at once.
     pub fn unanswered(&mut self, person: &str, now: Instant) {
@@ -340,6 +362,7 @@ impl Throttle {
     /// approval does not count.
     pub fn approved(&mut self, person: &str, began: Instant, now: Instant) -> bool {
         let key = self.hasher.hash_one(person);
+        self.refused.remove(&key);
         let Some(entry) = self.prompts.get_mut(&key) else { return true };
         if entry.fraud.is_some_and(|fraud| began <= fraud) {
             return false;
@@ -400,6 +423,7 @@ mod tests {
             prompt_window: Duration::from_secs(600),
             denial_backoff: Duration::from_secs(30),
             fraud_block: Duration::from_secs(3600),
+            lockout: None,
         }
     }
 
@@ -600,6 +624,24 @@ mod tests {
     }
 
     #[test]
+    fn too_many_refusals_in_a_row_lock_out_once_and_time_or_an_approval_forgets_them() {
+        let minute = Duration::from_secs(60);
+        let lockout = Some(config::Lockout { after: 3, reset: 10 * minute, release: minute });
+        let (mut throttle, now) = (Throttle::new(config::Throttle { lockout, ..bounds() }), Instant::now());
+        let mut refused = |person, minutes: u32| throttle.refused(person, now + minute * minutes);
+        assert_eq!(
+            [refused("alice", 0), refused("alice", 9), refused("bob", 9), refused("alice", 18)],
+            [false, false, false, true]
+        );
+        assert_eq!([refused("alice", 18), refused("alice", 19)], [false, false], "it begins anew");
+        assert_eq!([refused("alice", 29), refused("alice", 30)], [false, false], "ten minutes have passed");
+        assert!(throttle.approved("alice", now, now + minute * 31));
+        assert!(!throttle.refused("alice", now + minute * 31) && !throttle.refused("alice", now + minute * 32));
+        let mut never = Throttle::new(bounds());
+        assert!((0..1000).all(|_| !never.refused("alice", now)));
+    }
+
+    #[test]
     fn no_approval_of_what_was_open_counts_after_a_fraud_report() {
         let (mut throttle, began) = (Throttle::new(bounds()), Instant::now());
         assert_eq!([throttle.prompt("alice", began), throttle.prompt("alice", began)], [Ok(()), Ok(())]);
@@ -644,13 +686,17 @@ mod tests {
 
     #[test]
     fn a_full_table_stays_bounded() {
-        let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+        let minute = Duration::from_secs(60);
+        let lockout = Some(config::Lockout { after: 3, reset: minute, release: minute });
+        let (mut throttle, now) = (Throttle::new(config::Throttle { lockout, ..bounds() }), Instant::now());
         for number in 0..(ENTRIES + 10) {
             let person = number.to_string();
             let at = now + Duration::from_micros(u64::try_from(number).unwrap());
             assert_eq!(fail(&mut throttle, &person, None, at), Ok(()));
             assert_eq!(throttle.prompt(&person, at), Ok(()));
+            assert!(!throttle.refused(&person, at));
         }
         assert!(throttle.people.len() <= ENTRIES && throttle.prompts.len() <= ENTRIES);
+        assert!(throttle.refused.len() <= ENTRIES);
     }
 }

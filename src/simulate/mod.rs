@@ -33,6 +33,7 @@ pub mod privacyidea;
 pub mod prompt;
 pub mod scenario;
 pub mod service;
+pub mod texts;
 
 mod listener;
 mod page;

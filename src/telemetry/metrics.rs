@@ -47,6 +47,7 @@ pub enum LostAt {
 pub struct Metrics {
     registry: Registry,
     sign_ins: Family<Labels<3>, Counter>,
+    rules: Family<Labels<2>, Counter>,
     clients: HashMap<Box<str>, Cells>,
     other: Cells,
     discards: Family<Labels<1>, Counter>,
@@ -97,6 +98,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("anteroom");
         let sign_ins = Family::default();
         registry.register("sign_ins", "Sign-ins that ended, by client, verdict and reason", sign_ins.clone());
+        let rules = Family::default();
+        registry.register("rules", "Sign-ins that ended by a rule of the configuration, by verdict", rules.clone());
         let held = Gauge::default();
         registry.register("held_sign_ins", "Sign-ins held now", held.clone());
         let ldap_connections = Gauge::default();
@@ -137,6 +140,7 @@ impl Metrics {
         Metrics {
             registry,
             sign_ins,
+            rules,
             clients,
             other: Cells::new(OTHER),
             discards,
@@ -178,6 +182,11 @@ impl Metrics {
             })
             .inc();
         }
+    }
+
+    /// Counts the end of a sign-in for which a rule of the configuration counted.
+    pub fn count_rule(&self, rule: &str, verdict: Verdict) {
+        self.rules.get_or_create_owned(&[("rule", rule.into()), ("verdict", verdict.word().into())]).inc();
     }
 
     /// The counter of dropped RADIUS packets of one cause. For keeping: taking it costs a lock and a hash.

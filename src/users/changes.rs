@@ -82,7 +82,7 @@ fn texts(profile: &Profile) -> Vec<(&'static str, Option<String>)> {
         ("backup ext", profile.backup_extension.clone()),
         (TOKEN, person.device_token.clone()),
         ("method", Some(person.method.to_string())),
-        ("mode", Some(profile.mode.to_string())),
+        ("mode", Some(profile.person.mode.to_string())),
         ("language", Some(person.language.clone())),
         ("state", Some(state.into())),
         ("blocked until", person.blocked_until.map(time_text)),

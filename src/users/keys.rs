@@ -111,12 +111,24 @@ impl KeyFile {
     /// # Errors
     /// What went wrong.
     pub fn seal_seed(&self, serial: &str, unique_id: Option<&str>, seed: &Secret) -> Result<Sealed, KeyError> {
+        self.sealing(|keys, nonce| keys.seal_seed(serial, unique_id, seed, nonce))
+    }
+
+    /// Seals anything else, for one row: `what` it is and the row's own `identity`.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn seal(&self, what: &str, identity: &[&str], secret: &Secret) -> Result<Sealed, KeyError> {
+        self.sealing(|keys, nonce| keys.seal(what, identity, secret, nonce))
+    }
+
+    fn sealing(&self, seal: impl FnOnce(&Keys, [u8; NONCE]) -> Result<Sealed, SealError>) -> Result<Sealed, KeyError> {
         if self.with(|keys| keys.newest()).is_none() {
             self.add()?;
         }
         let mut nonce = [0; NONCE];
         random(&mut nonce)?;
-        self.with(|keys| keys.seal_seed(serial, unique_id, seed, nonce)).map_err(|error| self.named(error))
+        self.with(|keys| seal(keys, nonce)).map_err(|error| self.named(error))
     }
 
     /// Opens the seed of an OATH token.
@@ -124,11 +136,27 @@ impl KeyFile {
     /// # Errors
     /// What went wrong: a lost key by its name.
     pub fn open_seed(&self, serial: &str, unique_id: Option<&str>, sealed: &Sealed) -> Result<Secret, KeyError> {
+        self.opening(sealed, |keys| keys.open_seed(serial, unique_id, sealed))
+    }
+
+    /// Opens what [`KeyFile::seal`] has sealed for the same row.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn open_sealed(&self, what: &str, identity: &[&str], sealed: &Sealed) -> Result<Secret, KeyError> {
+        self.opening(sealed, |keys| keys.open(what, identity, sealed))
+    }
+
+    fn opening(
+        &self,
+        sealed: &Sealed,
+        open: impl FnOnce(&Keys) -> Result<Secret, SealError>,
+    ) -> Result<Secret, KeyError> {
         if sealed.key_id().is_some_and(|id| self.with(|keys| !keys.has(id))) {
             let newer = read(&self.path)?;
             self.with(|keys| *keys = newer);
         }
-        self.with(|keys| keys.open_seed(serial, unique_id, sealed)).map_err(|error| self.named(error))
+        self.with(|keys| open(keys)).map_err(|error| self.named(error))
     }
 }
 

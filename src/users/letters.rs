@@ -14,11 +14,13 @@ pub enum LetterKind {
     Updated,
     /// To administrators: a plan waits for their approval.
     Held,
+    /// To administrators: a person reported fraud and is blocked.
+    Fraud,
 }
 
 impl LetterKind {
     /// Every one.
-    pub const ALL: [LetterKind; 3] = [LetterKind::New, LetterKind::Updated, LetterKind::Held];
+    pub const ALL: [LetterKind; 4] = [LetterKind::New, LetterKind::Updated, LetterKind::Held, LetterKind::Fraud];
 
     /// The word in the database and in the names of templates.
     pub fn word(self) -> &'static str {
@@ -26,6 +28,7 @@ impl LetterKind {
             LetterKind::New => "new",
             LetterKind::Updated => "updated",
             LetterKind::Held => "held",
+            LetterKind::Fraud => "fraud",
         }
     }
 }

@@ -24,11 +24,13 @@ pub enum Method {
     EmailCode,
     /// A code from a list that was printed once.
     BackupCode,
+    /// A code that the help desk has given.
+    TemporaryCode,
 }
 
 impl Method {
     /// Every one.
-    pub const ALL: [Method; 7] = [
+    pub const ALL: [Method; 8] = [
         Method::Push,
         Method::Call,
         Method::SmsReply,
@@ -36,6 +38,7 @@ impl Method {
         Method::SmsCode,
         Method::EmailCode,
         Method::BackupCode,
+        Method::TemporaryCode,
     ];
 
     /// The word in configuration, logs and the native protocol.
@@ -48,6 +51,7 @@ impl Method {
             Method::SmsCode => "sms_code",
             Method::EmailCode => "email_code",
             Method::BackupCode => "backup_code",
+            Method::TemporaryCode => "temporary_code",
         }
     }
 }
@@ -66,6 +70,45 @@ impl FromStr for Method {
             .into_iter()
             .find(|method| method.word() == word)
             .ok_or_else(|| format!("unknown method {word:?}; one of {}", Method::ALL.map(Method::word).join(", ")))
+    }
+}
+
+/// Whether a PIN goes with the method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The method alone.
+    #[default]
+    Standard,
+    /// The method and the person's PIN.
+    Pin,
+}
+
+impl Mode {
+    /// Every one.
+    pub const ALL: [Mode; 2] = [Mode::Standard, Mode::Pin];
+
+    /// The word in files, the database and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Standard => "standard",
+            Mode::Pin => "pin",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = Mode::ALL.into_iter().find(|mode| mode.word() == word);
+        known.ok_or_else(|| format!("unknown mode {word:?}; one of standard, pin"))
     }
 }
 
@@ -96,6 +139,8 @@ pub struct Person {
     pub device_token: Option<String>,
     /// How they are asked.
     pub method: Method,
+    /// Whether their PIN goes with it.
+    pub mode: Mode,
     /// BCP 47 tag of the language of prompts.
     pub language: String,
     /// Whether they take part. What happens to a disabled person is the client's policy.
@@ -119,6 +164,7 @@ impl Person {
             phone_extension: None,
             device_token: None,
             method: Method::Push,
+            mode: Mode::Standard,
             language: "en".into(),
             enabled: true,
             blocked_until: None,
@@ -145,6 +191,7 @@ impl fmt::Debug for Person {
             .field("phone_extension", &self.phone_extension)
             .field("device_token", &self.device_token.as_deref().map(masked))
             .field("method", &self.method)
+            .field("mode", &self.mode)
             .field("language", &self.language)
             .field("enabled", &self.enabled)
             .field("blocked_until", &self.blocked_until)

@@ -1,16 +1,62 @@
-//! PINs: hashed with Argon2id (RFC 9106) as soon as they are known, and compared by their hashes.
+//! PINs: the rules for them, and their hashes (Argon2id, RFC 9106), made as soon as a PIN is known and compared by it.
 //!
-//! Hashing takes 19 MiB and some 20 ms: that is what makes guessing slow, and why both functions are for a
-//! thread that may be busy.
+//! Hashing takes 19 MiB and some 20 ms: that is what makes guessing slow, and why [`hash`] and [`matches`] are for a
+//! thread that may be busy. What the store is asked is in [`crate::users::pins`].
+
+use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
 use crate::secret::Secret;
+use crate::users::typed::Bound;
 
-/// Digits of a PIN, at least and at most.
+/// Digits of a PIN, at least and at most, whatever the rules say.
 pub const DIGITS: std::ops::RangeInclusive<usize> = 4..=16;
+
+/// What a PIN must be, and how often somebody may be wrong. Section `[pin]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Digits that a PIN has at least.
+    pub shortest: usize,
+    /// Whether PINs that are easy to guess are refused.
+    pub refuse_weak: bool,
+    /// How many PINs of before may not come back.
+    pub history: u32,
+    /// After how long a PIN must be changed; none: never.
+    pub expires_after: Option<Duration>,
+    /// Whether people may change their own.
+    pub own_change: bool,
+    /// How often somebody may be wrong.
+    pub bound: Bound,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            shortest: *DIGITS.start(),
+            refuse_weak: true,
+            history: 5,
+            expires_after: None,
+            own_change: true,
+            bound: Bound { tries: 5, locked_for: Duration::from_secs(15 * 60) },
+        }
+    }
+}
+
+impl Rules {
+    /// Why a PIN may not be used, if so: not all digits, too short or long, too easy to guess. `phones` are the person's.
+    pub fn unfit(&self, pin: &Secret, phones: &[&str]) -> Option<String> {
+        if !pin.open().iter().all(u8::is_ascii_digit) {
+            return Some("a PIN has digits only".into());
+        }
+        if !(self.shortest.max(*DIGITS.start())..=*DIGITS.end()).contains(&pin.len()) {
+            return Some(format!("a PIN has {} to {} digits", self.shortest, DIGITS.end()));
+        }
+        weakness(pin.open(), phones).filter(|_| self.refuse_weak).map(str::to_owned)
+    }
+}
 
 /// Hashes a PIN with a salt of its own.
 ///
@@ -30,16 +76,9 @@ pub fn matches(pin: &Secret, hash: &str) -> bool {
     PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(pin.open(), &hash).is_ok())
 }
 
-/// Why a PIN is too easy to guess, if it is: not all digits, too short or long, three in a row that go up, down
-/// or stay, or four in a row out of one of the person's phone numbers.
-pub fn weakness(pin: &Secret, phones: &[&str]) -> Option<&'static str> {
-    let digits = pin.open();
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return Some("a PIN has digits only");
-    }
-    if !DIGITS.contains(&digits.len()) {
-        return Some("a PIN has 4 to 16 digits");
-    }
+/// Why a PIN is too easy to guess, if it is: three digits in a row that go up, down or stay, or four in a row out of one
+/// of the person's phone numbers.
+fn weakness(digits: &[u8], phones: &[&str]) -> Option<&'static str> {
     let runs = |step: i16| {
         digits.windows(3).any(|three| match three {
             [a, b, c] => i16::from(*b) - i16::from(*a) == step && i16::from(*c) - i16::from(*b) == step,
@@ -58,6 +97,8 @@ pub fn weakness(pin: &Secret, phones: &[&str]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn secret(text: &str) -> Secret {
@@ -77,7 +118,8 @@ mod tests {
 
     #[test]
     fn weak_pins_are_told_why() {
-        let weak = |pin: &str| weakness(&secret(pin), &["+1 202 555-0147"]);
+        let rules = Rules::default();
+        let weak = |pin: &str| rules.unfit(&secret(pin), &["+1 202 555-0147"]);
         for pin in ["40923", "9071", "1357"] {
             assert_eq!(weak(pin), None, "{pin}");
         }
@@ -93,6 +135,22 @@ mod tests {
             ("0255", "phone"),
         ] {
             assert!(weak(pin).is_some_and(|told| told.contains(why)), "{pin}: {:?}", weak(pin));
+        }
+    }
+
+    #[test]
+    fn rules_may_want_more_digits_and_take_weak_ones() {
+        let rules = Rules { shortest: 6, refuse_weak: false, ..Rules::default() };
+        assert_eq!(rules.unfit(&secret("123456"), &["123456"]), None);
+        assert!(rules.unfit(&secret("40923"), &[]).unwrap().contains("6 to 16"));
+        assert!(rules.unfit(&secret("abcdef"), &[]).is_some(), "digits are no matter of taste");
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic_and_none_but_digits_are_fit(pin in proptest::collection::vec(any::<u8>(), 0..30), phone in "\\PC{0,30}") {
+            let fit = Rules::default().unfit(&Secret::new(pin.clone()), &[&phone]).is_none();
+            prop_assert!(!fit || pin.iter().all(u8::is_ascii_digit) && (4..=16).contains(&pin.len()));
         }
     }
 }

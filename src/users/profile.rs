@@ -10,46 +10,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::users::model::Mode;
 use crate::users::model::Person;
 use crate::users::store::folded;
-
-/// Whether a PIN goes with the method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Mode {
-    /// The method alone.
-    #[default]
-    Standard,
-    /// The method and the person's PIN.
-    Pin,
-}
-
-impl Mode {
-    /// Every one.
-    pub const ALL: [Mode; 2] = [Mode::Standard, Mode::Pin];
-
-    /// The word in files, the database and on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Mode::Standard => "standard",
-            Mode::Pin => "pin",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let known = Mode::ALL.into_iter().find(|mode| mode.word() == word);
-        known.ok_or_else(|| format!("unknown mode {word:?}; one of standard, pin"))
-    }
-}
 
 /// A field that an import fills and that can be made local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -132,7 +95,7 @@ impl Field {
             Field::Phone => (&one.phone, &one.phone_extension) == (&two.phone, &two.phone_extension),
             Field::BackupPhone => (&a.backup_phone, &a.backup_extension) == (&b.backup_phone, &b.backup_extension),
             Field::Method => one.method == two.method,
-            Field::Mode => a.mode == b.mode,
+            Field::Mode => a.person.mode == b.person.mode,
             Field::Language => one.language == two.language,
             Field::Enabled => one.enabled == two.enabled,
         }
@@ -160,7 +123,7 @@ impl Field {
                 to.backup_extension.clone_from(&from.backup_extension);
             }
             Field::Method => two.method = one.method,
-            Field::Mode => to.mode = from.mode,
+            Field::Mode => to.person.mode = from.person.mode,
             Field::Language => two.language.clone_from(&one.language),
             Field::Enabled => two.enabled = one.enabled,
         }
@@ -298,8 +261,6 @@ pub struct Profile {
     pub backup_phone: Option<String>,
     /// Extension that a call dials after the backup phone answered.
     pub backup_extension: Option<String>,
-    /// Whether a PIN goes with the method.
-    pub mode: Mode,
     /// What was changed here: an import leaves it alone.
     pub local: Fields,
     /// The sync item that brought them.
@@ -324,7 +285,6 @@ impl Profile {
             description: None,
             backup_phone: None,
             backup_extension: None,
-            mode: Mode::default(),
             local: Fields::default(),
             item: None,
             content: 0,
@@ -386,7 +346,7 @@ mod tests {
         (one.group, one.description) = (Some("staff".into()), Some("text".into()));
         (one.person.phone, two.person.phone_extension) = (Some("+12025550111".into()), Some("7".into()));
         (one.backup_phone, two.backup_extension) = (Some("+12025550112".into()), Some("8".into()));
-        (one.person.method, one.mode) = (Method::Call, Mode::Pin);
+        (one.person.method, one.person.mode) = (Method::Call, Mode::Pin);
         (one.person.language, one.person.enabled) = ("fr".into(), false);
         (one, two)
     }

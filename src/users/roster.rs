@@ -8,15 +8,18 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
+use crate::users::events::{After, EventRecord, Wanted};
 use crate::users::letters::{Letter, LetterKind};
+use crate::users::measures::Measure;
 use crate::users::profile::{Fields, NameKind, Profile};
 use crate::users::sealed::Sealed;
 use crate::users::store::{Store, StoreResult};
 use crate::users::token::Token;
+use crate::users::typed::TypedCodes;
 
 /// The user database with everything that is known of people. `by` says who does something: `cli:root`,
 /// `import:staff`, `person`. Every change leaves a [`ChangeRecord`].
-pub trait Roster: Store {
+pub trait Roster: Store + TypedCodes {
     /// The profile with this unique id.
     fn profile<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<Profile>>>;
 
@@ -62,6 +65,25 @@ pub trait Roster: Store {
         until: Option<SystemTime>,
         by: &'a str,
     ) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// A page of sign-ins, up to `limit`.
+    fn events<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        after: After,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<EventRecord>>>;
+
+    /// The number of the sign-in that was written last; 0: none was.
+    fn last_event(&self) -> BoxFuture<'_, StoreResult<i64>>;
+
+    /// The measures of a period, oldest first: up to `limit` after the number `after`, each with its number.
+    fn measures(
+        &self,
+        period: (SystemTime, SystemTime),
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, StoreResult<Vec<(i64, Measure)>>>;
 
     /// When a person signed in last, as far as the audit or what was kept of it knows.
     fn last_sign_in<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<SystemTime>>>;

@@ -16,7 +16,9 @@ use std::time::{Instant, SystemTime};
 use futures_util::future::{BoxFuture, ready};
 
 use crate::audit::{Accounted, Event};
+use crate::signin::attempt::SignInId;
 use crate::users::cache::{Look, PeopleCache};
+use crate::users::measures::Measure;
 use crate::users::model::Person;
 use crate::users::profile::Profile;
 use crate::users::roster::Roster;
@@ -28,14 +30,17 @@ mod claiming;
 mod clearing;
 mod details;
 pub(in crate::users) mod driver;
+mod events;
 mod importing;
 mod letters;
+mod measures;
 mod people;
 mod records;
 mod roster;
 mod staging;
 pub(in crate::users) mod tables;
 mod text;
+mod typed;
 pub(in crate::users) mod value;
 
 /// The user store on a database. [`SqlStore::close`] gives its connections back.
@@ -43,6 +48,7 @@ pub(in crate::users) mod value;
 pub struct SqlStore {
     driver: Arc<dyn Driver>,
     cache: Arc<PeopleCache>,
+    bypasses: measures::OpenBypasses,
 }
 
 /// What keeps two changes of people apart on a server where they could run together. Any number will do, as
@@ -80,7 +86,7 @@ impl Drop for Forget<'_> {
 
 impl SqlStore {
     pub(in crate::users) fn new(driver: Arc<dyn Driver>) -> SqlStore {
-        SqlStore { driver, cache: Arc::default() }
+        SqlStore { driver, cache: Arc::default(), bypasses: measures::OpenBypasses::default() }
     }
 
     /// Looks whether the database is sound, as far as that is quick.
@@ -236,6 +242,55 @@ impl Store for SqlStore {
 
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
         Box::pin(self.append(&records::ACCOUNTING, accounted, records::accounting_row))
+    }
+
+    fn take_measure<'a>(&'a self, measure: &'a Measure, tell: bool) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            let unique_id = measure.unique_id.as_deref().unwrap_or_default();
+            let _forget = self.forget(unique_id);
+            let mut change = self.driver.begin().await?;
+            let taken = measures::take(change.as_mut(), self.driver.dialect(), measure, tell).await?;
+            change.commit().await?;
+            self.bypasses.clear();
+            Ok(taken)
+        })
+    }
+
+    fn may_bypass(&self, unique_id: &str) -> bool {
+        self.bypasses.has(unique_id, Instant::now()).unwrap_or(true)
+    }
+
+    fn use_bypass<'a>(
+        &'a self,
+        unique_id: &'a str,
+        sign_in: SignInId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            if self.bypasses.has(unique_id, Instant::now()).is_none() {
+                self.bypasses.look(self.driver.as_ref(), now).await?;
+            }
+            if self.bypasses.has(unique_id, Instant::now()) == Some(false) {
+                return Ok(false);
+            }
+            let mut change = self.driver.begin().await?;
+            let used = measures::use_bypass(change.as_mut(), unique_id, &sign_in.to_string(), now).await?;
+            change.commit().await?;
+            self.bypasses.clear();
+            Ok(used)
+        })
+    }
+
+    fn has_bypass<'a>(&'a self, unique_id: &'a str, now: SystemTime) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(measures::has_bypass(self.driver.as_ref(), unique_id, now))
+    }
+
+    fn whose<'a>(
+        &'a self,
+        sign_in: SignInId,
+        since: SystemTime,
+    ) -> BoxFuture<'a, StoreResult<Option<(String, String)>>> {
+        Box::pin(async move { events::whose(self.driver.as_ref(), &sign_in.to_string(), since).await })
     }
 
     fn has_come_from<'a>(

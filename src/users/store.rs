@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use futures_util::future::BoxFuture;
 
 use crate::audit::{Accounted, Event};
+use crate::signin::attempt::SignInId;
+use crate::users::measures::{Measure, MeasureKind};
 use crate::users::model::Person;
 
 /// Why the store could not answer. Never carries a secret of a row.
@@ -61,6 +63,54 @@ pub trait Store: Send + Sync {
 
     /// Blocks a person until then (or unblocks with `None`); `false` if there is none.
     fn block<'a>(&'a self, unique_id: &'a str, until: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>>;
+
+    /// Does what a measure says and puts it down with its reason; `false` if there is no such person. `tell`: mails are
+    /// sent, so that administrators are written to where the measure is one to be told. A store without a book of
+    /// measures does what it can.
+    fn take_measure<'a>(&'a self, measure: &'a Measure, tell: bool) -> BoxFuture<'a, StoreResult<bool>> {
+        let _ = tell;
+        let unique_id = measure.unique_id.as_deref().unwrap_or_default();
+        match measure.kind {
+            kind if kind.blocks() => self.block(unique_id, measure.until),
+            MeasureKind::Unblock => self.block(unique_id, None),
+            _ => Box::pin(std::future::ready(Err(StoreError::Unusable("it keeps no measures".into())))),
+        }
+    }
+
+    /// Whether the person may have a one-time bypass, as far as that is known without a trip to the database. Most
+    /// people have none.
+    fn may_bypass(&self, unique_id: &str) -> bool {
+        let _ = unique_id;
+        false
+    }
+
+    /// Uses a one-time bypass of the person for this sign-in: `true` once for each, on one node.
+    fn use_bypass<'a>(
+        &'a self,
+        unique_id: &'a str,
+        sign_in: SignInId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        let _ = (unique_id, sign_in, now);
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    /// Whether the person has a one-time bypass that nobody has used. Uses nothing.
+    fn has_bypass<'a>(&'a self, unique_id: &'a str, now: SystemTime) -> BoxFuture<'a, StoreResult<bool>> {
+        let _ = (unique_id, now);
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    /// Whose a sign-in was that has ended since then: unique id and account name. A store that keeps no events that can
+    /// be asked for knows nobody.
+    fn whose<'a>(
+        &'a self,
+        sign_in: SignInId,
+        since: SystemTime,
+    ) -> BoxFuture<'a, StoreResult<Option<(String, String)>>> {
+        let _ = (sign_in, since);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Appends audit events, all or none.
     fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>>;

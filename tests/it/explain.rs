@@ -89,7 +89,15 @@ impl House {
 }
 
 fn question() -> Question {
-    Question { client: "vpn".into(), user: "alice".into(), from: None, at: None, typed: None }
+    Question {
+        client: "vpn".into(),
+        user: "alice".into(),
+        from: None,
+        at: None,
+        typed: None,
+        computer: None,
+        smart_card: false,
+    }
 }
 
 fn rule(classes: &[UnreachableClass]) -> Option<UnreachableRule> {

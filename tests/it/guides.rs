@@ -25,6 +25,15 @@ key_id = "anteroom-1"
 key_file = "cloud.key"
 "#;
 
+/// What an RD Gateway's client needs besides.
+const GATEWAY: &str = r#"
+[target.gateway]
+type = "none"
+directory = "corp"
+[[target.gateway.policy]]
+name = "everybody"
+"#;
+
 /// The indented or fenced blocks of a page that hold a client, without their indentation.
 fn clients(page: &str) -> Vec<String> {
     let mut blocks: Vec<String> = vec![String::new()];
@@ -63,7 +72,8 @@ fn every_client_that_a_guide_shows_is_a_good_configuration() {
             for secret in client.lines().filter_map(|line| line.strip_prefix("secret_file = \"")) {
                 file(secret.split('"').next().unwrap(), "a shared secret of the test, long enough");
             }
-            let configuration = file("anteroom.toml", &format!("[server]\nstore = \"a.db\"\n{client}{REST}"));
+            let gateway = if client.contains("rd-gateway") { GATEWAY } else { "" };
+            let configuration = file("anteroom.toml", &format!("[server]\nstore = \"a.db\"\n{client}{REST}{gateway}"));
             let check = Command::new(env!("CARGO_BIN_EXE_anteroom"))
                 .args(["check", "--offline", "--config"])
                 .arg(configuration)

@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
+mod attacker;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
@@ -27,6 +30,9 @@ mod explain;
 
 /// The failure table, routes, and what is told of an outage.
 mod failure;
+
+/// RD Gateway: no password, and all the more proof.
+mod gateway;
 
 /// One sign-in, one prompt: joins, carry-over, deadlines, cancels, bounds, drain.
 mod holds;
@@ -77,6 +83,9 @@ mod leaks;
 
 /// Mails that an import asks for.
 mod mails;
+/// One-time bypasses, blocks, fraud reports and lockouts, and the commands that tell of them.
+mod measures;
+
 /// What `anteroom check` says of each misconfiguration of each provider.
 mod misconfigured;
 
@@ -90,10 +99,16 @@ mod peers;
 mod providers;
 
 /// Codes of the store's own tokens: right once, wrong a few times.
-mod oath;
+mod local_codes;
+
+/// Codes that the house sends itself, by a gateway that may fail.
+mod sent_codes;
 
 /// Sign-ins against a real Active Directory domain controller (Samba).
 mod peers_ad;
+
+/// Rules: an exhaustive table against a reference, and whole sign-ins.
+mod policy_table;
 
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;

@@ -171,6 +171,7 @@ fn person() -> Person {
         phone_extension: None,
         device_token: Some("planted-token".into()),
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,

@@ -194,6 +194,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1000,
+        authorize_only: false,
     }
 }
 
@@ -212,6 +213,8 @@ fn build(
         targets: BTreeMap::from([("corp".to_owned(), Target { primary: Arc::new(directory), dn_from_store: false })]),
         providers: BTreeMap::from([("phones".to_owned(), Arc::new(phones) as Arc<dyn Factor>)]),
         routes: Vec::new(),
+        rules: Vec::new(),
+        mails: false,
         store: Arc::new(People),
         ledger: Arc::new(Recorder::default()),
         limits: Limits { held: 100, held_per_person: 3, at_directory: 100 },
@@ -223,6 +226,7 @@ fn build(
             prompt_window: Duration::from_secs(600),
             denial_backoff: Duration::from_secs(60),
             fraud_block: Duration::from_secs(3600),
+            lockout: None,
         },
         server: "stage".into(),
         random: [3; 32],

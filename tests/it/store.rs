@@ -39,6 +39,7 @@ fn person(unique_id: &str, name: &str) -> Person {
         phone_extension: Some("17".into()),
         device_token: Some("token-0123456789".into()),
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,
@@ -65,6 +66,7 @@ fn event(number: u32) -> Event {
         factor: Some("approved"),
         verdict: Verdict::Accept,
         reason: Reason::Approved,
+        rule: None,
         requests: 2,
         steps: Steps {
             identify: None,

@@ -34,7 +34,9 @@ async fn the_postgres_store_keeps_everything_of_a_person() {
     let store = open(server, "whole").await;
     conforms(&store).await;
     store.close().await;
-    for table in ["people", "names", "standing", "devices", "tokens", "pins", "pin_history"] {
+    for table in
+        ["people", "names", "standing", "devices", "tokens", "pins", "pin_history", "codes", "tries", "sent_codes"]
+    {
         let left = server.sql("whole", &format!("SELECT count(*) FROM {table}"));
         assert_eq!(left, "0", "{table} keeps rows of nobody");
     }

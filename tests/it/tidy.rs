@@ -13,12 +13,14 @@ const IMPURE: [&str; 5] =
     ["src/radius/listener", "src/radius/client", "src/ldap/pool", "src/ldap/listener", "src/ldap/relay"];
 
 /// Pure files outside those two folders.
-const PURE: [&str; 9] = [
+const PURE: [&str; 11] = [
     "src/signin/attempt",
     "src/signin/carried",
     "src/signin/outcome",
     "src/signin/policy",
     "src/signin/proof",
+    "src/signin/rules",
+    "src/config/rule",
     "src/signin/throttle",
     "src/primary/names",
     "src/users/model",

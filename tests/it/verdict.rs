@@ -11,6 +11,7 @@ use anteroom::factor::{Answer, Refusal as FactorRefusal};
 use anteroom::primary::{Fault, Finding, IdentifyError, Refusal};
 use anteroom::signin::outcome::{Outcome, Reason, Verdict};
 use anteroom::signin::proof::{Exemption, SecondPassed};
+use anteroom::users::model::Method;
 
 use crate::support::fakes::{self, FakePrimary, FakeStore, House, Told};
 
@@ -159,7 +160,7 @@ fn bypass(rules: &Rules) -> Lenience {
 
 /// What the provider does.
 fn factors() -> Vec<Told<Answer>> {
-    let mut all = vec![Told::Says(Answer::Approved), Told::Panics];
+    let mut all = vec![Told::Says(Answer::Approved), Told::Says(Answer::ApprovedBy(Method::BackupCode)), Told::Panics];
     all.extend(FactorRefusal::ALL.map(|refusal| Told::Says(Answer::Refused(refusal))));
     all
 }
@@ -204,7 +205,7 @@ fn expected(primary: &FakePrimary, stands: Stands, rules: &Rules, factor: &Told<
         Stands::Enrolled | Stands::BlockedLongAgo | Stands::Blocked | Stands::StoreAway => {}
     }
     match factor {
-        Told::Says(Answer::Approved) => Ok(Reason::Approved),
+        Told::Says(Answer::Approved | Answer::ApprovedBy(_)) => Ok(Reason::Approved),
         Told::Says(Answer::Refused(FactorRefusal::Unreachable(class))) if rules.unreachable == Some((*class, true)) => {
             Ok(Reason::ProviderUnreachableExempt)
         }
@@ -224,7 +225,7 @@ fn proofs_hold(house: &House, outcome: &Outcome, factor: &Told<Answer>, rules: &
     assert_eq!(accept.second().unique_id(), who.unique_id);
     match accept.second() {
         SecondPassed::Approved(approved) => {
-            assert!(matches!(factor, Told::Says(Answer::Approved)));
+            assert!(matches!(factor, Told::Says(Answer::Approved | Answer::ApprovedBy(_))));
             assert_eq!(approved.sign_in(), house.last_event().sign_in);
             assert_eq!(house.factor.prompts.load(Ordering::SeqCst), 1);
         }
@@ -237,7 +238,7 @@ fn proofs_hold(house: &House, outcome: &Outcome, factor: &Told<Answer>, rules: &
             Exemption::ProviderUnreachable => rules.unreachable.is_some_and(|(_, current)| current),
             Exemption::ProviderBypass => bypass(rules) == Lenience::PasswordOnly,
             Exemption::ServiceAccount => rules.service,
-            Exemption::RememberedApproval => false,
+            Exemption::RememberedApproval | Exemption::Rule | Exemption::OneTimeBypass => false,
         }),
     }
 }

@@ -163,6 +163,15 @@ if a.what == "add":
     group("Gruppe Zurich", [jm], "global", cn="Gruppe, Zürich (alle) +1")
     group("Primary-Only", [], "global")
     user("heidi", "Heidi Primary", SALES, "Heidi", "Primary")
+    # --- computers that connect through a gateway: PC-0815 is in Gateway-Computers by way of another group ----
+    emit(f"CN=PC-0815,OU=People,{LAB}", ("objectClass", "computer"), ("sAMAccountName", "PC-0815$"),
+         ("dNSHostName", f"pc-0815.{R}"), ("userAccountControl", 4096))
+    emit(f"CN=PC-4711,OU=People,{LAB}", ("objectClass", "computer"), ("sAMAccountName", "PC-4711$"),
+         ("dNSHostName", f"pc-4711.{R}"), ("userAccountControl", 4096))
+    laptops = group("Laptops", [f"CN=PC-0815,OU=People,{LAB}"], "global")
+    group("Gateway-Computers", [laptops], "global")
+    # logon hours: every hour but those of Sunday 0 h UTC, and the whole week
+    user("allhours", "All Hours", SALES, logonHours=b"\xff" * 21)
 else:
     M = "modify"
     # another UPN suffix, as in Active Directory Domains and Trusts

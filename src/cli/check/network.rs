@@ -11,14 +11,15 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use super::{Finding, lockout};
-use crate::config::{Config, DirectoryTarget, Provider, Throttle};
+use super::{Finding, gateway, lockout};
+use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, Throttle};
 use crate::factor::build::build;
+use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
-use crate::factor::oath::Local;
 use crate::primary::directory::{Directory, ProbeReport};
 use crate::users::keys::KeyFile;
 use crate::users::open::open;
+use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
 
@@ -32,6 +33,13 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 pub trait Probes: Sync {
     /// One finding for each server of a directory, and what its policy means for the throttle.
     fn directory<'a>(&'a self, target: &'a DirectoryTarget, throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>>;
+
+    /// Whether a directory has the groups that connection policies name, and says of accounts what must be known.
+    fn policies<'a>(
+        &'a self,
+        target: &'a AuthorizingTarget,
+        directory: &'a DirectoryTarget,
+    ) -> BoxFuture<'a, Vec<Finding>>;
 
     /// Whether a provider answers and takes our credentials.
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>>;
@@ -49,6 +57,11 @@ pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
 pub async fn probe(config: &Config, probes: &dyn Probes, report: &mut impl FnMut(Finding)) {
     for target in config.targets.values() {
         probes.directory(target, &config.throttle).await.into_iter().for_each(&mut *report);
+    }
+    for target in config.authorizing.values() {
+        if let Some(directory) = config.targets.get(&target.directory) {
+            probes.policies(target, directory).await.into_iter().for_each(&mut *report);
+        }
     }
     for provider in config.providers.values() {
         probes.provider(provider).await.into_iter().for_each(&mut *report);
@@ -127,10 +140,10 @@ pub struct Network {
 
 impl Network {
     /// The store's tokens. A store that is not there yet has none.
-    async fn local(&self) -> Result<Local, String> {
+    async fn house(&self) -> Result<House, String> {
         let keys = KeyFile::open(&self.keys).map_err(|error| error.to_string())?;
         let store = open(&self.store, false).await.map_err(|error| error.to_string())?;
-        Ok(Local { roster: Arc::new(store), keys: Arc::new(keys) })
+        Ok(House::new(Arc::new(store), Arc::new(keys), Rules::default()))
     }
 }
 
@@ -150,12 +163,20 @@ impl Probes for Network {
         })
     }
 
+    fn policies<'a>(
+        &'a self,
+        target: &'a AuthorizingTarget,
+        directory: &'a DirectoryTarget,
+    ) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(gateway::policies(target, directory))
+    }
+
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(async move {
             let what = format!("provider {}", provider.name());
             let identity = ServerIdentity { name: self.name.clone(), address: None };
             let local = match provider {
-                Provider::Oath(_) => match self.local().await {
+                Provider::Local(_) | Provider::Codes(_) => match self.house().await {
                     Ok(local) => Some(local),
                     Err(why) => return vec![Finding::fail(what, why, "enrol people first, or see server.keys")],
                 },

@@ -55,7 +55,7 @@ pub(super) struct Csv {
     anteroom import tokens apps.txt                lines of otpauth://\n\n\
     A CSV has the columns that Microsoft documents: upn, serial number, secret key, time interval, manufacturer,\n\
     model. Owners must be enrolled.")]
-pub(super) struct Tokens {
+pub(in crate::cli) struct Tokens {
     /// The file. Keep it safe: whoever has it can make every code.
     file: PathBuf,
     /// The vendor's key of an encrypted PSKC file: hexadecimal digits in a file.

@@ -97,7 +97,7 @@ impl Change {
             profile.aliases = aliases.map(|alias| checked("alias", alias)).collect::<Result<_, _>>()?;
         }
         if let Some(mode) = self.mode {
-            profile.mode = mode;
+            profile.person.mode = mode;
         }
         Ok(profile)
     }
@@ -133,7 +133,7 @@ fn set_phone(number: &mut Option<String>, extension: &mut Option<String>, given:
 }
 
 /// A line of standard input, where no process list shows it.
-pub(super) fn line_of_standard_input(what: &str) -> Result<String, String> {
+pub(in crate::cli) fn line_of_standard_input(what: &str) -> Result<String, String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
     match line.trim() {
@@ -143,7 +143,7 @@ pub(super) fn line_of_standard_input(what: &str) -> Result<String, String> {
 }
 
 /// A value of the field `what`, trimmed, or why it cannot be one. The error never repeats a device token.
-pub(super) fn checked(what: &str, value: &str) -> Result<String, String> {
+pub(in crate::cli) fn checked(what: &str, value: &str) -> Result<String, String> {
     let value = value.trim();
     let characters = value.chars().count();
     let fits = characters >= 1

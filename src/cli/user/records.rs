@@ -47,6 +47,7 @@ pub(super) async fn whole(store: &dyn Roster, profile: Profile) -> Result<Whole,
     Ok(Whole {
         devices: store.devices(&id).await.map_err(|error| advised(&error))?,
         tokens: store.tokens_of(&id).await.map_err(|error| advised(&error))?,
+        codes: store.kept_codes(&id).await.map_err(|error| advised(&error))?,
         pin: store.pin(&id).await.map_err(|error| advised(&error))?,
         last_sign_in: store.last_sign_in(&id).await.map_err(|error| advised(&error))?,
         profile,
@@ -174,7 +175,7 @@ async fn write_all(json: bool, store: &dyn Roster, out: &mut (impl Write + ?Size
 }
 
 /// A value as a cell. One that a spreadsheet would take for a formula gets an apostrophe before it.
-fn cell(value: Option<&serde_json::Value>) -> String {
+pub(in crate::cli) fn cell(value: Option<&serde_json::Value>) -> String {
     let text = match value {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),

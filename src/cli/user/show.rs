@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::user::fields::state;
 use crate::users::changes::{Difference, shown_fields, time_text};
+use crate::users::codes::{CodeKind, KeptCode};
 use crate::users::details::{Device, Pin};
 use crate::users::model::masked;
 use crate::users::phone::country_code;
@@ -16,7 +17,7 @@ use crate::users::profile::{Field, Profile, Stamp};
 use crate::users::token::{Moving, Token};
 
 /// A text with its control characters escaped.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
@@ -61,11 +62,14 @@ pub(super) fn one(whole: &Whole, json: bool, out: &mut (impl Write + ?Sized)) ->
     for token in &whole.tokens {
         line("token", Some(&token_text(token)))?;
     }
+    for (kind, text) in codes_text(&whole.codes, SystemTime::now()) {
+        line(kind, Some(&text))?;
+    }
     line("PIN", whole.pin.as_ref().map(|pin| pin_text(pin, SystemTime::now())).as_deref())
 }
 
 /// What may be told of a token.
-pub(super) fn token_text(token: &Token) -> String {
+pub(in crate::cli) fn token_text(token: &Token) -> String {
     let moving = match token.moving {
         Moving::Time { period } => format!("every {period} s"),
         Moving::Counter { next } => format!("counter {next}"),
@@ -73,6 +77,22 @@ pub(super) fn token_text(token: &Token) -> String {
     let label = token.label.as_deref().map(|label| format!(" {label:?}")).unwrap_or_default();
     let used = token.last_used.map(|used| format!(", last used {}", time_text(used))).unwrap_or_default();
     format!("{}{label} ({}, {} digits, {moving}{used})", token.serial, token.algorithm, token.digits)
+}
+
+/// What may be told of backup and temporary codes, where there are any.
+fn codes_text(codes: &[KeptCode], now: SystemTime) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    let good = |kind| codes.iter().filter(move |code| code.kind == kind && code.is_good(now));
+    let backup = good(CodeKind::Backup).count();
+    if backup > 0 {
+        told.push(("backup codes", format!("{backup} left")));
+    }
+    for code in good(CodeKind::Temporary) {
+        let until = code.expires.map(|until| format!(" until {}", time_text(until))).unwrap_or_default();
+        let reason = code.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        told.push(("temporary code", format!("good for {} more{until}, by {}{reason}", code.uses, code.added_by)));
+    }
+    told
 }
 
 fn pin_text(pin: &Pin, now: SystemTime) -> String {
@@ -88,6 +108,7 @@ pub(super) struct Whole {
     pub(super) profile: Profile,
     pub(super) devices: Vec<Device>,
     pub(super) tokens: Vec<Token>,
+    pub(super) codes: Vec<KeptCode>,
     pub(super) pin: Option<Pin>,
     pub(super) last_sign_in: Option<SystemTime>,
 }
@@ -104,6 +125,10 @@ impl Whole {
                 .map(|device| ShownDevice { name: &device.name, kind: &device.kind, token: masked(&device.token) })
                 .collect(),
             tokens: self.tokens.iter().map(token_text).collect(),
+            codes: codes_text(&self.codes, SystemTime::now())
+                .into_iter()
+                .map(|(kind, text)| format!("{kind}: {text}"))
+                .collect(),
             pin: self.pin.as_ref().map(|pin| pin_text(pin, SystemTime::now())),
         }
     }
@@ -117,6 +142,7 @@ pub(super) struct ShownWhole<'a> {
     last_sign_in: Option<String>,
     devices: Vec<ShownDevice<'a>>,
     tokens: Vec<String>,
+    codes: Vec<String>,
     pin: Option<String>,
 }
 
@@ -268,7 +294,7 @@ impl<'a> Shown<'a> {
             backup_extension: profile.backup_extension.as_deref(),
             device_token: person.device_token.as_deref().map(masked),
             method: person.method.word(),
-            mode: profile.mode.word(),
+            mode: profile.person.mode.word(),
             language: &person.language,
             enabled: person.enabled,
             blocked_until: person.blocked_until.and_then(exact),

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{Args as _, FromArgMatches};
 
 use super::*;
@@ -83,14 +85,14 @@ async fn people_are_disabled_blocked_and_removed() {
     assert_eq!(printed, "changed alice\n  state: enabled -> disabled\n");
     assert!(user(&path, &["list"]).await.unwrap().contains("disabled"));
     user(&path, &["enable", "alice"]).await.unwrap();
-    let printed = user(&path, &["block", "alice"]).await.unwrap();
+    let printed = user(&path, &["block", "alice", "--forever", "--reason", "left"]).await.unwrap();
     assert_eq!(printed, "changed alice\n  blocked until: (none) -> further notice\n");
     assert!(user(&path, &["list"]).await.unwrap().contains("blocked until further notice"));
     // An edit does not undo the block.
     user(&path, &["set", "alice", "--last-name", "Liddell"]).await.unwrap();
     let printed = user(&path, &["unblock", "alice"]).await.unwrap();
     assert_eq!(printed, "changed alice\n  blocked until: further notice -> (none)\n");
-    let printed = user(&path, &["block", "alice", "--for", "8h"]).await.unwrap();
+    let printed = user(&path, &["block", "alice", "--for", "8h", "--reason", "laptop stolen"]).await.unwrap();
     assert!(printed.contains("blocked until: (none) -> 2"), "{printed}");
     let printed = user(&path, &["remove", "alice"]).await.unwrap();
     assert!(printed.contains("removed alice") && printed.contains("last name: Liddell -> (none)"), "{printed}");

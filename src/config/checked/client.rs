@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
-    AddressRange, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching, OnDeadline, Passcode,
-    PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts, UnreachableClass,
-    UnreachableRule, written,
+    AddressRange, AuthorizingTarget, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching,
+    OnDeadline, Passcode, PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts,
+    UnreachableClass, UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -29,11 +29,12 @@ impl Checker<'_> {
         &self,
         written: Vec<written::Client>,
         targets: &Named<DirectoryTarget>,
+        authorizing: &BTreeMap<String, AuthorizingTarget>,
         providers: &Providers,
     ) -> Vec<Arc<RadiusClient>> {
         let at = Path::top("radius").key("client");
         let clients = written.into_iter().enumerate().filter_map(|(position, client)| {
-            self.client(&at.index(position), client, targets, providers).map(Arc::new)
+            self.client(&at.index(position), client, targets, authorizing, providers).map(Arc::new)
         });
         clients.collect()
     }
@@ -58,7 +59,7 @@ impl Checker<'_> {
         &self,
         radius: &[Arc<RadiusClient>],
         ldap: &[Arc<LdapClient>],
-        (targets, providers): (&Named<DirectoryTarget>, &Providers),
+        providers: &Providers,
         routes: &[Arc<Route>],
     ) {
         if radius.is_empty() && ldap.is_empty() {
@@ -83,7 +84,6 @@ impl Checker<'_> {
             }
         }
         let all = || doors.iter().flat_map(|(_, clients)| clients);
-        self.unused("target", &targets.written, all().map(|(client, _)| client.target.as_str()));
         let by_clients = all().flat_map(|(client, _)| &client.providers);
         let used = by_clients.chain(routes.iter().flat_map(|route| &route.providers)).map(String::as_str);
         self.unused("provider", &providers.written, used);
@@ -106,6 +106,7 @@ impl Checker<'_> {
         at: &Path,
         mut written: written::Client,
         targets: &Named<DirectoryTarget>,
+        authorizing: &BTreeMap<String, AuthorizingTarget>,
         providers: &Providers,
     ) -> Option<RadiusClient> {
         let addresses = self.client_addresses(at, &mut written);
@@ -142,9 +143,12 @@ impl Checker<'_> {
         let duplicate_window = self.duration(&at.key("duplicate_window"), written.duplicate_window, "30s", "1s", "5m");
         let packets = written.packets_per_second;
         let packets_per_second = self.count(&at.key("packets_per_second"), packets, 20_000, 1, 10_000_000);
+        let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
+        let mut client = client?;
+        let authorize_only = self.gateway_client(at, &mut client, profile, authorizing);
         Some(RadiusClient {
-            client: Arc::new(client?),
+            client: Arc::new(client),
             addresses,
             secret: secret?,
             require_message_authenticator: requirement,
@@ -154,6 +158,7 @@ impl Checker<'_> {
             reply_attributes,
             reject_message: written.reject_message,
             packets_per_second,
+            authorize_only,
         })
     }
 

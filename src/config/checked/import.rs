@@ -1,6 +1,6 @@
 //! `[import]` and `[[import.item]]`: people out of directories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::import::{
     AttributeMap, DisabledAccounts, EnabledRule, IdKind, Import, ImportItem, ImportScope, Incremental, Leavers,
@@ -8,19 +8,28 @@ use super::super::import::{
 };
 use super::super::place::Path;
 use super::super::values::OneOrMany;
-use super::super::{DirectoryKind, DirectoryTarget, written};
+use super::super::{AuthorizingTarget, DirectoryKind, DirectoryTarget, written};
 use super::{Checker, Named, word};
 use crate::import::preset;
 use crate::ldap::filter::Filter;
 use crate::users::model::Method;
 
 impl Checker<'_> {
-    pub(super) fn import(&self, written: written::Import, targets: &Named<DirectoryTarget>) -> Import {
+    pub(super) fn import(
+        &self,
+        written: written::Import,
+        targets: &Named<DirectoryTarget>,
+        authorizing: &BTreeMap<String, AuthorizingTarget>,
+    ) -> Import {
         let at = Path::top("import");
         let mut names = BTreeSet::new();
         let items = written.item.into_iter().enumerate().filter_map(|(position, item)| {
             let at = at.key("item").index(position);
             let item = self.item(&at, item, targets)?;
+            if authorizing.contains_key(&item.target) {
+                let found = format!("found {:?}, which is of type \"none\"", item.target);
+                self.wrong(&at.key("target"), found, "a directory");
+            }
             if !names.insert(item.name.clone()) {
                 self.wrong(&at.key("name"), format!("found {:?} a second time", item.name), "a name of its own");
             }

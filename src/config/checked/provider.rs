@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::mail::Mail;
 use super::super::place::Path;
 use super::super::values::Word;
 use super::super::{CloudName, Common, Outbound, OutboundProxy, Provider, SendFields, UnreachableClass, written};
@@ -11,10 +12,11 @@ use super::address::is_loopback;
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
+mod codes;
 mod duo;
 mod entra;
+mod local;
 mod native;
-mod oath;
 mod okta;
 mod privacyidea;
 
@@ -28,7 +30,11 @@ const PROXY: &str = "allowed: \"http://HOST:PORT\", without user and password, w
 type Check<C> = fn(&C, &Path, Option<Common>, &mut written::Provider) -> Option<Provider>;
 
 impl Checker<'_> {
-    pub(super) fn providers(&self, written: BTreeMap<String, written::Provider>) -> Named<Provider> {
+    pub(super) fn providers(
+        &self,
+        written: BTreeMap<String, written::Provider>,
+        mail: Option<&Arc<Mail>>,
+    ) -> Named<Provider> {
         let at = Path::top("provider");
         if written.is_empty() {
             self.wrong(&at, "missing", "at least one [provider.NAME]: who carries second factors");
@@ -39,15 +45,24 @@ impl Checker<'_> {
             .filter_map(|(name, provider)| {
                 let at = at.key(&name);
                 self.name(&at, &name);
-                Some((name.clone(), self.provider(&at, name, provider)?))
+                Some((name.clone(), self.provider(&at, name, provider, mail)?))
             })
             .collect();
         Named { found, written: names }
     }
 
-    fn provider(&self, at: &Path, name: String, mut written: written::Provider) -> Option<Provider> {
+    fn provider(
+        &self,
+        at: &Path,
+        name: String,
+        mut written: written::Provider,
+        mail: Option<&Arc<Mail>>,
+    ) -> Option<Provider> {
         let kind = word(written.r#type.take(), written::ProviderKind::Native);
-        let (kind, provider) = self.of_type(at, name, kind, &mut written);
+        let (kind, provider) = match kind {
+            written::ProviderKind::Codes => ("codes", self.codes(at, name, &mut written, mail)),
+            kind => self.of_type(at, name, kind, &mut written),
+        };
         for key in written.left() {
             self.wrong(&at.key(key), format!("is no key of the type {kind:?}"), "take it out, or correct the type");
         }
@@ -68,7 +83,9 @@ impl Checker<'_> {
             written::ProviderKind::PrivacyIdea => ("privacyidea", None, Self::privacyidea),
             written::ProviderKind::Okta => ("okta", None, Self::okta),
             // Nothing of it is reached over the network.
-            written::ProviderKind::Oath => return ("oath", Some(self.oath(at, name, written))),
+            written::ProviderKind::Local | written::ProviderKind::Codes => {
+                return ("local", Some(self.local(at, name, written)));
+            }
         };
         let common = self.common(at, name, usual_url, written);
         (kind, check(self, at, common, written))

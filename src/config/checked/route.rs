@@ -37,14 +37,7 @@ impl Checker<'_> {
         providers: &BTreeSet<String>,
     ) -> Route {
         let known = |key: &str, given: Option<OneOrMany>, known: &BTreeSet<String>, section: &str| {
-            let at = at.key(key);
-            let list = self.list(&at, given).unwrap_or_default();
-            for (position, name) in list.iter().enumerate().filter(|(_, name)| !known.contains(*name)) {
-                let all: Vec<&str> = known.iter().map(String::as_str).collect();
-                let allowed = format!("allowed, as this file has them: {}", all.join(", "));
-                self.wrong(&at.index(position), format!("found {name:?}, and there is no such {section}"), allowed);
-            }
-            list
+            self.known_names(&at.key(key), given, known, section)
         };
         let route = Route {
             clients: known("clients", written.clients, clients, "client"),

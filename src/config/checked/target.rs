@@ -1,32 +1,54 @@
-//! `[target.NAME]`: Active Directory and other LDAP directories.
+//! `[target.NAME]`: Active Directory and other LDAP directories; those of type `none` are [`super::gateway`]'s.
 
 use std::collections::BTreeMap;
 
+use super::super::gateway::AuthorizingTarget;
 use super::super::place::Path;
+use super::super::written::TargetKind;
 use super::super::{DirectoryKind, DirectoryTarget, Security, Servers, written};
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
 impl Checker<'_> {
-    pub(super) fn targets(&self, written: BTreeMap<String, written::Target>) -> Named<DirectoryTarget> {
+    /// The directories, with the names of all targets; and those that check no password.
+    pub(super) fn targets(
+        &self,
+        written: BTreeMap<String, written::Target>,
+    ) -> (Named<DirectoryTarget>, BTreeMap<String, AuthorizingTarget>) {
         let at = Path::top("target");
         if written.is_empty() {
             self.wrong(&at, "missing", "at least one [target.NAME]: the directory that checks passwords");
         }
         let names = written.keys().cloned().collect();
-        let found = written
-            .into_iter()
-            .filter_map(|(name, target)| {
-                let at = at.key(&name);
-                self.name(&at, &name);
-                Some((name.clone(), self.target(&at, name, target)?))
-            })
-            .collect();
-        Named { found, written: names }
+        let (mut found, mut without) = (BTreeMap::new(), BTreeMap::new());
+        for (name, target) in written {
+            let at = at.key(&name);
+            self.name(&at, &name);
+            let kind = match word(target.r#type, TargetKind::Ad) {
+                TargetKind::Ad => DirectoryKind::Ad,
+                TargetKind::Ldap => DirectoryKind::Ldap,
+                TargetKind::None => {
+                    without.insert(name, target);
+                    continue;
+                }
+            };
+            for key in target.authorizing_keys() {
+                self.wrong(&at.key(key), "found for a directory", "it belongs to a target with type = \"none\"");
+            }
+            let made = self.target(&at, name.clone(), target, kind);
+            found.extend(made.map(|made| (name, made)));
+        }
+        let authorizing = self.authorizing(without, &found, &names);
+        (Named { found, written: names }, authorizing)
     }
 
-    fn target(&self, at: &Path, name: String, mut written: written::Target) -> Option<DirectoryTarget> {
-        let kind = word(written.r#type, DirectoryKind::Ad);
+    fn target(
+        &self,
+        at: &Path,
+        name: String,
+        mut written: written::Target,
+        kind: DirectoryKind,
+    ) -> Option<DirectoryTarget> {
         let usual = |ad: &str, other: &str| if kind == DirectoryKind::Ad { ad.to_owned() } else { other.to_owned() };
         let servers = self.servers(at, &mut written, kind);
         let base = match (written.base.take(), &servers) {

@@ -10,7 +10,17 @@ const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["vpn.secret", "bind.secret", "cloud.key", "privacyidea.secret", "okta.token", "ldap.pem", "ldap.key"] {
+    for name in [
+        "vpn.secret",
+        "rdg.secret",
+        "bind.secret",
+        "cloud.key",
+        "privacyidea.secret",
+        "okta.token",
+        "texts.token",
+        "ldap.pem",
+        "ldap.key",
+    ] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
     }
     folder
@@ -93,6 +103,8 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "private_key",
         "client_id",
         "realm",
+        "from = \"+1",
+        "subject",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -127,7 +139,7 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || ["[[radius.", "[[import.", "[import.item."]
+                || ["[[radius.", "[[import.", "[import.item.", "[[target.gateway."]
                     .iter()
                     .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
@@ -155,6 +167,13 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "loopback address",
     ),
     (STORE, "store = \"postgres://a@h/d\"\nstore_ca_file = \"missing.pem\"", "server.store_ca_file", "cannot be read"),
+    ("via = \"http\"", "via = \"fax\"", "provider.texts.via", "\"http\" or \"twilio\" or \"smtp\""),
+    ("url = \"https://gateway", "url = \"https://{phone}.gateway", "provider.texts.url", "its host is not fixed"),
+    ("\"text\": \"{text}\"}", "\"x\": 1}", "provider.texts.body", "{code} or {text}"),
+    ("#expect = [200, 201, 202]", "expect = [404]", "provider.texts.expect", "200 to 299"),
+    ("#text = \"{code} is", "text = \"this is", "provider.texts.text", "{code} in it"),
+    ("#shortest = 4", "shortest = 3", "pin.shortest", "4 to 16"),
+    ("#history = 5", "history = 11", "pin.history", "0 to 10"),
     ("#keep = \"400d\"", "keep = \"1h\"", "audit.keep", "1d to 36500d"),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
@@ -166,7 +185,7 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "a number without quotes (not shown)",
     ),
     ("#format = \"text\"", "format = \"xml\"", "log.format", "\"text\" or \"json\""),
-    ("[[radius.client]]\n", "[radius.client]\n", "radius.client", "two brackets"),
+    ("[[ldap.client]]\n", "[ldap.client]\n", "ldap.client", "two brackets"),
     ("[[import.item]]\n", "[import.item]\n", "import.item", "two brackets"),
     // import
     ("interval = \"1h\"", "interval = \"30s\"", "import.interval", "1m to 24h"),
@@ -544,7 +563,7 @@ fn mistakes_in_the_environment_name_the_variable() {
     for (variable, value, word) in [
         ("ANTEROOM__LIMITS__HELD", "many", "a whole number"),
         ("ANTEROOM__LIMITS__HELT", "5", "did you mean held?"),
-        ("ANTEROOM__RADIUS__CLIENT__1__HELD", "5", "names no key"),
+        ("ANTEROOM__RADIUS__CLIENT__2__HELD", "5", "names no key"),
         ("ANTEROOM__RADIUS__CLIENT__WLAN__HELD", "5", "names no key"),
         ("ANTEROOM__LIMITS", "5", "names no key"),
         ("ANTEROOM__SERVER__DRAIN", "1h", "0s to 10m"),
@@ -599,11 +618,14 @@ fn every_guide_shows_a_client_that_is_accepted() {
             block.lines().find_map(|line| line.strip_prefix("secret_file = ")).unwrap().trim_matches('"').to_owned();
         write(folder.path(), &name, PLANTED);
         let client = format!("[[radius.client]]\n{block}\n[target.corp]");
-        let checked = read_in(folder.path(), &MINIMAL.replace("[target.corp]", &client));
+        let gateway =
+            "[target.gateway]\ntype = \"none\"\ndirectory = \"corp\"\n[[target.gateway.policy]]\nname = \"all\"\n";
+        let gateway = if client.contains("rd-gateway") { gateway } else { "" };
+        let checked = read_in(folder.path(), &format!("{}{gateway}", MINIMAL.replace("[target.corp]", &client)));
         assert!(checked.is_ok(), "{}: {}", guide.display(), checked.unwrap_err());
         tried += 1;
     }
-    assert_eq!(tried, 8);
+    assert_eq!(tried, 9);
 }
 
 #[test]
@@ -617,4 +639,106 @@ fn a_store_on_servers_is_read_with_its_password_and_certificates() {
     let told = config.server.store.to_string();
     assert_eq!(told, "postgres://anteroom@db1.example.com:5433,db2.example.com:5432/people");
     assert_eq!(config.server.keys, FilePath::new("/var/lib/anteroom/anteroom.keys"));
+}
+
+/// A file with a directory, a gateway's target with one policy, and these keys for the gateway's client and policy.
+fn with_gateway(client: &str, policy: &str) -> Result<Config, String> {
+    let text = format!(
+        r#"
+[server]
+store = "a.db"
+[[radius.client]]
+name = "vpn"
+address = "192.0.2.10"
+secret = "a secret of sixteen or more"
+[[radius.client]]
+name = "rdg"
+address = "192.0.2.30"
+secret = "a secret of sixteen or more"
+profile = "rd-gateway"
+{client}
+[target.corp]
+servers = "ldaps://dc1.corp.example"
+base = "DC=corp,DC=example"
+bind_name = "svc"
+bind_password = "p"
+[target.gate]
+type = "none"
+directory = "corp"
+[[target.gate.policy]]
+name = "staff"
+{policy}
+[provider.cloud]
+url = "https://prompt.example"
+key_id = "k"
+key = "a key of thirty-two octets or more, certainly"
+"#
+    );
+    let environment = Environment::default();
+    read(&text, FilePath::new("a.toml"), &environment, &environment, SystemTime::now())
+        .map(|checked| checked.config)
+        .map_err(|mistakes| mistakes.to_string())
+}
+
+#[test]
+fn a_gateway_takes_the_target_that_checks_no_password_and_everybody_else_the_other() {
+    let config = with_gateway("", "redirection = [\"drives\"]\nidle_timeout = \"1h\"").unwrap();
+    let [vpn, gateway] = config.radius.clients.as_slice() else { panic!("two clients") };
+    assert_eq!((vpn.client.target.as_str(), vpn.authorize_only), ("corp", false));
+    assert_eq!((gateway.client.target.as_str(), gateway.authorize_only), ("gate", true));
+    let reuse = gateway.client.reuse.expect("on by itself");
+    assert_eq!((reuse.within, vpn.client.reuse), (Duration::from_secs(120), None));
+    let target = &config.authorizing["gate"];
+    assert_eq!((target.directory.as_str(), target.policies.len()), ("corp", 1));
+    assert!(target.policies[0].allow && target.policies[0].settings.len() == 18);
+    let config = with_gateway("reconnect_within = \"0s\"", "").unwrap();
+    assert_eq!(config.radius.clients[1].client.reuse, None);
+}
+
+#[test]
+fn what_a_gateway_cannot_have_is_said_where_it_stands() {
+    for (client, policy, said) in [
+        ("target = \"corp\"", "", "an RD Gateway sends none"),
+        ("passcode = { length = 6 }", "", "nothing can be typed there"),
+        ("methods = [\"push\", \"oath\"]", "", "found \"oath\" for an RD Gateway"),
+        ("number_matching = \"code\"", "", "\"approve\""),
+        ("reconnect_within = \"2h\"", "", "allowed: 0s to 1h"),
+        ("", "groups = \"staff\"", "the group's distinguished name"),
+        ("", "gateways = \"nowhere\"", "target.gate.policy[0].gateways"),
+        ("", "hours = \"08:00-18:00\"", "whose clock counts"),
+        ("", "zone = \"UTC\"", "has no effect"),
+        ("", "hours = \"8-18\"\nzone = \"UTC\"", "found \"8-18\""),
+        ("", "days = \"someday\"\nzone = \"UTC\"", "found \"someday\""),
+        ("", "days = \"mon\"\nzone = \"Nowhere/Land\"", "not known here"),
+        ("", "redirection = [\"usb\"]", "\"drives\" or \"printers\""),
+        ("", "allow = false\nsession_timeout = \"8h\"", "found beside allow = false"),
+        ("", "allow = \"no\"", "target.gate.policy[0].allow"),
+        ("", "timeout = \"8h\"", "timeout"),
+        ("", "[[target.gate.policy]]\nname = \"staff\"", "found \"staff\" a second time"),
+        ("", "[target.other]\ntype = \"none\"\ndirectory = \"gone\"", "there is no such directory"),
+        ("", "[target.other]\ntype = \"none\"\ndirectory = \"corp\"", "at least one [[target.NAME.policy]]"),
+        ("", "[target.other]\ntype = \"none\"\nbase = \"DC=x\"", "found for type = \"none\""),
+        ("", "[[ldap.client]]\nname = \"wiki\"\naddress = \"::1\"\ntarget = \"gate\"", "which is of type \"none\""),
+        ("", "[[import.item]]\nname = \"staff\"\nou = \"OU=x\"\ntarget = \"gate\"", "which is of type \"none\""),
+    ] {
+        match with_gateway(client, policy) {
+            Ok(_) => panic!("taken: {client} {policy}"),
+            Err(mistakes) => assert!(mistakes.contains(said), "{client} {policy}: {mistakes}"),
+        }
+    }
+}
+
+#[test]
+fn only_a_gateway_may_do_without_a_password() {
+    let text = |client: &str| {
+        with_gateway(
+            &format!(
+                "[[radius.client]]\nname = \"x\"\naddress = \"192.0.2.40\"\nsecret = \"0123456789abcdef\"\n{client}"
+            ),
+            "",
+        )
+    };
+    assert!(text("target = \"gate\"").unwrap_err().contains("only for clients with profile = \"rd-gateway\""));
+    assert!(text("reconnect_within = \"1m\"").unwrap_err().contains("found without profile = \"rd-gateway\""));
+    assert_eq!(text("").unwrap().radius.clients[2].client.target, "corp");
 }

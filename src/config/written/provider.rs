@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{CloudName, Codes, EntraMode, Triggers, UnreachableClass};
+use crate::factor::local::split::PinSide;
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -92,11 +93,25 @@ keys! {
     private_key_file: String,
     private_key_credential: String,
     private_key_env: String,
-    // oath
+    // local
     window: Span,
     look_ahead: Count,
     tries: Count,
     locked_for: Span,
+    pin: Word<PinSide>,
+    // codes
+    via: Word<ViaKind>,
+    method: Word<HttpMethod>,
+    headers: OneOrMany,
+    body: String,
+    expect: Vec<Count>,
+    from: String,
+    subject: String,
+    text: String,
+    digits: Count,
+    lives: Span,
+    most: Count,
+    per: Span,
 }
 
 /// What kind of provider it is.
@@ -112,8 +127,32 @@ pub enum ProviderKind {
     PrivacyIdea,
     /// Okta.
     Okta,
-    /// OATH tokens of the user store.
-    Oath,
+    /// Codes that this house checks itself.
+    Local,
+    /// Codes that this house sends and checks itself.
+    Codes,
+}
+
+/// How codes go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViaKind {
+    /// An HTTP request as the section writes it.
+    Http,
+    /// Twilio's REST API.
+    Twilio,
+    /// The mail server of `[mail]`.
+    Smtp,
+}
+
+/// How a gateway is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// With everything in the address.
+    Get,
+    /// The usual way.
+    Post,
+    /// What some want.
+    Put,
 }
 
 /// `send = { … }` of a provider.

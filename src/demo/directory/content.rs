@@ -227,6 +227,7 @@ fn entry_of(person: DemoPerson) -> DemoEntry {
     entry.add("objectCategory", "person");
     entry.add("sAMAccountType", "805306368");
     entry.add("userAccountControl", if person.state == AccountState::Disabled { "514" } else { "512" });
+    of_state(&mut entry, person.state);
     entry.add("objectGUID", person.guid());
     entry.add("cn", person.common_name);
     entry.add("givenName", person.first_name);
@@ -242,6 +243,21 @@ fn entry_of(person: DemoPerson) -> DemoEntry {
     entry.add("sAMAccountName", person.name);
     entry.account = Some((person.password, person.state));
     entry
+}
+
+/// What Active Directory tells of an account in this state to whoever asks without its password.
+fn of_state(entry: &mut DemoEntry, state: AccountState) {
+    let computed = match state {
+        AccountState::Locked => "16",
+        AccountState::PasswordExpired => "8388608",
+        _ => "0",
+    };
+    entry.add("msDS-User-Account-Control-Computed", computed);
+    entry.add("accountExpires", if state == AccountState::Expired { "1" } else { "0" });
+    entry.add("pwdLastSet", if state == AccountState::MustChange { "0" } else { "133000000000000000" });
+    if state == AccountState::LogonHours {
+        entry.add("logonHours", vec![0; 21]);
+    }
 }
 
 /// The entry that a bind name means: a DN, a UPN, `DEMO\name` or `name@domain`.

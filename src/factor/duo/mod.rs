@@ -145,7 +145,7 @@ impl Duo {
             Method::Push => "push",
             Method::Call => "phone",
             Method::SmsCode => "sms",
-            Method::Oath | Method::BackupCode => "passcode",
+            Method::Oath | Method::BackupCode | Method::TemporaryCode => "passcode",
             Method::SmsReply | Method::EmailCode => return Err(Refusal::Misconfigured),
         };
         let user = self.user.of(&request.person).ok_or(Refusal::NotEnrolledThere)?;

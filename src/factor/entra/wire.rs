@@ -46,7 +46,7 @@ pub fn method_id(method: Method) -> Option<&'static str> {
         Method::Call => Some("TwoWayVoiceMobile"),
         Method::SmsReply => Some("TwoWaySMS"),
         Method::SmsCode => Some("OneWaySMS"),
-        Method::EmailCode | Method::BackupCode => None,
+        Method::EmailCode | Method::BackupCode | Method::TemporaryCode => None,
     }
 }
 

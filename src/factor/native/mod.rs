@@ -334,7 +334,7 @@ impl Shared {
                 }
                 tracing::warn!(
                     sign_in = %key, provider = self.name,
-                    "a fraud report came after its sign-in had ended: look the sign-in up in the audit, and block the person"
+                    "a fraud report came after its sign-in had ended: whoever it was is blocked"
                 );
             }
         }
@@ -377,7 +377,7 @@ impl Held<'_> {
     /// The answer is known. A prompt that may still be on a phone is cancelled.
     fn settle(mut self, answer: &Answer) {
         self.cancel = match answer {
-            Answer::Approved => false,
+            Answer::Approved | Answer::ApprovedBy(_) => false,
             Answer::Refused(refusal) => match refusal {
                 Refusal::Lost | Refusal::Garbled => true,
                 Refusal::Denied
@@ -386,6 +386,10 @@ impl Held<'_> {
                 | Refusal::Undeliverable
                 | Refusal::NeedsCode
                 | Refusal::WrongCode
+                | Refusal::WrongPin
+                | Refusal::PinDue
+                | Refusal::NoPin
+                | Refusal::TooOften
                 | Refusal::Unreachable(_)
                 | Refusal::Misconfigured
                 | Refusal::NotEnrolledThere

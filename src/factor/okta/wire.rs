@@ -61,7 +61,7 @@ pub fn kinds(method: Method) -> &'static [&'static str] {
         Method::SmsCode => &["sms"],
         Method::EmailCode => &["email"],
         Method::Oath => &["token:software:totp", "token:hotp", "token:hardware", "token"],
-        Method::SmsReply | Method::BackupCode => &[],
+        Method::SmsReply | Method::BackupCode | Method::TemporaryCode => &[],
     }
 }
 

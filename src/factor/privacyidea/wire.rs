@@ -29,7 +29,7 @@ pub fn kind(method: Method) -> Option<&'static str> {
         Method::SmsCode => Some("sms"),
         Method::EmailCode => Some("email"),
         // Of one kind or the other: the service finds out.
-        Method::Oath | Method::Call | Method::SmsReply | Method::BackupCode => None,
+        Method::Oath | Method::Call | Method::SmsReply | Method::BackupCode | Method::TemporaryCode => None,
     }
 }
 

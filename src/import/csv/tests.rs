@@ -19,7 +19,7 @@ fn own_columns_are_read_in_any_order() {
     assert_eq!(person.phone.as_deref(), Some("+12025550111"));
     assert_eq!(person.phone_extension.as_deref(), Some("17"));
     assert_eq!((person.enabled, person.method, person.language.as_str()), (false, Method::Call, "de-CH"));
-    assert_eq!((profile.mode, profile.aliases.len()), (Mode::Pin, 2));
+    assert_eq!((profile.person.mode, profile.aliases.len()), (Mode::Pin, 2));
     assert!(given.contains(Field::Phone) && !given.contains(Field::Email));
 }
 

@@ -79,12 +79,13 @@ impl Binding {
             id: SignInId::new(random),
             door: Door::Ldap,
             client: Arc::clone(&asking.client.client),
-            name,
+            name: name.into(),
             credential,
             source: asking.source,
             person_address: None,
             // A retry comes from the same machine.
             station: Some(station),
+            connection: None,
             through: Some(Through(own.clone())),
             received: tokio::time::Instant::now().into_std(),
         };

@@ -73,7 +73,7 @@ fn a_request_becomes_an_attempt() {
     });
     let begin = lab.begin(&request(7, true, &[(CALLING_STATION_ID, b"198.51.100.3".to_vec())]));
     let attempt = begin.attempt;
-    assert_eq!((attempt.name.as_str(), attempt.client.name.as_str()), ("nemo", "vpn"));
+    assert_eq!((&*attempt.name, attempt.client.name.as_str()), ("nemo", "vpn"));
     assert!(attempt.credential.unwrap().matches(b"arctangent"));
     assert_eq!(attempt.source, "192.0.2.1".parse::<std::net::IpAddr>().unwrap());
     assert_eq!(attempt.person_address, Some("198.51.100.3".parse().unwrap()));

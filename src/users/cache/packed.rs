@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
 
 /// Marks a field that the person does not have.
 const NONE: u16 = u16::MAX;
@@ -18,6 +18,7 @@ pub(super) struct Packed {
     /// In the order of the pattern in [`Packed::of`]; [`NONE`] for a missing one.
     ends: [u16; FIELDS],
     method: Method,
+    mode: Mode,
     enabled: bool,
     blocked_until: Option<SystemTime>,
 }
@@ -38,6 +39,7 @@ impl Packed {
             phone_extension,
             device_token,
             method,
+            mode,
             language,
             enabled,
             blocked_until,
@@ -52,8 +54,8 @@ impl Packed {
                 *end = u16::try_from(text.len()).ok().filter(|end| *end != NONE)?;
             }
         }
-        let (method, enabled, blocked_until) = (*method, *enabled, *blocked_until);
-        Some(Packed { text: text.into_boxed_str(), ends, method, enabled, blocked_until })
+        let (method, mode, enabled, blocked_until) = (*method, *mode, *enabled, *blocked_until);
+        Some(Packed { text: text.into_boxed_str(), ends, method, mode, enabled, blocked_until })
     }
 
     /// The person again.
@@ -79,6 +81,7 @@ impl Packed {
             phone_extension: next(),
             device_token: next(),
             method: self.method,
+            mode: self.mode,
             language,
             enabled: self.enabled,
             blocked_until: self.blocked_until,

@@ -143,6 +143,7 @@ fn a_person_comes_back_whole() {
         phone_extension: Some("17".into()),
         device_token: Some("token".into()),
         method: Method::SmsReply,
+        mode: crate::users::model::Mode::Pin,
         language: "sv".into(),
         enabled: false,
         blocked_until: Some(std::time::SystemTime::UNIX_EPOCH),

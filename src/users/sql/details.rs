@@ -126,16 +126,17 @@ pub(super) fn read_token(row: &mut Row) -> StoreResult<Token> {
     })
 }
 
-async fn person(change: &mut dyn Change, unique_id: &str) -> StoreResult<Option<Person>> {
+/// The person with this unique id, as a change sees them.
+pub(super) async fn person(change: &mut dyn Change, unique_id: &str) -> StoreResult<Option<Person>> {
     let mut rows = change.rows(fixed(text::PERSON), vec![unique_id.into()]).await?;
     rows.first_mut().map(read_person).transpose()
 }
 
-fn one(field: &str, before: Option<String>, after: Option<String>) -> Vec<Difference> {
+pub(super) fn one(field: &str, before: Option<String>, after: Option<String>) -> Vec<Difference> {
     if before == after { Vec::new() } else { vec![Difference(field.into(), before, after)] }
 }
 
-async fn note(
+pub(super) async fn note(
     change: &mut dyn Change,
     dialect: Dialect,
     person: &Person,

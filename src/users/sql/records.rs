@@ -7,11 +7,12 @@ use crate::audit::{Accounted, Event};
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::profile::Profile;
 use crate::users::sql::driver::{Change, Dialect, Insertion};
+use crate::users::sql::measures;
 use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable};
 use crate::users::store::StoreResult;
 
 /// Columns of an event, in the order of [`event_row`].
-const EVENT_COLUMNS: [(&str, Kind); 23] = [
+const EVENT_COLUMNS: [(&str, Kind); 24] = [
     ("time", Kind::Int),
     ("sign_in", Kind::Text),
     ("door", Kind::Text),
@@ -35,6 +36,7 @@ const EVENT_COLUMNS: [(&str, Kind); 23] = [
     ("factor_us", Kind::Int),
     ("total_us", Kind::Int),
     ("server", Kind::Text),
+    ("rule", Kind::Text),
 ];
 
 /// Columns of an accounting record, in the order of [`accounting_row`].
@@ -95,6 +97,7 @@ pub(super) fn event_row(event: &Event) -> Vec<Value> {
         event.steps.factor.into(),
         event.steps.total.into(),
         event.server.as_str().into(),
+        event.rule.as_deref().into(),
     ]
 }
 
@@ -224,7 +227,7 @@ pub(super) async fn prune(
     let values = || vec![Value::from(before), Value::from(limit)];
     change.run(built(keep_last(dialect)), values()).await?;
     let mut gone = 0;
-    for table in ["events", "accounting", "changes"] {
+    for table in ["events", "accounting", "changes", "measures"] {
         let sql =
             format!("DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE time < $1 ORDER BY time LIMIT $2)");
         gone += change.run(built(sql), values()).await?;
@@ -242,7 +245,8 @@ pub(super) async fn anonymise(
     unique_id: &str,
     names: &[String],
 ) -> StoreResult<u64> {
-    let gone = change.run(fixed("DELETE FROM changes WHERE unique_id = $1"), vec![unique_id.into()]).await?;
+    let mut gone = change.run(fixed("DELETE FROM changes WHERE unique_id = $1"), vec![unique_id.into()]).await?;
+    gone += change.run(fixed(measures::FORGET_PERSON), vec![unique_id.into()]).await?;
     let cleared =
         format!("UPDATE events SET name = '{NOBODY}', account = NULL, person_address = NULL, unique_id = NULL");
     let theirs = change.run(built(format!("{cleared} WHERE unique_id = $1")), vec![unique_id.into()]).await?;

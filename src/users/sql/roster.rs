@@ -8,12 +8,16 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
+use crate::users::events::{After, EventRecord, Wanted};
 use crate::users::letters::{Letter, LetterKind};
+use crate::users::measures::Measure;
 use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Memory, Roster, State};
 use crate::users::sealed::Sealed;
 use crate::users::sql::value::{Row, built, fixed, list};
-use crate::users::sql::{SqlStore, begin_people, details, importing, letters, people, records, staging, text};
+use crate::users::sql::{
+    SqlStore, begin_people, details, events, importing, letters, measures, people, records, staging, text,
+};
 use crate::users::store::{StoreResult, folded};
 use crate::users::token::Token;
 
@@ -126,6 +130,28 @@ impl Roster for SqlStore {
             let _forget = self.forget(unique_id);
             changing!(self, change => details::set_block(change, self.driver.dialect(), unique_id, until, by))
         })
+    }
+
+    fn events<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        after: After,
+        limit: u32,
+    ) -> BoxFuture<'a, StoreResult<Vec<EventRecord>>> {
+        Box::pin(events::page(self.driver(), wanted, after, limit))
+    }
+
+    fn last_event(&self) -> BoxFuture<'_, StoreResult<i64>> {
+        Box::pin(events::last(self.driver()))
+    }
+
+    fn measures(
+        &self,
+        period: (SystemTime, SystemTime),
+        after: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, StoreResult<Vec<(i64, Measure)>>> {
+        Box::pin(measures::between(self.driver(), period, after, limit))
     }
 
     fn last_sign_in<'a>(&'a self, unique_id: &'a str) -> BoxFuture<'a, StoreResult<Option<SystemTime>>> {

@@ -24,7 +24,7 @@ macro_rules! table {
 }
 
 /// All of them; a table that refers to another comes after it.
-pub(in crate::users) static TABLES: [Table; 16] = [
+pub(in crate::users) static TABLES: [Table; 20] = [
     table!("people_state", [("one", Int), ("current", Int), ("newest", Int), ("version", Int)]),
     table!(
         "people",
@@ -105,6 +105,33 @@ pub(in crate::users) static TABLES: [Table; 16] = [
     ),
     table!("pin_history", [("unique_id", Text), ("place", Int), ("hash", Text)]),
     table!(
+        "codes",
+        [
+            ("unique_id", Text),
+            ("hash", Text),
+            ("place", Int),
+            ("kind", Text),
+            ("uses", Int),
+            ("expires", Int),
+            ("reason", Text),
+            ("added", Int),
+            ("added_by", Text),
+        ]
+    ),
+    table!("tries", [("unique_id", Text), ("kind", Text), ("wrong", Int), ("last", Int)]),
+    table!(
+        "sent_codes",
+        [
+            ("unique_id", Text),
+            ("provider", Text),
+            ("code", Blob),
+            ("expires", Int),
+            ("tries", Int),
+            ("began", Int),
+            ("number", Int),
+        ]
+    ),
+    table!(
         "changes",
         [
             ("id", Int),
@@ -144,6 +171,7 @@ pub(in crate::users) static TABLES: [Table; 16] = [
             ("factor_us", Int),
             ("total_us", Int),
             ("server", Text),
+            ("rule", Text),
         ]
     ),
     table!(
@@ -171,6 +199,21 @@ pub(in crate::users) static TABLES: [Table; 16] = [
             ("due", Int),
             ("tries", Int),
             ("generation", Int),
+        ]
+    ),
+    table!(
+        "measures",
+        [
+            ("id", Int),
+            ("time", Int),
+            ("kind", Text),
+            ("unique_id", Text),
+            ("name", Text),
+            ("made_by", Text),
+            ("reason", Text),
+            ("until", Int),
+            ("sign_in", Text),
+            ("used", Int),
         ]
     ),
     table!("import_lock", [("one", Int), ("node", Text), ("token", Int), ("until", Int)]),

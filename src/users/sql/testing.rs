@@ -1,11 +1,11 @@
 //! What the tests of both databases share: every statement there is.
 
 use crate::users::sql::driver::{Dialect, Insertion};
-use crate::users::sql::{details, importing, letters, people, records, text};
+use crate::users::sql::{details, importing, letters, measures, people, records, text, typed};
 
 /// The text of every statement, as `dialect` runs it.
 pub(in crate::users) fn statements(dialect: Dialect) -> Vec<String> {
-    let insertions: [&Insertion; 8] = [
+    let insertions: [&Insertion; 10] = [
         &people::PEOPLE,
         &people::NAMES,
         &records::EVENTS,
@@ -14,10 +14,14 @@ pub(in crate::users) fn statements(dialect: Dialect) -> Vec<String> {
         &details::DEVICES,
         &details::TOKENS,
         &letters::LETTERS,
+        &measures::MEASURES,
+        &typed::CODES,
     ];
     let mut all: Vec<String> = text::FIXED.iter().chain(&text::ERASE).map(ToString::to_string).collect();
     all.extend(importing::FIXED.map(str::to_owned));
     all.extend(letters::FIXED.map(str::to_owned));
+    all.extend(measures::FIXED.map(str::to_owned));
+    all.extend(typed::FIXED.map(str::to_owned));
     all.extend(
         [
             records::ALL_CHANGES,

@@ -24,7 +24,7 @@ macro_rules! person_columns {
     () => {
         "p.unique_id, p.name, p.upn, p.dn, p.first_name, p.last_name, p.email, p.phone, p.phone_extension, \
          (SELECT d.token FROM devices d WHERE d.unique_id = p.unique_id ORDER BY d.place LIMIT 1), \
-         p.method, p.language, p.enabled, s.blocked_until"
+         p.method, p.mode, p.language, p.enabled, s.blocked_until"
     };
 }
 
@@ -33,7 +33,7 @@ macro_rules! profile_columns {
     () => {
         concat!(
             person_columns!(),
-            ", p.aliases, p.user_group, p.description, p.backup_phone, p.backup_extension, p.mode, p.local, \
+            ", p.aliases, p.user_group, p.description, p.backup_phone, p.backup_extension, p.local, \
              p.item, p.content, p.quarantined, p.created, p.created_by, p.changed, p.changed_by, p.born, p.died"
         )
     };
@@ -199,7 +199,10 @@ pub(super) const NAMES_OF: &str = "SELECT folded, born, died FROM names \
 pub(super) const DROP_NAME: &str = "DELETE FROM names WHERE folded = $1 AND died = $2 AND unique_id = $3";
 
 /// Everything of a person but their names, one statement a table, details before the person.
-pub(super) const ERASE: [&str; 6] = [
+pub(super) const ERASE: [&str; 9] = [
+    "DELETE FROM codes WHERE unique_id = $1",
+    "DELETE FROM tries WHERE unique_id = $1",
+    "DELETE FROM sent_codes WHERE unique_id = $1",
     "DELETE FROM pin_history WHERE unique_id = $1",
     "DELETE FROM pins WHERE unique_id = $1",
     "DELETE FROM tokens WHERE unique_id = $1",

@@ -8,12 +8,14 @@ use crate::users::sqlite::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 8] = [
     (1, "people", include_str!("../migrations/0001_people.sql")),
     (2, "events", include_str!("../migrations/0002_events.sql")),
     (3, "accounting", include_str!("../migrations/0003_accounting.sql")),
     (4, "profiles", include_str!("../migrations/0004_profiles.sql")),
     (5, "letters", include_str!("../migrations/0005_letters.sql")),
+    (7, "codes", include_str!("../migrations/0007_codes.sql")),
+    (8, "policy", include_str!("../migrations/0008_policy.sql")),
     (10, "history", include_str!("../migrations/0010_history.sql")),
 ];
 

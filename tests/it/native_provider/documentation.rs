@@ -35,6 +35,7 @@ fn example_request_is_what_is_sent() {
         phone_extension: Some("42".into()),
         device_token: Some("token-1".into()),
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,

@@ -4,6 +4,7 @@
 
 pub(crate) mod importing;
 pub(crate) mod people;
+pub(crate) mod typed;
 
 use std::time::{Duration, SystemTime};
 
@@ -28,8 +29,13 @@ pub(crate) async fn conforms(store: &dyn Roster) {
     people::aliases_lead_to_their_person_alone(store).await;
     people::devices_keep_their_order(store).await;
     people::a_code_is_used_once(store).await;
+    people::a_bypass_is_used_once_and_every_measure_is_kept(store).await;
     people::tokens_belong_to_people_who_exist(store).await;
     people::pins_are_replaced_and_remembered(store).await;
+    typed::tries_are_counted_before_they_are_looked_at(store).await;
+    typed::a_kept_code_is_used_as_often_as_it_may_be(store).await;
+    typed::a_sent_code_is_tried_and_sent_as_often_as_it_may_be(store).await;
+    typed::pins_are_checked_and_changed_by_the_rules(store).await;
     people::a_dismissed_person_leaves_nothing(store).await;
     people::old_records_go_and_the_last_sign_in_stays(store).await;
     people::an_erased_person_is_named_nowhere(store).await;

@@ -7,6 +7,7 @@ use anteroom::secret::Secret;
 use anteroom::signin::attempt::{Door, SignInId};
 use anteroom::signin::outcome::{Reason, Verdict};
 use anteroom::users::details::{Device, Pin};
+use anteroom::users::measures::{Measure, MeasureKind};
 use anteroom::users::model::Method;
 use anteroom::users::profile::{Field, Fields, Mode, Profile};
 use anteroom::users::roster::Roster;
@@ -22,7 +23,7 @@ fn full() -> Profile {
     full.aliases = vec!["CORP\\zoë".into(), "zoe@other.example".into()];
     (full.group, full.description) = (Some("staff".into()), Some("\"quoted\", \\ and 漢字".into()));
     (full.backup_phone, full.backup_extension) = (Some("+12025550112".into()), Some("7".into()));
-    (full.mode, full.local) = (Mode::Pin, Fields::default().with(Field::Phone));
+    (full.person.mode, full.local) = (Mode::Pin, Fields::default().with(Field::Phone));
     (full.item, full.content, full.quarantined) = (Some("people".into()), i64::MIN, Some(at(1)));
     let person = &mut full.person;
     (person.dn, person.email) = (Some("CN=Zoë,DC=example".into()), Some("zoe@example.com".into()));
@@ -277,10 +278,61 @@ fn event(number: u64, name: &str, unique_id: Option<&str>, verdict: Verdict) -> 
         factor: None,
         verdict,
         reason: Reason::Approved,
+        rule: None,
         requests: 1,
         steps: Steps::default(),
         server: "gate-1".into(),
     }
+}
+
+pub(crate) async fn a_bypass_is_used_once_and_every_measure_is_kept(store: &dyn Roster) {
+    let now = SystemTime::now();
+    let minute = Duration::from_secs(60);
+    store.enrol(&profile("id-a", "alice"), "t").await.unwrap();
+    let measure = |kind, reason: &str| Measure {
+        time: now,
+        kind,
+        unique_id: Some("id-a".into()),
+        name: "alice".into(),
+        by: "cli:t".into(),
+        reason: reason.into(),
+        until: Some(now + minute),
+        sign_in: None,
+        used: None,
+    };
+    let sign_in = SignInId::new([7; 12]);
+    assert!(!store.use_bypass("id-a", sign_in, now).await.unwrap(), "nobody has one");
+    assert!(!store.has_bypass("id-a", now).await.unwrap());
+    assert!(store.take_measure(&measure(MeasureKind::Bypass, "one"), false).await.unwrap());
+    assert!(store.may_bypass("id-a") && store.has_bypass("id-a", now).await.unwrap());
+    assert!(!store.use_bypass("id-b", sign_in, now).await.unwrap(), "somebody else's");
+    assert!(!store.use_bypass("id-a", sign_in, now + minute).await.unwrap(), "over");
+    let uses = (0..8).map(|_| store.use_bypass("id-a", sign_in, now));
+    let used = futures_util::future::join_all(uses).await.into_iter().filter(|used| *used.as_ref().unwrap()).count();
+    assert_eq!(used, 1);
+    assert!(!store.has_bypass("id-a", now).await.unwrap());
+    assert!(!store.use_bypass("id-a", sign_in, now).await.unwrap());
+    assert!(!store.may_bypass("id-a"), "known without another look");
+    for kind in [MeasureKind::Block, MeasureKind::Unblock, MeasureKind::Fraud, MeasureKind::Lockout] {
+        assert!(store.take_measure(&measure(kind, "why"), true).await.unwrap());
+        let blocked = store.person("id-a").await.unwrap().unwrap().blocked_until.is_some();
+        assert_eq!(blocked, kind != MeasureKind::Unblock, "{kind}");
+    }
+    let period = (now - minute, now + minute);
+    let all = store.measures(period, 0, 2).await.unwrap();
+    let rest = store.measures(period, all[1].0, 100).await.unwrap();
+    let kinds: Vec<MeasureKind> = all.iter().chain(&rest).map(|(_, measure)| measure.kind).collect();
+    use MeasureKind::{Block, Bypass, Fraud, Lockout, Unblock};
+    assert_eq!(kinds, [Bypass, Block, Unblock, Fraud, Lockout]);
+    assert_eq!((all[0].1.used.is_some(), all[0].1.sign_in.as_deref()), (true, Some("070707070707070707070707")));
+    let letters = store.letters_due(now + minute, 10).await.unwrap();
+    let letter = letters.iter().find(|letter| letter.kind == anteroom::users::letters::LetterKind::Fraud).unwrap();
+    assert_eq!(letter.about, "id-a");
+    assert!(store.forget_letter(letter.id).await.unwrap());
+    store.dismiss("id-a", "t").await.unwrap();
+    store.anonymise("id-a", &["alice".into()]).await.unwrap();
+    let left = store.measures(period, 0, 100).await.unwrap();
+    assert!(left.iter().all(|(_, measure)| measure.unique_id.is_none() && measure.name != "alice"), "{left:?}");
 }
 
 pub(crate) async fn old_records_go_and_the_last_sign_in_stays(store: &dyn Roster) {

@@ -201,6 +201,7 @@ pub(crate) fn patient() -> config::Throttle {
         prompt_window: Duration::from_secs(60),
         denial_backoff: Duration::ZERO,
         fraud_block: Duration::from_secs(60),
+        lockout: None,
     }
 }
 
@@ -215,6 +216,8 @@ pub(crate) fn deps(
         targets: BTreeMap::from([("corp".to_owned(), Target { primary: primary.clone(), dn_from_store: false })]),
         providers: providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect(),
         routes: Vec::new(),
+        rules: Vec::new(),
+        mails: false,
         store,
         ledger: ledger.clone(),
         limits: Limits { held: 1000, held_per_person: 1000, at_directory: 1000 },
@@ -366,6 +369,7 @@ pub(crate) fn person() -> Person {
         phone_extension: None,
         device_token: Some("token-of-alice".into()),
         method: Method::Push,
+        mode: anteroom::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,
@@ -406,6 +410,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
         station: None,
+        connection: None,
         through: None,
         received: tokio::time::Instant::now().into_std(),
     }

@@ -145,6 +145,7 @@ fn request(method: Method) -> Request {
         phone_extension: Some("42".into()),
         device_token: Some("token-1".into()),
         method,
+        mode: crate::users::model::Mode::Standard,
         language: "en".into(),
         enabled: true,
         blocked_until: None,
