@@ -81,6 +81,9 @@ mod ldap_transparent;
 /// Planted secrets never come out anywhere.
 mod leaks;
 
+/// `anteroom migrate` as its user runs it.
+mod migrate;
+
 /// Mails that an import asks for.
 mod mails;
 /// One-time bypasses, blocks, fraud reports and lockouts, and the commands that tell of them.
