@@ -69,6 +69,10 @@ line=('Filter-Id = "staff"' 'Service-Type = Framed-User' 'Tunnel-Type:1 = VLAN' 
   'Class = 0x0a1b' 'Framed-IP-Address = 192.0.2.7' 'Session-Timeout = 28800' 'Calling-Station-Id' 'Cisco-AVPair = "a=b"')
 for i in "${!line[@]}"; do printf %s "${line[i]}" | seed radius_dictionary "$i"; done
 
+# An export of an NPS, whole and without its policies.
+seed migrate_nps whole <tests/vectors/nps-export.xml
+sed '/<NetworkPolicy/,/<\/NetworkPolicy>/d' tests/vectors/nps-export.xml | seed migrate_nps without_policies
+
 # The native protocol: an answer and an event for each state, and the header of the documentation.
 about='"id":"v1","idempotency_key":"070707070707070707070707","server":"one"'
 result='"result":{"approved":true,"method":"push","at":1767225600}'

@@ -25,8 +25,10 @@ use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
+use crate::primary::Primary;
 use crate::primary::directory::Directory;
 use crate::primary::none::Authorizer;
+use crate::primary::radius::Radius;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
@@ -101,10 +103,11 @@ impl Server {
         let shared_store: Arc<dyn Store> = store.clone();
         let audit = audit(&config, &metrics, &shared_store)?;
         let directories = directories(&config)?;
+        let radius_targets = radius_targets(&config, &shared_store)?;
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let sign_ins = SignIns::new(Deps {
-            targets: targets(&config, &directories),
+            targets: targets(&config, &directories, &radius_targets),
             providers: factors(&providers),
             routes: config.routes.clone(),
             rules: config.rules.clone(),
@@ -144,6 +147,7 @@ impl Server {
             sign_ins: Arc::clone(&sign_ins),
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
+            radius_targets,
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
             server: config.server.name.clone(),
             notes: desk::notes(&audit),
@@ -274,13 +278,6 @@ async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> 
     Ok((store, soundness))
 }
 
-/// Octets that nobody else knows.
-fn random() -> Result<[u8; 32], AppError> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
-    Ok(random)
-}
-
 /// The numbers of a server with these clients.
 fn metrics(config: &Config) -> Arc<Metrics> {
     let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
@@ -313,17 +310,40 @@ pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
+/// Random octets.
+fn random<const N: usize>() -> Result<[u8; N], AppError> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+    Ok(random)
+}
+
+/// Each target of RADIUS servers by name.
+pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
+
+/// Every target of RADIUS servers of a configuration. None is asked yet.
+pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<RadiusTargets, AppError> {
+    let random = random()?;
+    let made = config.radius_targets.iter().map(|(name, target)| {
+        let target = Radius::new(target, Arc::clone(store), random);
+        (name.clone(), Arc::new(target))
+    });
+    Ok(made.collect())
+}
+
 /// The targets as sign-ins use them.
-pub(crate) fn targets(config: &Config, directories: &Directories) -> BTreeMap<String, Target> {
+pub(crate) fn targets(config: &Config, directories: &Directories, radius: &RadiusTargets) -> BTreeMap<String, Target> {
     let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
         (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
     };
+    let handed = radius.iter().map(|(name, radius)| {
+        (name.clone(), Target { primary: Arc::clone(radius) as Arc<dyn Primary>, dn_from_store: false })
+    });
     let authorizing = config.authorizing.iter().filter_map(|(name, target)| {
         let (_, directory, _) = directories.iter().find(|(name, _, _)| *name == target.directory)?;
         let primary = Arc::new(Authorizer::new(target, Arc::clone(directory)));
         Some((name.clone(), Target { primary, dn_from_store: false }))
     });
-    directories.iter().map(target).chain(authorizing).collect()
+    directories.iter().map(target).chain(authorizing).chain(handed).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.

@@ -26,6 +26,7 @@
 //! * [`factor`]: where the second proof comes from.
 //! * [`users`]: the local database of enrolled people.
 //! * [`import`]: fills it from directories and files.
+//! * [`migrate`]: turns other products' configurations into ours.
 //! * [`mail`]: writes to people and administrators.
 //! * [`audit`]: the single ending of a sign-in.
 //! * [`telemetry`]: logs, metrics, health.
@@ -54,6 +55,8 @@ pub mod factor;
 pub mod users;
 
 pub mod import;
+
+pub mod migrate;
 
 pub mod mail;
 

@@ -55,6 +55,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         require_message_authenticator: Requirement::Auto,
         limit_proxy_state: Requirement::Auto,
         duplicate_window: Duration::from_secs(5),
+        hands_on: false,
         person_address: Some(PersonAddress { vendor: Some(12356), number: 2 }),
         reply_attributes: Vec::new(),
         reject_message: Some("Access denied.".into()),

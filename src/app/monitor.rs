@@ -7,8 +7,10 @@ use super::habits::Habits;
 use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
 use crate::primary::directory::Directory;
+use crate::primary::radius::Radius;
 use crate::radius::discard::Discarded;
 use crate::radius::door::Shared;
+use crate::radius::pool::Dropped;
 use crate::signin::reception::SignIns;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -26,6 +28,7 @@ pub(super) struct Watched {
     pub(super) sign_ins: Arc<SignIns>,
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
+    pub(super) radius_targets: Vec<(String, Arc<Radius>)>,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
     /// This server's name, and where what it has to note goes.
     pub(super) server: String,
@@ -75,17 +78,29 @@ pub(super) async fn run(mut watched: Watched) {
             }
         }
         for (name, directory) in &watched.directories {
-            let servers = directory.servers();
-            for (server, up) in &servers {
-                watched.metrics.directory_server_up(name, server, *up);
-            }
-            let part = format!("target {name}");
-            if servers.iter().any(|(_, up)| *up) || servers.is_empty() {
-                watched.health.works(&part);
-            } else {
-                watched.health.missing(&part, "no directory server answers");
+            watch_target(&watched, name, &directory.servers(), "no directory server answers");
+        }
+        for (name, target) in &watched.radius_targets {
+            let states = target.pool().states();
+            let servers: Vec<_> = states.iter().map(|(server, up)| (server.to_string(), *up)).collect();
+            watch_target(&watched, name, &servers, "no RADIUS server answers");
+            for cause in Dropped::ALL {
+                watched.metrics.target_drops(name, cause.word(), target.pool().dropped(cause));
             }
         }
+    }
+}
+
+/// Tells which servers of a target are up.
+fn watch_target(watched: &Watched, name: &str, servers: &[(String, bool)], missing: &'static str) {
+    for (server, up) in servers {
+        watched.metrics.directory_server_up(name, server, *up);
+    }
+    let part = format!("target {name}");
+    if servers.iter().any(|(_, up)| *up) || servers.is_empty() {
+        watched.health.works(&part);
+    } else {
+        watched.health.missing(&part, missing);
     }
 }
 
@@ -107,6 +122,7 @@ mod tests {
             sign_ins: crate::signin::testing::rejecting(),
             store: crate::signin::testing::store_away(),
             directories: Vec::new(),
+            radius_targets: Vec::new(),
             providers: Vec::new(),
             server: "test".into(),
             notes: Arc::new(|_| {}),

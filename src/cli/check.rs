@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> Ended {
 fn summary(config: &Config) -> String {
     let parts = [
         count(config.radius.clients.len() + config.ldap.clients.len(), "client"),
-        count(config.targets.len() + config.authorizing.len(), "target"),
+        count(config.targets.len() + config.authorizing.len() + config.radius_targets.len(), "target"),
         count(config.providers.len(), "provider"),
     ];
     format!("no mistakes: {}", parts.join(", "))

@@ -18,6 +18,7 @@ use crate::signin::explain::{self, Explanation, Plan, Question, Served};
 use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
+use crate::users::store::Store;
 
 mod replay;
 
@@ -135,16 +136,16 @@ fn on_paper(place: &Where, question: &Question) -> Result<Explanation, Failure> 
 
 /// A reception that asks nobody: its providers are those of the file, on paper.
 async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
-    let store = open(&config.server.store, false).await?;
+    let store: Arc<dyn Store> = Arc::new(open(&config.server.store, false).await?);
     let paper = |provider| Arc::new(Described::of(provider)) as Arc<dyn Factor>;
     let providers = config.providers.iter().map(|(name, provider)| (name.clone(), paper(provider)));
     Ok(SignIns::new(Deps {
-        targets: app::targets(config, &app::directories(config)?),
+        targets: app::targets(config, &app::directories(config)?, &app::radius_targets(config, &store)?),
         providers: providers.collect::<BTreeMap<_, _>>(),
         routes: config.routes.clone(),
         rules: config.rules.clone(),
         mails: false,
-        store: Arc::new(store),
+        store,
         ledger: Arc::new(Nowhere),
         limits: config.limits,
         throttle: config.throttle,

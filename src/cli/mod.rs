@@ -18,6 +18,7 @@ pub mod examples;
 pub mod explain;
 pub mod import;
 pub mod keys;
+pub mod migrate;
 pub mod output;
 pub mod report;
 pub mod serve;
@@ -86,6 +87,8 @@ pub enum Command {
     Outage(status::Outage),
     /// Fill the user store from directories and files
     Import(import::Args),
+    /// Turn another product's configuration into one for this
+    Migrate(migrate::Args),
     /// Save the user store, while the server runs
     Backup(backup::Backup),
     /// Put a saved user store back
@@ -168,6 +171,7 @@ pub fn run() -> ExitCode {
         Command::Events(args) => events::run(args),
         Command::Report(args) => report::run(args),
         Command::Import(args) => import::run(args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Backup(args) => backup::backed_up(&args),
         Command::Restore(args) => backup::restored(&args),
         Command::Keys(args) => keys::run(&args),

@@ -26,6 +26,7 @@ mod ldap;
 mod mail;
 mod pin;
 mod provider;
+mod radius_target;
 mod route;
 mod rule;
 mod secrets;
@@ -106,6 +107,7 @@ pub fn read(
         spoiled,
         mistakes: RefCell::new(mistakes),
         warnings: RefCell::default(),
+        radius_targets: RefCell::default(),
     };
     // A file that is not TOML says nothing about its keys.
     let config = is_toml.then(|| checker.config(file));
@@ -130,12 +132,14 @@ struct Checker<'a> {
     spoiled: Vec<Path>,
     mistakes: RefCell<Vec<Mistake>>,
     warnings: RefCell<Vec<Mistake>>,
+    /// The targets that are RADIUS servers, once they are known.
+    radius_targets: RefCell<BTreeSet<String>>,
 }
 
 impl Checker<'_> {
     fn config(&self, mut file: written::File) -> Config {
         gateway::name_targets(&mut file);
-        let (targets, authorizing) = self.targets(file.target);
+        let (targets, authorizing, radius_targets) = self.targets(file.target);
         let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
         let mail = self.mail(file.mail).map(Arc::new);
@@ -169,6 +173,7 @@ impl Checker<'_> {
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
             targets: targets.found,
+            radius_targets,
             authorizing,
             providers: providers.found,
             import,

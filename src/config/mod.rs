@@ -27,6 +27,7 @@ pub mod mail;
 pub mod mistakes;
 pub mod place;
 pub mod provider;
+mod radius_target;
 pub mod reading;
 pub mod route;
 pub mod rule;
@@ -44,6 +45,7 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
+pub use radius_target::{Balance, EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub throttle: Throttle,
     /// Directories where primary credentials are checked, by name.
     pub targets: BTreeMap<String, DirectoryTarget>,
+    /// RADIUS servers where primary credentials are checked, by name.
+    pub radius_targets: BTreeMap<String, RadiusTarget>,
     /// Targets that check no password but ask a directory whether the account may sign in, by name.
     pub authorizing: BTreeMap<String, AuthorizingTarget>,
     /// How the user store is filled from directories.
@@ -159,6 +163,8 @@ pub struct RadiusClient {
     pub duplicate_window: Duration,
     /// The attribute that holds the person's own address, if any (Calling-Station-Id, …).
     pub person_address: Option<PersonAddress>,
+    /// Whether its target is RADIUS servers, which get its requests with all their attributes.
+    pub hands_on: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.
     pub reply_attributes: Vec<ReplyAttribute>,
     /// Text shown to a refused person; the same for every reason.

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::{HttpMethod, ProviderKind, TargetKind, ThenWord, ViaKind, Weak};
+use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
-    Anonymous, Authentication, CloudName, Codes, Device, EntraMode, Lenience, LogFormat, NumberMatching, OnDeadline,
-    Profile, Requirement, Sasl, Security, Triggers, UnreachableClass, YesNo,
+    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
+    LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers,
+    UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -199,8 +200,29 @@ impl Words for UnreachableClass {
 }
 
 impl Words for TargetKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("ad", TargetKind::Ad),
+        ("ldap", TargetKind::Ldap),
+        ("radius", TargetKind::Radius),
+        ("none", TargetKind::None),
+    ];
+}
+
+impl Words for Balance {
+    const WORDS: &'static [(&'static str, Self)] = &[("ordered", Balance::Ordered), ("spread", Balance::Spread)];
+}
+
+impl Words for ForwardAs {
+    const WORDS: &'static [(&'static str, Self)] = &[("proxy", ForwardAs::Proxy), ("client", ForwardAs::Client)];
+}
+
+impl Words for SendName {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("ad", TargetKind::Ad), ("ldap", TargetKind::Ldap), ("none", TargetKind::None)];
+        &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
+}
+
+impl Words for EapIdentity {
+    const WORDS: &'static [(&'static str, Self)] = &[("reply", EapIdentity::Reply), ("request", EapIdentity::Request)];
 }
 
 impl Words for Profile {

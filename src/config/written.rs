@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Security, UnreachableClass, YesNo};
+use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, UnreachableClass, YesNo};
 
 mod provider;
 
@@ -24,8 +24,6 @@ pub use ldap::{Ldap, LdapClient, Passcode, Reuse};
 
 mod mail;
 
-pub use mail::Mail;
-
 mod pin;
 
 pub use pin::{Pin, Weak};
@@ -36,7 +34,8 @@ pub use rule::{Rule, ThenWord};
 
 mod target;
 
-pub use target::{ConnectionPolicy, TargetKind};
+pub use mail::Mail;
+pub use target::{ConnectionPolicy, Target};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -156,36 +155,6 @@ pub struct Unreachable {
     pub classes: Option<Vec<Word<UnreachableClass>>>,
     pub until: Option<When>,
     pub r#for: Option<Span>,
-}
-
-/// `[target.NAME]`: a directory, or what asks one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-#[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
-pub struct Target {
-    pub r#type: Option<Word<TargetKind>>,
-    pub servers: Option<OneOrMany>,
-    pub plaintext: Option<bool>,
-    pub domain: Option<String>,
-    pub security: Option<Word<Security>>,
-    pub ca_file: Option<String>,
-    pub base: Option<String>,
-    pub bind_name: Option<String>,
-    pub bind_password: Option<Hidden>,
-    pub bind_password_file: Option<String>,
-    pub bind_password_credential: Option<String>,
-    pub bind_password_env: Option<String>,
-    pub domains: Option<OneOrMany>,
-    pub name_attributes: Option<OneOrMany>,
-    pub at_attributes: Option<OneOrMany>,
-    pub unique_id: Option<String>,
-    pub filter: Option<String>,
-    pub connect_timeout: Option<Span>,
-    pub timeout: Option<Span>,
-    pub connections: Option<Count>,
-    pub dn_from_store: Option<bool>,
-    pub directory: Option<String>,
-    pub policy: Vec<ConnectionPolicy>,
 }
 
 /// `[limits]`: bounds on held sign-ins.

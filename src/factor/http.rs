@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::config::{Outbound, OutboundProxy, UnreachableClass};
-use crate::factor::Refusal;
+use crate::factor::{Refusal, object};
 use counting::CountConnections;
 use sorting::{describe, sort};
 
@@ -236,6 +236,11 @@ impl Reply {
 /// Reads an answer in JSON (RFC 8259). One that is not UTF-8 is none, also where it says so in what is skipped.
 pub fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
+}
+
+/// As [`json`], for what must be an object, see [`object`].
+pub fn json_object<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    object::read(std::str::from_utf8(body).ok()?.as_bytes()).ok()
 }
 
 /// What to say where a web page came instead of an answer.

@@ -47,6 +47,33 @@ pub fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D)
     Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|object| object.0))
 }
 
+/// For a field that holds an object.
+///
+/// # Errors
+/// When it holds something else.
+pub fn one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::<T>::deserialize(deserializer).map(|object| object.0)
+}
+
+/// For a field that holds a list of objects.
+///
+/// # Errors
+/// When it holds something else, or one of them is none.
+pub fn many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|object| object.0).collect())
+}
+
+/// For a field that holds a list of objects or nothing.
+///
+/// # Errors
+/// When it holds something else, or one of them is none.
+pub fn optional_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|object| object.0).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -59,6 +86,16 @@ mod tests {
         text: Cow<'a, str>,
         #[serde(default, deserialize_with = "optional")]
         inner: Option<Inner>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Lists {
+        #[serde(deserialize_with = "one")]
+        one: Inner,
+        #[serde(default, deserialize_with = "many")]
+        many: Vec<Inner>,
+        #[serde(default, deserialize_with = "optional_many")]
+        more: Option<Vec<Inner>>,
     }
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -77,5 +114,17 @@ mod tests {
             assert!(read::<Outer<'_>>(odd.as_bytes()).is_err(), "{odd}");
         }
         assert!(serde_json::from_str::<Inner>("[true]").is_ok(), "what serde does by itself");
+        let lists: Lists = read(br#"{"one":{"approved":true},"many":[{"approved":false}],"more":null}"#).unwrap();
+        assert_eq!((lists.one.approved, lists.many.len(), lists.more), (true, 1, None));
+        for odd in [
+            r#"{"one":[true]}"#,
+            r#"{"one":null}"#,
+            r#"{"one":{"approved":true},"many":[[true]]}"#,
+            r#"{"one":{"approved":true},"many":null}"#,
+            r#"{"one":{"approved":true},"more":[[true]]}"#,
+            r#"{"one":{"approved":true},"more":{"approved":true}}"#,
+        ] {
+            assert!(read::<Lists>(odd.as_bytes()).is_err(), "{odd}");
+        }
     }
 }

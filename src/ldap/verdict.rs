@@ -67,6 +67,10 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::MustChangePassword
         | Reason::AccountLocked
         | Reason::AccountRestricted
+        | Reason::OtherPerson
+        | Reason::UnnamedPerson
+        | Reason::TargetAsksMore
+        | Reason::RequestLoop
         | Reason::NotEnrolled
         | Reason::UserDisabled
         | Reason::Blocked

@@ -67,7 +67,7 @@ fn braced_guid(name: &str) -> Option<[u8; 16]> {
 }
 
 /// The octets of `S-1-5-21-…`: revision, count, authority in six octets, sub-authorities in four each, little-endian.
-fn sid(name: &str) -> Option<Vec<u8>> {
+pub fn sid(name: &str) -> Option<Vec<u8>> {
     let mut parts = name.strip_prefix("S-").or_else(|| name.strip_prefix("s-"))?.split('-');
     let revision: u8 = parts.next()?.parse().ok()?;
     let authority: u64 = parts.next()?.parse().ok()?;

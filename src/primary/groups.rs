@@ -2,11 +2,12 @@
 //!
 //! Active Directory follows nested memberships itself (the rule in-chain), except that it leaves out the
 //! person's primary group; that one is looked up by its SID. Elsewhere `memberOf` is read and walked upwards,
-//! each group once, so loops end.
+//! each group once, so loops end. A group may also be given as `<SID=S-1-5-…>`, as an NPS names it.
 
 use std::collections::HashSet;
 use std::time::Instant;
 
+use super::bind_names::sid;
 use super::directory::Directory;
 use super::{Fault, Identity, names};
 use crate::config::DirectoryKind;
@@ -71,8 +72,39 @@ pub(super) async fn matches(
     Ok(matches!(found, Found::Entry(())))
 }
 
+/// The SID of a group that is written as `<SID=S-1-5-…>`.
+fn sid_of(group: &str) -> Option<Vec<u8>> {
+    let inside = group.trim().strip_prefix('<')?.strip_suffix('>')?;
+    sid(inside.get(..4).filter(|word| word.eq_ignore_ascii_case("SID=")).and(inside.get(4..))?)
+}
+
 /// The answer for the entry at `dn`; `None` when there is none.
 async fn member_at(
+    directory: &Directory,
+    dn: &str,
+    groups: &[String],
+    deadline: Instant,
+) -> Result<Option<bool>, Fault> {
+    let (sids, named): (Vec<_>, Vec<_>) =
+        groups.iter().map(|group| (sid_of(group), group)).partition(|(sid, _)| sid.is_some());
+    if sids.is_empty() || directory.kind != DirectoryKind::Ad {
+        return member_of_named(directory, dn, groups, deadline).await;
+    }
+    // Active Directory itself names every group of an account, nested ones and the primary one, by SID.
+    let held = |entry: &Entry<'_>| {
+        entry.values("tokenGroups").any(|held| sids.iter().any(|(sid, _)| sid.as_deref() == Some(held)))
+    };
+    match read(directory, dn, &anything(), &["tokenGroups"], deadline, held).await? {
+        Found::Entry(true) => return Ok(Some(true)),
+        Found::Entry(false) => {}
+        Found::NoMatch | Found::Gone => return Ok(None),
+    }
+    let named: Vec<String> = named.into_iter().map(|(_, group)| group.clone()).collect();
+    if named.is_empty() { Ok(Some(false)) } else { member_of_named(directory, dn, &named, deadline).await }
+}
+
+/// The same for groups by their distinguished names.
+async fn member_of_named(
     directory: &Directory,
     dn: &str,
     groups: &[String],
@@ -204,6 +236,16 @@ pub(super) fn anything() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_may_be_given_by_its_sid() {
+        let users = sid_of("<SID=S-1-5-32-545>").unwrap();
+        assert_eq!(users, [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x21, 2, 0, 0]);
+        assert_eq!(sid_of(" <sid=s-1-5-32-545> ").as_ref(), Some(&users));
+        for other in ["CN=a,DC=b", "<SID=>", "<SID=S-1-5-32-545", "S-1-5-32-545", "<GUID=x>", "<SI"] {
+            assert_eq!(sid_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn the_primary_group_differs_from_the_account_in_the_relative_id() {

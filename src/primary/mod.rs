@@ -1,8 +1,9 @@
 //! The first credential: who is this person, and is the password right?
 //!
-//! [`check`] is the one maker of [`PrimaryPassed`]. It refuses an empty password before any directory
-//! sees one (real AD answers *success* to it) and turns only [`Finding::Right`] and [`Finding::Moved`] into a proof.
-//! Where a gateway has checked the password, [`none::authorize`] is the other: by the directory's word on the account.
+//! [`check`] is the one maker of [`PrimaryPassed`]; for RADIUS servers, which get whole requests, [`check_handed`]. Both
+//! refuse an empty password before any target sees one (real AD answers *success* to it) and turn only
+//! [`Finding::Right`] and [`Finding::Moved`] into a proof.
+//! Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +11,8 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 
 use crate::ldap::result::code;
+use crate::radius::onward::Onward;
+use crate::radius::said::Said;
 use crate::secret::Secret;
 
 mod account;
@@ -19,6 +22,7 @@ pub mod groups;
 pub mod locate;
 pub mod names;
 pub mod none;
+pub mod radius;
 
 /// A person as the directory knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +67,10 @@ pub enum Fault {
     Garbled,
     /// The person's deadline passed first.
     Deadline,
+    /// There is no room to ask in: every identifier of a RADIUS target is in use.
+    Full,
+    /// The request has come through this server before.
+    Loop,
 }
 
 /// What the target said to a credential.
@@ -113,6 +121,12 @@ pub enum Refusal {
     LockedOut,
     /// 52f and any other sub-code.
     Restricted,
+    /// A RADIUS target let somebody in, and it is another person than the request named.
+    OtherPerson,
+    /// A RADIUS target let somebody in by EAP and does not say whom.
+    Unnamed,
+    /// A RADIUS target asks for more, which this request cannot be answered with.
+    AsksMore,
     /// A connection policy of a target of type `none` keeps the person out.
     ConnectionDenied,
     /// No connection policy of a target of type `none` fits.
@@ -121,7 +135,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 15] = [
         Refusal::WrongPassword,
         Refusal::NoSuchUser,
         Refusal::LogonHours,
@@ -132,9 +146,40 @@ impl Refusal {
         Refusal::MustChangePassword,
         Refusal::LockedOut,
         Refusal::Restricted,
+        Refusal::OtherPerson,
+        Refusal::Unnamed,
+        Refusal::AsksMore,
         Refusal::ConnectionDenied,
         Refusal::NoConnectionPolicy,
     ];
+}
+
+/// What a target that is handed a whole request says.
+#[derive(Debug)]
+pub struct Answered {
+    /// What it comes to.
+    pub finding: Finding,
+    /// The attributes of the reply, where there was one.
+    pub said: Option<Box<Said>>,
+    /// Which of its servers replied: only that one knows its State.
+    pub server: usize,
+}
+
+impl From<Finding> for Answered {
+    fn from(finding: Finding) -> Self {
+        Answered { finding, said: None, server: 0 }
+    }
+}
+
+/// A request that goes to a RADIUS target as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Handed<'a> {
+    /// Its attributes.
+    pub request: &'a Onward,
+    /// Its password, where it brings one.
+    pub password: Option<&'a Secret>,
+    /// In a further round: which server asked for it, and that server's State.
+    pub round: Option<(usize, &'a [u8])>,
 }
 
 /// A place where primary credentials are checked. One a client, never one for the whole server.
@@ -178,6 +223,22 @@ pub trait Primary: Send + Sync {
         Box::pin(std::future::ready(Ok(finding)))
     }
 
+    /// Hands a whole request on. A target that is a directory cannot.
+    fn hand_on<'a>(
+        &'a self,
+        who: Option<&'a Identity>,
+        handed: Handed<'a>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Answered> {
+        let _ = (who, handed, deadline);
+        Box::pin(std::future::ready(Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM }).into()))
+    }
+
+    /// Whether the name in the target's reply, and not the one in the request, tells who came in by EAP.
+    fn names_people(&self) -> bool {
+        true
+    }
+
     /// Whether the account of `who` may sign in without any credential, as a gateway has checked one. Only a target of
     /// type `none` ([`none::Authorizer`]) ever says so.
     fn authorize<'a>(
@@ -211,12 +272,18 @@ pub trait Primary: Send + Sync {
 #[derive(Debug)]
 pub struct PrimaryPassed {
     who: Arc<Identity>,
+    said: Option<Box<Said>>,
 }
 
 impl PrimaryPassed {
     /// Whose credential it was.
     pub fn who(&self) -> &Arc<Identity> {
         &self.who
+    }
+
+    /// What a RADIUS target said, for the client.
+    pub fn said(&self) -> Option<&Said> {
+        self.said.as_deref()
     }
 }
 
@@ -235,11 +302,52 @@ pub async fn check(
         return Err(Finding::Wrong(Refusal::WrongPassword));
     }
     match target.try_password(who, password, deadline).await {
-        Finding::Right => Ok(PrimaryPassed { who: Arc::clone(who) }),
+        Finding::Right => Ok(PrimaryPassed { who: Arc::clone(who), said: None }),
         Finding::Moved(dn) => {
             let who = Identity { dn, remembered: false, ..Identity::clone(who) };
-            Ok(PrimaryPassed { who: Arc::new(who) })
+            Ok(PrimaryPassed { who: Arc::new(who), said: None })
         }
         other => Err(other),
+    }
+}
+
+/// Hands a request on and takes the target's Access-Accept as the proof: the other maker of [`PrimaryPassed`], for targets
+/// that are RADIUS servers. `who` is nobody where only the target can tell (EAP, whose outer name anybody can write);
+/// `named` is the name in the request.
+///
+/// # Errors
+/// What the target said, where that is no acceptance of the very person whom the request names.
+pub async fn check_handed(
+    target: &dyn Primary,
+    (who, named): (Option<&Arc<Identity>>, &str),
+    handed: Handed<'_>,
+    deadline: Instant,
+) -> Result<PrimaryPassed, Answered> {
+    if handed.password.is_some_and(Secret::is_empty) {
+        return Err(Finding::Wrong(Refusal::WrongPassword).into());
+    }
+    let mut answered = target.hand_on(who.map(|who| &**who), handed, deadline).await;
+    if answered.finding != Finding::Right {
+        return Err(answered);
+    }
+    let said_name = answered.said.as_ref().and_then(|said| said.name());
+    let wrong = |refusal| Err(Answered::from(Finding::Wrong(refusal)));
+    let name = match (who, said_name) {
+        // It names nobody: whom the request names is in.
+        (Some(who), None) => return Ok(PrimaryPassed { who: Arc::clone(who), said: answered.said.take() }),
+        (_, Some(name)) => name,
+        (None, None) if target.names_people() => return wrong(Refusal::Unnamed),
+        (None, None) => named,
+    };
+    let found = match target.identify(name, deadline).await {
+        Ok(found) => found,
+        Err(IdentifyError::Fault(fault)) => return Err(Finding::Fault(fault).into()),
+        Err(IdentifyError::Unknown | IdentifyError::Ambiguous) if who.is_some() => return wrong(Refusal::OtherPerson),
+        Err(IdentifyError::Unknown | IdentifyError::Ambiguous) => return wrong(Refusal::NoSuchUser),
+    };
+    match who {
+        Some(who) if who.unique_id != found.unique_id => wrong(Refusal::OtherPerson),
+        Some(who) => Ok(PrimaryPassed { who: Arc::clone(who), said: answered.said.take() }),
+        None => Ok(PrimaryPassed { who: Arc::new(found), said: answered.said.take() }),
     }
 }

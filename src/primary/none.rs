@@ -74,7 +74,7 @@ pub async fn authorize(
     asked: Asked<'_>,
 ) -> Result<(PrimaryPassed, Granted), Finding> {
     let granted = target.authorize(who, asked).await?;
-    Ok((PrimaryPassed { who: Arc::clone(who) }, granted))
+    Ok((PrimaryPassed { who: Arc::clone(who), said: None }, granted))
 }
 
 /// A target of type `none`, ready to be asked.

@@ -188,6 +188,18 @@ pub fn person_address_attribute(name: &str) -> Result<PersonAddress, DictionaryE
     }
 }
 
+/// The place of an attribute that a reply may have, by name.
+///
+/// # Errors
+/// [`DictionaryError`] when the name is not known, or is one of those that belong into requests or are made here.
+pub fn attribute_place(name: &str) -> Result<PersonAddress, DictionaryError> {
+    let named = find(name)?;
+    match named.kind {
+        Kind::Refused(why) if !table::is_encrypted(named) => Err(DictionaryError::Refused { name: named.name, why }),
+        _ => Ok(PersonAddress { vendor: named.vendor, number: named.number }),
+    }
+}
+
 /// How an attribute writes an address.
 pub fn address_form(place: PersonAddress) -> AddressForm {
     let named = TABLE.iter().find(|named| named.vendor == place.vendor && named.number == place.number);

@@ -25,6 +25,7 @@ use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
 use super::gateway;
+use super::onward::{Onward, ProofKind};
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
 use super::reply::{self, Asked};
@@ -257,7 +258,8 @@ impl<H> Door<H> {
             identifier: packet.identifier(),
             generation: begun.generation,
         };
-        let attempt = attempt(client, &request, peer, now, random());
+        let room = client.replies.room().saturating_sub(ticket.proxy_states.len());
+        let attempt = attempt(client, &request, room, (peer, now), random());
         Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
     }
 
@@ -350,7 +352,13 @@ impl Shared {
 }
 
 /// Makes the value that knows no protocol.
-fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instant, random: [u8; 12]) -> Attempt {
+fn attempt(
+    client: &Known,
+    request: &Verified<'_>,
+    room: usize,
+    (peer, now): (SocketAddr, Instant),
+    random: [u8; 12],
+) -> Attempt {
     let packet = request.packet();
     let (name, named) = name(&packet);
     let (credential, connection) = match named {
@@ -367,6 +375,7 @@ fn attempt(client: &Known, request: &Verified<'_>, peer: SocketAddr, now: Instan
         client: Arc::clone(&client.config.client),
         name: name.into(),
         credential,
+        onward: onward(client, request, room).map(Box::new),
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
         station: packet.value(CALLING_STATION_ID).map(Into::into),
@@ -399,6 +408,12 @@ fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
     let name = String::from_utf8_lossy(bytes).into_owned();
     let good = !more && !name.is_empty() && std::str::from_utf8(bytes).is_ok() && !name.contains(char::is_control);
     (name, if good { Ok(()) } else { Err(Unusable::BadName) })
+}
+
+/// The whole request, where the client's target is to get it.
+fn onward(client: &Known, request: &Verified<'_>, room: usize) -> Option<Onward> {
+    let onward = Onward::read(request, room).filter(|_| client.config.hands_on)?;
+    (onward.kind() != ProofKind::Eap).then_some(onward)
 }
 
 /// The password. CHAP and EAP are no passwords that a directory bind could check.

@@ -7,7 +7,14 @@
 //! reply    ← duplicates (kept for retransmissions) ← door (encode, sign) ← Outcome
 //! ```
 //!
-//! Everything but [`listener`] and [`client`] is pure: bytes, `now` and randomness are arguments.
+//! Everything but [`listener`], [`client`] and [`pool`] is pure: bytes, `now` and randomness are arguments.
+//!
+//! Where a client's target is RADIUS servers, its request goes on, and their reply comes back:
+//!
+//! ```text
+//! Verified → onward (which attributes, hidden anew) → pool (sockets, identifiers) → server of the target
+//! reply to the client ← said (attributes, keys sealed anew) ←         … held …    ← verified reply
+//! ```
 //!
 //! What the door refuses, always in silence: packets from unknown addresses, malformed packets, wrong or
 //! missing signatures (CVE-2024-3596), packets over the source's rate. Each cause is counted
@@ -25,10 +32,14 @@ pub mod door;
 pub mod duplicates;
 pub mod gateway;
 pub mod listener;
+pub mod onward;
 pub mod packet;
 pub mod password;
+pub mod pool;
 pub mod rates;
 pub mod reply;
+pub mod said;
+mod salted;
 
 #[cfg(test)]
 pub(crate) mod testing;

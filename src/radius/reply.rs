@@ -15,6 +15,7 @@ use super::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, PROXY_STATE, REPLY_MESSAGE
 use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
 use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
+use super::said::Said;
 use crate::config::RadiusClient;
 use crate::config::gateway::MAX_SETTINGS;
 use crate::signin::challenge::{self, Challenge};
@@ -124,14 +125,16 @@ pub fn verdict(
 ) -> Result<Option<Reply>, EncodeError> {
     match outcome {
         Outcome::Accept(accept) => {
-            encode(Code::ACCESS_ACCEPT, asked, &replies.accepted(accept.attributes()), true, key).map(Some)
+            let own = replies.accepted(accept.attributes());
+            let attributes = (&*own, accept.primary().said());
+            encode(Code::ACCESS_ACCEPT, asked, attributes, true, key).map(Some)
         }
         Outcome::Explained { text, .. } => {
-            encode(Code::ACCESS_REJECT, asked, &replies.explained(text), true, key).map(Some)
+            encode(Code::ACCESS_REJECT, asked, (&*replies.explained(text), None), true, key).map(Some)
         }
-        Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, &replies.reject, true, key).map(Some),
+        Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, (&*replies.reject, None), true, key).map(Some),
         Outcome::Challenge(challenge) => {
-            encode(Code::ACCESS_CHALLENGE, asked, &challenged(challenge)?, true, key).map(Some)
+            encode(Code::ACCESS_CHALLENGE, asked, (&challenged(challenge)?, None), true, key).map(Some)
         }
         Outcome::Discard(_) => Ok(None),
     }
@@ -161,7 +164,7 @@ fn challenged(challenge: &Challenge) -> Result<Vec<u8>, EncodeError> {
 /// [`EncodeError::PacketTooLong`] when there is too much Proxy-State.
 pub fn status(accounting: bool, asked: Asked<'_>, key: &ClientKey) -> Result<Reply, EncodeError> {
     let code = if accounting { Code::ACCOUNTING_RESPONSE } else { Code::ACCESS_ACCEPT };
-    encode(code, asked, &[], true, key)
+    encode(code, asked, (&[], None), true, key)
 }
 
 /// The acknowledgement of an Accounting-Request (RFC 2866 section 4.2).
@@ -169,22 +172,26 @@ pub fn status(accounting: bool, asked: Asked<'_>, key: &ClientKey) -> Result<Rep
 /// # Errors
 /// [`EncodeError::PacketTooLong`] when there is too much Proxy-State.
 pub fn acknowledgement(asked: Asked<'_>, key: &ClientKey) -> Result<Reply, EncodeError> {
-    encode(Code::ACCOUNTING_RESPONSE, asked, &[], false, key)
+    encode(Code::ACCOUNTING_RESPONSE, asked, (&[], None), false, key)
 }
 
+/// `attributes`: the client's own, and what a RADIUS target has said.
 fn encode(
     code: Code,
     asked: Asked<'_>,
-    attributes: &[u8],
+    (own, said): (&[u8], Option<&Said>),
     signed: bool,
     key: &ClientKey,
 ) -> Result<Reply, EncodeError> {
-    let room = SIGNATURE + attributes.len() + asked.proxy_states.len();
+    let room = SIGNATURE + own.len() + said.map_or(0, Said::length) + asked.proxy_states.len();
     let mut packet = Builder::new(code, asked.identifier, asked.authenticator, room);
     if signed {
         packet.push(MESSAGE_AUTHENTICATOR, &[0; 16])?;
     }
-    packet.push_encoded(attributes)?;
+    packet.push_encoded(own)?;
+    if let Some(said) = said {
+        said.write(&mut packet, asked.authenticator, key)?;
+    }
     packet.push_encoded(asked.proxy_states)?;
     let mut bytes = packet.into_bytes();
     sign_reply(&mut bytes, asked.authenticator, key);

@@ -54,6 +54,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         limit_proxy_state: Requirement::Auto,
         duplicate_window: Duration::from_secs(30),
         person_address: None,
+        hands_on: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1_000_000,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Client, Reuse};
 use crate::primary::Primary;
 use crate::primary::none::Connection;
+use crate::radius::onward::{Onward, ProofKind};
 use crate::secret::Secret;
 
 /// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
@@ -103,6 +104,8 @@ pub struct Attempt {
     pub name: Box<str>,
     /// What was given as proof, or why there is nothing to try.
     pub credential: Result<Secret, Unusable>,
+    /// The whole request, where it goes to a target of RADIUS servers. What it brings as proof may be no password.
+    pub onward: Option<Box<Onward>>,
     /// Address of the client itself.
     pub source: IpAddr,
     /// Address of the person's device, where the client told it.
@@ -116,7 +119,7 @@ pub struct Attempt {
     /// [`Unusable::NoPassword`], the client's target is asked about the account instead.
     pub connection: Option<Box<Connection>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
-    pub through: Option<Through>,
+    pub through: Option<Box<Through>>,
     /// When the request arrived.
     pub received: Instant,
 }
@@ -130,7 +133,45 @@ impl fmt::Debug for Through {
     }
 }
 
+/// What stands for a person in an attempt.
+#[derive(Debug)]
+pub enum Proof<'a> {
+    /// A password.
+    Password(&'a Secret),
+    /// What a request brings instead: only a RADIUS target can judge it.
+    Handed(Secret),
+}
+
+impl Proof<'_> {
+    /// Its octets: equal for a repetition of the same proof.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Proof::Password(password) => password,
+            Proof::Handed(proof) => proof,
+        }
+    }
+
+    /// Whether it can be read as a password.
+    pub fn is_password(&self) -> bool {
+        matches!(self, Proof::Password(_))
+    }
+}
+
 impl Attempt {
+    /// What there is to try.
+    ///
+    /// # Errors
+    /// Why there is nothing.
+    pub fn proof(&self) -> Result<Proof<'_>, Unusable> {
+        match (&self.credential, &self.onward) {
+            (Ok(password), _) => Ok(Proof::Password(password)),
+            (Err(Unusable::NoPassword), Some(request)) if request.kind() != ProofKind::Pap => {
+                Ok(Proof::Handed(request.proof()))
+            }
+            (Err(unusable), _) => Err(*unusable),
+        }
+    }
+
     /// What a gateway asks, where there is no credential.
     pub fn authorize_only(&self) -> Option<&Connection> {
         match self.credential {
@@ -139,16 +180,19 @@ impl Attempt {
         }
     }
 
-    /// What tells this attempt's proof from others of the same person: the password, or the gateway's connection.
+    /// What tells this attempt's proof from others of the same person: the password or what stands for it, or
+    /// the gateway's connection.
     ///
     /// # Errors
     /// There is nothing to try.
     pub fn mark(&self) -> Result<Cow<'_, [u8]>, Unusable> {
-        match (&self.credential, self.authorize_only()) {
-            (_, Some(connection)) => Ok(connection.key().into()),
-            (Ok(secret), None) if secret.is_empty() => Err(Unusable::EmptyPassword),
-            (Ok(secret), None) => Ok(secret.open().into()),
-            (Err(unusable), None) => Err(*unusable),
+        if let Some(connection) = self.authorize_only() {
+            return Ok(connection.key().into());
+        }
+        match self.proof()? {
+            Proof::Password(secret) if secret.is_empty() => Err(Unusable::EmptyPassword),
+            Proof::Password(secret) => Ok(secret.open().into()),
+            Proof::Handed(proof) => Ok(proof.open().to_vec().into()),
         }
     }
 

@@ -255,6 +255,7 @@ impl Walk<'_> {
             client: Arc::clone(client),
             name: self.question.user.as_str().into(),
             credential: Err(Unusable::NoPassword),
+            onward: None,
             source: from.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
             person_address: from.filter(|_| *door == Door::Radius && connection.is_none()),
             station: None,

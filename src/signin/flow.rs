@@ -164,8 +164,10 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
     } else {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
-        let whole = attempt.credential.as_ref().map_err(|unusable| Reason::from_unusable(*unusable))?;
-        let cut = attempt.client.passcode.as_ref().and_then(|rule| passcode::cut(rule, whole));
+        let proof = attempt.proof().map_err(Reason::from_unusable)?;
+        let whole = proof.secret();
+        let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
+        let cut = rule.and_then(|rule| passcode::cut(rule, whole));
         let (checked, typed) = match cut {
             None => (try_password(sign_ins, attempt, who, whole).await?, None),
             Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {

@@ -225,6 +225,14 @@ reasons! {
     AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
     /// Any other sub-code.
     AccountRestricted = "account_restricted", "the directory does not let this account sign in this way (52f or another restriction)";
+    /// [`primary::Refusal::OtherPerson`].
+    OtherPerson = "other_person", "the RADIUS target let somebody in and named another person than the request (User-Name of its Access-Accept); let it name the same one, or drop User-Name by the target's reply_drop";
+    /// [`primary::Refusal::Unnamed`].
+    UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept, or see the target's eap_identity";
+    /// [`primary::Refusal::AsksMore`].
+    TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge, which cannot be passed on here";
+    /// [`primary::Fault::Loop`].
+    RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
     /// A connection policy says no.
     ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out; see the target's policies";
     /// No connection policy fits.
@@ -360,6 +368,8 @@ impl Reason {
             primary::Fault::Refused { .. } => Reason::DirectoryRefused,
             primary::Fault::Garbled => Reason::DirectoryGarbled,
             primary::Fault::Deadline => Reason::Deadline,
+            primary::Fault::Full => Reason::Overloaded,
+            primary::Fault::Loop => Reason::RequestLoop,
         }
     }
 
@@ -376,6 +386,9 @@ impl Reason {
             primary::Refusal::MustChangePassword => Reason::MustChangePassword,
             primary::Refusal::LockedOut => Reason::AccountLocked,
             primary::Refusal::Restricted => Reason::AccountRestricted,
+            primary::Refusal::OtherPerson => Reason::OtherPerson,
+            primary::Refusal::Unnamed => Reason::UnnamedPerson,
+            primary::Refusal::AsksMore => Reason::TargetAsksMore,
             primary::Refusal::ConnectionDenied => Reason::ConnectionDenied,
             primary::Refusal::NoConnectionPolicy => Reason::NoConnectionPolicy,
         }

@@ -272,6 +272,7 @@ impl Ending {
     pub(super) fn forget_credential(&mut self) {
         if let Some(attempt) = &mut self.attempt {
             attempt.station = None;
+            attempt.onward = None;
             attempt.credential = Err(crate::signin::attempt::Unusable::NoPassword);
         }
     }

@@ -1,9 +1,9 @@
-//! One try of a password: leave from the throttle, the target, and what it comes to for the throttle.
+//! One try of a password, or of what a request brings instead: leave from the throttle, the target, and what it comes to for the throttle.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crate::primary::{self, Fault, Finding, Identity, PrimaryPassed, Refusal};
+use crate::primary::{self, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::flow::{primary_of, target};
@@ -20,8 +20,16 @@ pub(super) async fn try_password(
     password: &Secret,
 ) -> Result<Result<PrimaryPassed, Finding>, Reason> {
     let permit = Admission::new(sign_ins, attempt, who, password)?;
-    let target = target(sign_ins, attempt)?;
-    let checked = primary::check(primary_of(attempt, target), who, password, attempt.deadline()).await;
+    let primary = primary_of(attempt, target(sign_ins, attempt)?);
+    let checked = match &attempt.onward {
+        None => primary::check(primary, who, password, attempt.deadline()).await,
+        Some(request) => {
+            let handed = Handed { request, password: Some(password), round: None };
+            let named = (Some(who), &*attempt.name);
+            let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
+            checked.map_err(|answered| answered.finding)
+        }
+    };
     permit.settle(checked.as_ref().err());
     Ok(checked)
 }
@@ -49,7 +57,7 @@ impl<'a> Admission<'a> {
             // The directory answers these without counting, or only to a right password.
             Some(Finding::Wrong(_)) => Guess::Uncounted,
             // No server has been asked.
-            Some(Finding::Fault(Fault::Unreachable)) => Guess::Uncounted,
+            Some(Finding::Fault(Fault::Unreachable | Fault::Full | Fault::Loop)) => Guess::Uncounted,
             Some(Finding::Fault(_)) => Guess::Unknown(self.password),
         };
         self.end(guess);

@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Form, Request, State as Shared};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State as Shared};
+use axum::http::StatusCode;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 
 use crate::demo::phone::admission;
-use crate::demo::phone::page::{Card, List, Row, show, show_list};
+use crate::demo::phone::page::{self, Card, List, Paged, Row};
 use crate::simulate::House;
 use crate::simulate::prompt::{Asked, Counts, Prompt, State};
 use crate::simulate::scenario::{Decision, Scenario};
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<Arc<House>> {
         .route("/simulator/asked", get(asked))
         .route("/simulator/counts", get(counts))
         .layer(axum::middleware::from_fn(own_machine));
-    Router::new().route("/", get(page)).route("/prompts", get(list)).route("/decide", post(decide)).merge(own)
+    page::routes::<House>().merge(own)
 }
 
 /// Keeps foreign web pages out.
@@ -47,35 +47,37 @@ async fn own_machine(request: Request, next: Next) -> Response {
     }
 }
 
-async fn page(Shared(house): Shared<Arc<House>>, headers: HeaderMap) -> Response {
-    match admission::own_page(&headers, false) {
-        Ok(()) => show(&house.title, listed(&house)),
-        Err(status) => status.into_response(),
-    }
-}
+impl Paged for House {
+    type Decision = Decision;
 
-async fn list(Shared(house): Shared<Arc<House>>, headers: HeaderMap) -> Response {
-    match admission::own_page(&headers, false) {
-        Ok(()) => show_list(&listed(&house)),
-        Err(status) => status.into_response(),
+    fn title(&self) -> &str {
+        &self.title
     }
-}
 
-fn listed(house: &House) -> List<'_> {
-    let now = Instant::now();
-    let all = house.desk.prompts();
-    let newest = |pending: bool, most: usize| -> Vec<Card> {
-        let wanted = all.iter().rev().filter(|prompt| (prompt.state == State::Pending) == pending);
-        wanted.take(most).map(|prompt| card(prompt, now)).collect()
-    };
-    let waiting = all.iter().filter(|prompt| prompt.state == State::Pending).count();
-    let requests = house.desk.asked();
-    List {
-        token: &house.token,
-        pending: newest(true, SHOWN),
-        hidden: waiting.saturating_sub(SHOWN),
-        recent: newest(false, RECENT),
-        asked: requests.iter().rev().take(REQUESTS).map(row).collect(),
+    fn token(&self) -> &str {
+        &self.token
+    }
+
+    fn list(&self) -> List<'_> {
+        let now = Instant::now();
+        let all = self.desk.prompts();
+        let newest = |pending: bool, most: usize| -> Vec<Card> {
+            let wanted = all.iter().rev().filter(|prompt| (prompt.state == State::Pending) == pending);
+            wanted.take(most).map(|prompt| card(prompt, now)).collect()
+        };
+        let waiting = all.iter().filter(|prompt| prompt.state == State::Pending).count();
+        let requests = self.desk.asked();
+        List {
+            token: &self.token,
+            pending: newest(true, SHOWN),
+            hidden: waiting.saturating_sub(SHOWN),
+            recent: newest(false, RECENT),
+            asked: requests.iter().rev().take(REQUESTS).map(row).collect(),
+        }
+    }
+
+    fn press(&self, number: u64, decision: Decision) {
+        self.desk.decide_number(number, decision);
     }
 }
 
@@ -103,27 +105,6 @@ fn row(asked: &Asked) -> Row {
         (status, Some(fault)) => format!("{status}, {fault:?}"),
     };
     Row { line: asked.line.clone(), fields: fields.join(" · "), answer }
-}
-
-#[derive(Deserialize)]
-struct Pressed {
-    token: String,
-    number: u64,
-    decision: Decision,
-}
-
-/// A pressed button. The token is on our own page only; other pages cannot read it.
-async fn decide(
-    Shared(house): Shared<Arc<House>>,
-    headers: HeaderMap,
-    Form(pressed): Form<Pressed>,
-) -> Result<Redirect, StatusCode> {
-    admission::own_page(&headers, true)?;
-    if !bool::from(subtle::ConstantTimeEq::ct_eq(pressed.token.as_bytes(), house.token.as_bytes())) {
-        return Err(StatusCode::FORBIDDEN);
-    }
-    house.desk.decide_number(pressed.number, pressed.decision);
-    Ok(Redirect::to("/"))
 }
 
 #[derive(Deserialize)]

@@ -55,6 +55,7 @@ pub struct Metrics {
     lost: [Counter; 3],
     providers: Family<Labels<1>, Gauge>,
     servers: Family<Labels<2>, Gauge>,
+    target_drops: Family<Labels<2>, Counter>,
     known_servers: Mutex<HashSet<Labels<2>>>,
     ldap_refused: Family<Labels<1>, Counter>,
     /// Addresses that a service account had not used before.
@@ -136,6 +137,9 @@ impl Metrics {
         registry.register("provider_up", "Whether a provider of second factors answers", providers.clone());
         let servers = Family::default();
         registry.register("directory_server_up", "Whether a directory server answers", servers.clone());
+        let target_drops = Family::default();
+        let help = "Datagrams from RADIUS targets dropped, by target and cause";
+        registry.register("radius_target_drops", help, target_drops.clone());
         let clients = clients.into_iter().map(|name| (Box::from(name), Cells::new(name))).collect();
         Metrics {
             registry,
@@ -148,6 +152,7 @@ impl Metrics {
             lost,
             providers,
             servers,
+            target_drops,
             known_servers: Mutex::default(),
             ldap_refused,
             ldap_connections,
@@ -194,6 +199,13 @@ impl Metrics {
     /// The counter of dropped RADIUS packets of one cause. For keeping: taking it costs a lock and a hash.
     pub fn discards(&self, cause: &'static str) -> Counter {
         self.discards.get_or_create_owned(&[("cause", cause.into())])
+    }
+
+    /// How many datagrams of a RADIUS target were dropped for one cause since the start.
+    pub fn target_drops(&self, target: &str, cause: &'static str, count: u64) {
+        let counter: Counter =
+            self.target_drops.get_or_create_owned(&[("target", target.into()), ("cause", cause.into())]);
+        counter.inc_by(count.saturating_sub(counter.get()));
     }
 
     /// The counter of LDAP connections that were not served for one cause.

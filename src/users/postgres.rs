@@ -27,6 +27,7 @@ use crate::users::store::{StoreError, StoreResult};
 
 mod fault;
 mod schema;
+mod undelayed;
 
 use fault::{is_lost, store_error};
 
@@ -59,13 +60,13 @@ impl SqlStore {
 struct PostgresDriver {
     pool: Arc<Pool>,
     holds: Arc<Holds>,
-    /// Whether it is for many rows.
-    many: bool,
 }
 
 #[derive(Debug)]
 struct Pool {
     servers: Vec<PgConnectOptions>,
+    /// Whether its connections are for many rows.
+    many: bool,
     idle: Mutex<Vec<PgConnection>>,
     places: Arc<Semaphore>,
 }
@@ -100,7 +101,7 @@ impl Pool {
         let mut why = Vec::new();
         for server in &self.servers {
             let address = format!("{}:{}", server.get_host(), server.get_port());
-            match tokio::time::timeout(PATIENCE, writable(server)).await {
+            match tokio::time::timeout(PATIENCE, writable(server, self.many)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => why.push(format!("{address}: {}", fault::told(&error))),
                 Err(_) => why.push(format!("{address}: no answer within {} s", PATIENCE.as_secs())),
@@ -111,8 +112,9 @@ impl Pool {
 }
 
 /// A connection to `server`, if it is not a standby.
-async fn writable(server: &PgConnectOptions) -> StoreResult<PgConnection> {
-    let mut connection = server.connect().await.map_err(store_error)?;
+async fn writable(server: &PgConnectOptions, many: bool) -> StoreResult<PgConnection> {
+    let connected = if many { undelayed::connect(server).await } else { server.connect().await };
+    let mut connection = connected.map_err(store_error)?;
     let standby: bool =
         sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await.map_err(store_error)?;
     if standby {
@@ -135,8 +137,9 @@ impl PostgresDriver {
                     .disable_statement_logging()
             })
             .collect();
-        let pool = Pool { servers, idle: Mutex::default(), places: Arc::new(Semaphore::new(CONNECTIONS)) };
-        Ok(PostgresDriver { pool: Arc::new(pool), holds: Arc::default(), many: false })
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let pool = Pool { servers, many: false, idle: Mutex::default(), places };
+        Ok(PostgresDriver { pool: Arc::new(pool), holds: Arc::default() })
     }
 
     async fn begin_with(&self, words: &'static str) -> StoreResult<Box<dyn Change>> {
@@ -150,7 +153,7 @@ impl PostgresDriver {
             other => other,
         }
         .map_err(store_error)?;
-        let many = self.many.then(|| (Instant::now(), Arc::clone(&self.holds)));
+        let many = self.pool.many.then(|| (Instant::now(), Arc::clone(&self.holds)));
         Ok(Box::new(PostgresChange { taken, many }))
     }
 
@@ -226,9 +229,9 @@ impl Driver for PostgresDriver {
         Box::pin(async move {
             // Two of its own: one that writes, one that looks.
             let places = Arc::new(Semaphore::new(2));
-            let pool = Pool { servers: self.pool.servers.clone(), idle: Mutex::default(), places };
+            let pool = Pool { servers: self.pool.servers.clone(), many: true, idle: Mutex::default(), places };
             let holds = Arc::clone(&self.holds);
-            let driver: Arc<dyn Driver> = Arc::new(PostgresDriver { pool: Arc::new(pool), holds, many: true });
+            let driver: Arc<dyn Driver> = Arc::new(PostgresDriver { pool: Arc::new(pool), holds });
             Ok(driver)
         })
     }

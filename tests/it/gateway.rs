@@ -76,6 +76,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: None,
+        hands_on: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 100_000,

@@ -84,6 +84,9 @@ mod ldap_transparent;
 /// Planted secrets never come out anywhere.
 mod leaks;
 
+/// `anteroom migrate` as its user runs it.
+mod migrate;
+
 /// Mails that an import asks for.
 mod mails;
 /// One-time bypasses, blocks, fraud reports and lockouts, and the commands that tell of them.
@@ -115,6 +118,9 @@ mod policy_table;
 
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;
+
+/// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
+mod radius_targets;
 
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;

@@ -192,6 +192,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: Some(PersonAddress { vendor: None, number: 31 }),
+        hands_on: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1000,

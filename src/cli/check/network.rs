@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use super::{Finding, gateway, lockout};
-use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, Throttle};
+use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
 use crate::factor::build::build;
 use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
@@ -22,6 +22,8 @@ use crate::users::open::open;
 use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
+
+mod radius;
 
 /// Clocks that differ by more are worth a warning. AD itself allows 5 minutes.
 const SKEW: Duration = Duration::from_secs(30);
@@ -33,6 +35,9 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 pub trait Probes: Sync {
     /// One finding for each server of a directory, and what its policy means for the throttle.
     fn directory<'a>(&'a self, target: &'a DirectoryTarget, throttle: &'a Throttle) -> BoxFuture<'a, Vec<Finding>>;
+
+    /// One finding for each server of a RADIUS target: whether it answers Status-Server.
+    fn radius<'a>(&'a self, target: &'a RadiusTarget) -> BoxFuture<'a, Vec<Finding>>;
 
     /// Whether a directory has the groups that connection policies name, and says of accounts what must be known.
     fn policies<'a>(
@@ -57,6 +62,9 @@ pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
 pub async fn probe(config: &Config, probes: &dyn Probes, report: &mut impl FnMut(Finding)) {
     for target in config.targets.values() {
         probes.directory(target, &config.throttle).await.into_iter().for_each(&mut *report);
+    }
+    for target in config.radius_targets.values() {
+        probes.radius(target).await.into_iter().for_each(&mut *report);
     }
     for target in config.authorizing.values() {
         if let Some(directory) = config.targets.get(&target.directory) {
@@ -161,6 +169,10 @@ impl Probes for Network {
                 .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now))
                 .collect()
         })
+    }
+
+    fn radius<'a>(&'a self, target: &'a RadiusTarget) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(radius::probe(target))
     }
 
     fn policies<'a>(

@@ -144,6 +144,11 @@ impl Checker<'_> {
         let duplicate_window = self.duration(&at.key("duplicate_window"), written.duplicate_window, "30s", "1s", "5m");
         let packets = written.packets_per_second;
         let packets_per_second = self.count(&at.key("packets_per_second"), packets, 20_000, 1, 10_000_000);
+        let hands_on = client.as_ref().is_some_and(|client| self.is_radius(&client.target));
+        if hands_on && client.as_ref().is_some_and(|client| !client.policy.exempt_groups.is_empty()) {
+            let allowed = "exempt_users, or a target that is a directory";
+            self.wrong(&at.key("exempt_groups"), "its target is RADIUS servers, which know no groups", allowed);
+        }
         let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
         let mut client = Client { challenge, ..client? };
@@ -151,6 +156,7 @@ impl Checker<'_> {
         Some(RadiusClient {
             client: Arc::new(client),
             addresses,
+            hands_on,
             secret: secret?,
             require_message_authenticator: requirement,
             limit_proxy_state: word(written.limit_proxy_state, Requirement::Yes),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::super::TargetKind;
 use super::super::gateway::{AuthorizingTarget, ConnectionPolicy, Pattern};
 use super::super::hours::Hours;
 use super::super::place::Path;
 use super::super::values::{OneOrMany, Span, Word};
-use super::super::written::TargetKind;
 use super::super::{
     Client, DirectoryKind, DirectoryTarget, LdapClient, NumberMatching, Profile, RadiusClient, Reuse, written,
 };

@@ -71,6 +71,7 @@ impl Checker<'_> {
         }
         let scope = self.scope(at, &mut item);
         let target = self.item_target(at, item.target.take(), targets);
+        self.must_be_directory(at, target.as_deref(), "people are imported from directories");
         let kind = target.as_ref().and_then(|target| targets.found.get(target)).map(|target| target.kind);
         let usual = if kind == Some(DirectoryKind::Ad) { Preset::Ad } else { Preset::OpenLdap };
         let preset = word(item.preset, usual);

@@ -96,6 +96,8 @@ impl Checker<'_> {
         let addresses = self.client_addresses(at, &mut common);
         // The address of the connection is the only one that an LDAP door can know.
         let client = self.common_client(at, &mut common, true, targets, providers);
+        let target = client.as_ref().map(|client| client.target.as_str());
+        self.must_be_directory(at, target, "the LDAP door needs a directory behind it");
         let plaintext = written.plaintext.unwrap_or(false);
         if plaintext && !addresses.iter().all(|range| range.first.is_loopback() && range.last.is_loopback()) {
             let advice = "only over a network that nobody else can reach; better let the client use StartTLS or LDAPS";

@@ -1,56 +1,73 @@
-//! `[target.NAME]`: Active Directory and other LDAP directories; those of type `none` are [`super::gateway`]'s.
+//! `[target.NAME]`: Active Directory and other LDAP directories; RADIUS servers are [`super::radius_target`]'s, and those of
+//! type `none` are [`super::gateway`]'s.
 
 use std::collections::BTreeMap;
 
 use super::super::gateway::AuthorizingTarget;
 use super::super::place::Path;
-use super::super::written::TargetKind;
-use super::super::{DirectoryKind, DirectoryTarget, Security, Servers, written};
+use super::super::{DirectoryKind, DirectoryTarget, RadiusTarget, Security, Servers, TargetKind, written};
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
+/// Each kind of target.
+pub(super) type Targets = (Named<DirectoryTarget>, BTreeMap<String, AuthorizingTarget>, BTreeMap<String, RadiusTarget>);
+
 impl Checker<'_> {
-    /// The directories, with the names of all targets; and those that check no password.
-    pub(super) fn targets(
-        &self,
-        written: BTreeMap<String, written::Target>,
-    ) -> (Named<DirectoryTarget>, BTreeMap<String, AuthorizingTarget>) {
+    /// The directories, with the names of all targets; those that check no password; and the RADIUS servers.
+    pub(super) fn targets(&self, written: BTreeMap<String, written::Target>) -> Targets {
         let at = Path::top("target");
         if written.is_empty() {
             self.wrong(&at, "missing", "at least one [target.NAME]: the directory that checks passwords");
         }
         let names = written.keys().cloned().collect();
-        let (mut found, mut without) = (BTreeMap::new(), BTreeMap::new());
-        for (name, target) in written {
+        let (mut found, mut without, mut radius) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, mut target) in written {
             let at = at.key(&name);
             self.name(&at, &name);
-            let kind = match word(target.r#type, TargetKind::Ad) {
+            let kind = word(target.r#type.take(), TargetKind::Ad);
+            let directory = match kind {
                 TargetKind::Ad => DirectoryKind::Ad,
                 TargetKind::Ldap => DirectoryKind::Ldap,
                 TargetKind::None => {
                     without.insert(name, target);
                     continue;
                 }
+                TargetKind::Radius => {
+                    self.radius_targets.borrow_mut().insert(name.clone());
+                    let made = self.radius_target(&at, name.clone(), &mut target);
+                    self.left(&at, &target, "type = \"radius\"");
+                    radius.extend(made.map(|made| (name, made)));
+                    continue;
+                }
             };
-            for key in target.authorizing_keys() {
-                self.wrong(&at.key(key), "found for a directory", "it belongs to a target with type = \"none\"");
-            }
-            let made = self.target(&at, name.clone(), target, kind);
+            let made = self.target(&at, name.clone(), &mut target, directory);
+            self.left(&at, &target, "a directory");
             found.extend(made.map(|made| (name, made)));
         }
         let authorizing = self.authorizing(without, &found, &names);
-        (Named { found, written: names }, authorizing)
+        (Named { found, written: names }, authorizing, radius)
+    }
+
+    /// Keys that belong to another type.
+    fn left(&self, at: &Path, written: &written::Target, kind: &str) {
+        for key in written.left() {
+            let belongs = match key {
+                "directory" | "policy" => "it belongs to a target with type = \"none\"",
+                _ => "take it out: it belongs to another type of target",
+            };
+            self.wrong(&at.key(key), format!("found for {kind}"), belongs);
+        }
     }
 
     fn target(
         &self,
         at: &Path,
         name: String,
-        mut written: written::Target,
+        written: &mut written::Target,
         kind: DirectoryKind,
     ) -> Option<DirectoryTarget> {
         let usual = |ad: &str, other: &str| if kind == DirectoryKind::Ad { ad.to_owned() } else { other.to_owned() };
-        let servers = self.servers(at, &mut written, kind);
+        let servers = self.servers(at, written, kind);
         let base = match (written.base.take(), &servers) {
             (None, Some(Servers::Dns { domain, .. })) => Some(base_of(domain)),
             (base, _) => {
@@ -89,14 +106,16 @@ impl Checker<'_> {
             attributes("at_attributes", written.at_attributes.take(), usual("userPrincipalName", "mail"));
         let unique_id = written.unique_id.take().unwrap_or_else(|| usual("objectGUID", "entryUUID"));
         self.attribute(&at.key("unique_id"), &unique_id);
-        if let Some(filter) = &written.filter {
+        let filter = written.filter.take();
+        if let Some(filter) = &filter {
             self.filter(&at.key("filter"), filter);
         }
         let ca_file = written.ca_file.take().and_then(|path| self.readable(&at.key("ca_file"), Some(path)));
         let domains = self.list(&at.key("domains"), written.domains.take()).unwrap_or_default();
-        let connect_timeout = self.duration(&at.key("connect_timeout"), written.connect_timeout, "3s", "100ms", "1m");
-        let timeout = self.duration(&at.key("timeout"), written.timeout, "5s", "100ms", "1m");
-        let connections = self.size(&at.key("connections"), written.connections, 8, 1, 1000);
+        let connect_timeout =
+            self.duration(&at.key("connect_timeout"), written.connect_timeout.take(), "3s", "100ms", "1m");
+        let timeout = self.duration(&at.key("timeout"), written.timeout.take(), "5s", "100ms", "1m");
+        let connections = self.size(&at.key("connections"), written.connections.take(), 8, 1, 1000);
         // Only now, so that one mistake does not hide another.
         Some(DirectoryTarget {
             name,
@@ -110,17 +129,18 @@ impl Checker<'_> {
             name_attributes,
             at_attributes,
             unique_id,
-            filter: written.filter.take(),
+            filter,
             connect_timeout,
             timeout,
             connections,
-            dn_from_store: written.dn_from_store.unwrap_or(false),
+            dn_from_store: written.dn_from_store.take().unwrap_or(false),
         })
     }
 
     fn servers(&self, at: &Path, written: &mut written::Target, kind: DirectoryKind) -> Option<Servers> {
         let servers_at = at.key("servers");
-        let plaintext = written.plaintext.unwrap_or(false);
+        let plaintext = written.plaintext.take().unwrap_or(false);
+        let security = written.security.take();
         match (written.servers.take(), written.domain.take()) {
             (Some(_), Some(_)) => {
                 self.wrong(&at.key("domain"), "found beside servers", "one of the two: listed, or found by DNS");
@@ -134,7 +154,7 @@ impl Checker<'_> {
                 None
             }
             (servers @ Some(_), None) => {
-                if written.security.is_some() {
+                if security.is_some() {
                     self.wrong(
                         &at.key("security"),
                         "found beside servers",
@@ -172,7 +192,7 @@ impl Checker<'_> {
                         "the domain's DNS name, such as corp.example",
                     );
                 }
-                Some(Servers::Dns { domain, security: word(written.security, Security::Ldaps) })
+                Some(Servers::Dns { domain, security: word(security, Security::Ldaps) })
             }
         }
     }

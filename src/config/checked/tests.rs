@@ -13,6 +13,8 @@ fn folder() -> tempfile::TempDir {
     for name in [
         "vpn.secret",
         "rdg.secret",
+        "wifi.secret",
+        "nps.secret",
         "bind.secret",
         "cloud.key",
         "privacyidea.secret",
@@ -103,6 +105,10 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "private_key",
         "client_id",
         "realm",
+        "reply_only",
+        "reply_drop",
+        "reply_rename",
+        "reply_add",
         "from = \"+1",
         "subject",
     ];

@@ -1,55 +1,92 @@
-//! What is particular to the types of `[target.NAME]`, as written.
+//! `[target.NAME]` as written: the keys of every type in one struct, as the type is a key like the others.
+//!
+//! Each type's checker takes its own keys out; [`Target::left`] names those that nobody took, which do not
+//! belong to that type.
 
 use serde::Deserialize;
 
-use super::Target;
-use crate::config::values::{OneOrMany, Span, Word};
-use crate::config::{Authentication, Device};
+use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
+use super::super::{
+    Authentication, Balance, Device, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind,
+};
 
-/// What kind of target it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetKind {
-    /// Active Directory.
-    Ad,
-    /// Another LDAP directory.
-    Ldap,
-    /// Nothing checks a password: a gateway has done so.
-    None,
+/// Declares the struct, and which keys are still there.
+macro_rules! keys {
+    ($($key:ident: $kind:ty,)*) => {
+        /// `[target.NAME]`: a directory, or RADIUS servers.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
+        pub struct Target {
+            $(pub $key: Option<$kind>,)*
+            pub policy: Vec<ConnectionPolicy>,
+        }
+
+        impl Target {
+            /// The keys that nobody has taken.
+            pub fn left(&self) -> Vec<&'static str> {
+                let mut left = Vec::new();
+                $(if self.$key.is_some() { left.push(stringify!($key).trim_start_matches("r#")); })*
+                if !self.policy.is_empty() {
+                    left.push("policy");
+                }
+                left
+            }
+
+            /// Keys that are given and do not belong to a target of type `none`.
+            pub fn directory_keys(&self) -> impl Iterator<Item = &'static str> + use<> {
+                self.left().into_iter().filter(|key| !matches!(*key, "type" | "directory" | "policy"))
+            }
+        }
+    };
 }
 
-impl Target {
-    /// Keys of a directory that are given.
-    pub fn directory_keys(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let keys = [
-            ("servers", self.servers.is_some()),
-            ("plaintext", self.plaintext.is_some()),
-            ("domain", self.domain.is_some()),
-            ("security", self.security.is_some()),
-            ("ca_file", self.ca_file.is_some()),
-            ("base", self.base.is_some()),
-            ("bind_name", self.bind_name.is_some()),
-            ("bind_password", self.bind_password.is_some()),
-            ("bind_password_file", self.bind_password_file.is_some()),
-            ("bind_password_credential", self.bind_password_credential.is_some()),
-            ("bind_password_env", self.bind_password_env.is_some()),
-            ("domains", self.domains.is_some()),
-            ("name_attributes", self.name_attributes.is_some()),
-            ("at_attributes", self.at_attributes.is_some()),
-            ("unique_id", self.unique_id.is_some()),
-            ("filter", self.filter.is_some()),
-            ("connect_timeout", self.connect_timeout.is_some()),
-            ("timeout", self.timeout.is_some()),
-            ("connections", self.connections.is_some()),
-            ("dn_from_store", self.dn_from_store.is_some()),
-        ];
-        keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
-    }
-
-    /// Keys of a target of type `none` that are given.
-    pub fn authorizing_keys(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let keys = [("directory", self.directory.is_some()), ("policy", !self.policy.is_empty())];
-        keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key)
-    }
+keys! {
+    // every type
+    r#type: Word<TargetKind>,
+    servers: OneOrMany,
+    timeout: Span,
+    domains: OneOrMany,
+    // directories
+    plaintext: bool,
+    domain: String,
+    security: Word<Security>,
+    ca_file: String,
+    base: String,
+    bind_name: String,
+    bind_password: Hidden,
+    bind_password_file: String,
+    bind_password_credential: String,
+    bind_password_env: String,
+    name_attributes: OneOrMany,
+    at_attributes: OneOrMany,
+    unique_id: String,
+    filter: String,
+    connect_timeout: Span,
+    connections: Count,
+    dn_from_store: bool,
+    // none
+    directory: String,
+    // radius
+    secret: Hidden,
+    secret_file: String,
+    secret_credential: String,
+    secret_env: String,
+    balance: Word<Balance>,
+    tries: Count,
+    require_message_authenticator: Word<Requirement>,
+    probe: Span,
+    dead_for: Span,
+    sockets: Count,
+    forward_as: Word<ForwardAs>,
+    nas_identifier: String,
+    realms: OneOrMany,
+    send_name: Word<SendName>,
+    eap_identity: Word<EapIdentity>,
+    reply_only: OneOrMany,
+    reply_drop: OneOrMany,
+    reply_rename: OneOrMany,
+    reply_add: OneOrMany,
 }
 
 /// `[[target.NAME.policy]]` of a target of type `none`.

@@ -126,7 +126,7 @@ impl Phone {
         let routes = Router::new()
             .merge(protocol::routes())
             .merge(simulator::routes())
-            .merge(page::routes())
+            .merge(page::routes::<Simulator>())
             .with_state(Arc::clone(&simulator))
             .into_make_service_with_connect_info::<Peer>();
         let connections = Arc::new(Connections::default());

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::demo::phone::Simulator;
 use crate::demo::phone::admission;
@@ -24,9 +25,27 @@ const SHOWN: usize = 30;
 /// Finished prompts shown at most.
 const RECENT: usize = 8;
 
+/// A simulator that has such a page: this one, and those of the clouds.
+pub(crate) trait Paged: Send + Sync + 'static {
+    /// What a button says.
+    type Decision: DeserializeOwned + Send + 'static;
+
+    /// What stands at its top.
+    fn title(&self) -> &str;
+
+    /// What only its own page knows.
+    fn token(&self) -> &str;
+
+    /// What it shows now.
+    fn list(&self) -> List<'_>;
+
+    /// A button was pressed at the prompt of this number.
+    fn press(&self, number: u64, decision: Self::Decision);
+}
+
 /// The routes of the page.
-pub(super) fn routes() -> Router<Arc<Simulator>> {
-    Router::new().route("/", get(page)).route("/prompts", get(list)).route("/decide", post(decide))
+pub(crate) fn routes<S: Paged>() -> Router<Arc<S>> {
+    Router::new().route("/", get(page::<S>)).route("/prompts", get(list::<S>)).route("/decide", post(decide::<S>))
 }
 
 #[derive(Template)]
@@ -113,34 +132,40 @@ fn cards(phone: &Simulator) -> (Vec<Card>, usize, Vec<Card>) {
     (newest(&mut pending, SHOWN), hidden, newest(&mut done, RECENT))
 }
 
-async fn page(Shared(phone): Shared<Arc<Simulator>>, headers: HeaderMap) -> Response {
+impl Paged for Simulator {
+    type Decision = Decision;
+
+    fn title(&self) -> &str {
+        "Phone simulator"
+    }
+
+    fn token(&self) -> &str {
+        &self.token
+    }
+
+    fn list(&self) -> List<'_> {
+        let (pending, hidden, recent) = cards(self);
+        List { token: &self.token, pending, hidden, recent, asked: Vec::new() }
+    }
+
+    fn press(&self, number: u64, decision: Decision) {
+        self.prompts().decide(number, decision.into(), Instant::now(), unix_now());
+    }
+}
+
+async fn page<S: Paged>(Shared(simulator): Shared<Arc<S>>, headers: HeaderMap) -> Response {
     if let Err(status) = admission::own_page(&headers, false) {
         return status.into_response();
     }
-    show("Phone simulator", listed(&phone))
+    let (title, token) = (simulator.title(), simulator.token());
+    html(&Page { title, token, list: simulator.list() }, token)
 }
 
-async fn list(Shared(phone): Shared<Arc<Simulator>>, headers: HeaderMap) -> Response {
+async fn list<S: Paged>(Shared(simulator): Shared<Arc<S>>, headers: HeaderMap) -> Response {
     if let Err(status) = admission::own_page(&headers, false) {
         return status.into_response();
     }
-    show_list(&listed(&phone))
-}
-
-fn listed(phone: &Simulator) -> List<'_> {
-    let (pending, hidden, recent) = cards(phone);
-    List { token: &phone.token, pending, hidden, recent, asked: Vec::new() }
-}
-
-/// The whole page.
-pub(crate) fn show(title: &str, list: List<'_>) -> Response {
-    let token = list.token;
-    html(&Page { title, token, list }, token)
-}
-
-/// The list alone.
-pub(crate) fn show_list(list: &List<'_>) -> Response {
-    html(list, list.token)
+    html(&simulator.list(), simulator.token())
 }
 
 fn html(template: &impl Template, nonce: &str) -> Response {
@@ -159,22 +184,22 @@ fn html(template: &impl Template, nonce: &str) -> Response {
 }
 
 #[derive(Deserialize)]
-struct Pressed {
+struct Pressed<D> {
     token: String,
     number: u64,
-    decision: Decision,
+    decision: D,
 }
 
 /// A pressed button. The token is on our own page only; other pages cannot read it.
-async fn decide(
-    Shared(phone): Shared<Arc<Simulator>>,
+async fn decide<S: Paged>(
+    Shared(simulator): Shared<Arc<S>>,
     headers: HeaderMap,
-    Form(pressed): Form<Pressed>,
+    Form(pressed): Form<Pressed<S::Decision>>,
 ) -> Result<Redirect, StatusCode> {
     admission::own_page(&headers, true)?;
-    if !bool::from(subtle::ConstantTimeEq::ct_eq(pressed.token.as_bytes(), phone.token.as_bytes())) {
+    if !bool::from(subtle::ConstantTimeEq::ct_eq(pressed.token.as_bytes(), simulator.token().as_bytes())) {
         return Err(StatusCode::FORBIDDEN);
     }
-    phone.prompts().decide(pressed.number, pressed.decision.into(), Instant::now(), unix_now());
+    simulator.press(pressed.number, pressed.decision);
     Ok(Redirect::to("/"))
 }

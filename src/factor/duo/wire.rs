@@ -80,7 +80,7 @@ pub struct Preauth {
     /// `auth`, `allow`, `deny` or `enroll`.
     pub result: String,
     /// What the person has.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::many")]
     pub devices: Vec<Device>,
     /// Where they can enrol.
     #[serde(default)]

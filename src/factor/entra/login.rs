@@ -114,7 +114,7 @@ impl Login {
         }
         match reply.status {
             200 => {
-                let granted: Granted = http::json(&reply.body).ok_or(LoginError::Garbled)?;
+                let granted: Granted = http::json_object(&reply.body).ok_or(LoginError::Garbled)?;
                 let seconds = match &granted.expires_in {
                     serde_json::Value::String(text) => text.parse().ok(),
                     other => other.as_u64(),
@@ -126,7 +126,7 @@ impl Login {
                 Ok((Fresh { token: Secret::from_text(granted.access_token), lives }, reply))
             }
             400 | 401 | 403 => {
-                let denied: Denied = http::json(&reply.body).ok_or(LoginError::Garbled)?;
+                let denied: Denied = http::json_object(&reply.body).ok_or(LoginError::Garbled)?;
                 let code = code_of(&denied);
                 tracing::warn!(code = ?code, "Entra refuses to give a token");
                 Err(LoginError::Refused(code))

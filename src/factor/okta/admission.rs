@@ -119,7 +119,7 @@ impl App {
             tracing::warn!(status = reply.status, ?error, "token refused");
             return Err(ours);
         }
-        let granted: Granted = match (reply.status, http::json(&reply.body)) {
+        let granted: Granted = match (reply.status, http::json_object(&reply.body)) {
             (200, Some(granted)) => granted,
             _ => return Err(http::garbled(false)),
         };

@@ -28,6 +28,7 @@ use url::Url;
 use crate::config::{CloudName, OktaProvider, SendFields, UnreachableClass};
 use crate::factor::cancelling::{self, CancelQueue};
 use crate::factor::http::{self, BuildError, Call, Http, REQUESTS_AT_ONCE, Reply};
+use crate::factor::object::Object;
 use crate::factor::okta::admission::Admission;
 use crate::factor::okta::wire::{Begun, Enrolled, User};
 use crate::factor::polling::Pace;
@@ -210,9 +211,10 @@ impl Shared {
         let person = &request.person;
         let login = self.user.of(person).filter(|name| !name.is_empty()).ok_or(Refusal::NotEnrolledThere)?;
         let address = request.person_address.filter(|_| self.send.person_address);
-        let user: User = self.look(&["users", login], left).await?;
+        let user = self.look::<Object<User>>(&["users", login], left).await?.0;
         user.usable()?;
-        let enrolled: Vec<Enrolled> = self.look(&["users", &user.id, "factors"], left).await?;
+        let enrolled: Vec<Object<Enrolled>> = self.look(&["users", &user.id, "factors"], left).await?;
+        let enrolled: Vec<Enrolled> = enrolled.into_iter().map(|one| one.0).collect();
         let method = match &request.code {
             Some(_) => self.sent().look(&person.unique_id, std::time::Instant::now()).unwrap_or(Method::Oath),
             None => request.method,

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::factor::http::json;
-use crate::factor::{Answer, Refusal};
+use crate::factor::http::json_object;
+use crate::factor::{Answer, Refusal, object};
 use crate::users::model::Method;
 
 /// Longest id that is put into a path, in characters.
@@ -93,15 +93,15 @@ struct Message<'a> {
     status: Option<Cow<'a, str>>,
     #[serde(rename = "errorCode", borrow, default)]
     error: Option<Cow<'a, str>>,
-    #[serde(rename = "_links", default)]
+    #[serde(rename = "_links", default, deserialize_with = "object::optional")]
     links: Option<Links>,
-    #[serde(rename = "_embedded", default)]
+    #[serde(rename = "_embedded", default, deserialize_with = "object::optional")]
     embedded: Option<Embedded>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Links {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     poll: Option<Link>,
 }
 
@@ -112,7 +112,7 @@ struct Link {
 
 #[derive(Debug, Deserialize)]
 struct Embedded {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     challenge: Option<Challenge>,
 }
 
@@ -124,7 +124,7 @@ struct Challenge {
 
 impl<'a> Message<'a> {
     fn read(body: &'a [u8]) -> Option<Self> {
-        json(body)
+        json_object(body)
     }
 
     fn is_success(&self) -> bool {
@@ -239,7 +239,7 @@ pub fn grant_error(body: &[u8]) -> Option<String> {
     struct Refused {
         error: String,
     }
-    let refused: Refused = json(body)?;
+    let refused: Refused = json_object(body)?;
     is_id(&refused.error).then_some(refused.error)
 }
 

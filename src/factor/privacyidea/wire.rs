@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::UnreachableClass;
-use crate::factor::http::json;
+use crate::factor::http::json_object;
+use crate::factor::object;
 use crate::factor::{Answer, Refusal};
 use crate::users::model::Method;
 
@@ -34,9 +35,9 @@ pub fn kind(method: Method) -> Option<&'static str> {
 
 #[derive(Deserialize)]
 struct Message<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object::one")]
     result: Outcome<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     detail: Option<Detail>,
 }
 
@@ -47,7 +48,7 @@ struct Outcome<'a> {
     value: Value,
     #[serde(borrow, default)]
     authentication: Option<Cow<'a, str>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional")]
     error: Option<Error>,
 }
 
@@ -63,7 +64,7 @@ struct Detail {
     message: Option<String>,
     #[serde(default)]
     transaction_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::optional_many")]
     multi_challenge: Option<Vec<Challenge>>,
     #[serde(default)]
     challenge_status: Option<String>,
@@ -77,7 +78,7 @@ struct Challenge {
 }
 
 fn read(body: &[u8]) -> Option<Message<'_>> {
-    json(body)
+    json_object(body)
 }
 
 impl Message<'_> {
@@ -239,7 +240,7 @@ fn ends(token: &str) -> Option<u64> {
         exp: f64,
     }
     let claims = BASE64.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    let claims: Claims = object::read(&claims).ok()?;
     let known = claims.exp.is_finite() && (0.0..=1e12).contains(&claims.exp);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "its range was checked just now")]
     known.then_some(claims.exp as u64)

@@ -81,13 +81,14 @@ impl Binding {
             client: Arc::clone(&asking.client.client),
             name: name.into(),
             credential,
+            onward: None,
             source: asking.source,
             person_address: None,
             // A retry comes from the same machine.
             station: Some(station),
             state: None,
             connection: None,
-            through: Some(Through(own.clone())),
+            through: Some(Box::new(Through(own.clone()))),
             received: tokio::time::Instant::now().into_std(),
         };
         Some(Binding { id: envelope.message_id, client: Arc::clone(asking.client), own, attempt, key: asking.key })

@@ -47,6 +47,12 @@ const ENCRYPTED: Kind = Kind::Refused("its value must be encrypted for each repl
 const REQUEST: Kind = Kind::Refused("it belongs into requests, not into replies");
 const MEMBER: Kind = Kind::Refused("name the vendor's attribute itself");
 
+/// Whether an attribute's value is encrypted for each reply: it cannot be written by hand, but a target's can be
+/// passed or dropped.
+pub(super) fn is_encrypted(named: &Named) -> bool {
+    named.kind == ENCRYPTED
+}
+
 pub(super) const TABLE: &[Named] = &[
     // RFC 2865
     standard("User-Name", r2865::USER_NAME_TYPE, Kind::Text),

@@ -190,6 +190,16 @@ gateways = ["{GATEWAY}"]
 [[target.rdg.policy]]
 name = "another gateway"
 gateways = ["192.0.2.77"]
+
+[[target.rdg.policy]]
+name = "administrators, as an NPS names them"
+groups = ["<SID=S-1-5-32-544>"]
+computers = ["SID"]
+
+[[target.rdg.policy]]
+name = "users, as an NPS names them"
+groups = ["<SID=S-1-5-32-544>", "<SID=S-1-5-32-545>"]
+computers = ["SID-2"]
 "#,
         interns = group("VPN-Interns"),
         computers = group("Gateway-Computers"),
@@ -209,7 +219,9 @@ gateways = ["192.0.2.77"]
         // bob is an engineer.
         ("bob", "pc-1", "PW", ACCESS_ACCEPT, "approved"),
         ("CORP\\bob", "XPC-1", "PW", ACCESS_REJECT, "no_connection_policy"),
-        // alice is in no group that a policy names.
+        // alice is in no group that a policy names, but like everybody in Users, by way of her primary group.
+        ("corp\\alice", "SID", "PW", ACCESS_REJECT, "no_connection_policy"),
+        ("CORP\\ALICE", "SID-2", "PW", ACCESS_ACCEPT, "approved"),
         ("alice", "PC-0815", "PW", ACCESS_REJECT, "no_connection_policy"),
         ("CORP\\alice", "PC-0815", "CA", ACCESS_REJECT, "connection_denied"),
     ];

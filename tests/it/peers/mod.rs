@@ -1,6 +1,7 @@
 //! What the tests with real peers share: the server as a process, the controller, a RADIUS client written by
 //! hand, and what to do where a peer is missing.
 
+pub(crate) mod freeradius;
 pub(crate) mod ldap;
 pub(crate) mod ldap_world;
 pub(crate) mod phone;

@@ -409,6 +409,7 @@ pub(crate) fn attempt(client: &Arc<Client>) -> Attempt {
         client: Arc::clone(client),
         name: "alice".into(),
         credential: Ok(Secret::from_text("right-password".into())),
+        onward: None,
         source: "192.0.2.1".parse().unwrap(),
         person_address: None,
         station: None,

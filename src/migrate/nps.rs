@@ -1,0 +1,190 @@
+//! An export of Microsoft's NPS (`netsh nps export`, `Export-NpsConfiguration`): its RADIUS clients and its network
+//! policies. Pure.
+//!
+//! Objects are elements with a `Properties` and a `Children` element; their names stand in the attribute `name`, and
+//! with other characters in the tag. What is here was learned from published exports; nothing of them is kept.
+
+use super::tree::{self, Node};
+use crate::secret::Secret;
+
+/// Where everything is.
+const SERVICE: [&str; 2] = ["Children", "Microsoft_Internet_Authentication_Service"];
+
+/// An export.
+#[derive(Debug, Default)]
+pub struct Export {
+    /// RADIUS clients, in their order.
+    pub clients: Vec<Client>,
+    /// Network policies, in the order in which NPS looks at them.
+    pub policies: Vec<Policy>,
+    /// Remote RADIUS server groups, by name, with their lines.
+    pub groups: Vec<(String, u64)>,
+    /// Connection request policies besides the one that every NPS has, with their lines.
+    pub requests: Vec<(String, u64)>,
+}
+
+/// A RADIUS client.
+#[derive(Debug)]
+pub struct Client {
+    /// Its friendly name.
+    pub name: String,
+    /// Line of the export.
+    pub line: u64,
+    /// Address, block or DNS name.
+    pub address: String,
+    /// The shared secret, where the export has it.
+    pub secret: Option<Secret>,
+    /// Whether its requests must be signed.
+    pub signs: bool,
+    /// Whether it is in use.
+    pub enabled: bool,
+}
+
+/// A network policy, with what its profile says.
+#[derive(Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Line of the export.
+    pub line: u64,
+    /// Its place.
+    sequence: i64,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// The kind of access server that it is for; 0: every kind, 1: RD Gateway.
+    pub source: i64,
+    /// Its conditions, as written; all must hold.
+    pub conditions: Vec<(String, u64)>,
+    /// Whether it grants access.
+    pub grants: bool,
+    /// Ways to authenticate that it allows; 7: none is negotiated.
+    pub authentication: Vec<i64>,
+    /// Seconds without input.
+    pub idle: Option<u64>,
+    /// Seconds in any case.
+    pub session: Option<u64>,
+    /// MS-RDG-Device-Redirection.
+    pub redirection: Option<u32>,
+    /// Other settings of its profile that a reply would carry, by name, with their lines.
+    pub others: Vec<(String, u64)>,
+}
+
+/// Whether NPS takes connections without a credential by this policy.
+const UNAUTHENTICATED: i64 = 7;
+
+impl Policy {
+    /// Whether it is for an RD Gateway.
+    pub fn is_gateways(&self) -> bool {
+        self.source == 1
+            || self.source == 0 && self.authentication.contains(&UNAUTHENTICATED)
+            || self.conditions.iter().any(|(text, _)| text.contains("UserAuthType:"))
+    }
+}
+
+/// Reads an export.
+///
+/// # Errors
+/// Why it is none, without any of its text.
+pub fn read(text: &str) -> Result<Export, String> {
+    let root = tree::read(text.trim_start_matches('\u{feff}'))?;
+    let service = root.at(&SERVICE).and_then(|service| service.child("Children"));
+    let Some(service) = service else { return Err("is XML, but no export of an NPS".to_owned()) };
+    let clients = ["Protocols", "Children", "Microsoft_Radius_Protocol", "Children", "Clients"];
+    let profiles = objects(service.child("RadiusProfiles"));
+    let mut policies: Vec<Policy> =
+        objects(service.child("NetworkPolicy")).iter().map(|node| policy(node, profiles)).collect();
+    policies.sort_by_key(|policy| policy.sequence);
+    let named = |folder: &str| objects(service.child(folder)).iter().map(|node| (node.called().to_owned(), node.line));
+    Ok(Export {
+        clients: objects(service.at(&clients)).iter().map(client).collect(),
+        policies,
+        groups: named("RADIUS_Server_Groups").collect(),
+        requests: named("Proxy_Policies")
+            .filter(|(name, _)| name != "Use Windows authentication for all users")
+            .collect(),
+    })
+}
+
+/// The objects of a folder.
+fn objects(folder: Option<&Node>) -> &[Node] {
+    folder.and_then(|folder| folder.child("Children")).map_or(&[], |children| &children.children)
+}
+
+fn values<'a>(node: &'a Node, property: &'a str) -> impl Iterator<Item = &'a Node> {
+    let all = node.child("Properties").map_or(&[][..], |properties| &properties.children);
+    all.iter().filter(move |one| one.tag == property)
+}
+
+fn value<'a>(node: &'a Node, property: &'a str) -> Option<&'a str> {
+    values(node, property).next().map(Node::text).filter(|text| !text.is_empty())
+}
+
+fn number(node: &Node, property: &str) -> Option<i64> {
+    value(node, property)?.parse().ok()
+}
+
+/// `1` and `-1` are yes.
+fn is_set(node: &Node, property: &str) -> bool {
+    number(node, property).is_some_and(|number| number != 0)
+}
+
+fn client(node: &Node) -> Client {
+    Client {
+        name: node.called().to_owned(),
+        line: node.line,
+        address: value(node, "IP_Address").unwrap_or_default().to_owned(),
+        secret: value(node, "Shared_Secret").map(|secret| Secret::new(secret.as_bytes().to_vec())),
+        signs: is_set(node, "Require_Signature"),
+        enabled: number(node, "Radius_Client_Enabled") != Some(0),
+    }
+}
+
+/// Settings that are understood, or that say nothing to a gateway.
+const KNOWN: [&str; 12] = [
+    "IP_Filter_Template_Guid",
+    "Opaque_Data",
+    "Template_Guid",
+    "msIgnoreUserDialinProperties",
+    "msNPAllowDialin",
+    "msNPAuthenticationType2",
+    "msRADIUSFramedProtocol",
+    "msRADIUSServiceType",
+    "msRADIUSIdleTimeout",
+    "msRADIUSSessionTimeout",
+    "msNPAllowedEapType",
+    "Description",
+];
+
+fn policy(node: &Node, profiles: &[Node]) -> Policy {
+    let action = value(node, "msNPAction").unwrap_or_else(|| node.called());
+    let profile = profiles.iter().find(|profile| profile.called() == action);
+    let of = |property: &str| profile.and_then(|profile| number(profile, property));
+    let settings = profile.and_then(|profile| profile.child("Properties"));
+    let settings = settings.map_or(&[][..], |properties| &properties.children);
+    let is_redirection = |node: &&Node| node.tag.to_lowercase().contains("deviceredirection");
+    let others = settings.iter().filter(|one| !KNOWN.contains(&one.tag.as_str()) && !is_redirection(one));
+    let seconds = |property: &str| of(property).and_then(|seconds| u64::try_from(seconds).ok()).filter(|it| *it > 0);
+    Policy {
+        name: node.called().to_owned(),
+        line: node.line,
+        sequence: number(node, "msNPSequence").unwrap_or(i64::MAX),
+        enabled: number(node, "Policy_Enabled") != Some(0),
+        source: number(node, "Policy_SourceTag").unwrap_or_default(),
+        conditions: values(node, "msNPConstraint").map(|one| (one.text().to_owned(), one.line)).collect(),
+        // A policy without its profile grants nothing.
+        grants: of("msNPAllowDialin").is_some_and(|allow| allow != 0),
+        authentication: profile
+            .map(|profile| {
+                values(profile, "msNPAuthenticationType2").filter_map(|one| one.text().parse().ok()).collect()
+            })
+            .unwrap_or_default(),
+        idle: seconds("msRADIUSIdleTimeout"),
+        session: seconds("msRADIUSSessionTimeout"),
+        redirection: settings
+            .iter()
+            .find(is_redirection)
+            .and_then(|one| one.text().parse::<i64>().ok())
+            .and_then(|bits| u32::try_from(bits & 0xffff_ffff).ok()),
+        others: others.map(|one| (one.tag.clone(), one.line)).collect(),
+    }
+}

@@ -1,0 +1,230 @@
+//! RADIUS servers as a primary: they check the credential, and only their verified Access-Accept is a proof.
+//!
+//! Who it is, the user store says: the typed name, without a domain or realm that the target's section names, is the
+//! login name or UPN of a person there. A name that fits two people is nobody's. A name that fits nobody is somebody
+//! unknown, if it is plain: letters, digits, `.`, `-`, `_` of ASCII, in lower case. What a server behind may take for
+//! the same as another spelling (blanks around it, accents, wide letters) is refused before it is sent, so that
+//! nobody passes under a spelling of which we do not know whose it is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+use super::names::{BadName, MAX_NAME, TypedName, same};
+use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
+use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
+use crate::ldap::result::code;
+use crate::radius::authenticator::{ClientKey, Verified};
+use crate::radius::onward::{Filling, Form, ProofKind};
+use crate::radius::packet::{Code, Packet};
+use crate::radius::pool::{NoReply, Pool, Replied, Settings};
+use crate::radius::said::Said;
+use crate::secret::Secret;
+use crate::users::model::Person;
+use crate::users::store::{Store, StoreError};
+
+/// RADIUS servers, ready to be asked.
+pub struct Radius {
+    name: String,
+    pool: Pool,
+    key: Arc<ClientKey>,
+    form: Form,
+    rules: ReplyRules,
+    domains: Vec<String>,
+    realms: Vec<String>,
+    send_name: SendName,
+    eap_identity: EapIdentity,
+    store: Arc<dyn Store>,
+}
+
+impl std::fmt::Debug for Radius {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Radius").field("name", &self.name).field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+impl Radius {
+    /// Makes ready what the configuration describes; asks nobody yet. `random` tells this process from others behind the
+    /// same target.
+    pub fn new(target: &RadiusTarget, store: Arc<dyn Store>, random: [u8; 4]) -> Self {
+        let key = Arc::new(ClientKey::new(target.secret.duplicate()));
+        let mut proxy_state = *b"anteroom\0\0\0\0";
+        proxy_state.iter_mut().skip(8).zip(random).for_each(|(to, from)| *to = from);
+        let own = target.forward_as == ForwardAs::Client;
+        Radius {
+            name: target.name.clone(),
+            pool: Pool::new(Settings::from(target), &target.servers, &key),
+            key,
+            form: Form { nas_identifier: own.then(|| target.nas_identifier.as_str().into()), proxy_state },
+            rules: target.reply.clone(),
+            domains: target.domains.clone(),
+            realms: target.realms.clone(),
+            send_name: target.send_name,
+            eap_identity: target.eap_identity,
+            store,
+        }
+    }
+
+    /// Its servers' sockets.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The names in the user store that a typed name may be, and whether it may be somebody who is not there.
+    fn candidates(&self, typed: &str) -> Option<(Vec<String>, bool)> {
+        let bare = |user: &str| {
+            let by_realm = self.realms.iter().map(|realm| format!("{user}@{realm}"));
+            std::iter::once(user.to_owned()).chain(by_realm).collect::<Vec<_>>()
+        };
+        if typed.trim() != typed {
+            return None;
+        }
+        let candidates = match TypedName::read(typed, &self.domains) {
+            // No domain is named: then one that is typed is part of the name.
+            Ok(TypedName::InDomain(_)) if self.domains.is_empty() => (vec![typed.to_owned()], false),
+            Ok(TypedName::Bare(user) | TypedName::InDomain(user)) => (bare(user), is_plain(user)),
+            Ok(TypedName::At { whole, left, right }) if self.realms.iter().any(|realm| same(realm, right)) => {
+                let mut names = bare(left);
+                names.push(whole.to_owned());
+                (names, is_plain(left))
+            }
+            Ok(TypedName::At { whole, .. }) => (vec![whole.to_owned()], false),
+            Err(BadName::OtherDomain) => (vec![typed.to_owned()], false),
+            Err(BadName::Empty | BadName::TooLong | BadName::Control) => return None,
+        };
+        Some(candidates)
+    }
+
+    async fn identify_typed(&self, typed: &str) -> Result<Identity, IdentifyError> {
+        let (names, may_be_unknown) = self.candidates(typed).ok_or(IdentifyError::Unknown)?;
+        let mut found: Option<Person> = None;
+        for name in &names {
+            match self.store.person_named(name).await {
+                Ok(Some(person)) => match &found {
+                    Some(other) if other.unique_id != person.unique_id => return Err(IdentifyError::Ambiguous),
+                    _ => found = Some(person),
+                },
+                Ok(None) => {}
+                Err(StoreError::Conflict(_)) => return Err(IdentifyError::Ambiguous),
+                Err(error) => {
+                    tracing::error!(target_name = self.name, %error, "user store cannot be read");
+                    return Err(IdentifyError::Fault(Fault::Refused { code: code::BUSY }));
+                }
+            }
+        }
+        match (found, names.first()) {
+            (Some(Person { unique_id, name, upn, dn, .. }), _) => {
+                Ok(Identity { unique_id, name, upn, dn: dn.unwrap_or_default(), remembered: false })
+            }
+            (None, Some(name)) if may_be_unknown => {
+                let name = name.to_lowercase();
+                // No directory has ids of this form.
+                let unique_id = format!("radius:{}:{name}", self.name);
+                Ok(Identity { unique_id, name, upn: None, dn: String::new(), remembered: false })
+            }
+            _ => Err(IdentifyError::Unknown),
+        }
+    }
+
+    async fn ask(&self, who: Option<&Identity>, handed: Handed<'_>, deadline: Instant) -> Answered {
+        let request = handed.request;
+        if request.has_passed(&self.form) {
+            tracing::warn!(target_name = self.name, "a request has come round: a server behind sends it back to us");
+            return Finding::Fault(Fault::Loop).into();
+        }
+        let name = match (self.send_name, who) {
+            _ if request.kind() != ProofKind::Pap => None,
+            (SendName::Typed, _) | (_, None) => None,
+            (SendName::Name, Some(who)) => Some(who.name.as_str()),
+            (SendName::Upn, Some(who)) => Some(who.upn.as_deref().unwrap_or(&who.name)),
+        };
+        let filling = Filling { name, password: handed.password, state: handed.round.map(|(_, state)| state) };
+        let make = |identifier: u8, authenticator: &_| {
+            request.encode(filling, &self.form, (identifier, authenticator), &self.key)
+        };
+        let only = handed.round.map(|(server, _)| server);
+        match self.pool.ask(only, &make, deadline).await {
+            Ok(replied) => self.answered(&replied, request.room()),
+            Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
+            Err(NoReply::Unreachable) => Finding::Fault(Fault::Unreachable).into(),
+            Err(NoReply::Full) => Finding::Fault(Fault::Full).into(),
+            Err(NoReply::TooLong) => Finding::Fault(Fault::Garbled).into(),
+        }
+    }
+
+    /// What a reply that the pool has verified comes to.
+    fn answered(&self, replied: &Replied, room: usize) -> Answered {
+        let verified = Packet::decode(&replied.packet)
+            .ok()
+            .and_then(|packet| Verified::reply(packet, &replied.request, &self.key).ok());
+        let Some(verified) = verified else { return Finding::Fault(Fault::Garbled).into() };
+        let said = match Said::read(&verified, &replied.request, &self.key, &self.rules, room) {
+            Ok(said) => Some(Box::new(said)),
+            Err(error) => {
+                tracing::warn!(target_name = self.name, ?error, "a RADIUS target's reply cannot be passed on");
+                return Finding::Fault(Fault::Garbled).into();
+            }
+        };
+        let finding = match verified.packet().code() {
+            Code::ACCESS_ACCEPT => Finding::Right,
+            Code::ACCESS_REJECT => Finding::Wrong(Refusal::WrongPassword),
+            Code::ACCESS_CHALLENGE => Finding::Wrong(Refusal::AsksMore),
+            _ => return Finding::Fault(Fault::Garbled).into(),
+        };
+        Answered { finding, said, server: replied.server }
+    }
+
+    /// Asks each server for its status: how long it took, or nothing where none came in time.
+    pub async fn probe(&self) -> Vec<(std::net::SocketAddr, Option<Duration>)> {
+        self.pool.probe().await
+    }
+}
+
+impl Primary for Radius {
+    fn identify<'a>(&'a self, typed: &'a str, _deadline: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
+        Box::pin(self.identify_typed(typed))
+    }
+
+    /// A password without its request cannot be tried.
+    fn try_password<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _password: &'a Secret,
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Finding> {
+        Box::pin(std::future::ready(Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM })))
+    }
+
+    fn member_of_any<'a>(
+        &'a self,
+        _who: &'a Identity,
+        _groups: &'a [String],
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(std::future::ready(Err(Fault::Refused { code: code::UNWILLING_TO_PERFORM })))
+    }
+
+    fn hand_on<'a>(
+        &'a self,
+        who: Option<&'a Identity>,
+        handed: Handed<'a>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Answered> {
+        Box::pin(self.ask(who, handed, deadline))
+    }
+
+    fn names_people(&self) -> bool {
+        self.eap_identity == EapIdentity::Reply
+    }
+}
+
+/// Whether a name can be nobody else's by another spelling.
+fn is_plain(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && !name.is_empty()
+        && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Requests to RADIUS servers: sockets, identifiers, repetition, and who is asked next.
+//!
+//! ```text
+//! Pool::ask ─ order (alive first) ─▶ Server::ask ─ an identifier of a Line ─ send, wait, send again ─▶ reply
+//!                                  └ no answer: it is thought dead, the next server is asked
+//! ```
+//!
+//! A line is a socket of its own, connected to one server, with 256 identifiers; lines are opened as they are needed, up to
+//! a bound. One task reads each line; a request that waits is a future and one entry, no task. A reply is taken only
+//! from its server's address, under an identifier that waits, with a right Response Authenticator and
+//! Message-Authenticator; everything else is counted and dropped, and the request waits on.
+//!
+//! A server that let a request run out of tries is thought dead: others are preferred until it answers a
+//! Status-Server (RFC 5997), or until it has been dead for so long that it is to be tried again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::authenticator::ClientKey;
+use super::client::RequestError;
+use super::packet::Authenticator;
+use crate::config::{Balance, RadiusTarget};
+
+mod line;
+mod server;
+
+pub use line::{Dropped, Drops};
+use server::{Server, Unasked};
+
+/// How servers are asked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The target's name, for the log.
+    pub target: String,
+    /// Which server is asked first.
+    pub balance: Balance,
+    /// From one sending to the next.
+    pub timeout: Duration,
+    /// How often a request is sent to one server.
+    pub tries: u32,
+    /// Whether replies without Message-Authenticator are dropped.
+    pub requires_signature: bool,
+    /// How often a server that is thought dead is probed.
+    pub probe: Option<Duration>,
+    /// When it gets a request again at the latest.
+    pub dead_for: Duration,
+    /// Lines to one server, at most.
+    pub sockets: usize,
+}
+
+impl From<&RadiusTarget> for Settings {
+    fn from(target: &RadiusTarget) -> Self {
+        Settings {
+            target: target.name.clone(),
+            balance: target.balance,
+            timeout: target.timeout,
+            tries: target.tries,
+            requires_signature: target.requires_signature,
+            probe: target.probe,
+            dead_for: target.dead_for,
+            sockets: target.sockets,
+        }
+    }
+}
+
+/// An authentic reply.
+#[derive(Debug)]
+pub struct Replied {
+    /// Which server it came from, as a position in the target's list.
+    pub server: usize,
+    /// The packet: verified against `request`.
+    pub packet: Box<[u8]>,
+    /// The authenticator of what was asked.
+    pub request: Authenticator,
+}
+
+/// Why there is no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoReply {
+    /// Servers were asked and did not answer: the credential may have been checked and counted.
+    Unanswered,
+    /// No server could be asked at all.
+    Unreachable,
+    /// Every identifier of every line is in use.
+    Full,
+    /// The request does not fit into a packet.
+    TooLong,
+}
+
+/// Makes the packet under a given identifier and authenticator.
+pub type Make<'a> = &'a (dyn Fn(u8, &Authenticator) -> Result<Vec<u8>, RequestError> + Sync);
+
+/// The servers of one target.
+#[derive(Debug)]
+pub struct Pool {
+    settings: Arc<Settings>,
+    servers: Vec<Arc<Server>>,
+    next: AtomicUsize,
+}
+
+impl Pool {
+    /// Opens nothing yet. All servers share `key`.
+    pub fn new(settings: Settings, servers: &[SocketAddr], key: &Arc<ClientKey>) -> Pool {
+        let settings = Arc::new(settings);
+        let server = |address| Arc::new(Server::new(address, Arc::clone(key), Arc::clone(&settings)));
+        Pool { servers: servers.iter().copied().map(server).collect(), settings, next: AtomicUsize::new(0) }
+    }
+
+    /// Asks the servers in their order, or the `only` one, until one replies or the time is up. Each gets as much of the
+    /// time that is left as leaves the others a share.
+    ///
+    /// # Errors
+    /// [`NoReply`].
+    pub async fn ask(&self, only: Option<usize>, make: Make<'_>, deadline: Instant) -> Result<Replied, NoReply> {
+        let order = self.order(only);
+        let (mut asked, mut full) = (false, false);
+        for (turn, index) in order.iter().enumerate() {
+            let Some(server) = self.servers.get(*index) else { continue };
+            let left = deadline.saturating_duration_since(now());
+            if left.is_zero() {
+                break;
+            }
+            let others = order.len() - turn - 1;
+            match server.ask(make, self.share(left, others), others == 0).await {
+                Ok((request, packet)) => return Ok(Replied { server: *index, packet, request }),
+                Err(Unasked::Silent) => asked = true,
+                Err(Unasked::Gone) => {}
+                Err(Unasked::Full) => full = true,
+                Err(Unasked::TooLong) => return Err(NoReply::TooLong),
+            }
+        }
+        Err(match (asked, full) {
+            (true, _) => NoReply::Unanswered,
+            (false, true) => NoReply::Full,
+            (false, false) => NoReply::Unreachable,
+        })
+    }
+
+    /// How long one server may take when so many others wait for their turn.
+    fn share(&self, left: Duration, others: usize) -> Duration {
+        let whole = self.settings.timeout.saturating_mul(self.settings.tries);
+        let fair = left / u32::try_from(others + 1).unwrap_or(u32::MAX);
+        whole.min(fair.max(self.settings.timeout)).min(left)
+    }
+
+    /// The servers in the order in which they are asked: those that are thought dead last.
+    fn order(&self, only: Option<usize>) -> Vec<usize> {
+        if let Some(only) = only {
+            return vec![only];
+        }
+        let count = self.servers.len();
+        let first = match self.settings.balance {
+            Balance::Ordered => 0,
+            Balance::Spread => self.next.fetch_add(1, Ordering::Relaxed) % count.max(1),
+        };
+        let now = now();
+        let mut order: Vec<usize> = (0..count).map(|turn| (first + turn) % count).collect();
+        // Stable: the order among the living and among the dead stays.
+        order.sort_by_key(|index| self.servers.get(*index).is_some_and(|server| server.is_dead(now)));
+        order
+    }
+
+    /// Asks each server for its status (RFC 5997): how long it took, or nothing where none came in time.
+    pub async fn probe(&self) -> Vec<(SocketAddr, Option<Duration>)> {
+        let mut told = Vec::new();
+        for server in &self.servers {
+            told.push((server.address(), server.status().await));
+        }
+        told
+    }
+
+    /// Each server's address, and whether it is thought alive.
+    pub fn states(&self) -> Vec<(SocketAddr, bool)> {
+        let now = now();
+        self.servers.iter().map(|server| (server.address(), !server.is_dead(now))).collect()
+    }
+
+    /// Requests that wait for a reply now.
+    pub fn outstanding(&self) -> usize {
+        self.servers.iter().map(|server| server.outstanding()).sum()
+    }
+
+    /// How many datagrams were dropped since the start for this cause.
+    pub fn dropped(&self, cause: Dropped) -> u64 {
+        self.servers.iter().map(|server| server.drops().count(cause)).sum()
+    }
+}
+
+/// The monotonic clock, which stands still in tests that pause it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! One server of a target: its lines, and whether it is thought alive.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use super::line::{Drops, Heard, Line, Taken};
+use super::{Make, Settings, now};
+use crate::radius::authenticator::ClientKey;
+use crate::radius::client::Request;
+use crate::radius::packet::Authenticator;
+
+/// Why a server did not reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unasked {
+    /// It was asked and did not answer.
+    Silent,
+    /// Nobody listens there.
+    Gone,
+    /// No identifier is free.
+    Full,
+    /// The packet cannot be made.
+    TooLong,
+}
+
+/// What is known of its health.
+#[derive(Debug, Default)]
+struct Health {
+    /// Until when others are preferred.
+    dead_until: Option<Instant>,
+    /// When it last answered anything.
+    answered: Option<Instant>,
+}
+
+/// One server.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: SocketAddr,
+    key: Arc<ClientKey>,
+    settings: Arc<Settings>,
+    lines: Mutex<Vec<(Arc<Line>, AbortHandle)>>,
+    next: AtomicUsize,
+    health: Mutex<Health>,
+    probing: AtomicBool,
+    drops: Arc<Drops>,
+}
+
+impl Server {
+    pub(super) fn new(address: SocketAddr, key: Arc<ClientKey>, settings: Arc<Settings>) -> Self {
+        Server {
+            address,
+            key,
+            settings,
+            lines: Mutex::default(),
+            next: AtomicUsize::new(0),
+            health: Mutex::default(),
+            probing: AtomicBool::new(false),
+            drops: Arc::default(),
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.lines().iter().map(|(line, _)| line.busy()).sum()
+    }
+
+    /// Whether others are preferred for now.
+    pub(super) fn is_dead(&self, now: Instant) -> bool {
+        self.health().dead_until.is_some_and(|until| now < until)
+    }
+
+    /// Asks and waits for `patience` at most. The `last` server is waited for even where nobody seems to listen: it may be
+    /// restarting.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        make: Make<'_>,
+        patience: Duration,
+        last: bool,
+    ) -> Result<(Authenticator, Box<[u8]>), Unasked> {
+        let began = now();
+        let end = began + patience;
+        loop {
+            let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
+            let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
+            let heard = self.repeat(&mut taken, &packet, end).await;
+            drop(taken);
+            match heard {
+                Ok(reply) => {
+                    self.answered();
+                    return Ok((authenticator, reply));
+                }
+                Err(Unasked::Silent) => {
+                    self.silent_since(began);
+                    return Err(Unasked::Silent);
+                }
+                Err(_) => {}
+            }
+            self.silent_since(began);
+            let again = now() + self.settings.timeout;
+            if !last || again >= end {
+                return Err(Unasked::Gone);
+            }
+            tokio::time::sleep_until(again.into()).await;
+        }
+    }
+
+    /// Sends, and again, until a reply comes or the time is up.
+    async fn repeat(&self, taken: &mut Taken, packet: &[u8], end: Instant) -> Result<Box<[u8]>, Unasked> {
+        for sent in 0..self.settings.tries.max(1) {
+            // What was sent before the port closed may have been worked on.
+            let gone = if sent == 0 { Unasked::Gone } else { Unasked::Silent };
+            if let Err(error) = taken.send(packet).await {
+                tracing::debug!(%error, server = %self.address, "cannot send to a RADIUS target");
+                return Err(gone);
+            }
+            let until = end.min(now() + self.settings.timeout);
+            match tokio::time::timeout_at(until.into(), &mut taken.heard).await {
+                Ok(Ok(Heard::Reply(reply))) => return Ok(reply),
+                Ok(Ok(Heard::Gone) | Err(_)) => return Err(gone),
+                Err(_) if now() >= end => break,
+                Err(_) => {}
+            }
+        }
+        Err(Unasked::Silent)
+    }
+
+    /// How long it takes to answer a Status-Server, if it does.
+    pub(super) async fn status(self: &Arc<Self>) -> Option<Duration> {
+        let began = now();
+        // Some sign nothing here (FreeRADIUS 3.2.1). Who could forge it could at most bring us to ask a dead server.
+        let (authenticator, mut taken) = self.take(false).ok()?;
+        let packet = Request::status().encode(taken.identifier, &authenticator, &self.key).ok()?;
+        let end = began + self.settings.timeout.saturating_mul(2);
+        self.repeat(&mut taken, &packet, end).await.ok()?;
+        self.answered();
+        Some(now().saturating_duration_since(began))
+    }
+
+    /// An identifier of a line that has one, a new line where none has.
+    fn take(&self, requires_signature: bool) -> Result<(Authenticator, Taken), Unasked> {
+        let mut authenticator = [0; 16];
+        if let Err(error) = getrandom::fill(&mut authenticator) {
+            // Without randomness a reply could be foretold.
+            tracing::error!(%error, "no random octets from the kernel");
+            return Err(Unasked::Gone);
+        }
+        let mut lines = self.lines();
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = lines.len();
+        for turn in 0..count {
+            let Some((line, _)) = lines.get((first.wrapping_add(turn)) % count) else { continue };
+            if let Some(taken) = line.take(authenticator, requires_signature) {
+                return Ok((authenticator, taken));
+            }
+        }
+        if count >= self.settings.sockets {
+            return Err(Unasked::Full);
+        }
+        let line = Line::open(self.address).map(Arc::new).map_err(|error| {
+            tracing::warn!(%error, server = %self.address, "no socket to a RADIUS target");
+            Unasked::Gone
+        })?;
+        let reading = Line::read(Arc::clone(&line), Arc::clone(&self.key), Arc::clone(&self.drops));
+        let reader = tokio::spawn(reading).abort_handle();
+        let taken = line.take(authenticator, requires_signature).ok_or(Unasked::Full)?;
+        lines.push((line, reader));
+        Ok((authenticator, taken))
+    }
+
+    fn answered(&self) {
+        let was_dead = {
+            let mut health = self.health();
+            health.answered = Some(now());
+            health.dead_until.take().is_some()
+        };
+        if was_dead {
+            tracing::info!(target_name = self.settings.target, server = %self.address, "RADIUS server answers again");
+        }
+    }
+
+    /// A request that began then ran out of tries. A server that has answered another one since is alive, and this
+    /// one request is its own affair.
+    fn silent_since(self: &Arc<Self>, began: Instant) {
+        let now = now();
+        {
+            let mut health = self.health();
+            if health.answered.is_some_and(|answered| answered >= began) {
+                return;
+            }
+            let was_alive = health.dead_until.is_none_or(|until| until <= now);
+            health.dead_until = now.checked_add(self.settings.dead_for);
+            if !was_alive {
+                return;
+            }
+        }
+        tracing::warn!(target_name = self.settings.target, server = %self.address, "RADIUS server does not answer");
+        if let Some(every) = self.settings.probe
+            && !self.probing.swap(true, Ordering::AcqRel)
+        {
+            tokio::spawn(probe(Arc::downgrade(self), every));
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<(Arc<Line>, AbortHandle)>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks a dead server for its status until it is not dead any more.
+async fn probe(server: Weak<Server>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(server) = server.upgrade() else { return };
+        if server.is_dead(now()) {
+            // An answer brings it back to life.
+            let _took = server.status().await;
+        }
+        if !server.is_dead(now()) {
+            server.probing.store(false, Ordering::Release);
+            return;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.lines().iter().for_each(|(_, reader)| reader.abort());
+    }
+}
