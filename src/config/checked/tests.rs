@@ -569,7 +569,7 @@ fn mistakes_in_the_environment_name_the_variable() {
     for (variable, value, word) in [
         ("ANTEROOM__LIMITS__HELD", "many", "a whole number"),
         ("ANTEROOM__LIMITS__HELT", "5", "did you mean held?"),
-        ("ANTEROOM__RADIUS__CLIENT__2__HELD", "5", "names no key"),
+        ("ANTEROOM__RADIUS__CLIENT__9__HELD", "5", "names no key"),
         ("ANTEROOM__RADIUS__CLIENT__WLAN__HELD", "5", "names no key"),
         ("ANTEROOM__LIMITS", "5", "names no key"),
         ("ANTEROOM__SERVER__DRAIN", "1h", "0s to 10m"),
