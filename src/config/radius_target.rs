@@ -52,8 +52,6 @@ pub struct RadiusTarget {
     pub realms: Vec<String>,
     /// Which name a password is sent with.
     pub send_name: SendName,
-    /// What tells who came in by EAP.
-    pub eap_identity: EapIdentity,
     /// What becomes of the attributes of its replies.
     pub reply: ReplyRules,
 }
@@ -86,15 +84,6 @@ pub enum SendName {
     Name,
     /// The name with an `@` in the user store.
     Upn,
-}
-
-/// What tells who came in by EAP, whose outer name anybody can write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EapIdentity {
-    /// The User-Name of the Access-Accept, which the target puts there.
-    Reply,
-    /// The User-Name of the request, which the target itself compares with the inner one.
-    Request,
 }
 
 /// What becomes of the attributes of a target's replies.

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::names::{BadName, MAX_NAME, TypedName, same};
 use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
-use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
+use crate::config::{ForwardAs, RadiusTarget, ReplyRules, SendName};
 use crate::ldap::result::code;
 use crate::radius::authenticator::{ClientKey, Verified};
 use crate::radius::onward::{Filling, Form, ProofKind};
@@ -34,7 +34,6 @@ pub struct Radius {
     domains: Vec<String>,
     realms: Vec<String>,
     send_name: SendName,
-    eap_identity: EapIdentity,
     store: Arc<dyn Store>,
 }
 
@@ -61,7 +60,6 @@ impl Radius {
             domains: target.domains.clone(),
             realms: target.realms.clone(),
             send_name: target.send_name,
-            eap_identity: target.eap_identity,
             store,
         }
     }
@@ -215,7 +213,7 @@ impl Primary for Radius {
     }
 
     fn names_people(&self) -> bool {
-        self.eap_identity == EapIdentity::Reply
+        true
     }
 }
 

@@ -227,7 +227,7 @@ reasons! {
     /// [`primary::Refusal::OtherPerson`].
     OtherPerson = "other_person", "the RADIUS target let somebody in and named another person than the request (User-Name of its Access-Accept); let it name the same one, or drop User-Name by the target's reply_drop";
     /// [`primary::Refusal::Unnamed`].
-    UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept, or see the target's eap_identity";
+    UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept";
     /// [`primary::Refusal::AsksMore`].
     TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge, which cannot be passed on here";
     /// [`primary::Fault::Loop`].

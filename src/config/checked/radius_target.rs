@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::place::Path;
 use super::super::values::OneOrMany;
 use super::super::{
-    Balance, EapIdentity, ForwardAs, PersonAddress, RadiusTarget, ReplyAttribute, ReplyRules, Requirement, SendName,
-    written,
+    Balance, ForwardAs, PersonAddress, RadiusTarget, ReplyAttribute, ReplyRules, Requirement, SendName, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, word};
@@ -68,14 +67,6 @@ impl Checker<'_> {
         let forward_as = word(written.forward_as.take(), ForwardAs::Proxy);
         let nas_identifier = written.nas_identifier.take().unwrap_or_else(|| "anteroom".to_owned());
         self.text_length(&at.key("nas_identifier"), &nas_identifier, 253);
-        let eap_identity = word(written.eap_identity.take(), EapIdentity::Reply);
-        if eap_identity == EapIdentity::Request {
-            self.warn(
-                &at.key("eap_identity"),
-                "the outer name of EAP, which anybody can write, tells whose factor is asked for",
-                "only where the target refuses when outer and inner name differ",
-            );
-        }
         let reply = self.reply_rules(at, written);
         // Only now, so that one mistake does not hide another.
         Some(RadiusTarget {
@@ -94,7 +85,6 @@ impl Checker<'_> {
             domains,
             realms,
             send_name: word(written.send_name.take(), SendName::Typed),
-            eap_identity,
             reply,
         })
     }
