@@ -53,8 +53,6 @@ pub(super) struct Trail {
     pub(super) round: u8,
     /// Whether it is counted among those that the directory has yet to speak on.
     pub(super) at_directory: bool,
-    /// Requests of the rounds that are over.
-    pub(super) requests: u32,
     pub(super) steps: Steps,
 }
 

@@ -114,8 +114,7 @@ impl Outcome {
         }
     }
 
-    /// Whether nothing was decided, as the server had no room or was stopping: the very same request may be
-    /// tried again. Any other silence is an answer, and stays one for its retransmissions.
+    /// Whether nothing was decided (no room, stopping): the same request may be tried again. Any other silence stays.
     pub fn is_undecided(&self) -> bool {
         matches!(self, Outcome::Discard(Reason::Overloaded | Reason::ShuttingDown))
     }

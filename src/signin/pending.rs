@@ -114,6 +114,11 @@ impl Hold {
         self.done.notify_waiters();
     }
 
+    /// Notes the requests of earlier rounds.
+    pub(super) fn served_before(&self, requests: u32) {
+        self.requests.fetch_add(requests, Ordering::Relaxed);
+    }
+
     /// How many requests this hold has served.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)

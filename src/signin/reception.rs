@@ -187,10 +187,10 @@ impl SignIns {
                 reason = lead.abandoned() => Outcome::Reject(reason),
             }
         };
-        ending.trail.requests = ending.trail.requests.saturating_add(lead.hold.requests());
+        let requests = lead.hold.requests();
         let outcome = match outcome {
-            Outcome::Challenge(challenge) => rounds::keep(&self, ending, lead.key, *challenge),
-            outcome => Arc::new(ending.finish(outcome)),
+            Outcome::Challenge(challenge) => rounds::keep(&self, ending, (lead.key, requests), *challenge),
+            outcome => Arc::new(ending.finish(outcome, requests)),
         };
         lead.hold.finish(outcome);
     }
@@ -292,12 +292,12 @@ impl Ending {
     }
 
     fn refuse(self, reason: Reason) -> Outcome {
-        self.finish(Outcome::Reject(reason))
+        self.finish(Outcome::Reject(reason), 1)
     }
 
     /// Leaves the one event of this sign-in. What the client hears is decided here, too: a server that is
-    /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing.
-    pub(super) fn finish(mut self, outcome: Outcome) -> Outcome {
+    /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing. `requests`: those of the client that it was for.
+    pub(super) fn finish(mut self, outcome: Outcome, requests: u32) -> Outcome {
         if self.trail.method.is_some() && self.trail.factor.is_none() {
             self.trail.factor = Some(outcome.reason().code());
         }
@@ -318,7 +318,7 @@ impl Ending {
             (outcome, _) => outcome,
         };
         if let Some(attempt) = self.attempt.take() {
-            self.leave(attempt, &outcome);
+            self.leave(attempt, &outcome, requests);
         }
         outcome
     }
@@ -330,7 +330,7 @@ impl Ending {
         }
     }
 
-    fn leave(&mut self, attempt: Attempt, outcome: &Outcome) {
+    fn leave(&mut self, attempt: Attempt, outcome: &Outcome, requests: u32) {
         self.leave_directory();
         let total = now().saturating_duration_since(attempt.received) + self.trail.steps.total;
         let who = self.identified.as_ref().map(|identified| &identified.who);
@@ -360,7 +360,7 @@ impl Ending {
             verdict: outcome.verdict(),
             reason: outcome.reason(),
             rule,
-            requests: trail.requests.max(1),
+            requests,
             steps: Steps { total, ..trail.steps },
             server: self.sign_ins.deps.server.clone(),
         });
@@ -372,7 +372,7 @@ impl Drop for Ending {
         self.leave_directory();
         if let Some(attempt) = self.attempt.take() {
             // Dropped in mid-way: the door gave the request up, or the runtime is stopping.
-            self.leave(attempt, &Outcome::Discard(Reason::ClientGone));
+            self.leave(attempt, &Outcome::Discard(Reason::ClientGone), 1);
         }
     }
 }

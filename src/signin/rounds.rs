@@ -57,6 +57,8 @@ pub(super) struct Round {
     language: Box<str>,
     /// When the challenge was given out.
     kept: Instant,
+    /// Requests so far.
+    requests: u32,
 }
 
 /// What is to be asked, as a step of the sign-in found out.
@@ -209,15 +211,23 @@ pub(super) fn ask(
     ending.trail.round += 1;
     // Where nothing has been decided yet, nothing is said of it.
     ending.trail.factor = None;
-    ending.round = Some(Box::new(Round { primary, ask, tries, until, prompting, language, kept: now() }));
+    ending.round = Some(Box::new(Round { primary, ask, tries, until, prompting, language, kept: now(), requests: 0 }));
     let text = crate::texts::plain(&said).into_boxed_str();
     Ok(Outcome::Challenge(Box::new(Challenge { text, state: Box::default(), hidden: false, relayed: None })))
 }
 
 /// Keeps a sign-in until the answer to its challenge comes; what everybody who waits for it is told.
-pub(super) fn keep(sign_ins: &Arc<SignIns>, ending: Box<Ending>, key: HoldKey, challenge: Challenge) -> Arc<Outcome> {
+pub(super) fn keep(
+    sign_ins: &Arc<SignIns>,
+    mut ending: Box<Ending>,
+    (key, requests): (HoldKey, u32),
+    challenge: Challenge,
+) -> Arc<Outcome> {
+    if let Some(round) = &mut ending.round {
+        round.requests = requests;
+    }
     let (Some(attempt), Some(round), Some(identified)) = (ending.attempt(), &ending.round, &ending.identified) else {
-        return Arc::new(ending.finish(Outcome::Reject(Reason::Internal)));
+        return Arc::new(ending.finish(Outcome::Reject(Reason::Internal), requests));
     };
     let reference = sign_ins.states.reference(attempt.id, ending.trail.round);
     let state = sign_ins.states.state(reference, &attempt.client.name);
@@ -228,12 +238,17 @@ pub(super) fn keep(sign_ins: &Arc<SignIns>, ending: Box<Ending>, key: HoldKey, c
     let mut rounds = lock(&sign_ins.rounds);
     if let Err(reason) = rounds.has_room(person) {
         drop(rounds);
-        return Arc::new(ending.finish(Outcome::Reject(reason)));
+        return Arc::new(ending.finish(Outcome::Reject(reason), requests));
     }
     rounds.keep(reference, ending, Arc::clone(&outcome), place);
     drop(rounds);
     sweep(sign_ins);
     outcome
+}
+
+/// Requests of a sign-in that waits, so far.
+fn requests(kept: &Ending) -> u32 {
+    kept.round.as_ref().map_or(1, |round| round.requests)
 }
 
 /// Sees to it that rounds which nobody answers leave their event, by one task for all of them.
@@ -255,7 +270,8 @@ fn sweep(sign_ins: &Arc<SignIns>) {
                 (ended, next)
             };
             for ending in ended {
-                let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired));
+                let requests = requests(&ending);
+                let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
             }
             drop(sign_ins);
             let Some(next) = next else { return };
@@ -268,13 +284,14 @@ fn sweep(sign_ins: &Arc<SignIns>) {
 pub(super) fn give_up(sign_ins: &SignIns) {
     let kept = lock(&sign_ins.rounds).clear();
     for ending in kept {
-        let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown));
+        let requests = requests(&ending);
+        let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown), requests);
     }
 }
 
 /// A further round of a sign-in.
 pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let typed = resume(sign_ins, ending)?;
+    let typed = resume(sign_ins, ending, lead)?;
     let Round { primary, ask, tries, until, mut prompting, language, .. } =
         *ending.round.take().ok_or(Reason::Internal)?;
     let typed = challenge::read(&ask, &typed);
@@ -367,7 +384,7 @@ fn meant(typed: Typed, ask: &Ask) -> Option<(passcode::Typed, Option<Box<str>>)>
 }
 
 /// Finds the round that the request's State is about, and goes on with its sign-in; what was typed.
-fn resume(sign_ins: &SignIns, ending: &mut Ending) -> Result<zeroize::Zeroizing<Vec<u8>>, Reason> {
+fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Result<zeroize::Zeroizing<Vec<u8>>, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let state = attempt.state.as_deref().ok_or(Reason::Internal)?;
     let reference = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
@@ -376,6 +393,7 @@ fn resume(sign_ins: &SignIns, ending: &mut Ending) -> Result<zeroize::Zeroizing<
         .take(reference, now(), |kept| kept.attempt().is_some_and(|first| is_same(first, attempt)))?;
     let waited = kept.round.as_ref().map_or(Duration::ZERO, |round| now().saturating_duration_since(round.kept));
     kept.trail.steps.total += waited;
+    lead.hold.served_before(requests(&kept));
     ending.go_on(*kept);
     Ok(typed.into())
 }
