@@ -296,7 +296,8 @@ impl Ending {
     }
 
     /// Leaves the one event of this sign-in. What the client hears is decided here, too: a server that is
-    /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing. `requests`: those of the client that it was for.
+    /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing.
+    /// `requests`: how many of the client's it was for.
     pub(super) fn finish(mut self, outcome: Outcome, requests: u32) -> Outcome {
         if self.trail.method.is_some() && self.trail.factor.is_none() {
             self.trail.factor = Some(outcome.reason().code());
