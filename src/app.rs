@@ -119,7 +119,7 @@ impl Server {
             server: config.server.name.clone(),
             metrics: Arc::clone(&metrics),
             random: random()?,
-            texts: Arc::new(crate::texts::Texts::built_in()),
+            texts: Arc::clone(&config.server.texts),
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;

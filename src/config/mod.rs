@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::texts::Texts;
 use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
@@ -101,6 +102,8 @@ pub struct Server {
     pub keys: PathBuf,
     /// The socket by which commands of this machine reach the running server.
     pub control: PathBuf,
+    /// What people read while they sign in.
+    pub texts: Arc<Texts>,
     /// How long a stopping server waits for holds that are under way.
     pub drain: Duration,
 }

@@ -88,6 +88,7 @@ pub struct Server {
     pub store_plaintext: Option<bool>,
     pub keys: Option<String>,
     pub control: Option<String>,
+    pub texts: Option<String>,
     pub drain: Option<Span>,
 }
 

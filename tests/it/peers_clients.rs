@@ -135,6 +135,55 @@ fn accounting_is_acknowledged() {
     });
 }
 
+/// The State of the challenge that radclient got.
+fn state(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    // The last one: before it radclient shows what it sent itself.
+    let state = text.lines().filter_map(|line| line.trim().strip_prefix("State = ")).next_back();
+    state.unwrap_or_else(|| panic!("no State in {text}")).to_owned()
+}
+
+/// The next round: what is typed, and the State.
+fn answer(name: &str, typed: &str, state: &str) -> String {
+    format!("{}State = {state}\n", sign_in_as(name, typed))
+}
+
+#[test]
+fn radclient_is_asked_for_a_code_and_answers_in_three_rounds() {
+    let Some(directory) = Directory::get().filter(|_| program("radclient")) else { return };
+    let local = "[[route]]\nprovider = [\"local\"]\nmethods = [\"oath\"]\n[provider.local]\ntype = \"local\"";
+    let world = World::new(&directory, &format!("challenge = \"yes\"\n{local}"), "");
+    world.enrol(&["alice"]);
+    let reason = ["--for", "1h", "--uses", "1", "--reason", "phone forgotten", "--output", "codes"];
+    let made = world.server.run(&[["user", "code", "alice"].as_slice(), &reason].concat());
+    let code = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let ask = |attributes: &str| radclient(world.server.radius(), "auth", &["-t", "10", "-r", "1"], attributes);
+    let asked = ask(&sign_in_as("alice", PASSWORD));
+    assert!(received(&asked, "Access-Challenge"), "{asked:?}");
+    let again = ask(&answer("alice", "000000000", &state(&asked)));
+    assert!(received(&again, "Access-Challenge"), "{again:?}");
+    let right = answer("alice", &code, &state(&again));
+    assert!(received(&ask(&right), "Access-Accept"));
+    assert!(received(&ask(&right), "Access-Reject"), "a State was good twice");
+    assert_eq!(world.phone.asked(), 0);
+    let reasons: Vec<_> = world.server.events("alice", 2).iter().map(|event| event["reason"].clone()).collect();
+    assert_eq!(reasons, ["approved", "state_used"]);
+}
+
+#[test]
+fn radclient_is_shown_a_challenge_beside_the_prompt_and_goes_on_once_that_is_approved() {
+    let Some(directory) = Directory::get().filter(|_| program("radclient")) else { return };
+    let world = World::new(&directory, "challenge = \"yes\"\nchallenge_beside_prompt = true", "");
+    world.enrol(&["alice"]);
+    let ask = |attributes: &str| radclient(world.server.radius(), "auth", &["-t", "15", "-r", "1"], attributes);
+    let asked = ask(&sign_in_as("alice", PASSWORD));
+    assert!(received(&asked, "Access-Challenge"), "{asked:?}");
+    world.phone.approve(&world.phone.prompt_of("alice"));
+    let ended = ask(&answer("alice", "ok", &state(&asked)));
+    assert!(received(&ended, "Access-Accept"), "{ended:?}");
+    assert_eq!((world.phone.asked(), &world.server.event("alice")["reason"]), (1, &Value::from("approved")));
+}
+
 /// One sign-in with pyrad; its view of the reply.
 fn pyrad(server: SocketAddr, name: &str, password: &str) -> Value {
     let (address, port) = (server.ip().to_string(), server.port().to_string());

@@ -1,6 +1,6 @@
 //! `[server]` and `[audit]`: this server's own name, database, keys and folders.
 
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use super::super::place::Path;
@@ -10,6 +10,7 @@ use super::super::written;
 use super::super::{Audit, Server};
 use super::Checker;
 use super::secrets::Spellings;
+use crate::texts::Texts;
 use crate::users::place::{PostgresAt, StoreAt, Tls, is_url};
 
 /// The folder of everything that has no place of its own.
@@ -24,7 +25,7 @@ impl Checker<'_> {
         let name = server.name.clone().unwrap_or_else(sources::host_name);
         self.text_length(&at.key("name"), &name, 253);
         let drain = self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m");
-        let (control, keys) = (server.control.clone(), server.keys.clone());
+        let (control, keys, texts) = (server.control.clone(), server.keys.clone(), server.texts.clone());
         let store = self.store(&at, server);
         // What is not named stands beside the database, or in the usual folder where that is a server.
         let beside = |name: &str| match store.file() {
@@ -37,7 +38,23 @@ impl Checker<'_> {
             self.wrong(&at.key("control"), found, format!("allowed: up to {LONGEST_SOCKET}, as the system has it"));
         }
         let keys = keys.map_or_else(|| beside("anteroom.keys"), |path| self.path(&path));
-        Server { name, store: Arc::new(store), keys, control, drain }
+        let texts = self.texts(&at.key("texts"), texts.as_deref());
+        Server { name, store: Arc::new(store), keys, control, texts: Arc::new(texts), drain }
+    }
+
+    /// The texts that come along, and over them those of the folder.
+    fn texts(&self, at: &Path, folder: Option<&str>) -> Texts {
+        let mut texts = Texts::built_in();
+        if let Some(folder) = folder
+            && let Err(why) = add_texts(&mut texts, &self.path(folder))
+        {
+            self.wrong(
+                at,
+                why,
+                "a folder of files like en.toml, each with texts of the language that it is named after",
+            );
+        }
+        texts
     }
 
     fn store(&self, at: &Path, server: written::Server) -> StoreAt {
@@ -86,4 +103,18 @@ impl Checker<'_> {
             audit.keep.map(|Span(keep)| self.duration(&at.key("keep"), Some(Span(keep)), "400d", "1d", "36500d"));
         Audit { file: audit.file.map(|path| self.path(&path)), keep }
     }
+}
+
+/// Adds the files of a folder, each named after its language.
+fn add_texts(texts: &mut Texts, folder: &FilePath) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("{}: {}", folder.display(), sources::why(&error));
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let language = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".toml"));
+        let Some(language) = language else { continue };
+        let said = |why: String| format!("{}: {why}", path.display());
+        let file = std::fs::read_to_string(&path).map_err(|error| said(sources::why(&error)))?;
+        texts.add(language, &file).map_err(|why| said(why.0))?;
+    }
+    Ok(())
 }

@@ -100,6 +100,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "proxy",
         "login",
         "templates = \"/etc",
+        "texts = \"/etc",
         "password",
         "token",
         "private_key",
@@ -747,4 +748,28 @@ fn only_a_gateway_may_do_without_a_password() {
     assert!(text("target = \"gate\"").unwrap_err().contains("only for clients with profile = \"rd-gateway\""));
     assert!(text("reconnect_within = \"1m\"").unwrap_err().contains("found without profile = \"rd-gateway\""));
     assert_eq!(text("").unwrap().radius.clients[2].client.target, "corp");
+}
+
+#[test]
+fn texts_of_a_folder_stand_before_those_that_come_along() {
+    use crate::texts::Text;
+    let folder = folder();
+    let texts = folder.path().join("own");
+    std::fs::create_dir(&texts).unwrap();
+    write(&texts, "de-CH.toml", "enter_code = \"Code iitippe.\"\n");
+    write(&texts, "README", "no texts");
+    let text = SAMPLE.replacen("\n[server]\n", "\n[server]\ntexts = \"own\"\n", 1);
+    let said = read_in(folder.path(), &text).unwrap().config.server.texts;
+    assert_eq!(said.say("de-CH", Text::EnterCode, &[]), "Code iitippe.");
+    assert_ne!(said.say("de", Text::EnterCode, &[]), "Code iitippe.");
+    assert_eq!(said.say("en", Text::EnterCode, &[]), "Enter your code.");
+    for (file, wrong) in
+        [("enter_kode = \"x\"", "there is no such text"), ("number = \"\"", "number"), ("x", "de.toml")]
+    {
+        write(&texts, "de.toml", file);
+        let mistakes = read_in(folder.path(), &text).unwrap_err().to_string();
+        assert!(mistakes.contains("server.texts") && mistakes.contains(wrong), "{mistakes}");
+    }
+    std::fs::remove_dir_all(&texts).unwrap();
+    assert!(read_in(folder.path(), &text).unwrap_err().to_string().contains("it does not exist"));
 }

@@ -48,35 +48,51 @@ async fn pause(shared: &Shared, time: Duration) {
     let _ = tokio::time::timeout(time, shared.nudge.notified()).await;
 }
 
-/// Asks once for each open prompt. The service may hold the answer back a little where they are few.
+/// Asks once for each open prompt. The service may hold the answer back a little where they are few. What it did not tell
+/// is asked for again: an event that was missed does not come a second time.
 async fn round(shared: &Shared, up: bool) {
     let few = shared.waiting.len() <= AT_ONCE;
     let wait = if few && !up { shared.timing.round.as_secs().max(1) } else { 0 };
+    let mut untold = Vec::new();
     for part in shared.waiting.open_parts() {
-        stream::iter(part)
-            .for_each_concurrent(AT_ONCE, async |(key, id)| {
-                ask(shared, key, id.as_deref(), wait).await;
-            })
-            .await;
+        untold.extend(ask_all(shared, part, wait).await);
+    }
+    let others_ask = || !shared.stream_up.load(Ordering::Acquire) || shared.resync.load(Ordering::Acquire);
+    while !untold.is_empty() && !others_ask() {
+        tokio::time::sleep(shared.timing.round).await;
+        untold.retain(|(key, _)| shared.waiting.is_open(*key));
+        untold = ask_all(shared, untold, 0).await;
     }
 }
 
-/// Asks for one state. No answer is no news: the prompt stays open until its deadline.
-async fn ask(shared: &Shared, key: SignInId, id: Option<&str>, wait: u64) {
+/// A prompt, and the service's id of it where known.
+type Prompt = (SignInId, Option<Box<str>>);
+
+/// Asks for these states; those of which nothing was told.
+async fn ask_all(shared: &Shared, prompts: Vec<Prompt>, wait: u64) -> Vec<Prompt> {
+    let asked = stream::iter(prompts).map(|(key, id)| async move {
+        let told = ask(shared, key, id.as_deref(), wait).await;
+        (!told).then_some((key, id))
+    });
+    asked.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+/// Asks for one state; whether the service told something. No answer is no news: the prompt stays open until its deadline.
+async fn ask(shared: &Shared, key: SignInId, id: Option<&str>, wait: u64) -> bool {
     let path = match id {
         Some(id) => format!("v1/verifications/{id}?wait={wait}"),
         None => format!("v1/verifications/by-key/{}?wait={wait}", Key::of(key).as_str()),
     };
     let within = shared.transport.timeout().saturating_add(Duration::from_secs(wait));
     let Ok(Ok(reply)) = tokio::time::timeout(within, shared.transport.request(Method::GET, &path)).await else {
-        return;
+        return false;
     };
     if reply.status != 200 {
-        return;
+        return reply.status < 500 && reply.status != 429;
     }
     let Ok(message) = object::read::<Message<'_>>(&reply.body) else {
         shared.garbled.fetch_add(1, Ordering::Relaxed);
-        return;
+        return true;
     };
     // Whatever it says, it is the answer about this prompt: about another it is garbled.
     let delivery =
@@ -84,4 +100,5 @@ async fn ask(shared: &Shared, key: SignInId, id: Option<&str>, wait: u64) {
     if let Delivery::Answered(Some(waker)) = delivery {
         waker.wake();
     }
+    true
 }

@@ -107,6 +107,11 @@ impl Waiting {
         self.shard(sign_in).get(&sign_in).and_then(|entry| entry.answer.clone())
     }
 
+    /// Whether somebody waits for it, and it has no answer yet.
+    pub fn is_open(&self, sign_in: SignInId) -> bool {
+        self.shard(sign_in).get(&sign_in).is_some_and(|entry| entry.answer.is_none())
+    }
+
     /// Waits for the answer. The entry stays until [`Waiting::remove`].
     pub fn answered(&self, sign_in: SignInId) -> Answered<'_> {
         Answered { waiting: self, sign_in }
