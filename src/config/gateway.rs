@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::AddressRange;
-use super::hours::Hours;
+use super::rule::Hours;
 
 /// `[target.NAME]` with `type = "none"`.
 #[derive(Debug)]

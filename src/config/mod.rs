@@ -20,7 +20,6 @@ pub mod checked;
 mod client;
 pub mod codes;
 pub mod gateway;
-pub mod hours;
 pub mod import;
 pub mod known;
 mod ldap;

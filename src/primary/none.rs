@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::config::AddressRange;
     use crate::config::gateway::Pattern;
-    use crate::config::hours::Hours;
+    use crate::config::rule::{Hours, Span};
 
     fn policy() -> ConnectionPolicy {
         ConnectionPolicy {
@@ -243,11 +243,12 @@ mod tests {
         assert!(holds(&by(Authentication::Password), &connection()));
         assert!(!holds(&by(Authentication::SmartCard), &connection()));
         assert!(!holds(&by(Authentication::Password), &nobody), "what is not said is in no list");
-        let hours = |span: &str| {
-            let hours = Hours::read(&[], &[span.to_owned()], jiff::tz::TimeZone::UTC).unwrap();
+        let hours = |from: u16, until: u16| {
+            let spans = vec![Span { from: from * 60, until: until * 60 }];
+            let hours = Hours { days: [true; 7], spans, zone: jiff::tz::TimeZone::UTC };
             ConnectionPolicy { hours: Some(hours), ..policy() }
         };
-        assert!(holds(&hours("09:00-11:00"), &nobody) && !holds(&hours("11:00-12:00"), &nobody));
+        assert!(holds(&hours(9, 11), &nobody) && !holds(&hours(11, 12), &nobody));
     }
 
     #[test]

@@ -311,6 +311,10 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
                 let began = open.began;
                 ending.trail.prompt_open = false;
                 let mut known = Box::pin(look(sign_ins, ending, &primary, None)).await?;
+                let attempt = ending.attempt().ok_or(Reason::Internal)?;
+                if let Decision::Reject(Reason::Blocked) = known.decide(sign_ins, attempt, SystemTime::now()) {
+                    return Err(Reason::Blocked);
+                }
                 return match settling::settle(sign_ins, ending, lead, &mut known, began, answer).await? {
                     Held::Passed(second) => {
                         Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))

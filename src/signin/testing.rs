@@ -23,46 +23,8 @@ impl Ledger for Away {
     fn finish(&self, _: Event) {}
 }
 
-impl Store for Away {
-    fn person<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
-        away()
-    }
-
-    fn person_named<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
-        away()
-    }
-
-    fn people<'a>(&'a self, _: &'a str, _: u32) -> BoxFuture<'a, StoreResult<Vec<Person>>> {
-        away()
-    }
-
-    fn add<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<()>> {
-        away()
-    }
-
-    fn replace<'a>(&'a self, _: &'a Person) -> BoxFuture<'a, StoreResult<bool>> {
-        away()
-    }
-
-    fn remove<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<bool>> {
-        away()
-    }
-
-    fn block<'a>(&'a self, _: &'a str, _: Option<SystemTime>) -> BoxFuture<'a, StoreResult<bool>> {
-        away()
-    }
-
-    fn record<'a>(&'a self, _: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
-        away()
-    }
-
-    fn record_accounting<'a>(&'a self, _: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
-        away()
-    }
-}
-
-/// A store that knows these people by their names, and nothing else.
-pub(crate) struct StoreOf(pub(crate) Vec<Person>);
+/// A store that knows these people by their names, and nothing else; without any it cannot be reached.
+pub(crate) struct StoreOf(pub(crate) Option<Vec<Person>>);
 
 impl Store for StoreOf {
     fn person<'a>(&'a self, _: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
@@ -72,7 +34,8 @@ impl Store for StoreOf {
     fn person_named<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Person>>> {
         let is = |own: &str| folded(own) == folded(name);
         let named = |person: &&Person| is(&person.name) || person.upn.as_deref().is_some_and(is);
-        let found = self.0.iter().find(named).cloned();
+        let Some(people) = &self.0 else { return away() };
+        let found = people.iter().find(named).cloned();
         Box::pin(async { Ok(found) })
     }
 
@@ -107,7 +70,7 @@ impl Store for StoreOf {
 
 /// A store that cannot be reached.
 pub(crate) fn store_away() -> Arc<dyn Store> {
-    Arc::new(Away)
+    Arc::new(StoreOf(None))
 }
 
 /// Rejects everybody.
@@ -119,7 +82,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         routes: Vec::new(),
         rules: Vec::new(),
         mails: false,
-        store: Arc::new(Away),
+        store: store_away(),
         ledger: Arc::new(Away),
         limits: Limits { held: 10, held_per_person: 10, at_directory: 10 },
         throttle: Throttle {

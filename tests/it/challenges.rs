@@ -395,13 +395,6 @@ async fn who_asks_again_while_a_challenge_waits_gets_the_same_one_and_nothing_is
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_blocked_between_two_rounds_stays_out() {
-    let mut store = fakes::enrolled();
-    let hall = Hall::with(Cloud::default(), &[Method::Oath], RULE, fakes::enrolled(), |_| {});
-    let asked = hall.first().await;
-    // The same State, at a reception whose store says that alice is blocked since.
-    drop(asked);
-    let person = store.person.as_mut().unwrap().as_mut().unwrap();
-    person.blocked_until = Some(SystemTime::now() + Duration::from_secs(3600));
     struct Turning(Mutex<Vec<anteroom::users::model::Person>>);
     impl Turning {
         fn note_block(&self, _: &str) {}
@@ -416,12 +409,21 @@ async fn whoever_is_blocked_between_two_rounds_stays_out() {
         }
         fakes::store_does_nothing_else!();
     }
-    let turns = Turning(Mutex::new(vec![store.person.unwrap().unwrap(), fakes::person()]));
-    let hall =
-        Hall::with(Cloud::default(), &[Method::Oath], RULE, fakes::enrolled(), |deps| deps.store = Arc::new(turns));
-    let asked = hall.first().await;
-    assert_eq!(heard(&hall.answer(&asked, RIGHT).await), (Verdict::Reject, Reason::Blocked));
-    assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 0);
+    let blocked = anteroom::users::model::Person {
+        blocked_until: Some(SystemTime::now() + Duration::from_secs(3600)),
+        ..fakes::person()
+    };
+    // Whether they type a code, or have approved on the phone meanwhile.
+    for (way, typed) in [(Method::Oath, RIGHT), (Method::Push, "")] {
+        let turns = Turning(Mutex::new(vec![blocked.clone(), fakes::person()]));
+        let rule = Challenges { beside_prompt: true, ..RULE };
+        let store = |deps: &mut Deps| deps.store = Arc::new(turns);
+        let hall = Hall::with(Cloud::default(), &[way], rule, fakes::enrolled(), store);
+        let asked = hall.first().await;
+        hall.cloud.answered.notify_one();
+        assert_eq!(heard(&hall.answer(&asked, typed).await), (Verdict::Reject, Reason::Blocked), "{way:?}");
+        assert_eq!(hall.cloud.looked_at.load(Ordering::SeqCst), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,13 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use super::super::TargetKind;
 use super::super::gateway::{AuthorizingTarget, ConnectionPolicy, Pattern};
-use super::super::hours::Hours;
 use super::super::place::Path;
-use super::super::values::{OneOrMany, Span, Word};
+use super::super::values::{Span, Word};
 use super::super::{
     Client, DirectoryKind, DirectoryTarget, LdapClient, NumberMatching, Profile, RadiusClient, Reuse, written,
 };
@@ -103,7 +100,7 @@ impl Checker<'_> {
         let gateways_at = at.key("gateways");
         let gateways = self.list(&gateways_at, written.gateways).unwrap_or_default();
         let computers = self.list(&at.key("computers"), written.computers).unwrap_or_default();
-        let hours = self.policy_hours(at, (written.days, written.hours), written.zone);
+        let hours = self.hours(at, written.days, written.hours, written.zone);
         let timeout = |key: &str, given: Option<Span>| {
             given.map(|given| self.duration(&at.key(key), Some(given), "8h", "1m", "30d"))
         };
@@ -132,39 +129,6 @@ impl Checker<'_> {
             hours,
             settings: gateway::settings(devices.as_deref(), idle, session).into(),
         })
-    }
-
-    fn policy_hours(
-        &self,
-        at: &Path,
-        (days, spans): (Option<OneOrMany>, Option<OneOrMany>),
-        zone: Option<String>,
-    ) -> Option<Hours> {
-        let days = self.filled_list(&at.key("days"), days, "at least one day, such as \"mon-fri\"").unwrap_or_default();
-        let spans_at = at.key("hours");
-        let spans =
-            self.filled_list(&spans_at, spans, "at least one span, such as \"08:00-18:00\"").unwrap_or_default();
-        let zone_at = at.key("zone");
-        if days.is_empty() && spans.is_empty() {
-            if zone.is_some() {
-                self.wrong(&zone_at, "has no effect", "together with days or hours");
-            }
-            return None;
-        }
-        let what = "whose clock counts: a time zone such as \"Europe/Berlin\" or \"UTC\"";
-        let name = self.required(&zone_at, zone, what)?;
-        let Ok(zone) = TimeZone::get(&name) else {
-            let allowed = "an IANA time zone such as \"Europe/Berlin\", \"America/New_York\" or \"UTC\"";
-            self.wrong(&zone_at, format!("found {name:?}, which is not known here"), allowed);
-            return None;
-        };
-        let hours = Hours::read(&days, &spans, zone);
-        hours
-            .map_err(|text| {
-                let allowed = "days such as \"mon\" or \"mon-fri\", hours such as \"08:00-18:00\" or \"22:00-06:00\"";
-                self.wrong(&spans_at, format!("found {text:?}"), allowed);
-            })
-            .ok()
     }
 
     /// What the profile asks of a RADIUS client, and what it presets. Returns whether the client's requests carry no

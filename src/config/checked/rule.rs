@@ -125,7 +125,8 @@ impl Checker<'_> {
         })
     }
 
-    fn hours(
+    /// Days, hours and zone: when something holds.
+    pub(super) fn hours(
         &self,
         at: &Path,
         days: Option<OneOrMany>,
@@ -245,7 +246,19 @@ mod tests {
         assert_eq!(span("08:00-18:30"), Some(Span { from: 480, until: 1110 }));
         assert_eq!(span("0:00-24:00"), Some(Span::DAY));
         assert_eq!(span("22:00-06:00"), Some(Span { from: 1320, until: 360 }));
-        for wrong in ["08-18", "8:00", "24:00-06:00", "10:00-10:00", "25:00-26:00", "10:60-11:00", "+8:00-9:00", ""] {
+        for wrong in [
+            "08-18",
+            "8:00",
+            "24:00-06:00",
+            "10:00-10:00",
+            "25:00-26:00",
+            "10:60-11:00",
+            "+8:00-9:00",
+            "07:00",
+            "07:00-24:01",
+            "07:00-08:00x",
+            "",
+        ] {
             assert_eq!(span(wrong), None, "{wrong}");
         }
     }

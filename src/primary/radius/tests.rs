@@ -34,7 +34,7 @@ fn people() -> Vec<Person> {
 }
 
 async fn who(typed: &str) -> Result<String, IdentifyError> {
-    let store: Arc<dyn Store> = Arc::new(StoreOf(people()));
+    let store: Arc<dyn Store> = Arc::new(StoreOf(Some(people())));
     let radius = Radius::new(&target(&["CORP"], &["corp.example"]), store, [0; 4]);
     radius.identify(typed, Instant::now()).await.map(|who| who.unique_id)
 }
@@ -110,7 +110,7 @@ async fn a_plain_name_that_is_nobodys_is_somebody_unknown() {
 
 #[tokio::test]
 async fn without_domains_and_realms_nothing_is_cut_off() {
-    let store: Arc<dyn Store> = Arc::new(StoreOf(people()));
+    let store: Arc<dyn Store> = Arc::new(StoreOf(Some(people())));
     let radius = Radius::new(&target(&[], &[]), store, [0; 4]);
     for typed in ["CORP\\alice", "alice@corp.example"] {
         assert_eq!(radius.identify(typed, Instant::now()).await, Err(IdentifyError::Unknown), "{typed}");
