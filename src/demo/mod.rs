@@ -233,6 +233,25 @@ secret = "{DEMO_SECRET}"
 application = "Demo with codes"
 passcode = {{ delimiter = "," }}
 
+# Who asks from 127.0.0.6 shows challenges, as VPN clients with a second page do.
+[[radius.client]]
+name = "demo-portal"
+address = "127.0.0.6"
+secret = "{DEMO_SECRET}"
+application = "Demo portal"
+challenge = "yes"
+
+# Who asks from 127.0.0.7 lets people choose, and shows a field for a code while the prompt is out.
+[[radius.client]]
+name = "demo-menu"
+address = "127.0.0.7"
+secret = "{DEMO_SECRET}"
+application = "Demo portal with a menu"
+challenge = "yes"
+challenge_menu = true
+challenge_beside_prompt = true
+methods = ["push", "call", "oath"]
+
 # Applications on this machine speak LDAP to the door as they would to the directory.
 [ldap]
 listen = ["127.0.0.1:{door_port}"]

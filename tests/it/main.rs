@@ -16,6 +16,8 @@ mod attacker;
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
+/// What docs/challenges.md shows, and the built-in client that answers challenges.
+mod challenge_page;
 /// Challenge rounds: asked, answered, attacked.
 mod challenges;
 
@@ -118,6 +120,8 @@ mod policy_table;
 
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;
+/// Challenges of two and three rounds with pyrad.
+mod peers_rounds;
 
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;
