@@ -8,11 +8,13 @@ line on standard input, so that something can be done between two rounds. Each r
 authenticators are right and the Message-Authenticator is first, its texts, and the length of its State. It stops at the first
 reply that is no challenge, and says how many of the TYPED were left.
 """
-import hashlib, hmac, io, json, os, sys
+import io, json, os, sys
 
-from pyrad import packet
 from pyrad.client import Client
 from pyrad.dictionary import Dictionary
+
+sys.dont_write_bytecode = True  # of the module beside this file
+from signed import Signed
 
 DICTIONARY = """
 ATTRIBUTE User-Name 1 string
@@ -32,21 +34,6 @@ client = Client(server=address, authport=int(port), secret=secret, dict=Dictiona
 client.timeout, client.retries = float(seconds), 1
 
 
-class Signed(packet.AuthPacket):
-    """A request whose last attribute is a Message-Authenticator (RFC 3579 section 3.2)."""
-
-    def RequestPacket(self):
-        self[80] = [bytes(16)]
-        unsigned = super().RequestPacket()
-        where = unsigned.rindex(bytes([80, 18]) + bytes(16)) + 2
-        signature = hmac.new(self.secret, unsigned, hashlib.md5).digest()
-        return unsigned[:where] + signature + unsigned[where + 16:]
-
-    def VerifyReply(self, reply, rawreply=None):
-        self.raw = rawreply
-        return super().VerifyReply(reply, rawreply)
-
-
 def ask(text, state):
     request = Signed(id=os.urandom(1)[0], secret=secret, authenticator=os.urandom(16), dict=client.dict, User_Name=name)
     request["User-Password"] = request.PwCrypt(text)
@@ -54,12 +41,9 @@ def ask(text, state):
     if state is not None:
         request["State"] = state
     reply = client.SendPacket(request)  # checks the Response Authenticator, raises Timeout otherwise
-    raw = request.raw
-    blank = raw[:4] + request.authenticator + raw[20:22] + bytes(16) + raw[38:]
-    signed = raw[20] == 80 and hmac.compare_digest(hmac.new(secret, blank, hashlib.md5).digest(), raw[22:38])
     state = reply["State"][0] if 24 in reply else None
     texts = [str(text) for text in reply["Reply-Message"]] if 18 in reply else []
-    seen = {"code": reply.code, "signed_first": signed, "texts": texts, "state": len(state or b"")}
+    seen = {"code": reply.code, "signed_first": request.is_reply_signed_first(), "texts": texts, "state": len(state or b"")}
     print(json.dumps(seen), flush=True)
     return reply.code, state
 
