@@ -10,8 +10,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass,
-    YesNo,
+    NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
+    UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -219,6 +219,10 @@ impl Words for ForwardAs {
 impl Words for SendName {
     const WORDS: &'static [(&'static str, Self)] =
         &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
+}
+
+impl Words for Transport {
+    const WORDS: &'static [(&'static str, Self)] = &[("udp", Transport::Udp), ("tls", Transport::Tls)];
 }
 
 impl Words for Profile {
