@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Transport, UnreachableClass, YesNo};
+use super::{
+    Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Transport, UnreachableClass, YesNo,
+};
 
 mod provider;
 

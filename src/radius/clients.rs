@@ -67,7 +67,8 @@ impl Clients {
         let known = configured.iter().map(|config| Known::new(config, start).map(Arc::new));
         let known = known.collect::<Result<Vec<_>, _>>()?;
         // The secret of a client over TLS is no secret: nothing that comes by UDP may be taken for its.
-        let (over_tls, over_udp): (Vec<_>, Vec<_>) = known.iter().cloned().partition(|known| known.config.tls.is_some());
+        let (over_tls, over_udp): (Vec<_>, Vec<_>) =
+            known.iter().cloned().partition(|known| known.config.tls.is_some());
         let ranges =
             over_udp.iter().flat_map(|known| known.config.addresses.iter().map(|range| (range, Arc::clone(known))));
         Ok(Clients { by_address: ByAddress::new(ranges), over_tls, known })

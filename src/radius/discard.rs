@@ -78,8 +78,15 @@ impl Discarded {
         use Discarded as D;
         matches!(
             self,
-            D::TooShort | D::BadLength | D::Truncated | D::AttributeTooShort | D::AttributeOverrun | D::SignedTwice
-                | D::BadSignatureLength | D::WrongSignature | D::WrongAuthenticator
+            D::TooShort
+                | D::BadLength
+                | D::Truncated
+                | D::AttributeTooShort
+                | D::AttributeOverrun
+                | D::SignedTwice
+                | D::BadSignatureLength
+                | D::WrongSignature
+                | D::WrongAuthenticator
         )
     }
 }

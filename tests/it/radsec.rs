@@ -8,13 +8,13 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::peers::authority::Authority;
+use crate::peers::eventually;
 use crate::peers::freeradius::{FreeRadius, PASSWORD, TARGET_SECRET};
 use crate::peers::phone::Phone;
 use crate::peers::radsecproxy::RadsecProxy;
 use crate::peers::server::{PROVIDER_KEY, PROVIDER_KEY_ID, SHARED_SECRET, Server};
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply, Request};
 use crate::peers::world::{SILENCE, SOON, device_token};
-use crate::peers::eventually;
 
 /// The server with a client over TLS, and the phone.
 struct World {
@@ -193,7 +193,8 @@ fn a_sign_in_goes_through_radsecproxy_on_both_sides() {
     world.phone.approve(&prompt);
     let reply = nas.receive(&request, SOON).expect("an answer");
     assert_eq!(reply.code, ACCESS_ACCEPT);
-    let values = |number: u8| reply.attributes.iter().filter(move |(found, _)| *found == number).map(|(_, value)| value);
+    let values =
+        |number: u8| reply.attributes.iter().filter(move |(found, _)| *found == number).map(|(_, value)| value);
     assert_eq!(values(25).collect::<Vec<_>>(), [b"lab-class"]);
     assert_eq!(values(33).collect::<Vec<_>>(), [b"theirs"]);
     assert_eq!(world.server.event("alice")["client"], "branch");

@@ -16,7 +16,8 @@ const NAMES: &str = "allowed: a DNS name, \"uri:…\", \"ip:…\" as the certifi
                      \"sha256:\" and its fingerprint in 64 hexadecimal digits";
 
 /// What a server over TLS may be.
-const SERVERS: &str = "allowed: a DNS name or an address, with :PORT where it is not 2083, such as \"radius.example.com\"";
+const SERVERS: &str =
+    "allowed: a DNS name or an address, with :PORT where it is not 2083, such as \"radius.example.com\"";
 
 impl Checker<'_> {
     /// The door, if it is `wanted` by a client or by an address to listen on.
@@ -95,7 +96,11 @@ impl Checker<'_> {
             let at = Path::top("radius").key("client").index(position).key("certificate_names");
             for name in client.tls.iter().flat_map(|tls| &tls.certificates) {
                 if let Some((_, other)) = seen.iter().find(|(known, _)| *known == name) {
-                    self.wrong(&at, format!("has a name that client {other:?} has, too"), "each name belongs to one client");
+                    self.wrong(
+                        &at,
+                        format!("has a name that client {other:?} has, too"),
+                        "each name belongs to one client",
+                    );
                 }
                 seen.push((name, &client.client.name));
             }
@@ -103,7 +108,12 @@ impl Checker<'_> {
     }
 
     /// What a target over TLS has besides what every RADIUS target has.
-    pub(super) fn tls_target(&self, at: &Path, written: &mut written::Target, given: Option<OneOrMany>) -> Option<TlsTarget> {
+    pub(super) fn tls_target(
+        &self,
+        at: &Path,
+        written: &mut written::Target,
+        given: Option<OneOrMany>,
+    ) -> Option<TlsTarget> {
         let servers_at = at.key("servers");
         let texts = self.filled_list(&servers_at, given, "at least one server")?;
         let mut servers: Vec<TlsServer> = Vec::new();
@@ -118,8 +128,14 @@ impl Checker<'_> {
             }
         }
         let server_name = written.server_name.take();
-        if let Some(name) = server_name.as_deref().filter(|name| rustls::pki_types::ServerName::try_from(*name).is_err()) {
-            self.wrong(&at.key("server_name"), format!("found {name:?}"), "the DNS name or address in their certificates");
+        if let Some(name) =
+            server_name.as_deref().filter(|name| rustls::pki_types::ServerName::try_from(*name).is_err())
+        {
+            self.wrong(
+                &at.key("server_name"),
+                format!("found {name:?}"),
+                "the DNS name or address in their certificates",
+            );
         }
         let ca = written.ca_file.take().and_then(|file| self.readable(&at.key("ca_file"), Some(file)));
         let certificate = match (written.certificate.take(), written.certificate_key.take()) {
@@ -190,7 +206,9 @@ mod tests {
             assert_eq!(certificate_name(&text), Some(CertificateName::Fingerprint([15; 32])));
         }
         let short = &hex[2..];
-        for bad in ["", "*.example.com", "dns:", "uri:", "ip:nas", "sha256:", &format!("sha256:{short}"), "md5:00", "a b"] {
+        for bad in
+            ["", "*.example.com", "dns:", "uri:", "ip:nas", "sha256:", &format!("sha256:{short}"), "md5:00", "a b"]
+        {
             assert_eq!(certificate_name(bad), None, "{bad}");
         }
     }

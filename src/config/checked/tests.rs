@@ -171,7 +171,12 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("#held = 10000\n", "held = \"many\"\n", "radius.client[0].held", "allowed: a whole number"),
     ("#held = 10000\n", "held = -1\n", "radius.client[0].held", "not negative"),
     // RADIUS over TLS
-    ("[\"nas1.branch.example.com\"", "[\"*.branch.example.com\"", "radius.client[3].certificate_names[0]", "a DNS name"),
+    (
+        "[\"nas1.branch.example.com\"",
+        "[\"*.branch.example.com\"",
+        "radius.client[3].certificate_names[0]",
+        "a DNS name",
+    ),
     ("#certificate_common_name = false", "secret = \"x\"", "radius.client[3].secret", "the certificate counts"),
     ("#transport = \"udp\"", "connections = 9", "radius.client[0].connections", "set transport"),
     ("client_ca_file = \"radsec-clients.pem\"", "", "radius.tls.client_ca_file", "missing"),

@@ -6,7 +6,9 @@
 use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
-use super::super::{Authentication, Balance, Device, ForwardAs, Requirement, Security, SendName, TargetKind, Transport};
+use super::super::{
+    Authentication, Balance, Device, ForwardAs, Requirement, Security, SendName, TargetKind, Transport,
+};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {

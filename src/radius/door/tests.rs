@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::config::{PersonAddress, RadiusClient, ReplyAttribute, Requirement};
 use crate::radius::attribute::{
-    CALLING_STATION_ID, CHAP_PASSWORD, CLASS, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE, USER_NAME,
-    USER_PASSWORD,
+    CALLING_STATION_ID, CHAP_PASSWORD, CLASS, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE,
+    USER_NAME, USER_PASSWORD,
 };
 use crate::radius::authenticator::sign_request;
 use crate::radius::client::Request;

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
-use super::port::{Port, Route};
 use super::Sink;
+use super::port::{Port, Route};
 use crate::radius::accounting::{AccountingDoor, AccountingStep};
 use crate::radius::discard::Discarded;
 use crate::radius::door::{Begin, Door, Step, Ticket};

@@ -163,8 +163,9 @@ impl TlsListener {
             gate: LogGate::default(),
         });
         let bind = |address: &SocketAddr| {
-            tls::listen(*address)
-                .map_err(|error| format!("cannot listen on {address}: {error}; is another RadSec server running there?"))
+            tls::listen(*address).map_err(|error| {
+                format!("cannot listen on {address}: {error}; is another RadSec server running there?")
+            })
         };
         let sockets = door.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
@@ -305,11 +306,7 @@ async fn admit(
     proven.map(|(client, place)| (stream, client, place))
 }
 
-fn prove(
-    stream: &TlsStream<TcpStream>,
-    peer: SocketAddr,
-    around: &Around,
-) -> Result<(Arc<Known>, Place), Refused> {
+fn prove(stream: &TlsStream<TcpStream>, peer: SocketAddr, around: &Around) -> Result<(Arc<Known>, Place), Refused> {
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let shown = certificate.and_then(|certificate| Shown::read(certificate)).ok_or(Refused::Certificate)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

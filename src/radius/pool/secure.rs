@@ -146,12 +146,7 @@ impl Drop for Ends {
     }
 }
 
-async fn read(
-    mut reader: ReadHalf<TlsStream<TcpStream>>,
-    line: &Line,
-    key: &ClientKey,
-    drops: &Drops,
-) -> &'static str {
+async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, line: &Line, key: &ClientKey, drops: &Drops) -> &'static str {
     let mut input = BytesMut::new();
     loop {
         input.reserve(MAX_PACKET);

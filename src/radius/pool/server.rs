@@ -124,11 +124,7 @@ impl Server {
         }
     }
 
-    async fn ask_once(
-        self: &Arc<Self>,
-        make: Make<'_>,
-        end: Instant,
-    ) -> Result<(Authenticator, Box<[u8]>), Unasked> {
+    async fn ask_once(self: &Arc<Self>, make: Make<'_>, end: Instant) -> Result<(Authenticator, Box<[u8]>), Unasked> {
         let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
         let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
         let reply = self.repeat(&mut taken, &packet, end).await?;

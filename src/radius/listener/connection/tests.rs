@@ -46,8 +46,13 @@ fn access(identifier: u8, salt: u8) -> Vec<u8> {
 
 fn accounting(identifier: u8) -> Vec<u8> {
     let attributes = [(40, vec![0, 0, 0, 1]), (44, b"session".to_vec())];
-    let request =
-        Request { code: Code::ACCOUNTING_REQUEST, name: Some("nemo"), password: None, attributes: &attributes, sign: false };
+    let request = Request {
+        code: Code::ACCOUNTING_REQUEST,
+        name: Some("nemo"),
+        password: None,
+        attributes: &attributes,
+        sign: false,
+    };
     request.encode(identifier, &[0; 16], &key()).unwrap()
 }
 
