@@ -3,7 +3,7 @@
 #
 #   radsecproxy.sh CONFIGURATION WORD     WORD: what its log says once it can be asked, such as "listening"
 #
-# The configuration's LogDestination must be the file CONFIGURATION.log. Prints "ready", then obeys "stop", "start"
+# What it says goes to CONFIGURATION.log. Prints "ready", then obeys "stop", "start"
 # (the proxy goes away and comes back) and "end"; end of file does the same as "end".
 set -euo pipefail
 CONF=${1:?usage: radsecproxy.sh CONFIGURATION WORD} WORD=${2:?usage: radsecproxy.sh CONFIGURATION WORD}
@@ -15,7 +15,7 @@ command -v radsecproxy >/dev/null ||
 PROXY=
 start() {
   : >"$CONF.log"
-  radsecproxy -f -c "$CONF" &
+  radsecproxy -f -c "$CONF" >>"$CONF.log" 2>&1 &
   PROXY=$!
   for _ in $(seq 200); do
     if grep -qi -- "$WORD" "$CONF.log"; then return; fi
