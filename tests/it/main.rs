@@ -126,6 +126,9 @@ mod peers_rounds;
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;
 
+/// RADIUS over TLS: who is served, in what order, and what ends a connection.
+mod radsec;
+
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;
 
