@@ -65,6 +65,8 @@ texts! {
     CodeByCall = "code_by_call", &[];
     /// A code was sent, and no place to type it but the next sign-in.
     CodeNextTime = "code_next_time", &[];
+    /// Nobody could be asked, and a code behind the password would do.
+    CodeInstead = "code_instead", &[];
     /// A prompt is out; a code does as well.
     PromptOrCode = "prompt_or_code", &[];
     /// A prompt is out.

@@ -67,6 +67,13 @@ impl Tell {
         }
     }
 
+    /// Puts that a code would do, where nothing else is to be read.
+    pub fn code_instead(&self) {
+        if self.shared.text.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            self.say(&self.shared.texts.say(&self.shared.language, Text::CodeInstead, &[]));
+        }
+    }
+
     /// Resolves when there is a text.
     pub async fn heard(&self) {
         while self.shared.text.lock().unwrap_or_else(PoisonError::into_inner).is_none() {

@@ -184,7 +184,7 @@ impl Link {
             waiting: 0,
             from_directory: Vec::new(),
             to_client: Outbox::default(),
-            to_directory: Outbox::default(),
+            to_directory: Outbox::wiping(),
             passing_up: 0,
             passing_down: 0,
             nesting: None,
@@ -355,7 +355,7 @@ impl Link {
 
     fn drop_directory(&mut self) {
         self.directory = None;
-        self.to_directory = Outbox::default();
+        self.to_directory = Outbox::wiping();
         self.from_directory = Vec::new();
         self.passing_down = 0;
         self.session.lost_directory();

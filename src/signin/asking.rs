@@ -1,6 +1,6 @@
 //! What is asked of a person, put together; and what need not be asked, as it was approved a moment ago.
 
-use crate::factor::Tell;
+use crate::factor::{FactorApproved, Refusal, Tell};
 use crate::signin::attempt::Attempt;
 use crate::signin::flow::{Known, prompt_end};
 use crate::signin::outcome::Reason;
@@ -8,7 +8,7 @@ use crate::signin::passcode::Typed;
 use crate::signin::policy;
 use crate::signin::proof::SecondPassed;
 use crate::signin::reception::{Ending, SignIns, now};
-use crate::signin::route::Asking;
+use crate::signin::route::{Asking, Failed};
 
 /// An approval that was kept for this sign-in. A further round has none: its first one would have taken it.
 pub(super) fn kept_approval(
@@ -31,6 +31,25 @@ pub(super) fn kept_approval(
         return policy::remembered(&known.who, &approval).map(SecondPassed::Exempt).map(Some);
     }
     Ok(None)
+}
+
+/// What the person reads of an answer at a client that shows it with a refusal: what the provider says; else, where nobody
+/// could be asked or answered, and a code could have been typed, that one would help.
+pub(super) fn left_to_read(
+    tell: Option<Tell>,
+    takes_code: bool,
+    answer: &Result<FactorApproved, Failed>,
+) -> Option<String> {
+    let tell = tell?;
+    let helps = |refusal| match refusal {
+        Refusal::Undeliverable | Refusal::Expired | Refusal::NotThisWay => true,
+        Refusal::Unreachable(_) | Refusal::Lost | Refusal::Garbled => true,
+        _ => false,
+    };
+    if takes_code && answer.as_ref().is_err_and(|failed| helps(failed.refusal)) {
+        tell.code_instead();
+    }
+    tell.take()
 }
 
 /// What is asked of this person.

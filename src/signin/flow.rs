@@ -404,7 +404,7 @@ pub(super) async fn hold(
                 trail.provider = Some(provider.name().into());
             }))
             .await;
-            trail.text = tell.and_then(|tell| tell.take()).map(Told::new);
+            trail.text = asking::left_to_read(tell, known.takes_code, &answer).map(Told::new);
             answer
         }
     };

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::primary::Identity;
 use crate::signin::attempt::{Attempt, SignInId};
+use crate::signin::challenge::MOST_ROUNDS;
 use crate::signin::flow::{self, Known};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::Typed;
@@ -13,6 +14,7 @@ use crate::signin::pending::lock;
 use crate::signin::policy;
 use crate::signin::reception::{SignIns, now};
 use crate::users::measures::{Measure, MeasureKind};
+use crate::users::store::StoreResult;
 
 /// How long after its end a sign-in's fraud report may come.
 const LATE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -88,8 +90,8 @@ impl SignIns {
     pub async fn late_fraud(self: &Arc<Self>, sign_in: SignInId) -> Option<String> {
         for _ in 0..LOOKS {
             let since = SystemTime::now().checked_sub(LATE).unwrap_or(SystemTime::UNIX_EPOCH);
-            match self.deps.store.whose(sign_in, since).await {
-                Ok(Some((unique_id, name))) => {
+            match self.whose(sign_in, since).await {
+                Ok(Some((sign_in, unique_id, name))) => {
                     lock(&self.throttle).fraud(&unique_id, now());
                     self.pending.forget_carried(&unique_id);
                     let about = About { unique_id: &unique_id, name: &name, sign_in };
@@ -103,5 +105,17 @@ impl SignIns {
         }
         tracing::error!(%sign_in, "nobody is blocked for a late fraud report: the store knows no such sign-in");
         None
+    }
+
+    /// Whose a sign-in was that a provider was asked about in any of its rounds: its own identifier, and the person's
+    /// identifiers.
+    async fn whose(&self, asked: SignInId, since: SystemTime) -> StoreResult<Option<(SignInId, String, String)>> {
+        for round in 0..=MOST_ROUNDS {
+            let sign_in = asked.of_round(round);
+            if let Some((unique_id, name)) = self.deps.store.whose(sign_in, since).await? {
+                return Ok(Some((sign_in, unique_id, name)));
+            }
+        }
+        Ok(None)
     }
 }

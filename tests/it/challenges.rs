@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use anteroom::config::{Challenges, Client, ClientPolicy};
+use anteroom::config::{Challenges, Client, ClientPolicy, Passcode};
 use anteroom::factor::{Answer, Factor, Refusal, Request};
 use anteroom::secret::Secret;
-use anteroom::signin::attempt::{Attempt, SignInId, Unusable};
+use anteroom::signin::attempt::{Attempt, Door, SignInId, Unusable};
 use anteroom::signin::outcome::{Outcome, Reason, Verdict};
 use anteroom::signin::reception::{Deps, SignIns};
-use anteroom::users::model::Method;
+use anteroom::users::model::{Method, Mode, Person};
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
@@ -438,10 +438,76 @@ async fn a_client_without_challenges_is_never_sent_one() {
     }
 }
 
-/// LDAP has no challenge: the door of every LDAP client is without one, whatever the file says.
-#[test]
-fn no_ldap_client_has_challenges() {
-    let file = include_str!("../../conf/anteroom.toml");
-    let keys = file.split("[[ldap.client]]").nth(1).unwrap().split("\n[").next().unwrap();
-    assert!(!keys.contains("challenge"), "no such key is taught there");
+/// LDAP has no challenge: no key of an LDAP client brings one, and none is made of whatever the provider says.
+#[tokio::test(start_paused = true)]
+async fn no_bind_is_ever_sent_a_challenge() {
+    let tables = anteroom::config::known::tables();
+    let keys = tables.iter().filter(|(table, _)| table.starts_with("ldap.")).flat_map(|(_, keys)| keys.iter());
+    assert!(keys.clone().count() > 20 && keys.clone().all(|key| !key.contains("challenge")), "no such key is known");
+    let mut binds = 0;
+    for method in Method::ALL {
+        for mode in [Mode::Standard, Mode::Pin] {
+            for fails in Refusal::ALL.map(Some).into_iter().chain([None]) {
+                for passcode in [None, Some(Passcode::Delimiter(",".into())), Some(Passcode::Length(6))] {
+                    for shows_texts in [false, true] {
+                        for password in
+                            ["right-password", "right-password,123456", "right-password,sms", "right-password123456"]
+                        {
+                            let (mode, passcode) = (mode, passcode.clone());
+                            let store = fakes::enrolled();
+                            let person = Person { mode, method, ..store.person.clone().unwrap().unwrap() };
+                            let cloud = Cloud { fails, number: Some("42"), ..Cloud::default() };
+                            cloud.answered.notify_one();
+                            let store = FakeStore { person: Ok(Some(person)), ..store };
+                            let hall = Hall::with(cloud, &[method, Method::Oath], RULE, store, |_| {});
+                            let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
+                            (client.methods, client.passcode, client.shows_texts) =
+                                (vec![method, Method::Oath], passcode, shows_texts);
+                            let attempt = Attempt {
+                                door: Door::Ldap,
+                                credential: Ok(Secret::from_text(password.into())),
+                                ..fakes::attempt(&Arc::new(client))
+                            };
+                            let outcome = hall.enter(attempt).await;
+                            assert_ne!(
+                                outcome.verdict(),
+                                Verdict::Challenge,
+                                "{method:?} {mode:?} {fails:?} {password}"
+                            );
+                            assert_eq!(hall.ends().len(), 1, "{method:?} {mode:?} {fails:?} {password}");
+                            binds += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(binds > 5_000, "{binds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_could_have_typed_a_code_is_told_so_where_texts_are_shown() {
+    let said = async |shows_texts, passcode, methods: &[Method], fails| {
+        let hall = Hall::new(Cloud { fails: Some(fails), ..Cloud::default() }, methods, RULE);
+        let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
+        (client.methods, client.passcode, client.shows_texts) = (methods.to_vec(), passcode, shows_texts);
+        match &*hall.enter(fakes::attempt(&Arc::new(client))).await {
+            Outcome::Explained { text, .. } => Some(text.to_string()),
+            outcome => {
+                assert_eq!(outcome.verdict(), Verdict::Reject);
+                None
+            }
+        }
+    };
+    let comma = || Some(Passcode::Delimiter(",".into()));
+    let away = Refusal::Unreachable(anteroom::config::UnreachableClass::Connect);
+    let helps = Some("Your phone could not be asked. Sign in again with a code behind your password.".to_owned());
+    let both = [Method::Push, Method::Oath];
+    for fails in [away, Refusal::Undeliverable, Refusal::Expired, Refusal::Lost] {
+        assert_eq!(said(true, comma(), &both, fails).await, helps, "{fails:?}");
+    }
+    assert_eq!(said(false, comma(), &both, away).await, None, "its client shows no texts");
+    assert_eq!(said(true, None, &both, away).await, None, "a code has no place");
+    assert_eq!(said(true, comma(), &[Method::Push], away).await, None, "a code is no way of theirs");
+    assert_eq!(said(true, comma(), &both, Refusal::Denied).await, None, "they have answered");
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
+use zeroize::Zeroize;
 
 use super::{CHUNK, KEPT};
 use crate::ldap::pool::Wire;
@@ -17,9 +18,40 @@ pub(super) struct Outbox {
     /// Octets may lie in the layer below.
     unflushed: bool,
     blocked: Option<Instant>,
+    /// Whether passwords may be among them, so that nothing of them stays behind.
+    wipes: bool,
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.wipe();
+    }
 }
 
 impl Outbox {
+    /// For octets among which passwords may be.
+    pub(super) fn wiping() -> Self {
+        Outbox { octets: Vec::new(), sent: 0, unflushed: false, blocked: None, wipes: true }
+    }
+
+    fn wipe(&mut self) {
+        if self.wipes {
+            self.octets.zeroize();
+        }
+    }
+
+    /// Keeps octets for later.
+    fn keep(&mut self, octets: &[u8]) {
+        let needed = self.octets.len() + octets.len();
+        if self.wipes && needed > self.octets.capacity() {
+            let mut larger = Vec::with_capacity(needed.next_power_of_two());
+            larger.extend_from_slice(&self.octets);
+            self.wipe();
+            self.octets = larger;
+        }
+        self.octets.extend_from_slice(octets);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.octets.is_empty()
     }
@@ -52,7 +84,7 @@ impl Outbox {
         if self.octets.is_empty() {
             octets = self.write(wire, octets, context)?;
         }
-        self.octets.extend_from_slice(octets);
+        self.keep(octets);
         self.flush(wire, context)
     }
 
@@ -60,11 +92,15 @@ impl Outbox {
     pub(super) fn flush(&mut self, wire: &mut dyn Wire, context: &mut Context<'_>) -> io::Result<()> {
         if !self.octets.is_empty() {
             let octets = std::mem::take(&mut self.octets);
-            let left = self.write(wire, octets.get(self.sent..).unwrap_or_default(), context)?.len();
-            self.sent = octets.len() - left;
+            let left = self.write(wire, octets.get(self.sent..).unwrap_or_default(), context).map(<[u8]>::len);
+            let length = octets.len();
+            // Back where it is wiped, whatever became of it.
             self.octets = octets;
+            let left = left?;
+            self.sent = length - left;
             if left == 0 {
                 self.sent = 0;
+                self.wipe();
                 self.octets.clear();
                 if self.octets.capacity() > KEPT {
                     self.octets = Vec::new();
@@ -112,5 +148,50 @@ impl Outbox {
             }
         }
         Ok(octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    /// What arrives at a side that takes eight octets at a time.
+    async fn sent_through(mut outbox: Outbox, octets: &[u8]) -> Vec<u8> {
+        let (wire, mut side) = duplex(8);
+        let mut wire: Box<dyn Wire> = Box::new(wire);
+        let mut read = Vec::new();
+        std::future::poll_fn(|context| Poll::Ready(outbox.send(wire.as_mut(), octets, context))).await.unwrap();
+        while read.len() < octets.len() {
+            let mut some = [0; 8];
+            let taken = side.read(&mut some).await.unwrap();
+            read.extend_from_slice(&some[..taken]);
+            std::future::poll_fn(|context| Poll::Ready(outbox.flush(wire.as_mut(), context))).await.unwrap();
+        }
+        assert!(outbox.is_empty());
+        read
+    }
+
+    #[tokio::test]
+    async fn a_slow_side_gets_everything_in_order() {
+        for outbox in [Outbox::default(), Outbox::wiping()] {
+            let octets: Vec<u8> = (0..=255).collect();
+            assert_eq!(sent_through(outbox, &octets).await, octets);
+        }
+    }
+
+    #[test]
+    fn what_is_outgrown_or_has_left_is_wiped() {
+        let mut outbox = Outbox::wiping();
+        outbox.keep(b"secret");
+        outbox.keep(b" behind");
+        assert_eq!(outbox.octets, b"secret behind");
+        outbox.wipe();
+        assert!(outbox.octets.is_empty());
+        let mut plain = Outbox::default();
+        plain.keep(b"results");
+        plain.wipe();
+        assert_eq!(plain.octets, b"results", "what goes to the client is no password, and is not wiped");
     }
 }

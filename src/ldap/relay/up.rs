@@ -236,7 +236,7 @@ impl Link {
             return Ok(true);
         }
         let wire = self.directory.take();
-        self.to_directory = Outbox::default();
+        self.to_directory = Outbox::wiping();
         self.session.lost_directory();
         let asking = Asking { client: &self.config, behind: &self.behind, source: self.source, key };
         match Binding::read(&asking, frame, wire) {
