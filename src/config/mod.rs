@@ -45,7 +45,7 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
-pub use radius_target::{Balance, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radius_target::{Balance, EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};
 

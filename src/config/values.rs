@@ -9,9 +9,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
-    Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass,
-    YesNo,
+    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
+    LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers,
+    UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -214,6 +214,10 @@ impl Words for Balance {
 
 impl Words for ForwardAs {
     const WORDS: &'static [(&'static str, Self)] = &[("proxy", ForwardAs::Proxy), ("client", ForwardAs::Client)];
+}
+
+impl Words for EapIdentity {
+    const WORDS: &'static [(&'static str, Self)] = &[("reply", EapIdentity::Reply), ("request", EapIdentity::Request)];
 }
 
 impl Words for SendName {

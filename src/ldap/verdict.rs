@@ -70,6 +70,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::OtherPerson
         | Reason::UnnamedPerson
         | Reason::TargetAsksMore
+        | Reason::BrokenEap
         | Reason::RequestLoop
         | Reason::NotEnrolled
         | Reason::UserDisabled

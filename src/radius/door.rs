@@ -24,8 +24,9 @@ use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
+use super::eap::Eap;
 use super::gateway;
-use super::onward::{Onward, ProofKind};
+use super::onward::Onward;
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
 use super::reply::{self, Asked};
@@ -162,12 +163,14 @@ pub struct Ticket {
     key: RequestKey,
     authenticator: Authenticator,
     identifier: u8,
+    eap: Eap,
     generation: u32,
 }
 
 impl Ticket {
     fn asked(&self) -> Asked<'_> {
-        Asked { identifier: self.identifier, authenticator: &self.authenticator, proxy_states: &self.proxy_states }
+        let Ticket { identifier, authenticator, proxy_states, eap, .. } = self;
+        Asked { identifier: *identifier, authenticator, proxy_states, eap: *eap }
     }
 }
 
@@ -250,16 +253,21 @@ impl<H> Door<H> {
             return Err(Discarded::ProxyStateTooLong);
         }
         let begun = self.table().begin(key, &print, now).map_err(|Full| Discarded::TableFull)?;
+        let eap = Eap::read(&packet);
         let ticket = Ticket {
             client: Arc::clone(client),
             proxy_states,
             key,
             authenticator: *packet.authenticator(),
             identifier: packet.identifier(),
+            eap: eap.unwrap_or_default(),
             generation: begun.generation,
         };
         let room = client.replies.room().saturating_sub(ticket.proxy_states.len());
-        let attempt = attempt(client, &request, room, (peer, now), random());
+        let mut attempt = attempt(client, &request, room, (peer, now), random());
+        if eap.is_err() && attempt.onward.is_some() && matches!(attempt.credential, Err(Unusable::NoPassword)) {
+            attempt.credential = Err(Unusable::BrokenEap);
+        }
         Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
     }
 
@@ -346,6 +354,7 @@ impl Shared {
             identifier: packet.identifier(),
             authenticator: packet.authenticator(),
             proxy_states: &proxy_states,
+            eap: Eap::None,
         };
         reply::status(accounting, asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)
     }
@@ -412,8 +421,7 @@ fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
 
 /// The whole request, where the client's target is to get it.
 fn onward(client: &Known, request: &Verified<'_>, room: usize) -> Option<Onward> {
-    let onward = Onward::read(request, room).filter(|_| client.config.hands_on)?;
-    (onward.kind() != ProofKind::Eap).then_some(onward)
+    Onward::read(request, room).filter(|_| client.config.hands_on)
 }
 
 /// The password. CHAP and EAP are no passwords that a directory bind could check.

@@ -30,6 +30,7 @@ pub mod dictionary;
 pub mod discard;
 pub mod door;
 pub mod duplicates;
+pub mod eap;
 pub mod gateway;
 pub mod listener;
 pub mod onward;

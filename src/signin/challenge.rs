@@ -17,6 +17,7 @@ use std::time::Instant;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::radius::said::Said;
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::signin::outcome::Reason;
@@ -45,8 +46,8 @@ pub struct Challenge {
     pub state: Box<[u8]>,
     /// Whether what they type is not to be shown while they type it.
     pub hidden: bool,
-    /// Attributes of a target's own challenge, encoded; without State and Message-Authenticator.
-    pub relayed: Option<Box<[u8]>>,
+    /// What a target said that asks for more by itself.
+    pub relayed: Option<Box<Said>>,
 }
 
 /// What a round asks for.
@@ -134,6 +135,15 @@ impl States {
     pub fn reference(&self, sign_in: SignInId, round: u8) -> Reference {
         let mut digest = self.references.clone();
         digest.update(b"reference");
+        digest.update(sign_in.octets());
+        digest.update(&[round]);
+        Reference(half(digest))
+    }
+
+    /// The reference of this round of a sign-in with its target, which are counted by themselves.
+    pub fn relayed(&self, sign_in: SignInId, round: u8) -> Reference {
+        let mut digest = self.references.clone();
+        digest.update(b"relayed");
         digest.update(sign_in.octets());
         digest.update(&[round]);
         Reference(half(digest))
@@ -268,6 +278,11 @@ impl<T, S: Clone> Rounds<T, S> {
             return Err(Reason::StateForeign);
         }
         self.remove(reference).ok_or(Reason::StateUsed)
+    }
+
+    /// Whether a round waits.
+    pub fn is_open(&self, reference: Reference) -> bool {
+        self.open.contains_key(&reference)
     }
 
     /// Takes out a round that has ended, if there is one.

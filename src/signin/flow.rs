@@ -9,26 +9,26 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
 use crate::config::Client;
-use crate::primary::{Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::primary::{IdentifyError, Identity, Primary};
 use crate::signin::answering;
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
-use crate::signin::authorizing;
 use crate::signin::challenge::Ask;
 use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
-use crate::signin::passcode::{self, Typed};
+use crate::signin::passcode::Typed;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts, Ruling};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::relayed;
 use crate::signin::rounds::{self, Asked};
 use crate::signin::route::{self, Means, Planned, Step};
 use crate::signin::rules::Chosen;
 use crate::signin::ruling::{self, counting_rule, exempts, is_member, person_address, required_methods, unsaid};
 use crate::signin::settling;
-use crate::signin::trying::try_password;
+use crate::signin::trying::{self, Checked};
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -98,7 +98,9 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
 
 /// One sign-in of an identified person, top to bottom; or a further round of one.
 pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
-    let outcome = if ending.attempt().is_some_and(|attempt| attempt.state.is_some()) {
+    let outcome = if ending.attempt().is_some_and(|attempt| relayed::concerns(sign_ins, attempt)) {
+        Box::pin(relayed::next(sign_ins, ending, lead)).await
+    } else if ending.attempt().is_some_and(|attempt| attempt.state.is_some()) {
         Box::pin(answering::next(sign_ins, ending, lead)).await
     } else {
         run(sign_ins, ending, lead).await
@@ -107,8 +109,19 @@ pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 }
 
 async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let primary = Box::pin(check_password(sign_ins, ending)).await?;
+    match Box::pin(trying::check_password(sign_ins, ending)).await? {
+        Checked::Passed(primary) => second(sign_ins, ending, lead, primary).await,
+        Checked::Asks(challenge) => Ok(challenge),
+    }
+}
 
+/// The second proof of somebody who has given the first.
+pub(super) async fn second(
+    sign_ins: &Arc<SignIns>,
+    ending: &mut Ending,
+    lead: &Lead,
+    primary: PrimaryPassed,
+) -> Result<Outcome, Reason> {
     let began = now();
     let mut person = {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
@@ -153,52 +166,6 @@ pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
 pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
-}
-
-/// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
-/// over.
-async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
-    let began = now();
-    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
-        authorizing::check_account(sign_ins, ending).await?
-    } else {
-        let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
-        let proof = attempt.proof().map_err(Reason::from_unusable)?;
-        let whole = proof.secret();
-        let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
-        let cut = rule.and_then(|rule| passcode::cut(rule, whole));
-        let (checked, typed) = match cut {
-            None => (try_password(sign_ins, attempt, who, whole).await?, None),
-            Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
-                // It may be a password that ends like this. The throttle has its say on this try, too.
-                Err(Finding::Wrong(Refusal::WrongPassword)) => {
-                    let again = try_password(sign_ins, attempt, who, whole).await;
-                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None)
-                }
-                checked => (checked, Some(cut.typed)),
-            },
-        };
-        if let Err(Finding::Fault(fault)) = &checked {
-            tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot check the password");
-        }
-        ending.trail.typed = typed.map(Box::new);
-        checked
-    };
-    ending.forget_credential();
-    ending.leave_directory();
-    ending.trail.steps.primary = Some(now().saturating_duration_since(began));
-    let reason = match checked {
-        Ok(passed) => {
-            ending.trail.primary = Some("passed");
-            return Ok(passed);
-        }
-        Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
-        Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
-        Err(Finding::Right | Finding::Moved(_)) => Reason::Internal,
-    };
-    ending.trail.primary = Some(reason.code());
-    Err(reason)
 }
 
 /// What is known of a person whose password was right.
@@ -262,7 +229,7 @@ pub(super) async fn look_up(
         steps: Vec::new(),
         wants_code: false,
         takes_code: false,
-        can_ask: attempt.client.challenge.is_some(),
+        can_ask: attempt.challenges().is_some(),
         language: Box::default(),
     };
     if let Some(person) = person {
@@ -275,7 +242,7 @@ pub(super) async fn look_up(
         let wishes = route::required(route::wishes(typed, person.method, listed), required);
         let names = route::providers(&attempt.client, chosen).iter();
         let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
-        let means = Means::of(&attempt.client, typed);
+        let means = Means::of(&attempt.client, typed).within(attempt.is_eap());
         let Planned { steps, wants_code, takes_code } = route::plan(providers, &person, &wishes, means);
         (known.steps, known.wants_code, known.takes_code) = (steps, wants_code, takes_code);
         if known.can_ask {
@@ -386,7 +353,7 @@ pub(super) async fn hold(
     lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;
     let typed = ending.trail.typed.take();
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let (began, rule) = (attempt.received, attempt.client.challenge);
+    let (began, rule) = (attempt.received, attempt.challenges());
     let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;

@@ -27,6 +27,7 @@ pub mod policy;
 mod prompting;
 pub mod proof;
 pub mod reception;
+mod relayed;
 mod rounds;
 pub mod route;
 pub mod rules;

@@ -193,7 +193,9 @@ reasons! {
     /// [`Exemption::OneTimeBypass`].
     OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
     /// No password that we can check.
-    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
+    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target of RADIUS servers";
+    /// An EAP packet that is none.
+    BrokenEap = "broken_eap", "the request's EAP packet is broken or out of order, or names somebody else than the request; look at the client";
     /// A password that nobody would check.
     UnwantedPassword = "unwanted_password", "the request carries a password, and the client's target of type \"none\" checks none: it is for RD Gateways only";
     /// Empty password.
@@ -229,7 +231,7 @@ reasons! {
     /// [`primary::Refusal::Unnamed`].
     UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept";
     /// [`primary::Refusal::AsksMore`].
-    TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge, which cannot be passed on here";
+    TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge: set the client's challenge = \"yes\" where it shows challenges; or it asked again and again without an end";
     /// [`primary::Fault::Loop`].
     RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
     /// A connection policy says no.
@@ -344,6 +346,7 @@ impl Reason {
     pub fn from_unusable(unusable: Unusable) -> Self {
         match unusable {
             Unusable::NoPassword => Reason::NoPassword,
+            Unusable::BrokenEap => Reason::BrokenEap,
             Unusable::EmptyPassword => Reason::EmptyPassword,
             Unusable::UnwantedPassword => Reason::UnwantedPassword,
             Unusable::BadName => Reason::BadName,

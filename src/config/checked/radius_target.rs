@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::place::Path;
 use super::super::values::OneOrMany;
 use super::super::{
-    Balance, ForwardAs, PersonAddress, RadiusTarget, ReplyAttribute, ReplyRules, Requirement, SendName, written,
+    Balance, EapIdentity, ForwardAs, PersonAddress, RadiusTarget, ReplyAttribute, ReplyRules, Requirement, SendName,
+    written,
 };
 use super::secrets::Spellings;
 use super::{Checker, word};
@@ -85,6 +86,7 @@ impl Checker<'_> {
             domains,
             realms,
             send_name: word(written.send_name.take(), SendName::Typed),
+            eap_identity: word(written.eap_identity.take(), EapIdentity::Reply),
             reply,
         })
     }
