@@ -148,7 +148,8 @@ pub fn verdict(
             encode(Code::ACCESS_REJECT, asked, (&attributes, None), true, key).map(Some)
         }
         Outcome::Challenge(challenge) => {
-            let attributes = (&*challenged(challenge)?, challenge.relayed.as_deref());
+            let said = challenge.relayed.as_ref().map(|relayed| &*relayed.said);
+            let attributes = (&*challenged(challenge)?, said);
             encode(Code::ACCESS_CHALLENGE, asked, attributes, true, key).map(Some)
         }
         Outcome::Discard(_) => Ok(None),

@@ -46,8 +46,23 @@ pub struct Challenge {
     pub state: Box<[u8]>,
     /// Whether what they type is not to be shown while they type it.
     pub hidden: bool,
-    /// What a target said that asks for more by itself.
-    pub relayed: Option<Box<Said>>,
+    /// A target's own, which asks for more by itself.
+    pub relayed: Option<Box<Relayed>>,
+}
+
+/// A target's own challenge.
+#[derive(Debug)]
+pub struct Relayed {
+    /// What it said.
+    pub said: Box<Said>,
+    /// Which of its servers asked: only that one knows its State.
+    pub server: usize,
+    /// How often it has asked, this time included.
+    pub round: u8,
+    /// When the first of its rounds began.
+    pub began: Instant,
+    /// Until when it may be answered.
+    pub until: Instant,
 }
 
 /// What a round asks for.

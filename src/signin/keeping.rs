@@ -13,7 +13,7 @@ use crate::signin::challenge::{Challenge, Place};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::reception::{Ending, SignIns, now};
-use crate::signin::relayed;
+use crate::signin::relayed::{self, Kept};
 
 /// How often rounds that nobody answers are looked for, at least.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ pub(super) fn keep(
     (key, requests): (HoldKey, u32),
     challenge: Challenge,
 ) -> Arc<Outcome> {
-    if ending.relay.is_some() {
+    if challenge.relayed.is_some() {
         return relayed::keep(sign_ins, ending, (key, requests), challenge);
     }
     if let Some(round) = &mut ending.round {
@@ -51,10 +51,17 @@ pub(super) fn keep(
     outcome
 }
 
+/// A sign-in that waits, with its requests so far.
+type Counted = (Box<Ending>, u32);
+
+fn counted(ending: Box<Ending>) -> Counted {
+    let requests = requests(&ending);
+    (ending, requests)
+}
+
 /// Requests of a sign-in that waits, so far.
 fn requests(kept: &Ending) -> u32 {
-    let relayed = kept.relay.as_ref().map(|relay| relay.requests);
-    relayed.or(kept.round.as_ref().map(|round| round.requests)).unwrap_or(1)
+    kept.round.as_ref().map_or(1, |round| round.requests)
 }
 
 /// Sees to it that rounds which nobody answers leave their event, by one task for all of them.
@@ -68,8 +75,11 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
             let (ended, next) = {
                 let mut rounds = lock(&sign_ins.rounds);
                 let mut relays = lock(&sign_ins.relays);
-                let ended = std::iter::from_fn(|| rounds.expired(now()).or_else(|| relays.expired(now())));
-                let ended: Vec<Box<Ending>> = ended.collect();
+                let ended = std::iter::from_fn(|| {
+                    let asked = rounds.expired(now()).map(counted);
+                    asked.or_else(|| relays.expired(now()).map(Kept::counted))
+                });
+                let ended: Vec<Counted> = ended.collect();
                 let next = rounds.next_end().into_iter().chain(relays.next_end()).min();
                 if next.is_none() {
                     // Under the locks: whoever keeps a round after this starts another task.
@@ -77,8 +87,7 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
                 }
                 (ended, next)
             };
-            for ending in ended {
-                let requests = requests(&ending);
+            for (ending, requests) in ended {
                 let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
             }
             drop(sign_ins);
@@ -91,8 +100,8 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
 /// Gives up every round: the server is stopping.
 pub(super) fn give_up(sign_ins: &SignIns) {
     let kept = lock(&sign_ins.rounds).clear();
-    for ending in kept.into_iter().chain(lock(&sign_ins.relays).clear()) {
-        let requests = requests(&ending);
+    let relayed = lock(&sign_ins.relays).clear().into_iter().map(Kept::counted);
+    for (ending, requests) in kept.into_iter().map(counted).chain(relayed) {
         let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown), requests);
     }
 }

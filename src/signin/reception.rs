@@ -25,7 +25,7 @@ use crate::signin::flow::{self, Trail};
 use crate::signin::keeping;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
-use crate::signin::relayed::{self, Relay};
+use crate::signin::relayed::{self, Kept};
 use crate::signin::rounds::Round;
 use crate::signin::ruling;
 use crate::signin::standing::Standings;
@@ -82,7 +82,7 @@ pub struct SignIns {
     /// Sign-ins that wait for the answer to a challenge.
     pub(super) rounds: Mutex<Rounds<Box<Ending>, Arc<Outcome>>>,
     /// Sign-ins that wait for the next round with their target.
-    pub(super) relays: Mutex<Rounds<Box<Ending>, Arc<Outcome>>>,
+    pub(super) relays: Mutex<Rounds<Kept, Arc<Outcome>>>,
     pub(super) states: States,
     /// Whether somebody looks after the rounds that nobody answers.
     pub(super) sweeping: AtomicBool,
@@ -254,8 +254,6 @@ pub(super) struct Ending {
     pub(super) trail: Trail,
     /// What a sign-in keeps from one round to the next.
     pub(super) round: Option<Box<Round>>,
-    /// What it keeps from one round with its target to the next.
-    pub(super) relay: Option<Box<Relay>>,
 }
 
 impl Ending {
@@ -266,7 +264,6 @@ impl Ending {
             identified: None,
             trail: Trail::default(),
             round: None,
-            relay: None,
         }
     }
 

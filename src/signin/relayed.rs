@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::primary::{Answered, Finding, Handed, PrimaryPassed, Refusal};
 use crate::signin::attempt::Attempt;
-use crate::signin::challenge::{self, Challenge, Place};
+use crate::signin::challenge::{self, Challenge, Place, Relayed};
 use crate::signin::flow;
 use crate::signin::keeping;
 use crate::signin::outcome::{Accept, Outcome, Reason};
@@ -45,17 +45,27 @@ pub(super) const MOST_OPEN_PER_CLIENT: usize = 8_192;
 /// Octets of an Access-Challenge's State attribute.
 const STATE: usize = challenge::STATE + 2;
 
-/// What a sign-in keeps from one round with its target to the next.
-#[derive(Debug)]
-pub(super) struct Relay {
-    /// Which server asked: only that one knows its State.
+/// A sign-in that waits for its next round with the target.
+pub(super) struct Kept {
+    ending: Box<Ending>,
+    earlier: Earlier,
+    /// Requests so far.
+    requests: u32,
+}
+
+impl Kept {
+    /// The sign-in, and its requests so far.
+    pub(super) fn counted(self) -> (Box<Ending>, u32) {
+        (self.ending, self.requests)
+    }
+}
+
+/// What is known of the round with the target before.
+pub(super) struct Earlier {
     server: usize,
     state: Option<Box<[u8]>>,
-    rounds: u8,
+    round: u8,
     began: Instant,
-    until: Instant,
-    /// Requests so far.
-    pub(super) requests: u32,
 }
 
 /// Whether a request is a round with the target.
@@ -90,13 +100,13 @@ fn device(attempt: &Attempt) -> &[u8] {
 pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
     let earlier = resume(sign_ins, ending, lead)?;
     let began = now();
-    let checked = Box::pin(hand_on(sign_ins, ending, earlier.as_deref())).await;
+    let checked = Box::pin(hand_on(sign_ins, ending, earlier.as_ref())).await;
     ending.leave_directory();
     *ending.trail.steps.primary.get_or_insert_default() += now().saturating_duration_since(began);
     let primary = match checked? {
         Ok(primary) => primary,
         Err(answered) if answered.finding == Finding::Wrong(Refusal::AsksMore) => {
-            return asks(ending, answered, earlier.as_deref());
+            return asks(ending, answered, earlier.as_ref());
         }
         Err(answered) => {
             ending.forget_credential();
@@ -112,28 +122,27 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 }
 
 /// Finds the sign-in that the request goes on with. Nothing where it begins one.
-fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Result<Option<Box<Relay>>, Reason> {
+fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Result<Option<Earlier>, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let Some(state) = attempt.state.as_deref() else { return Ok(None) };
     let reference = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
     let is_same = |first: &Attempt| keeping::is_same(first, attempt) && first.is_eap() == attempt.is_eap();
-    let mut kept =
-        lock(&sign_ins.relays).take(reference, now(), |kept: &Box<Ending>| kept.attempt().is_some_and(is_same))?;
-    let relay = kept.relay.take().ok_or(Reason::Internal)?;
-    let earlier = kept.attempt().map_or_else(now, |first| first.received);
-    kept.trail.steps.total += now().saturating_duration_since(earlier);
+    let Kept { ending: mut kept, earlier, requests } =
+        lock(&sign_ins.relays).take(reference, now(), |kept| kept.ending.attempt().is_some_and(is_same))?;
+    let before = kept.attempt().map_or_else(now, |first| first.received);
+    kept.trail.steps.total += now().saturating_duration_since(before);
     kept.trail.at_directory = std::mem::take(&mut ending.trail.at_directory);
-    lead.hold.served_before(relay.requests);
+    lead.hold.served_before(requests);
     let brought = ending.go_on(*kept);
     ending.renew(brought.ok_or(Reason::Internal)?);
-    Ok(Some(relay))
+    Ok(Some(earlier))
 }
 
 /// One exchange with the target. What it refuses within EAP is counted against the device: the name there is anybody's.
 async fn hand_on(
     sign_ins: &Arc<SignIns>,
     ending: &Ending,
-    earlier: Option<&Relay>,
+    earlier: Option<&Earlier>,
 ) -> Result<Result<PrimaryPassed, Answered>, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let request = attempt.onward.as_deref().ok_or(Reason::NoPassword)?;
@@ -143,7 +152,7 @@ async fn hand_on(
         Some(who) => who.unique_id.clone(),
         None => format!("eap:{}:{}", attempt.client.name, device(attempt).escape_ascii()),
     };
-    let round = earlier.map(|relay| (relay.server, relay.state.as_deref()));
+    let round = earlier.map(|earlier| (earlier.server, earlier.state.as_deref()));
     let handed = Handed { request, password: Some(proof.secret()), round };
     trying::hand_on(sign_ins, attempt, (who, &counted), (handed, proof.secret())).await
 }
@@ -172,7 +181,7 @@ async fn named(
     match &*waiting.outcome().await {
         Outcome::Accept(accept) => match accept.second() {
             SecondPassed::Approved(approval) => {
-                ending.trail.factor = Some("joined");
+                ending.trail.factor = Some("carried_over");
                 ending.trail.method = Some(approval.method());
                 let second = SecondPassed::Approved(Arc::clone(approval));
                 Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
@@ -188,7 +197,7 @@ async fn named(
 ///
 /// # Errors
 /// Why the client cannot have it.
-pub(super) fn asks(ending: &mut Ending, answered: Answered, earlier: Option<&Relay>) -> Result<Outcome, Reason> {
+pub(super) fn asks(ending: &Ending, answered: Answered, earlier: Option<&Earlier>) -> Result<Outcome, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let request = attempt.onward.as_deref().ok_or(Reason::Internal)?;
     let lasts = match (attempt.is_eap(), attempt.client.challenge) {
@@ -201,16 +210,14 @@ pub(super) fn asks(ending: &mut Ending, answered: Answered, earlier: Option<&Rel
         return Err(Reason::DirectoryGarbled);
     }
     let now = now();
-    let (rounds, began) = earlier.map_or((0, now), |relay| (relay.rounds, relay.began));
+    let (rounds, began) = earlier.map_or((0, now), |earlier| (earlier.round, earlier.began));
     let until = now.checked_add(lasts).unwrap_or(now).min(began.checked_add(WHOLE).unwrap_or(now));
     if rounds >= MOST || until <= now {
         return Err(Reason::TargetAsksMore);
     }
-    let state = said.state().map(Into::into);
-    let server = answered.server;
-    ending.relay = Some(Box::new(Relay { server, state, rounds: rounds + 1, began, until, requests: 0 }));
+    let relayed = Some(Box::new(Relayed { said, server: answered.server, round: rounds + 1, began, until }));
     let (text, state) = (Box::default(), Box::default());
-    Ok(Outcome::Challenge(Box::new(Challenge { text, state, hidden: false, relayed: Some(said) })))
+    Ok(Outcome::Challenge(Box::new(Challenge { text, state, hidden: false, relayed })))
 }
 
 /// Keeps a sign-in until the next round with its target comes; what everybody who waits for it is told.
@@ -222,16 +229,15 @@ pub(super) fn keep(
 ) -> Arc<Outcome> {
     ending.leave_directory();
     ending.forget_credential();
-    if let Some(relay) = &mut ending.relay {
-        relay.requests = requests;
-    }
-    let (Some(attempt), Some(relay)) = (ending.attempt(), &ending.relay) else {
+    let (Some(attempt), Some(relayed)) = (ending.attempt(), &challenge.relayed) else {
         return Arc::new(ending.finish(Outcome::Reject(Reason::Internal), requests));
     };
-    let reference = sign_ins.states.relayed(attempt.id, relay.rounds);
+    let Relayed { said, server, round, began, until } = &**relayed;
+    let (round, until) = (*round, *until);
+    let earlier = Earlier { server: *server, state: said.state().map(Into::into), round, began: *began };
+    let reference = sign_ins.states.relayed(attempt.id, round);
     let state = sign_ins.states.state(reference, &attempt.client.name);
     let outcome = Arc::new(Outcome::Challenge(Box::new(Challenge { state, ..challenge })));
-    let until = relay.until;
     let again = match attempt.is_eap() {
         true => until,
         false => now().checked_add(attempt.client.carry_over).unwrap_or(until),
@@ -242,7 +248,8 @@ pub(super) fn keep(
         drop(relays);
         return Arc::new(ending.finish(Outcome::Reject(Reason::Overloaded), requests));
     }
-    relays.keep(reference, ending, Arc::clone(&outcome), Place { person: client, key, again, until });
+    let kept = Kept { ending, earlier, requests };
+    relays.keep(reference, kept, Arc::clone(&outcome), Place { person: client, key, again, until });
     drop(relays);
     keeping::sweep(sign_ins);
     outcome
