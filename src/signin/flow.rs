@@ -98,64 +98,70 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
 
 /// One sign-in of an identified person, top to bottom; or a further round of one.
 pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
-    let outcome = if ending.attempt().is_some_and(|attempt| relayed::concerns(sign_ins, attempt)) {
-        Box::pin(relayed::next(sign_ins, ending, lead)).await
-    } else if ending.attempt().is_some_and(|attempt| attempt.state.is_some()) {
-        Box::pin(answering::next(sign_ins, ending, lead)).await
-    } else {
-        run(sign_ins, ending, lead).await
+    let primary = match Box::pin(first(sign_ins, ending, lead)).await {
+        Ok(Checked::Passed(primary)) => primary,
+        Ok(Checked::Says(outcome)) => return outcome,
+        Err(reason) => return Outcome::Reject(reason),
     };
-    outcome.unwrap_or_else(Outcome::Reject)
+    second(sign_ins, ending, lead, primary).await.unwrap_or_else(Outcome::Reject)
 }
 
-async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    match Box::pin(trying::check_password(sign_ins, ending)).await? {
-        Checked::Passed(primary) => second(sign_ins, ending, lead, primary).await,
-        Checked::Asks(challenge) => Ok(challenge),
+/// The first proof: of the password, or in a round with the target; or what a further round of ours comes to.
+async fn first(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Checked, Reason> {
+    let attempt = ending.attempt().ok_or(Reason::Internal)?;
+    if relayed::concerns(sign_ins, attempt) {
+        Box::pin(relayed::next(sign_ins, ending, lead)).await
+    } else if attempt.state.is_some() {
+        Box::pin(answering::next(sign_ins, ending, lead)).await.map(Checked::Says)
+    } else {
+        trying::check_password(sign_ins, ending).await
     }
 }
 
 /// The second proof of somebody who has given the first.
-pub(super) async fn second(
-    sign_ins: &Arc<SignIns>,
-    ending: &mut Ending,
-    lead: &Lead,
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+pub(super) fn second<'a>(
+    sign_ins: &'a Arc<SignIns>,
+    ending: &'a mut Ending,
+    lead: &'a Lead,
     primary: PrimaryPassed,
-) -> Result<Outcome, Reason> {
-    let began = now();
-    let mut person = {
-        let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let typed = ending.trail.typed.as_deref();
-        Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed)).await?
-    };
-    ending.trail.rule = person.rule;
-    let required = required_methods(sign_ins, person.rule);
-    ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
-    let decision = person.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
-    ending.trail.steps.policy = Some(now().saturating_duration_since(began));
+) -> impl Future<Output = Result<Outcome, Reason>> + Send + use<'a> {
+    async move {
+        let began = now();
+        let mut person = {
+            let attempt = ending.attempt().ok_or(Reason::Internal)?;
+            let typed = ending.trail.typed.as_deref();
+            Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed)).await?
+        };
+        ending.trail.rule = person.rule;
+        let required = required_methods(sign_ins, person.rule);
+        ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
+        let decision = person.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
+        ending.trail.steps.policy = Some(now().saturating_duration_since(began));
 
-    if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
-        && person.can_ask
-        && let attempt = ending.attempt().ok_or(Reason::Internal)?
-        && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
-    {
-        return rounds::ask(sign_ins, ending, primary, asked, None);
-    }
-    let held = match decision {
-        Decision::Reject(reason) => return Err(reason),
-        Decision::Exempt(exempted) => Held::Passed(SecondPassed::Exempt(exempted)),
-        Decision::Due(_) => {
-            let began = now();
-            let held = hold(sign_ins, ending, lead, &mut person).await;
-            ending.trail.steps.factor = Some(now().saturating_duration_since(began));
-            held?
+        if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
+            && person.can_ask
+            && let attempt = ending.attempt().ok_or(Reason::Internal)?
+            && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
+        {
+            return rounds::ask(sign_ins, ending, primary, asked, None);
         }
-    };
-    match held {
-        Held::Passed(second) => {
-            Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+        let held = match decision {
+            Decision::Reject(reason) => return Err(reason),
+            Decision::Exempt(exempted) => Held::Passed(SecondPassed::Exempt(exempted)),
+            Decision::Due(_) => {
+                let began = now();
+                let held = hold(sign_ins, ending, lead, &mut person).await;
+                ending.trail.steps.factor = Some(now().saturating_duration_since(began));
+                held?
+            }
+        };
+        match held {
+            Held::Passed(second) => {
+                Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+            }
+            Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
         }
-        Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
     }
 }
 

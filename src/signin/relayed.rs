@@ -25,7 +25,7 @@ use crate::signin::pending::sharing::Shared;
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::proof::SecondPassed;
 use crate::signin::reception::{Ending, Identified, SignIns, now};
-use crate::signin::trying::{self, Admission};
+use crate::signin::trying::{self, Admission, Checked};
 
 /// How long a round of EAP may take, which no person answers. FreeRADIUS forgets its own after as long.
 const LASTS: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ fn device(attempt: &Attempt) -> &[u8] {
 }
 
 /// A round of a sign-in with its target.
-pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
+pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Checked, Reason> {
     let earlier = resume(sign_ins, ending, lead)?;
     let began = now();
     let checked = Box::pin(hand_on(sign_ins, ending, earlier.as_ref())).await;
@@ -106,7 +106,7 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
     let primary = match checked? {
         Ok(primary) => primary,
         Err(answered) if answered.finding == Finding::Wrong(Refusal::AsksMore) => {
-            return asks(ending, answered, earlier.as_ref());
+            return asks(ending, answered, earlier.as_ref()).map(Checked::Says);
         }
         Err(answered) => {
             ending.forget_credential();
@@ -115,10 +115,10 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
     };
     ending.trail.primary = Some("passed");
     if ending.attempt().is_some_and(Attempt::is_eap) {
-        return Box::pin(named(sign_ins, ending, lead, primary)).await;
+        return named(sign_ins, ending, lead, primary).await.map(Checked::Says);
     }
     ending.forget_credential();
-    flow::second(sign_ins, ending, lead, primary).await
+    Ok(Checked::Passed(primary))
 }
 
 /// Finds the sign-in that the request goes on with. Nothing where it begins one.

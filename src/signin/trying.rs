@@ -20,8 +20,8 @@ use crate::signin::throttle::{Guess, Permit};
 pub(super) enum Checked {
     /// The first proof.
     Passed(PrimaryPassed),
-    /// A challenge: the target asks for more.
-    Asks(Outcome),
+    /// What comes of it without a second: the target asks for more, or a round ends otherwise.
+    Says(Outcome),
 }
 
 /// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
@@ -59,7 +59,7 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
             Ok(Checked::Passed(passed))
         }
         Err(answered) if answered.finding == Finding::Wrong(Refusal::AsksMore) => {
-            relayed::asks(ending, answered, None).map(Checked::Asks)
+            relayed::asks(ending, answered, None).map(Checked::Says)
         }
         Err(answered) => {
             ending.forget_credential();
