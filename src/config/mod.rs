@@ -16,6 +16,7 @@ use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
 pub mod by_address;
+pub mod caching;
 pub mod checked;
 mod client;
 pub mod codes;
@@ -47,6 +48,7 @@ pub use provider::{
 };
 pub use radius_target::{Balance, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
+pub use caching::{Caching, CachingRule, Likeness};
 pub use rule::{Rule, Then};
 
 /// A whole configuration after all checks.
@@ -82,6 +84,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// Who needs a second factor when; the first that fits.
     pub rules: Vec<Arc<Rule>>,
+    /// Whose approvals are good for how long; the first that fits.
+    pub caching: Vec<Arc<CachingRule>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.

@@ -28,8 +28,10 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod caching;
 mod rule;
 
+pub use caching::Caching;
 pub use rule::{Rule, ThenWord};
 
 mod target;
@@ -61,6 +63,8 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[caching]]`
+    pub caching: Vec<Caching>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`

@@ -13,6 +13,7 @@ use crate::primary::{Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::authorizing;
+use crate::signin::caching::{self, Case, Proved};
 use crate::signin::challenge::Ask;
 use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
@@ -45,6 +46,8 @@ pub(super) struct Trail {
     pub(super) prompt_open: bool,
     /// Which `[[rule]]` counts.
     pub(super) rule: Chosen,
+    /// Where an approval may stand for more sign-ins: what that depends on.
+    pub(super) case: Option<Box<Case>>,
     /// What the person typed behind the password.
     pub(super) typed: Option<Box<Typed>>,
     /// What the person is to read, where their client shows it.
@@ -109,9 +112,12 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
 
     let began = now();
     let mut person = {
+        let mut case = ending.trail.case.take();
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let typed = ending.trail.typed.as_deref();
-        Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed)).await?
+        let person = Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed, case.as_deref_mut())).await?;
+        ending.trail.case = case;
+        person
     };
     ending.trail.rule = person.rule;
     let required = required_methods(sign_ins, person.rule);
@@ -128,7 +134,10 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     }
     let held = match decision {
         Decision::Reject(reason) => return Err(reason),
-        Decision::Exempt(exempted) => Held::Passed(SecondPassed::Exempt(exempted)),
+        Decision::Exempt(exempted) => {
+            caching::note(&mut ending.trail);
+            Held::Passed(SecondPassed::Exempt(exempted))
+        }
         Decision::Due(_) => {
             let began = now();
             let held = hold(sign_ins, ending, lead, &mut person).await;
@@ -166,21 +175,26 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
         let whole = proof.secret();
         let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
         let cut = rule.and_then(|rule| passcode::cut(rule, whole));
-        let (checked, typed) = match cut {
-            None => (try_password(sign_ins, attempt, who, whole).await?, None),
+        // What is no password proves nothing that could be known again.
+        let case = |password| {
+            proof.is_password().then(|| caching::begin(sign_ins, attempt, who, Proved::Password(password))).flatten()
+        };
+        let (checked, typed, case) = match cut {
+            None => (try_password(sign_ins, attempt, who, whole).await?, None, case(whole)),
             Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
                 // It may be a password that ends like this. The throttle has its say on this try, too.
                 Err(Finding::Wrong(Refusal::WrongPassword)) => {
                     let again = try_password(sign_ins, attempt, who, whole).await;
-                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None)
+                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None, case(whole))
                 }
-                checked => (checked, Some(cut.typed)),
+                checked => (checked, Some(cut.typed), case(&cut.password)),
             },
         };
         if let Err(Finding::Fault(fault)) = &checked {
             tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot check the password");
         }
         ending.trail.typed = typed.map(Box::new);
+        ending.trail.case = case;
         checked
     };
     ending.forget_credential();
@@ -207,6 +221,8 @@ pub(super) struct Known {
     is_service: bool,
     /// Which `[[rule]]` counts.
     pub(super) rule: Chosen,
+    /// Whether an approval that a `[[caching]]` rule keeps stands for this sign-in.
+    pub(super) cached: bool,
     /// Whether a one-time bypass was used up for this sign-in.
     pub(super) bypassed: bool,
     /// Which `[[route]]` counts, from 0.
@@ -237,7 +253,7 @@ pub(super) async fn look_up(
         Reason::StoreUnavailable
     })?;
     let policy = &attempt.client.policy;
-    let rule = ruling::chosen(sign_ins, attempt, &who, now).await?;
+    let rule = ruling::chosen(sign_ins, &sign_ins.deps.rules, attempt, &who, now).await?;
     let counts = rule == Chosen::None;
     let in_exempt_group = counts && exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
     let is_service = counts
@@ -255,6 +271,7 @@ pub(super) async fn look_up(
         in_exempt_group,
         is_service,
         rule,
+        cached: false,
         bypassed: false,
         route: None,
         steps: Vec::new(),
@@ -351,6 +368,9 @@ impl Known {
     /// What policy decides.
     pub(super) fn decide(&self, sign_ins: &SignIns, attempt: &Attempt, now: SystemTime) -> Decision {
         match policy::decide(&attempt.client.policy, self.facts(sign_ins, attempt, now)) {
+            decision if self.cached && policy::can_be_cached(&decision) => {
+                Decision::Exempt(policy::cached(&self.who))
+            }
             decision if self.bypassed && policy::can_bypass(&decision) => Decision::Exempt(policy::bypassed(&self.who)),
             decision => decision,
         }

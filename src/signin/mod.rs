@@ -11,8 +11,10 @@
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
 mod asking;
+mod approved;
 pub mod attempt;
 mod authorizing;
+pub mod caching;
 mod carried;
 pub mod challenge;
 pub mod explain;

@@ -188,6 +188,8 @@ reasons! {
     ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
     /// [`Exemption::RememberedApproval`].
     RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
+    /// [`Exemption::CachedApproval`].
+    CachedApproval = "cached_approval", "let in without a new prompt: a [[caching]] rule, which the event names, lets the approval of an earlier sign-in stand for this one";
     /// [`Exemption::Rule`].
     RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
     /// [`Exemption::OneTimeBypass`].
@@ -335,6 +337,7 @@ impl Reason {
             Exemption::ProviderBypass => Reason::ProviderBypassExempt,
             Exemption::ServiceAccount => Reason::ServiceAccount,
             Exemption::RememberedApproval => Reason::RememberedApproval,
+            Exemption::CachedApproval => Reason::CachedApproval,
             Exemption::Rule => Reason::RuleSkipped,
             Exemption::OneTimeBypass => Reason::OneTimeBypass,
         }
