@@ -22,9 +22,10 @@ use crate::signin::attempt::{Attempt, SignInId, Unusable};
 use crate::signin::caching::Caching;
 use crate::signin::challenge::{Rounds, States};
 use crate::signin::flow::{self, Trail};
+use crate::signin::keeping;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
-use crate::signin::rounds::{self, Round};
+use crate::signin::rounds::Round;
 use crate::signin::ruling;
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
@@ -192,7 +193,7 @@ impl SignIns {
         };
         let requests = lead.hold.requests();
         let outcome = match outcome {
-            Outcome::Challenge(challenge) => rounds::keep(&self, ending, (lead.key, requests), *challenge),
+            Outcome::Challenge(challenge) => keeping::keep(&self, ending, (lead.key, requests), *challenge),
             outcome => Arc::new(ending.finish(outcome, requests)),
         };
         lead.hold.finish(outcome);
@@ -218,7 +219,7 @@ impl SignIns {
     pub async fn drain(&self, patience: Duration) {
         self.pending.close();
         let _ = tokio::time::timeout(patience, self.pending.emptied()).await;
-        rounds::give_up(self);
+        keeping::give_up(self);
     }
 }
 
