@@ -363,7 +363,7 @@ impl Ending {
             person_address: attempt.person_address,
             method: trail.method,
             provider: trail.provider.map(String::from),
-            primary: trail.primary,
+            primary: trail.primary.map(|said| said.map_or_else(Reason::code, |()| "passed")),
             factor: trail.factor,
             verdict: outcome.verdict(),
             reason: outcome.reason(),
