@@ -65,19 +65,8 @@ struct Clear {
     json: bool,
 }
 
-const COLUMNS: [&str; 11] = [
-    "user",
-    "rule",
-    "approved",
-    "until",
-    "method",
-    "provider",
-    "kind",
-    "application",
-    "client",
-    "place",
-    "sign_in",
-];
+const COLUMNS: [&str; 11] =
+    ["user", "rule", "approved", "until", "method", "provider", "kind", "application", "client", "place", "sign_in"];
 
 /// Shows or clears.
 ///
@@ -122,7 +111,8 @@ fn show(place: &Where, user: Option<&str>, form: Form) -> Result<(), Failure> {
 }
 
 fn cells(approval: Shown) -> Vec<Option<String>> {
-    let Shown { user, rule, kind, client, application, place, method, provider, approved, until, sign_in, .. } = approval;
+    let Shown { user, rule, kind, client, application, place, method, provider, approved, until, sign_in, .. } =
+        approval;
     let [user, rule, approved, until] = [user, rule, approved, until].map(Some);
     let [kind, application, client] = [kind, application, client].map(Some);
     vec![user, rule, approved, until, Some(method), provider, kind, application, client, place, Some(sign_in)]

@@ -65,5 +65,7 @@ fn shown(approval: &Approval) -> Shown {
 
 fn octets(text: &str) -> Result<Vec<u8>, ()> {
     let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or(())).collect()
+    pairs
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or(()))
+        .collect()
 }

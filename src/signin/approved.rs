@@ -48,6 +48,8 @@ impl SignIns {
             Some(person) => Some(person),
             None => self.deps.store.person(user).await.map_err(|error| error.to_string())?,
         };
-        person.map(|person| Some(person.unique_id)).ok_or_else(|| format!("nobody in the user store is called {user:?}"))
+        person
+            .map(|person| Some(person.unique_id))
+            .ok_or_else(|| format!("nobody in the user store is called {user:?}"))
     }
 }

@@ -258,7 +258,9 @@ pub(super) async fn keep(sign_ins: &SignIns, ending: &Ending, who: &Identity, ap
     let (Some(attempt), Some(case)) = (ending.attempt(), ending.trail.case.as_deref()) else { return };
     let (Some((rule, key)), Some(store)) = (&case.rule, sign_ins.deps.store.approvals()) else { return };
     let now = SystemTime::now();
-    let Some(until) = now.checked_add(rule.then.lasts).filter(|_| approval.unique_id() == who.unique_id) else { return };
+    let Some(until) = now.checked_add(rule.then.lasts).filter(|_| approval.unique_id() == who.unique_id) else {
+        return;
+    };
     let Setting { kind, application, place } = Setting::of(attempt);
     let kept = Approval {
         key: *key,

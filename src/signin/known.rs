@@ -173,9 +173,7 @@ impl Known {
     /// What policy decides.
     pub(super) fn decide(&self, sign_ins: &SignIns, attempt: &Attempt, now: SystemTime) -> Decision {
         match policy::decide(&attempt.client.policy, self.facts(sign_ins, attempt, now)) {
-            decision if self.cached && policy::can_be_cached(&decision) => {
-                Decision::Exempt(policy::cached(&self.who))
-            }
+            decision if self.cached && policy::can_be_cached(&decision) => Decision::Exempt(policy::cached(&self.who)),
             decision if self.bypassed && policy::can_bypass(&decision) => Decision::Exempt(policy::bypassed(&self.who)),
             decision => decision,
         }

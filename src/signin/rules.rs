@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::{Client, Rule};
 use crate::config::rule::Says;
+use crate::config::{Client, Rule};
 use crate::primary::Identity;
 
 /// What rules look at besides groups.

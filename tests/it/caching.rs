@@ -129,7 +129,8 @@ async fn an_approval_that_was_used_is_no_newer_for_that() {
     let house = house(&folder, |_| {}).await;
     assert_eq!(house.sign_in().await.reason(), Reason::Approved);
     let id = fakes::alice().unique_id;
-    let kept = async || house.store.approvals().unwrap().approvals(Some(&id), &[], 10, SystemTime::now()).await.unwrap();
+    let kept =
+        async || house.store.approvals().unwrap().approvals(Some(&id), &[], 10, SystemTime::now()).await.unwrap();
     let first = kept().await;
     assert_eq!(house.sign_in().await.reason(), Reason::CachedApproval);
     assert_eq!(house.sign_in().await.reason(), Reason::CachedApproval);
@@ -315,11 +316,7 @@ fn gateway(client: &Arc<Client>, computer: Option<&str>) -> Attempt {
         called: b"UserAuthType:PW".as_slice().into(),
         settings: None,
     };
-    Attempt {
-        credential: Err(Unusable::NoPassword),
-        connection: Some(Box::new(connection)),
-        ..fakes::attempt(client)
-    }
+    Attempt { credential: Err(Unusable::NoPassword), connection: Some(Box::new(connection)), ..fakes::attempt(client) }
 }
 
 #[tokio::test]

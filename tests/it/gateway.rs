@@ -56,7 +56,11 @@ impl Primary for Lenient {
     }
 
     fn authorize<'a>(&'a self, _: &'a Identity, _: Asked<'a>) -> BoxFuture<'a, Result<Granted, Finding>> {
-        Box::pin(std::future::ready(Ok(Granted { policy: "all".into(), settings: Arc::from([28, 6, 0, 0, 0, 60]), password_set: Some(self.1) })))
+        Box::pin(std::future::ready(Ok(Granted {
+            policy: "all".into(),
+            settings: Arc::from([28, 6, 0, 0, 0, 60]),
+            password_set: Some(self.1),
+        })))
     }
 
     fn authorizes(&self) -> bool {
@@ -81,6 +85,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         reject_message: None,
         packets_per_second: 100_000,
         authorize_only: gateway,
+        profile: None,
     }
 }
 

@@ -24,7 +24,8 @@ impl Checker<'_> {
     ) -> Vec<Arc<CachingRule>> {
         let at = Path::top("caching");
         let last = written.len().saturating_sub(1);
-        let mut names: BTreeSet<String> = others.iter().filter_map(|rule| Some(rule.name.as_ref()?.to_lowercase())).collect();
+        let mut names: BTreeSet<String> =
+            others.iter().filter_map(|rule| Some(rule.name.as_ref()?.to_lowercase())).collect();
         let mut rules = Vec::new();
         for (position, written) in written.into_iter().enumerate() {
             let at = at.index(position);
@@ -46,13 +47,20 @@ impl Checker<'_> {
         }
         let lasts_at = at.key("for");
         if written.r#for.is_none() {
-            self.wrong(&lasts_at, "missing", "how long an approval is good: up to 24h, such as \"5m\"; \"0s\" for never");
+            self.wrong(
+                &lasts_at,
+                "missing",
+                "how long an approval is good: up to 24h, such as \"5m\"; \"0s\" for never",
+            );
         }
         let lasts = self.duration(&lasts_at, written.r#for, "5m", "0s", "24h");
         if lasts > LONG {
             self.warn(
                 &lasts_at,
-                format!("for {} whoever has the password is let in without anybody being asked", humantime::format_duration(lasts)),
+                format!(
+                    "for {} whoever has the password is let in without anybody being asked",
+                    humantime::format_duration(lasts)
+                ),
                 "an hour or less, unless that is what you want",
             );
         }

@@ -41,9 +41,8 @@ impl Known {
 
 impl Clients {
     pub(super) fn of(radius: &[Arc<RadiusClient>], ldap: &[Arc<LdapClient>], names: BTreeSet<String>) -> Clients {
-        let radius = radius
-            .iter()
-            .map(|client| (&client.client, client.person_address.is_some(), client.authorize_only));
+        let radius =
+            radius.iter().map(|client| (&client.client, client.person_address.is_some(), client.authorize_only));
         // The address of the connection is the only one that an LDAP door can know.
         let ldap = ldap.iter().map(|client| (&client.client, true, false));
         let all = radius.chain(ldap).map(|(client, tells_address, tells_computer)| {
@@ -134,13 +133,7 @@ impl Checker<'_> {
     }
 
     /// What looks at an address that no client of the rule can tell would never hold. `tells`: whether a client can.
-    pub(super) fn told_by_some(
-        &self,
-        at: &Path,
-        rule: &Rule<()>,
-        clients: &Clients,
-        tells: impl Fn(&Known) -> bool,
-    ) {
+    pub(super) fn told_by_some(&self, at: &Path, rule: &Rule<()>, clients: &Clients, tells: impl Fn(&Known) -> bool) {
         if !clients.are_whole() {
             return;
         }

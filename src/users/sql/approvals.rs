@@ -87,12 +87,7 @@ fn read(row: &mut Row) -> StoreResult<Approval> {
 }
 
 /// Whoever is blocked by now gave their approval too late.
-async fn keep(
-    change: &mut dyn Change,
-    dialect: Dialect,
-    approval: &Approval,
-    now: SystemTime,
-) -> StoreResult<bool> {
+async fn keep(change: &mut dyn Change, dialect: Dialect, approval: &Approval, now: SystemTime) -> StoreResult<bool> {
     let person = details::person(change, &approval.unique_id).await?;
     if person.is_none_or(|person| person.is_blocked(now) || !person.enabled) {
         return Ok(false);

@@ -9,8 +9,8 @@ use crate::users::sealed::Sealed;
 use crate::users::sql::driver::{Change, Dialect, Insertion};
 use crate::users::sql::people::{current, raise, read_person};
 use crate::users::sql::records::{self, Noted};
-use crate::users::sql::{approvals, text};
 use crate::users::sql::value::{Kind, Row, Value, fixed, unreadable};
+use crate::users::sql::{approvals, text};
 use crate::users::store::{StoreError, StoreResult};
 use crate::users::token::{Moving, Token};
 
