@@ -344,7 +344,7 @@ async fn a_gateways_approval_is_bound_to_the_computer_and_to_the_password_that_t
 }
 
 async fn told(house: &Node, typed: Option<&str>) -> Explanation {
-    let served = Served { client: house.client.clone(), door: Door::Radius, tells_address: true };
+    let served = Served { client: house.client.clone(), door: Door::Radius, tells_address: true, profile: None };
     let question = Question {
         client: "vpn".into(),
         user: "alice".into(),

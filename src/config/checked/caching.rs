@@ -90,7 +90,10 @@ mod tests {
     use super::super::tests::{MINIMAL, folder, read_in};
     use super::*;
 
-    fn rules(text: &str) -> Result<(Vec<Arc<CachingRule>>, Vec<String>), Vec<String>> {
+    /// The rules and the warnings, or the mistakes.
+    type Found = Result<(Vec<Arc<CachingRule>>, Vec<String>), Vec<String>>;
+
+    fn rules(text: &str) -> Found {
         let folder = folder();
         let said = |mistakes: Vec<_>| mistakes.iter().map(ToString::to_string).collect::<Vec<String>>();
         match read_in(folder.path(), &format!("{MINIMAL}\n{text}")) {
