@@ -13,6 +13,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("", fields_of::<written::File>()),
         ("server", fields_of::<written::Server>()),
         ("radius", fields_of::<written::Radius>()),
+        ("radius.tls", fields_of::<written::RadiusTls>()),
         ("radius.client.*", fields_of::<written::Client>()),
         ("radius.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
         ("ldap", fields_of::<written::Ldap>()),

@@ -30,6 +30,7 @@ pub mod place;
 pub mod profile;
 pub mod provider;
 mod radius_target;
+mod radsec;
 pub mod reading;
 pub mod route;
 pub mod rule;
@@ -49,7 +50,10 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
-pub use radius_target::{Balance, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radius_target::{Balance, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radsec::{
+    CertificateName, RADSEC, RADSEC_PORT, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget, Transport,
+};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};
 
@@ -120,6 +124,8 @@ pub struct Radius {
     pub listen: Vec<SocketAddr>,
     /// Where Accounting-Requests and Status-Server are received.
     pub accounting: Vec<SocketAddr>,
+    /// Where RADIUS over TLS is spoken, if anywhere.
+    pub tls: Option<RadiusTls>,
     /// The configured clients.
     pub clients: Vec<Arc<RadiusClient>>,
 }
@@ -163,6 +169,8 @@ pub struct RadiusClient {
     pub addresses: Vec<AddressRange>,
     /// The shared secret (RFC 2865 section 3).
     pub secret: Secret,
+    /// How it is known where it comes over TLS, and in no other way.
+    pub tls: Option<TlsClient>,
     /// Whether its Access-Requests must carry a Message-Authenticator (CVE-2024-3596).
     pub require_message_authenticator: Requirement,
     /// Whether an unsigned Access-Request with Proxy-State is dropped, as FreeRADIUS does it.

@@ -12,7 +12,8 @@ use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass, YesNo,
+    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
+    UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -225,6 +226,10 @@ impl Words for ForwardAs {
 impl Words for SendName {
     const WORDS: &'static [(&'static str, Self)] =
         &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
+}
+
+impl Words for Transport {
+    const WORDS: &'static [(&'static str, Self)] = &[("udp", Transport::Udp), ("tls", Transport::Tls)];
 }
 
 impl Words for Authentication {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, UnreachableClass, YesNo};
+use super::{
+    Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Transport, UnreachableClass, YesNo,
+};
 
 mod provider;
 
@@ -27,6 +29,10 @@ mod mail;
 mod pin;
 
 pub use pin::{Pin, Weak};
+
+mod radsec;
+
+pub use radsec::RadiusTls;
 
 mod caching;
 mod rule;
@@ -103,6 +109,7 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub tls: RadiusTls,
     pub client: Vec<Client>,
 }
 
@@ -113,6 +120,10 @@ pub struct Radius {
 pub struct Client {
     pub name: Option<String>,
     pub address: Option<OneOrMany>,
+    pub transport: Option<Word<Transport>>,
+    pub certificate_names: Option<OneOrMany>,
+    pub certificate_common_name: Option<bool>,
+    pub connections: Option<Count>,
     pub secret: Option<Hidden>,
     pub secret_file: Option<String>,
     pub secret_credential: Option<String>,

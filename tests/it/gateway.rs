@@ -77,6 +77,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         addresses: vec![range("192.0.2.1")],
         secret: Secret::from_text(SECRET.into()),
         require_message_authenticator: Requirement::Yes,
+        tls: None,
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: None,

@@ -189,6 +189,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         addresses: vec![AddressRange { first: all("192.0.2.1"), last: all("192.0.2.9") }],
         secret: Secret::new(nas::SECRET.to_vec()),
         require_message_authenticator: Requirement::Yes,
+        tls: None,
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: Some(PersonAddress { vendor: None, number: 31 }),
