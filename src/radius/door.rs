@@ -30,6 +30,10 @@ use super::reply::{self, Asked};
 use crate::signin::attempt::Attempt;
 use crate::signin::outcome::{Outcome, Reason};
 
+use reading::attempt;
+
+mod reading;
+
 /// What all sockets share.
 #[derive(Debug)]
 pub struct Shared {
@@ -94,12 +98,13 @@ impl Shared {
     /// # Errors
     /// The cause, already counted.
     pub(super) fn admit<'a>(
-        &self,
+        &'a self,
+        whose: &'a Whose,
         peer: SocketAddr,
         bytes: &'a [u8],
         now: Instant,
-    ) -> Result<(&Arc<Known>, Packet<'a>), Discarded> {
-        let Some(client) = self.clients.find(peer.ip()) else {
+    ) -> Result<(&'a Arc<Known>, Packet<'a>), Discarded> {
+        let Some(client) = whose.client(&self.clients, peer) else {
             return Err(self.discard(Discarded::UnknownSource, peer, None, now));
         };
         let discard = |cause| self.discard(cause, peer, Some(client), now);
@@ -119,6 +124,25 @@ impl Shared {
     ) -> Discarded {
         self.discards.note(cause, peer, client.map(Known::name), now);
         cause
+    }
+}
+
+/// Whose packets a door gets.
+#[derive(Debug, Clone, Default)]
+pub enum Whose {
+    /// Datagrams: whose each is, its source address says.
+    #[default]
+    ByAddress,
+    /// Those of a connection, whose client has shown a certificate.
+    Proven(Arc<Known>),
+}
+
+impl Whose {
+    fn client<'a>(&'a self, clients: &'a Clients, peer: SocketAddr) -> Option<&'a Arc<Known>> {
+        match self {
+            Whose::ByAddress => clients.find(peer.ip()),
+            Whose::Proven(client) => Some(client),
+        }
     }
 }
 
@@ -170,19 +194,25 @@ impl Ticket {
     }
 }
 
-/// The door of one socket.
+/// The door of one socket or connection.
 #[derive(Debug)]
 pub struct Door<H> {
     shared: Arc<Shared>,
+    whose: Whose,
     table: Mutex<Duplicates<H>>,
     prints: RandomState,
 }
 
 impl<H> Door<H> {
-    /// A door whose table keeps at most `capacity` requests, running and answered.
+    /// A door for datagrams, whose table keeps at most `capacity` requests, running and answered.
     pub fn new(shared: Arc<Shared>, capacity: usize) -> Self {
+        Self::of(shared, Whose::ByAddress, capacity)
+    }
+
+    /// A door for the packets of `whose`.
+    pub fn of(shared: Arc<Shared>, whose: Whose, capacity: usize) -> Self {
         let table = Mutex::new(Duplicates::new(capacity, shared.start));
-        Door { shared, table, prints: RandomState::new() }
+        Door { shared, whose, table, prints: RandomState::new() }
     }
 
     /// What all doors share.
@@ -200,7 +230,7 @@ impl<H> Door<H> {
     where
         H: Clone,
     {
-        let (client, packet) = match self.shared.admit(peer, bytes, now) {
+        let (client, packet) = match self.shared.admit(&self.whose, peer, bytes, now) {
             Ok(admitted) => admitted,
             Err(cause) => return Step::Discard(cause),
         };
@@ -260,7 +290,7 @@ impl<H> Door<H> {
             generation: begun.generation,
         };
         let room = client.replies.room().saturating_sub(ticket.proxy_states.len());
-        let attempt = attempt::attempt(client, (&request, eap), room, (peer, now), random());
+        let attempt = attempt(client, (&request, eap), room, (peer, now), random());
         Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
     }
 
@@ -300,6 +330,11 @@ impl<H> Door<H> {
     /// Forgets a request as if it had never come: its retransmission starts anew.
     pub fn forget(&self, ticket: &Ticket) {
         self.table().forget(&ticket.key, ticket.generation);
+    }
+
+    /// Forgets every request that runs, and gives out the handles on their work: nobody is there to be answered.
+    pub fn give_up(&self) -> Vec<H> {
+        self.table().give_up()
     }
 
     /// The ending of a request whose work was lost by a mistake of ours: a reject.
@@ -352,8 +387,6 @@ impl Shared {
         reply::status(accounting, asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)
     }
 }
-
-mod attempt;
 
 #[cfg(test)]
 mod tests;

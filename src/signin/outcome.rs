@@ -9,8 +9,6 @@ use std::sync::Arc;
 use crate::signin::challenge::Challenge;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 
-mod causes;
-
 /// The outside voice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -167,27 +165,29 @@ macro_rules! reasons {
 reasons! {
     /// Password right, prompt approved.
     Approved = "approved", "the password was right and the prompt was approved";
-    /// [`Exemption::ExemptUser`].
+    /// [`crate::signin::policy::Exemption::ExemptUser`].
     ExemptUser = "exempt_user", "let in without a second factor: the client's exempt_users names the account";
-    /// [`Exemption::ExemptGroup`].
+    /// [`crate::signin::policy::Exemption::ExemptGroup`].
     ExemptGroup = "exempt_group", "let in without a second factor: member of one of the client's exempt_groups";
-    /// [`Exemption::ExemptNetwork`].
+    /// [`crate::signin::policy::Exemption::ExemptNetwork`].
     ExemptNetwork = "exempt_network", "let in without a second factor: the person's address is in exempt_networks";
-    /// [`Exemption::NotEnrolled`].
+    /// [`crate::signin::policy::Exemption::NotEnrolled`].
     NotEnrolledExempt = "not_enrolled_exempt", "let in without a second factor: not in the user store, and the client says unknown_users = \"password_only\"";
-    /// [`Exemption::UserDisabled`].
+    /// [`crate::signin::policy::Exemption::UserDisabled`].
     UserDisabledExempt = "user_disabled_exempt", "let in without a second factor: disabled in the user store, and the client says disabled_users = \"password_only\"";
-    /// [`Exemption::ProviderUnreachable`].
+    /// [`crate::signin::policy::Exemption::ProviderUnreachable`].
     ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
-    /// [`Exemption::ProviderBypass`].
+    /// [`crate::signin::policy::Exemption::ProviderBypass`].
     ProviderBypassExempt = "provider_bypass_exempt", "let in without a second factor: the provider would not ask them, and the client says provider_bypass = \"password_only\"";
-    /// [`Exemption::ServiceAccount`].
+    /// [`crate::signin::policy::Exemption::ServiceAccount`].
     ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
-    /// [`Exemption::RememberedApproval`].
+    /// [`crate::signin::policy::Exemption::RememberedApproval`].
     RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
-    /// [`Exemption::Rule`].
+    /// [`crate::signin::policy::Exemption::CachedApproval`].
+    CachedApproval = "cached_approval", "let in without a new prompt: a [[caching]] rule, which the event names, lets the approval of an earlier sign-in stand for this one";
+    /// [`crate::signin::policy::Exemption::Rule`].
     RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
-    /// [`Exemption::OneTimeBypass`].
+    /// [`crate::signin::policy::Exemption::OneTimeBypass`].
     OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target of RADIUS servers";
@@ -223,13 +223,13 @@ reasons! {
     AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
     /// Any other sub-code.
     AccountRestricted = "account_restricted", "the directory does not let this account sign in this way (52f or another restriction)";
-    /// [`primary::Refusal::OtherPerson`].
+    /// [`crate::primary::Refusal::OtherPerson`].
     OtherPerson = "other_person", "the RADIUS target let somebody in and named another person than the request (User-Name of its Access-Accept); let it name the same one, or drop User-Name by the target's reply_drop";
-    /// [`primary::Refusal::Unnamed`].
+    /// [`crate::primary::Refusal::Unnamed`].
     UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept";
-    /// [`primary::Refusal::AsksMore`].
+    /// [`crate::primary::Refusal::AsksMore`].
     TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge: set the client's challenge = \"yes\" where it shows challenges; or it asked again and again without an end";
-    /// [`primary::Fault::Loop`].
+    /// [`crate::primary::Fault::Loop`].
     RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
     /// A connection policy says no.
     ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out; see the target's policies";

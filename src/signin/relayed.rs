@@ -113,7 +113,7 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
             return Err(trying::refused(ending, &answered.finding));
         }
     };
-    ending.trail.primary = Some("passed");
+    ending.trail.primary = Some(Ok(()));
     if ending.attempt().is_some_and(Attempt::is_eap) {
         return named(sign_ins, ending, lead, primary).await.map(Checked::Says);
     }

@@ -8,6 +8,7 @@ use crate::primary::{self, Answered, Fault, Finding, Handed, Identity, PrimaryPa
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::authorizing;
+use crate::signin::caching::{self, Proved};
 use crate::signin::flow::{primary_of, target};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::passcode;
@@ -37,23 +38,28 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
         let whole = proof.secret();
         let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
         let cut = rule.and_then(|rule| passcode::cut(rule, whole));
-        let (checked, typed) = match cut {
-            None => (try_password(sign_ins, attempt, who, whole).await?, None),
+        // What is no password proves nothing that could be known again.
+        let case = |password| {
+            proof.is_password().then(|| caching::begin(sign_ins, attempt, who, Proved::Password(password))).flatten()
+        };
+        let (checked, typed, case) = match cut {
+            None => (try_password(sign_ins, attempt, who, whole).await?, None, case(whole)),
             Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
                 // It may be a password that ends like this. The throttle has its say on this try, too.
                 Err(wrong) if wrong.finding == Finding::Wrong(Refusal::WrongPassword) => {
-                    (try_password(sign_ins, attempt, who, whole).await.unwrap_or(Err(wrong)), None)
+                    (try_password(sign_ins, attempt, who, whole).await.unwrap_or(Err(wrong)), None, case(whole))
                 }
-                checked => (checked, Some(cut.typed)),
+                checked => (checked, Some(cut.typed), case(&cut.password)),
             },
         };
         ending.trail.typed = typed.map(Box::new);
+        ending.trail.case = case;
         checked
     };
     ending.trail.steps.primary = Some(now().saturating_duration_since(began));
     match checked {
         Ok(passed) => {
-            ending.trail.primary = Some("passed");
+            ending.trail.primary = Some(Ok(()));
             ending.forget_credential();
             ending.leave_directory();
             Ok(Checked::Passed(passed))
@@ -81,7 +87,7 @@ pub(super) fn refused(ending: &mut Ending, finding: &Finding) -> Reason {
         }
         Finding::Right | Finding::Moved(_) => Reason::Internal,
     };
-    ending.trail.primary = Some(reason.code());
+    ending.trail.primary = Some(Err(reason));
     reason
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{
-    Authentication, Balance, Device, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind,
+    Authentication, Balance, Device, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind, Transport,
 };
 
 /// Declares the struct, and which keys are still there.
@@ -68,6 +68,10 @@ keys! {
     // none
     directory: String,
     // radius
+    transport: Word<Transport>,
+    server_name: String,
+    certificate: String,
+    certificate_key: String,
     secret: Hidden,
     secret_file: String,
     secret_credential: String,

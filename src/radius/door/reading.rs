@@ -1,4 +1,4 @@
-//! An authentic request as the value that knows no protocol.
+//! What an Access-Request says, as a value that knows no protocol. Pure.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
-//! From what another part says to the reason of a sign-in's end.
+//! Which reason stands for what a step of a sign-in found out.
 
-use super::Reason;
 use crate::config::UnreachableClass;
+use crate::factor;
+use crate::primary;
 use crate::signin::attempt::Unusable;
+use crate::signin::outcome::Reason;
 use crate::signin::policy::Exemption;
-use crate::{factor, primary};
 
 impl Reason {
     /// The reason of an exempted Accept.
@@ -19,6 +20,7 @@ impl Reason {
             Exemption::ProviderBypass => Reason::ProviderBypassExempt,
             Exemption::ServiceAccount => Reason::ServiceAccount,
             Exemption::RememberedApproval => Reason::RememberedApproval,
+            Exemption::CachedApproval => Reason::CachedApproval,
             Exemption::Rule => Reason::RuleSkipped,
             Exemption::OneTimeBypass => Reason::OneTimeBypass,
         }
