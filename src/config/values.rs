@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
+use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
     NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass,
@@ -184,6 +184,10 @@ impl Words for OnDeadline {
 impl Words for Lenience {
     const WORDS: &'static [(&'static str, Self)] =
         &[("reject", Lenience::Reject), ("password_only", Lenience::PasswordOnly)];
+}
+
+impl Words for Unfit {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Unfit::Refuse), ("cut", Unfit::Cut)];
 }
 
 impl Words for UnreachableClass {

@@ -28,6 +28,10 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod reply;
+
+pub use reply::{From, Reply, Unfit, Value, Values};
+
 mod rule;
 
 pub use rule::{Rule, ThenWord};
@@ -61,6 +65,8 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[reply]]`
+    pub reply: Vec<Reply>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -99,6 +105,7 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub dictionary: Option<OneOrMany>,
     pub client: Vec<Client>,
 }
 

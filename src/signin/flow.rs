@@ -21,6 +21,7 @@ use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts, Ruling};
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::replies;
 use crate::signin::rounds::{self, Asked};
 use crate::signin::route::{self, Means, Planned, Step};
 use crate::signin::rules::Chosen;
@@ -70,11 +71,12 @@ impl Told {
 pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
     let target = target(sign_ins, attempt)?;
     if target.dn_from_store
+        && !attempt.client.reply.as_ref().is_some_and(|reply| reply.needs_details())
         && let Ok(Some(mut person)) = sign_ins.deps.store.person_named(&attempt.name).await
         && let Some(dn) = person.dn.take()
     {
         let Person { unique_id, name, upn, .. } = person;
-        return Ok(Identity { unique_id, name, upn, dn, remembered: true });
+        return Ok(Identity { unique_id, name, upn, dn, remembered: true, details: None });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
     let primary = primary_of(attempt, target);
@@ -105,7 +107,7 @@ pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 }
 
 async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let primary = Box::pin(check_password(sign_ins, ending)).await?;
+    let primary = Box::pin(first_proof(sign_ins, ending)).await?;
 
     let began = now();
     let mut person = {
@@ -151,6 +153,12 @@ pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
 pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
+}
+
+/// The first proof, with what the Accept is to tell the client of whose it is.
+async fn first_proof(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
+    let primary = check_password(sign_ins, ending).await?;
+    replies::add(sign_ins, ending, primary).await
 }
 
 /// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is

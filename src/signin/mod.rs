@@ -24,6 +24,7 @@ pub mod pending;
 pub mod policy;
 pub mod proof;
 pub mod reception;
+mod replies;
 mod rounds;
 pub mod route;
 pub mod rules;

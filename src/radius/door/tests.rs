@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{PersonAddress, RadiusClient, ReplyAttribute, Requirement};
-use crate::radius::attribute::{CALLING_STATION_ID, CLASS, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
+use crate::radius::attribute::{
+    AddressForm, CALLING_STATION_ID, CLASS, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE,
+};
 use crate::radius::authenticator::sign_request;
 use crate::radius::client::Request;
 use crate::radius::packet::Builder;
@@ -68,7 +70,7 @@ fn numbers(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn a_request_becomes_an_attempt() {
     let lab = Lab::new(RadiusClient {
-        person_address: Some(PersonAddress { vendor: None, number: CALLING_STATION_ID }),
+        person_address: Some((PersonAddress { vendor: None, number: CALLING_STATION_ID }, AddressForm::Text)),
         ..client("vpn")
     });
     let begin = lab.begin(&request(7, true, &[(CALLING_STATION_ID, b"198.51.100.3".to_vec())]));

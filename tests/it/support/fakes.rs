@@ -353,6 +353,7 @@ pub(crate) fn alice() -> Identity {
         upn: Some("alice@corp.example".into()),
         dn: "CN=Alice,DC=corp,DC=example".into(),
         remembered: false,
+        details: None,
     }
 }
 
@@ -393,6 +394,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         challenge: None,
         shows_texts: false,
         reuse: None,
+        reply: None,
         held: 1000,
         policy,
     })
