@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::audit::Steps;
 use crate::config::Client;
 use crate::primary::{Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::signin::answering;
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::authorizing;
@@ -19,6 +20,7 @@ use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy::{self, Decision, Facts, Ruling};
+use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::replies;
@@ -99,7 +101,7 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
 /// One sign-in of an identified person, top to bottom; or a further round of one.
 pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
     let outcome = if ending.attempt().is_some_and(|attempt| attempt.state.is_some()) {
-        Box::pin(rounds::next(sign_ins, ending, lead)).await
+        Box::pin(answering::next(sign_ins, ending, lead)).await
     } else {
         run(sign_ins, ending, lead).await
     };
@@ -399,7 +401,7 @@ pub(super) async fn hold(
     let trail = &mut ending.trail;
     let answer = match (rule, asking.tell.clone()) {
         (Some(rule), Some(tell)) => {
-            match Box::pin(rounds::ask_openly(rule, steps, asking, trail, (tell, &known.language))).await {
+            match Box::pin(prompting::ask_openly(rule, steps, asking, trail, (tell, &known.language))).await {
                 Ok(answer) => answer,
                 Err(asked) => return Ok(Held::Asks(asked)),
             }

@@ -10,6 +10,7 @@
 //! Nothing here knows RADIUS or LDAP, and nothing here knows a provider or a directory: they come in as
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
+mod answering;
 mod asking;
 pub mod attempt;
 mod authorizing;
@@ -17,11 +18,13 @@ mod carried;
 pub mod challenge;
 pub mod explain;
 pub mod flow;
+mod keeping;
 mod measure;
 pub mod outcome;
 pub mod passcode;
 pub mod pending;
 pub mod policy;
+mod prompting;
 pub mod proof;
 pub mod reception;
 mod replies;

@@ -21,9 +21,10 @@ use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId, Unusable};
 use crate::signin::challenge::{Rounds, States};
 use crate::signin::flow::{self, Trail};
+use crate::signin::keeping;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
-use crate::signin::rounds::{self, Round};
+use crate::signin::rounds::Round;
 use crate::signin::ruling;
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
@@ -189,7 +190,7 @@ impl SignIns {
         };
         let requests = lead.hold.requests();
         let outcome = match outcome {
-            Outcome::Challenge(challenge) => rounds::keep(&self, ending, (lead.key, requests), *challenge),
+            Outcome::Challenge(challenge) => keeping::keep(&self, ending, (lead.key, requests), *challenge),
             outcome => Arc::new(ending.finish(outcome, requests)),
         };
         lead.hold.finish(outcome);
@@ -215,7 +216,7 @@ impl SignIns {
     pub async fn drain(&self, patience: Duration) {
         self.pending.close();
         let _ = tokio::time::timeout(patience, self.pending.emptied()).await;
-        rounds::give_up(self);
+        keeping::give_up(self);
     }
 }
 
