@@ -109,7 +109,10 @@ pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 }
 
 async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let primary = Box::pin(first_proof(sign_ins, ending)).await?;
+    let mut primary = Box::pin(check_password(sign_ins, ending)).await?;
+    if replies::are_due(ending) {
+        primary = Box::pin(replies::add(sign_ins, ending, primary)).await?;
+    }
 
     let began = now();
     let mut person = {
@@ -155,12 +158,6 @@ pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
 pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
-}
-
-/// The first proof, with what the Accept is to tell the client of whose it is.
-async fn first_proof(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
-    let primary = check_password(sign_ins, ending).await?;
-    replies::add(sign_ins, ending, primary).await
 }
 
 /// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is

@@ -19,6 +19,11 @@ pub(super) struct Resolved {
     pub(super) sections: Vec<(Arc<ReplySection>, bool)>,
 }
 
+/// Whether the client's sections have to be looked at.
+pub(super) fn are_due(ending: &Ending) -> bool {
+    ending.attempt().is_some_and(|attempt| attempt.client.reply.is_some())
+}
+
 /// Adds to the first proof what the client's sections have for whose it is.
 pub(super) async fn add(
     sign_ins: &SignIns,

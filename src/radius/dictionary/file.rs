@@ -183,7 +183,9 @@ impl<'a, 'b> Reading<'a, 'b> {
             }
             ["1", "1", "c"] => Form { continues: true, ..Form::USUAL },
             _ => {
-                return Err(format!("{form:?} is not known; allowed: format=1,1 with 1, 2 or 4 octets, then 0, 1 or 2"));
+                return Err(format!(
+                    "{form:?} is not known; allowed: format=1,1 with 1, 2 or 4 octets, then 0, 1 or 2"
+                ));
             }
         };
         self.dictionary.add_vendor(name, Vendor { number: id, form });
