@@ -25,14 +25,10 @@ use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
-use crate::primary::Primary;
-use crate::primary::directory::Directory;
-use crate::primary::none::Authorizer;
-use crate::primary::radius::Radius;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
 use crate::radius::listener::{Listener, Settings, Sink};
-use crate::signin::reception::{Deps, SignIns, Target};
+use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
@@ -46,8 +42,11 @@ mod monitor;
 mod pages;
 mod retention;
 mod soundness;
+mod targets;
 
 use soundness::Soundness;
+use targets::random;
+pub(crate) use targets::{Directories, directories, radius_targets, targets};
 
 /// RADIUS requests that one socket keeps in mind, at some 200 octets each.
 const REMEMBERED: usize = 262_144;
@@ -267,9 +266,6 @@ impl Server {
 /// Each provider by name, and the breaker before it.
 type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
-/// Each directory by name, and whether it takes DNs from the store.
-pub(crate) type Directories = Vec<(String, Arc<Directory>, bool)>;
-
 /// The user store, created if there is none, and the look at whether it is sound.
 async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
     let store = open(&config.server.store, true).await.map_err(|error| AppError(error.to_string()))?;
@@ -299,52 +295,6 @@ fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Res
         let file = config.audit.file.as_deref().unwrap_or("audit.file".as_ref());
         AppError(format!("the audit file {} cannot be opened: {error}", file.display()))
     })
-}
-
-/// Every directory of a configuration. None is asked yet.
-pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
-    let made = config.targets.iter().map(|(name, target)| {
-        let directory = Directory::new(target).map_err(|error| AppError(format!("target {name:?}: {error}")))?;
-        let directory = directory.asking_for(config.details(name));
-        Ok((name.clone(), Arc::new(directory), target.dn_from_store))
-    });
-    made.collect()
-}
-
-/// Random octets.
-fn random<const N: usize>() -> Result<[u8; N], AppError> {
-    let mut random = [0; N];
-    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
-    Ok(random)
-}
-
-/// Each target of RADIUS servers by name.
-pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
-
-/// Every target of RADIUS servers of a configuration. None is asked yet.
-pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<RadiusTargets, AppError> {
-    let random = random()?;
-    let made = config.radius_targets.iter().map(|(name, target)| {
-        let target = Radius::new(target, Arc::clone(store), random);
-        (name.clone(), Arc::new(target))
-    });
-    Ok(made.collect())
-}
-
-/// The targets as sign-ins use them.
-pub(crate) fn targets(config: &Config, directories: &Directories, radius: &RadiusTargets) -> BTreeMap<String, Target> {
-    let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
-        (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
-    };
-    let handed = radius.iter().map(|(name, radius)| {
-        (name.clone(), Target { primary: Arc::clone(radius) as Arc<dyn Primary>, dn_from_store: false })
-    });
-    let authorizing = config.authorizing.iter().filter_map(|(name, target)| {
-        let (_, directory, _) = directories.iter().find(|(name, _, _)| *name == target.directory)?;
-        let primary = Arc::new(Authorizer::new(target, Arc::clone(directory)));
-        Some((name.clone(), Target { primary, dn_from_store: false }))
-    });
-    directories.iter().map(target).chain(authorizing).chain(handed).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.

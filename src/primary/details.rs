@@ -3,10 +3,13 @@
 /// Octets of values of one person, at most: a directory must not fill the memory by somebody's many groups.
 const MOST: usize = 64 * 1024;
 
+/// The values of one attribute.
+type Values = Vec<Box<[u8]>>;
+
 /// Values of some attributes of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Details {
-    attributes: Vec<(Box<str>, Vec<Box<[u8]>>)>,
+    attributes: Vec<(Box<str>, Values)>,
     size: usize,
     cut: bool,
 }

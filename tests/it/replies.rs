@@ -266,8 +266,11 @@ fn the_dictionaries_of_freeradius_are_read_and_agree() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for name in text.lines().filter_map(|line| line.strip_prefix("ATTRIBUTE ")?.split(' ').next()) {
             let (ours, theirs) = (Dictionary::shipped().writable(name), theirs.writable(name));
+            // These have a second number there, of the server's own.
+            let twice = name == "Citrix-User-Groups" || name.starts_with("Digest-");
             match (&ours, &theirs) {
-                (Ok(ours), Ok(theirs)) => assert!(ours.is_like(theirs) || name == "Citrix-User-Groups", "{name}"),
+                _ if twice => continue,
+                (Ok(ours), Ok(theirs)) => assert!(ours.is_like(theirs), "{name}"),
                 // Not among those that it reads by itself.
                 (_, Err(DictionaryError::UnknownName { .. })) => continue,
                 (Err(ours), Err(theirs)) => assert_eq!(ours.to_string(), theirs.to_string()),

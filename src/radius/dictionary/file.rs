@@ -46,6 +46,9 @@ impl std::error::Error for FileError {}
 /// cannot be read. The arguments: the file that includes it, and what it calls it.
 pub type Include<'a> = dyn FnMut(&str, &str) -> Result<Option<(String, String)>, String> + 'a;
 
+/// A named value before its attribute: attribute, name, value, and where it stands.
+type Early = (String, String, u64, (Arc<str>, usize));
+
 /// On the way through files.
 pub(super) struct Reading<'a, 'b> {
     dictionary: &'a mut Dictionary,
@@ -54,8 +57,8 @@ pub(super) struct Reading<'a, 'b> {
     facts: usize,
     /// The file and the line that is read.
     at: (Arc<str>, usize),
-    /// Named values of attributes that may come later: attribute, name, value, and where they stand.
-    early: Vec<(String, String, u64, (Arc<str>, usize))>,
+    /// Named values of attributes that may come later.
+    early: Vec<Early>,
 }
 
 /// Within which blocks a line stands.
