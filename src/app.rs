@@ -27,7 +27,7 @@ use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
-use crate::radius::listener::{Listener, Settings, Sink};
+use crate::radius::listener::Listener;
 use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -36,20 +36,17 @@ use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
+mod behind;
 mod desk;
+mod doors;
 mod habits;
 mod monitor;
 mod pages;
 mod retention;
 mod soundness;
-mod targets;
 
+pub(crate) use behind::{Directories, directories, radius_targets, targets};
 use soundness::Soundness;
-use targets::random;
-pub(crate) use targets::{Directories, directories, radius_targets, targets};
-
-/// RADIUS requests that one socket keeps in mind, at some 200 octets each.
-const REMEMBERED: usize = 262_144;
 
 /// How long cancellations and the audit may take once no sign-in is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -110,6 +107,7 @@ impl Server {
             providers: factors(&providers),
             routes: config.routes.clone(),
             rules: config.rules.clone(),
+            caching: desk::caching(&config)?,
             mails: config.mail.as_ref().is_some_and(|mail| !mail.administrators.is_empty()),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
@@ -124,7 +122,7 @@ impl Server {
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
-        let listener = listen(&config, &shared, &sign_ins, &audit)?;
+        let listener = doors::radius(&config, &shared, &sign_ins, &audit, &metrics)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {
             let directory = directories.iter().find(|(name, ..)| name == target)?;
@@ -197,9 +195,15 @@ impl Server {
         self.ldap.tls()
     }
 
-    /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
+    /// Where RADIUS over TLS is spoken.
+    pub fn radsec(&self) -> &[SocketAddr] {
+        self.listener.tls()
+    }
+
+    /// Reads the doors' certificates again. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         self.ldap.reload();
+        self.listener.reload();
     }
 
     /// Resolves with the reason when the store, which is looked through while the server works, turns out to be
@@ -297,6 +301,13 @@ fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Res
     })
 }
 
+/// Random octets.
+fn random<const N: usize>() -> Result<[u8; N], AppError> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
+    Ok(random)
+}
+
 /// The import shares the directories, but brings connections of its own.
 fn importer(config: &Config, directories: &Directories, store: &Arc<SqlStore>) -> Importer {
     let places = directories.iter().filter_map(|(name, directory, _)| {
@@ -322,24 +333,6 @@ fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<Sender>, AppEr
     Ok(Some(sender))
 }
 
-fn listen(
-    config: &Config,
-    shared: &Arc<Shared>,
-    sign_ins: &Arc<SignIns>,
-    audit: &Arc<Audit>,
-) -> Result<Listener, AppError> {
-    let sockets = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = Settings { sockets, remembered: REMEMBERED };
-    let (access, accounting) = (&config.radius.listen, &config.radius.accounting);
-    let audit = Arc::clone(audit);
-    let sink: Sink = Arc::new(move |record| audit.account(record));
-    Listener::start(access, accounting, settings, shared, sign_ins, Some(&sink)).map_err(|error| {
-        AppError(format!(
-            "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
-        ))
-    })
-}
-
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
@@ -352,7 +345,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let mut hang_up = signals(SignalKind::hangup())?;
     let mut server = Server::start(config).await?;
     tracing::info!(
-        radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
+        radius = ?server.radius(), accounting = ?server.accounting(), radsec = ?server.radsec(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);

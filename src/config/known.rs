@@ -13,6 +13,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("", fields_of::<written::File>()),
         ("server", fields_of::<written::Server>()),
         ("radius", fields_of::<written::Radius>()),
+        ("radius.tls", fields_of::<written::RadiusTls>()),
         ("radius.client.*", fields_of::<written::Client>()),
         ("radius.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
         ("ldap", fields_of::<written::Ldap>()),
@@ -34,6 +35,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("rule.*", fields_of::<written::Rule>()),
         ("reply.*", fields_of::<written::Reply>()),
         ("reply.*.attributes.*", fields_of::<written::From>()),
+        ("caching.*", fields_of::<written::Caching>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
         ("audit", fields_of::<written::Audit>()),
@@ -47,7 +49,7 @@ pub(super) fn is_table_list(path: &Path) -> bool {
     let path = pattern(path);
     matches!(
         path.as_str(),
-        "radius.client" | "ldap.client" | "route" | "rule" | "reply" | "import.item" | "target.*.policy"
+        "radius.client" | "ldap.client" | "route" | "rule" | "reply" | "caching" | "import.item" | "target.*.policy"
     )
 }
 

@@ -1,9 +1,9 @@
-//! The targets of a configuration: who checks passwords, or says who may sign in.
+//! What stands behind Anteroom, of a configuration: directories, RADIUS servers, and what asks them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::AppError;
+use super::{AppError, random};
 use crate::config::Config;
 use crate::primary::Primary;
 use crate::primary::directory::Directory;
@@ -25,13 +25,6 @@ pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     made.collect()
 }
 
-/// Random octets.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], AppError> {
-    let mut random = [0; N];
-    getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
-    Ok(random)
-}
-
 /// Each target of RADIUS servers by name.
 pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
 
@@ -39,10 +32,10 @@ pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
 pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<RadiusTargets, AppError> {
     let random = random()?;
     let made = config.radius_targets.iter().map(|(name, target)| {
-        let target = Radius::new(target, Arc::clone(store), random);
-        (name.clone(), Arc::new(target))
+        let made = Radius::new(target, Arc::clone(store), random);
+        Ok((name.clone(), Arc::new(made.map_err(|why| AppError(format!("target {name:?}: {why}")))?)))
     });
-    Ok(made.collect())
+    made.collect()
 }
 
 /// The targets as sign-ins use them.
