@@ -23,6 +23,7 @@ use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::relayed;
+use crate::signin::replies;
 use crate::signin::rounds::{self, Asked};
 use crate::signin::route;
 use crate::signin::rules::Chosen;
@@ -75,11 +76,12 @@ impl Told {
 pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
     let target = target(sign_ins, attempt)?;
     if target.dn_from_store
+        && !attempt.client.reply.as_ref().is_some_and(|reply| reply.needs_details())
         && let Ok(Some(mut person)) = sign_ins.deps.store.person_named(&attempt.name).await
         && let Some(dn) = person.dn.take()
     {
         let Person { unique_id, name, upn, .. } = person;
-        return Ok(Identity { unique_id, name, upn, dn, remembered: true });
+        return Ok(Identity { unique_id, name, upn, dn, remembered: true, details: None });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
     let primary = primary_of(attempt, target);
@@ -112,12 +114,18 @@ pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 /// The first proof: of the password, or in a round with the target; or what a further round of ours comes to.
 async fn first(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Checked, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    if relayed::concerns(sign_ins, attempt) {
+    let checked = if relayed::concerns(sign_ins, attempt) {
         Box::pin(relayed::next(sign_ins, ending, lead)).await
     } else if attempt.state.is_some() {
         Box::pin(answering::next(sign_ins, ending, lead)).await.map(Checked::Says)
     } else {
         trying::check_password(sign_ins, ending).await
+    };
+    match checked? {
+        Checked::Passed(primary) if replies::are_due(ending) => {
+            Box::pin(replies::add(sign_ins, ending, primary)).await.map(Checked::Passed)
+        }
+        checked => Ok(checked),
     }
 }
 

@@ -32,6 +32,7 @@ pub mod proof;
 mod reasons;
 pub mod reception;
 mod relayed;
+mod replies;
 mod rounds;
 pub mod route;
 pub mod rules;

@@ -25,6 +25,7 @@ use crate::signin::pending::sharing::Shared;
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::proof::SecondPassed;
 use crate::signin::reception::{Ending, Identified, SignIns, now};
+use crate::signin::replies;
 use crate::signin::trying::{self, Admission, Checked};
 
 /// How long a round of EAP may take, which no person answers. FreeRADIUS forgets its own after as long.
@@ -174,6 +175,10 @@ async fn named(
     let shared = sign_ins.pending.share(key, lead, attempt);
     ending.identified = Some(Identified { who, key });
     ending.forget_credential();
+    let primary = match replies::are_due(ending) {
+        true => replies::add(sign_ins, ending, primary).await?,
+        false => primary,
+    };
     let waiting = match shared {
         Shared::Joins(waiting) => waiting,
         Shared::Leads(_found) => return flow::second(sign_ins, ending, lead, primary).await,

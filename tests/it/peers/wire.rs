@@ -75,7 +75,7 @@ impl Nas {
         Nas::at("127.0.0.1", server, secret)
     }
 
-    /// The same from this address.
+    /// The same, with this address.
     pub(crate) fn at(address: &str, server: SocketAddr, secret: &str) -> Self {
         let socket = UdpSocket::bind((address, 0)).unwrap();
         socket.connect(server).unwrap();
