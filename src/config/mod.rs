@@ -10,12 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::radius::attribute::AddressForm;
 use crate::secret::Secret;
 use crate::texts::Texts;
 use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
 pub mod by_address;
+pub mod caching;
 pub mod checked;
 mod client;
 pub mod codes;
@@ -31,12 +33,14 @@ pub mod provider;
 mod radius_target;
 mod radsec;
 pub mod reading;
+pub mod reply;
 pub mod route;
 pub mod rule;
 pub mod sources;
 pub mod values;
 pub mod written;
 
+pub use caching::{Caching, CachingRule, Likeness};
 pub use checked::{Checked, load, load_text};
 pub use client::{Challenges, Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
@@ -48,7 +52,9 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
-pub use radius_target::{Balance, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radius_target::{
+    Balance, EapIdentity, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind,
+};
 pub use radsec::{
     CertificateName, RADSEC, RADSEC_PORT, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget, Transport,
 };
@@ -88,12 +94,29 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// Who needs a second factor when; the first that fits.
     pub rules: Vec<Arc<Rule>>,
+    /// Whose approvals are good for how long; the first that fits.
+    pub caching: Vec<Arc<CachingRule>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.
     pub log: Log,
     /// Where `GET /metrics` and `GET /health` are served, if anywhere.
     pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// The attributes of people's entries that replies through a target's clients need, each once, in lower case.
+    pub fn details(&self, directory: &str) -> Vec<String> {
+        let asks = |target: &str| {
+            target == directory || self.authorizing.get(target).is_some_and(|target| target.directory == directory)
+        };
+        let clients = self.radius.clients.iter().map(|client| &client.client).filter(|client| asks(&client.target));
+        let mut names: Vec<String> =
+            clients.filter_map(|client| client.reply.as_ref()).flat_map(|reply| reply.details()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
 }
 
 /// This server's own name and folders.
@@ -173,8 +196,8 @@ pub struct RadiusClient {
     pub limit_proxy_state: Requirement,
     /// How long the reply to a request is kept for its retransmissions.
     pub duplicate_window: Duration,
-    /// The attribute that holds the person's own address, if any (Calling-Station-Id, …).
-    pub person_address: Option<PersonAddress>,
+    /// The attribute that holds the person's own address, if any (Calling-Station-Id, …), and how it is written there.
+    pub person_address: Option<(PersonAddress, AddressForm)>,
     /// Whether its target is RADIUS servers, which get its requests with all their attributes.
     pub hands_on: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::caching::Likeness;
 use super::known;
-use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
+use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
-    Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
+    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
+    LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
     UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
@@ -192,6 +193,10 @@ impl Words for Lenience {
         &[("reject", Lenience::Reject), ("password_only", Lenience::PasswordOnly)];
 }
 
+impl Words for Unfit {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Unfit::Refuse), ("cut", Unfit::Cut)];
+}
+
 impl Words for UnreachableClass {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("connect", UnreachableClass::Connect),
@@ -220,6 +225,10 @@ impl Words for Balance {
 
 impl Words for ForwardAs {
     const WORDS: &'static [(&'static str, Self)] = &[("proxy", ForwardAs::Proxy), ("client", ForwardAs::Client)];
+}
+
+impl Words for EapIdentity {
+    const WORDS: &'static [(&'static str, Self)] = &[("reply", EapIdentity::Reply), ("request", EapIdentity::Request)];
 }
 
 impl Words for SendName {
@@ -311,6 +320,14 @@ impl Words for Sasl {
 impl Words for ThenWord {
     const WORDS: &'static [(&'static str, Self)] =
         &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
+}
+
+impl Words for Likeness {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("person", Likeness::Person),
+        ("person_application", Likeness::Application),
+        ("person_application_address", Likeness::Address),
+    ];
 }
 
 impl Words for NumberMatching {

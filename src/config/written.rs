@@ -30,12 +30,18 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod reply;
+
+pub use reply::{From, Reply, Unfit, Value, Values};
+
 mod radsec;
 
 pub use radsec::RadiusTls;
 
+mod caching;
 mod rule;
 
+pub use caching::Caching;
 pub use rule::{Rule, ThenWord};
 
 mod target;
@@ -67,6 +73,10 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[reply]]`
+    pub reply: Vec<Reply>,
+    /// `[[caching]]`
+    pub caching: Vec<Caching>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -105,6 +115,7 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub dictionary: Option<OneOrMany>,
     pub tls: RadiusTls,
     pub client: Vec<Client>,
 }

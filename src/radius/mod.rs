@@ -34,6 +34,7 @@ pub mod dictionary;
 pub mod discard;
 pub mod door;
 pub mod duplicates;
+pub mod eap;
 pub mod framing;
 pub mod gateway;
 pub mod listener;
@@ -45,6 +46,7 @@ pub mod rates;
 pub mod reply;
 pub mod said;
 mod salted;
+pub mod template;
 
 #[cfg(test)]
 pub(crate) mod testing;

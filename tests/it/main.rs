@@ -13,6 +13,9 @@ mod support;
 /// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
 mod attacker;
 
+/// Caching rules: an approval stands for another sign-in only where a rule says so.
+mod caching;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
@@ -26,6 +29,9 @@ mod commands;
 
 /// `anteroom status` and `anteroom outage` as an operator runs them, and what a declared outage does.
 mod control;
+
+/// EAP and a RADIUS target's own challenges, in rounds, with the factor behind the last.
+mod eap;
 
 /// `kill -9` in the middle of holds lets nobody in and harms nothing.
 mod crash;
@@ -62,6 +68,9 @@ mod import_peers;
 
 /// The directory client against directories that misbehave.
 mod ldap_client;
+
+/// Reply attributes by group and by person, as pyrad and radclient read them; dictionaries.
+mod replies;
 
 /// What the guides show is accepted.
 mod guides;

@@ -217,6 +217,7 @@ pub(crate) fn deps(
         providers: providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect(),
         routes: Vec::new(),
         rules: Vec::new(),
+        caching: Default::default(),
         mails: false,
         store,
         ledger: ledger.clone(),
@@ -353,6 +354,7 @@ pub(crate) fn alice() -> Identity {
         upn: Some("alice@corp.example".into()),
         dn: "CN=Alice,DC=corp,DC=example".into(),
         remembered: false,
+        details: None,
     }
 }
 
@@ -393,6 +395,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         challenge: None,
         shows_texts: false,
         reuse: None,
+        reply: None,
         held: 1000,
         policy,
     })
