@@ -37,6 +37,7 @@ use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
 mod behind;
+mod books;
 mod desk;
 mod doors;
 mod habits;
@@ -121,7 +122,9 @@ impl Server {
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
-        let listener = doors::radius(&config, &shared, &sign_ins, &audit, &metrics)?;
+        let spools = books::spools(&config, &audit)?;
+        let books = books::books(&audit, &spools);
+        let listener = doors::radius(&config, &shared, &sign_ins, &books, &metrics)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {
             let directory = directories.iter().find(|(name, ..)| name == target)?;
@@ -144,6 +147,7 @@ impl Server {
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             radius_targets,
+            spools,
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
             server: config.server.name.clone(),
             notes: desk::notes(&audit),

@@ -98,7 +98,7 @@ pub struct Accounted {
 pub struct Note {
     /// When it happened.
     pub time: SystemTime,
-    /// `late_fraud`, `outage_begin` or `outage_end`.
+    /// `late_fraud`, `outage_begin`, `outage_end` or `accounting_full`.
     pub kind: &'static str,
     /// Which providers it is about.
     pub providers: Vec<String>,

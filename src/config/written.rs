@@ -105,6 +105,8 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub accounting_spool: Option<String>,
+    pub accounting_spool_size: Option<Count>,
     pub tls: RadiusTls,
     pub client: Vec<Client>,
 }
@@ -116,6 +118,7 @@ pub struct Radius {
 pub struct Client {
     pub name: Option<String>,
     pub address: Option<OneOrMany>,
+    pub accounting_target: Option<String>,
     pub transport: Option<Word<Transport>>,
     pub certificate_names: Option<OneOrMany>,
     pub certificate_common_name: Option<bool>,
