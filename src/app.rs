@@ -108,6 +108,7 @@ impl Server {
             providers: factors(&providers),
             routes: config.routes.clone(),
             rules: config.rules.clone(),
+            caching: desk::caching(&config)?,
             mails: config.mail.as_ref().is_some_and(|mail| !mail.administrators.is_empty()),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),

@@ -18,6 +18,7 @@ use super::values::{Count, OneOrMany, Span, Word};
 use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
 
 mod address;
+mod caching;
 mod challenge;
 mod client;
 mod gateway;
@@ -163,7 +164,9 @@ impl Checker<'_> {
         let clients = self.clients(file.radius.client, &targets, &authorizing, &providers);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
-        let rules = self.rules(file.rule, &rule::Clients::of(&clients, &ldap_door.clients, names));
+        let of_rules = rule::Clients::of(&clients, &ldap_door.clients, names);
+        let caching = self.caching(file.caching, &file.rule, &of_rules);
+        let rules = self.rules(file.rule, &of_rules);
         if (radius, ldap) == (clients.len(), ldap_door.clients.len()) {
             self.check_together(&clients, &ldap_door.clients, &providers, &routes);
             self.used_targets(&clients, &ldap_door.clients, &targets, &authorizing);
@@ -190,6 +193,7 @@ impl Checker<'_> {
             pin: self.pin(file.pin),
             routes,
             rules,
+            caching,
             audit: self.audit(file.audit),
             log: self.log(file.log),
             metrics,

@@ -16,6 +16,7 @@ use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
 pub mod by_address;
+pub mod caching;
 pub mod checked;
 mod client;
 pub mod codes;
@@ -37,6 +38,7 @@ pub mod sources;
 pub mod values;
 pub mod written;
 
+pub use caching::{Caching, CachingRule, Likeness};
 pub use checked::{Checked, load, load_text};
 pub use client::{Challenges, Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
@@ -88,6 +90,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// Who needs a second factor when; the first that fits.
     pub rules: Vec<Arc<Rule>>,
+    /// Whose approvals are good for how long; the first that fits.
+    pub caching: Vec<Arc<CachingRule>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::caching::Likeness;
 use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
@@ -311,6 +312,14 @@ impl Words for Sasl {
 impl Words for ThenWord {
     const WORDS: &'static [(&'static str, Self)] =
         &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
+}
+
+impl Words for Likeness {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("person", Likeness::Person),
+        ("person_application", Likeness::Application),
+        ("person_application_address", Likeness::Address),
+    ];
 }
 
 impl Words for NumberMatching {

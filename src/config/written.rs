@@ -34,8 +34,10 @@ mod radsec;
 
 pub use radsec::RadiusTls;
 
+mod caching;
 mod rule;
 
+pub use caching::Caching;
 pub use rule::{Rule, ThenWord};
 
 mod target;
@@ -67,6 +69,8 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[caching]]`
+    pub caching: Vec<Caching>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`

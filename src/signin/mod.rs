@@ -11,14 +11,17 @@
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
 mod answering;
+mod approved;
 mod asking;
 pub mod attempt;
 mod authorizing;
+pub mod caching;
 mod carried;
 pub mod challenge;
 pub mod explain;
 pub mod flow;
 mod keeping;
+mod known;
 mod measure;
 pub mod outcome;
 pub mod passcode;
@@ -26,6 +29,7 @@ pub mod pending;
 pub mod policy;
 mod prompting;
 pub mod proof;
+mod reasons;
 pub mod reception;
 mod rounds;
 pub mod route;

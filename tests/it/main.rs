@@ -16,9 +16,14 @@ mod accounting;
 /// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
 mod attacker;
 
+/// Caching rules: an approval stands for another sign-in only where a rule says so.
+mod caching;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
+/// What docs/challenges.md shows, and the built-in client that answers challenges.
+mod challenge_page;
 /// Challenge rounds: asked, answered, attacked.
 mod challenges;
 
@@ -121,6 +126,8 @@ mod policy_table;
 
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;
+/// Challenges of two and three rounds with pyrad.
+mod peers_rounds;
 
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;

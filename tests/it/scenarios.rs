@@ -219,6 +219,7 @@ fn build(
         providers: BTreeMap::from([("phones".to_owned(), Arc::new(phones) as Arc<dyn Factor>)]),
         routes: Vec::new(),
         rules: Vec::new(),
+        caching: Default::default(),
         mails: false,
         store: Arc::new(People),
         ledger: Arc::new(Recorder::default()),

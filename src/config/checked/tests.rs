@@ -2,13 +2,13 @@
 
 use super::*;
 
-const MINIMAL: &str = include_str!("../../../conf/minimal.toml");
+pub(super) const MINIMAL: &str = include_str!("../../../conf/minimal.toml");
 const SAMPLE: &str = include_str!("../../../conf/anteroom.toml");
 
 /// Stands in every place that holds a secret, and must never be seen again.
 const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in [
         "vpn.secret",
@@ -40,7 +40,7 @@ fn write(folder: &FilePath, name: &str, content: &str) {
     std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn read_in(folder: &FilePath, text: &str) -> Result<Checked, Mistakes> {
+pub(super) fn read_in(folder: &FilePath, text: &str) -> Result<Checked, Mistakes> {
     read_with(folder, text, &[])
 }
 
