@@ -30,6 +30,10 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod reply;
+
+pub use reply::{From, Reply, Unfit, Value, Values};
+
 mod radsec;
 
 pub use radsec::RadiusTls;
@@ -69,6 +73,8 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[reply]]`
+    pub reply: Vec<Reply>,
     /// `[[caching]]`
     pub caching: Vec<Caching>,
     /// `[limits]`
@@ -111,6 +117,7 @@ pub struct Radius {
     pub accounting: Option<OneOrMany>,
     pub accounting_spool: Option<String>,
     pub accounting_spool_size: Option<Count>,
+    pub dictionary: Option<OneOrMany>,
     pub tls: RadiusTls,
     pub client: Vec<Client>,
 }

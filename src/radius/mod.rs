@@ -47,6 +47,7 @@ pub mod reported;
 pub mod said;
 mod salted;
 pub mod spool;
+pub mod template;
 
 #[cfg(test)]
 pub(crate) mod testing;

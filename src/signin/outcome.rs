@@ -4,10 +4,10 @@
 //! and a denied prompt is the same. The audit, the log, the metrics and the admin hear the [`Reason`].
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::signin::challenge::Challenge;
-use crate::signin::proof::{PrimaryPassed, SecondPassed};
+pub use crate::signin::proof::Accept;
+use crate::signin::proof::SecondPassed;
 
 /// The outside voice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,49 +31,6 @@ impl Verdict {
             Verdict::Challenge => "challenge",
             Verdict::Discard => "discard",
         }
-    }
-}
-
-/// An acceptance. It cannot be built without both proofs, and they must be of one person.
-#[derive(Debug)]
-pub struct Accept {
-    primary: PrimaryPassed,
-    second: SecondPassed,
-    attributes: Option<Arc<[u8]>>,
-}
-
-impl Accept {
-    /// Joins the two proofs.
-    ///
-    /// # Errors
-    /// [`Reason::Internal`] when they speak of different people, which would be a mistake of ours.
-    pub fn new(primary: PrimaryPassed, second: SecondPassed) -> Result<Self, Reason> {
-        if primary.who().unique_id == second.unique_id() {
-            Ok(Accept { primary, second, attributes: None })
-        } else {
-            Err(Reason::Internal)
-        }
-    }
-
-    /// With attributes of its own for this very person, encoded; they stand behind those of the client's section.
-    #[must_use]
-    pub fn with(self, attributes: Option<Arc<[u8]>>) -> Self {
-        Accept { attributes, ..self }
-    }
-
-    /// Attributes for this very person, encoded.
-    pub fn attributes(&self) -> &[u8] {
-        self.attributes.as_deref().unwrap_or_default()
-    }
-
-    /// The first proof.
-    pub fn primary(&self) -> &PrimaryPassed {
-        &self.primary
-    }
-
-    /// The second proof.
-    pub fn second(&self) -> &SecondPassed {
-        &self.second
     }
 }
 
@@ -249,6 +206,10 @@ reasons! {
     RuleRefused = "rule_refused", "a [[rule]] that refuses fits; the event names it";
     /// A rule may refuse or require.
     RuleUndecided = "rule_undecided", "the directory could not say whether the person is in the groups of a [[rule]] that requires or refuses; see the log";
+    /// Groups of a `[[reply]]`.
+    ReplyUndecided = "reply_undecided", "the directory could not say whether the person is in the groups of a [[reply]], so that nobody knows what the client is to be told; see the log";
+    /// A value of a `[[reply]]`.
+    ReplyUnfit = "reply_unfit", "a value that a [[reply]] has for the person does not fit its attribute or the packet; the log names both, and unfit = \"cut\" leaves it out";
     /// No way to ask.
     NoMethod = "no_method", "the person's method needs a device or a phone number that the user store does not have; `anteroom user set`";
     /// Too many wrong passwords for the person.

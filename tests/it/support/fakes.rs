@@ -354,6 +354,7 @@ pub(crate) fn alice() -> Identity {
         upn: Some("alice@corp.example".into()),
         dn: "CN=Alice,DC=corp,DC=example".into(),
         remembered: false,
+        details: None,
     }
 }
 
@@ -394,6 +395,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         challenge: None,
         shows_texts: false,
         reuse: None,
+        reply: None,
         held: 1000,
         policy,
     })
