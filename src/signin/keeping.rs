@@ -13,6 +13,7 @@ use crate::signin::challenge::{Challenge, Place};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::relayed::{self, Kept};
 
 /// How often rounds that nobody answers are looked for, at least.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -24,6 +25,9 @@ pub(super) fn keep(
     (key, requests): (HoldKey, u32),
     challenge: Challenge,
 ) -> Arc<Outcome> {
+    if challenge.relayed.is_some() {
+        return relayed::keep(sign_ins, ending, (key, requests), challenge);
+    }
     if let Some(round) = &mut ending.round {
         round.requests = requests;
     }
@@ -47,13 +51,21 @@ pub(super) fn keep(
     outcome
 }
 
+/// A sign-in that waits, with its requests so far.
+type Counted = (Box<Ending>, u32);
+
+fn counted(ending: Box<Ending>) -> Counted {
+    let requests = requests(&ending);
+    (ending, requests)
+}
+
 /// Requests of a sign-in that waits, so far.
 fn requests(kept: &Ending) -> u32 {
     kept.round.as_ref().map_or(1, |round| round.requests)
 }
 
 /// Sees to it that rounds which nobody answers leave their event, by one task for all of them.
-fn sweep(sign_ins: &Arc<SignIns>) {
+pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
     if sign_ins.sweeping.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -62,16 +74,20 @@ fn sweep(sign_ins: &Arc<SignIns>) {
         while let Some(sign_ins) = sign_ins.upgrade() {
             let (ended, next) = {
                 let mut rounds = lock(&sign_ins.rounds);
-                let ended: Vec<Box<Ending>> = std::iter::from_fn(|| rounds.expired(now())).collect();
-                let next = rounds.next_end();
+                let mut relays = lock(&sign_ins.relays);
+                let ended = std::iter::from_fn(|| {
+                    let asked = rounds.expired(now()).map(counted);
+                    asked.or_else(|| relays.expired(now()).map(Kept::counted))
+                });
+                let ended: Vec<Counted> = ended.collect();
+                let next = rounds.next_end().into_iter().chain(relays.next_end()).min();
                 if next.is_none() {
-                    // Under the lock: whoever keeps a round after this starts another task.
+                    // Under the locks: whoever keeps a round after this starts another task.
                     sign_ins.sweeping.store(false, Ordering::Release);
                 }
                 (ended, next)
             };
-            for ending in ended {
-                let requests = requests(&ending);
+            for (ending, requests) in ended {
                 let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
             }
             drop(sign_ins);
@@ -84,8 +100,8 @@ fn sweep(sign_ins: &Arc<SignIns>) {
 /// Gives up every round: the server is stopping.
 pub(super) fn give_up(sign_ins: &SignIns) {
     let kept = lock(&sign_ins.rounds).clear();
-    for ending in kept {
-        let requests = requests(&ending);
+    let relayed = lock(&sign_ins.relays).clear().into_iter().map(Kept::counted);
+    for (ending, requests) in kept.into_iter().map(counted).chain(relayed) {
         let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown), requests);
     }
 }
@@ -101,11 +117,11 @@ pub(super) fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Re
     let waited = kept.round.as_ref().map_or(Duration::ZERO, |round| now().saturating_duration_since(round.kept));
     kept.trail.steps.total += waited;
     lead.hold.served_before(requests(&kept));
-    ending.go_on(*kept);
+    drop(ending.go_on(*kept));
     Ok(typed.into())
 }
 
 /// Whether a further round is of the person who began: clients send the name again as it was typed.
-fn is_same(first: &Attempt, next: &Attempt) -> bool {
+pub(super) fn is_same(first: &Attempt, next: &Attempt) -> bool {
     first.name == next.name && first.door == next.door && Arc::ptr_eq(&first.client, &next.client)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::OneOrMany;
 use super::super::{
-    Balance, ForwardAs, PersonAddress, RADSEC, RadiusServers, RadiusTarget, ReplyAttribute, ReplyRules, Requirement,
-    SendName, Transport, written,
+    Balance, EapIdentity, ForwardAs, PersonAddress, RADSEC, RadiusServers, RadiusTarget, ReplyAttribute, ReplyRules,
+    Requirement, SendName, Transport, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, word};
@@ -101,6 +101,7 @@ impl Checker<'_> {
             domains,
             realms,
             send_name: word(written.send_name.take(), SendName::Typed),
+            eap_identity: word(written.eap_identity.take(), EapIdentity::Reply),
             reply,
         })
     }
