@@ -32,7 +32,6 @@ use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
-use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
@@ -123,8 +122,7 @@ impl Server {
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
-        let spools = books::spools(&config, &audit)?;
-        let books = books::books(&audit, &spools);
+        let (books, spools) = books::open(&config, &audit)?;
         let listener = doors::radius(&config, &shared, &sign_ins, &books, &metrics)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {
@@ -156,10 +154,8 @@ impl Server {
         // Nothing can fail any more: what goes on by itself begins only now.
         let importing = tokio::spawn(schedule::run(importer));
         let mails = mails.map(|sender| tokio::spawn(sender.run()));
-        let drain = config.server.drain;
         let control = desk::open(&config, &sign_ins, &providers, &audit);
-        let roster: Arc<dyn Roster> = store.clone();
-        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
+        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(store.clone(), keep)));
         Ok(Server {
             sign_ins,
             metrics,
@@ -169,7 +165,7 @@ impl Server {
             store,
             soundness,
             providers,
-            drain,
+            drain: config.server.drain,
             monitor,
             importing,
             mails,

@@ -16,8 +16,14 @@ use crate::radius::spool::{Entry, Spool, TellFull};
 /// The records that wait, by target.
 pub(super) type Spools = Arc<BTreeMap<String, Spool>>;
 
+/// The books of a server, and the records in them that wait.
+pub(super) fn open(config: &Config, audit: &Arc<Audit>) -> Result<(Books, Spools), AppError> {
+    let spools = spools(config, audit)?;
+    Ok((books(audit, &spools), spools))
+}
+
 /// Opens the spool of each target that accounting is forwarded to.
-pub(super) fn spools(config: &Config, audit: &Arc<Audit>) -> Result<Spools, AppError> {
+fn spools(config: &Config, audit: &Arc<Audit>) -> Result<Spools, AppError> {
     let mut spools = BTreeMap::new();
     for name in config.radius.clients.iter().filter_map(|client| client.accounting_target.as_deref()) {
         let Some(target) = config.radius_targets.get(name).filter(|_| !spools.contains_key(name)) else { continue };
@@ -53,8 +59,7 @@ fn tell_full(audit: &Arc<Audit>, target: &str, server: &str) -> TellFull {
     })
 }
 
-/// The books of a server.
-pub(super) fn books(audit: &Arc<Audit>, spools: &Spools) -> Books {
+fn books(audit: &Arc<Audit>, spools: &Spools) -> Books {
     let audit = Arc::clone(audit);
     let sink: Sink = Arc::new(move |record| audit.account(record));
     let spools = Arc::clone(spools);

@@ -117,8 +117,7 @@ impl Metrics {
         let help = "RADIUS connections over TLS that were not served or were cut off, by cause";
         registry.register("radius_tls_ended", help, radius_tls_ended.clone());
         let accounting_waiting = Family::default();
-        let help = "Accounting records that a target has yet to acknowledge";
-        registry.register("accounting_waiting", help, accounting_waiting.clone());
+        registry.register("accounting_waiting", "Accounting records for targets", accounting_waiting.clone());
         let mut histogram = |name: &str, help: &str, buckets: [f64; 10]| {
             let histogram = Histogram::new(buckets);
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
