@@ -41,10 +41,9 @@ pub(super) fn left_to_read(
     answer: &Result<FactorApproved, Failed>,
 ) -> Option<String> {
     let tell = tell?;
-    let helps = |refusal| match refusal {
-        Refusal::Undeliverable | Refusal::Expired | Refusal::NotThisWay => true,
-        Refusal::Unreachable(_) | Refusal::Lost | Refusal::Garbled => true,
-        _ => false,
+    let helps = |refusal| {
+        use Refusal::{Expired, Garbled, Lost, NotThisWay, Undeliverable, Unreachable};
+        matches!(refusal, Undeliverable | Expired | NotThisWay | Unreachable(_) | Lost | Garbled)
     };
     if takes_code && answer.as_ref().is_err_and(|failed| helps(failed.refusal)) {
         tell.code_instead();
