@@ -36,6 +36,7 @@ use crate::signin::reception::{Deps, SignIns, Target};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
+use crate::users::pins::Pins;
 use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
@@ -120,6 +121,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             random: random()?,
             texts: Arc::clone(&config.server.texts),
+            pins: Some(Pins { roster: store.clone(), rules: config.pin }),
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;

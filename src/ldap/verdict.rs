@@ -87,6 +87,8 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::WrongPin
         | Reason::PinDue
         | Reason::NoPin
+        | Reason::PinLocked
+        | Reason::NeedsPin
         | Reason::ProviderUnreachable
         | Reason::ProviderLost
         | Reason::ProviderRefused

@@ -1,6 +1,7 @@
 //! What is asked of a person, put together; and what need not be asked, as it was approved a moment ago.
 
-use crate::factor::Tell;
+use crate::factor::{Given, Tell};
+use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::flow::{Known, prompt_end};
 use crate::signin::outcome::Reason;
@@ -44,9 +45,14 @@ pub(super) fn asking(
     let client = &attempt.client;
     let device = typed.as_deref().and_then(Typed::device);
     let code = match typed.map(|typed| *typed) {
-        Some(Typed::Code(code)) => Some(code),
+        Some(Typed::Code(code) | Typed::Sent(code, _)) => Some(code),
         Some(Typed::Word(_)) | None => None,
     };
+    let given = (known.more.is_some() || known.can_ask).then(|| {
+        let (can_ask, more) = (known.can_ask, known.more());
+        more.code = code.as_ref().filter(|_| can_ask).map(Secret::duplicate);
+        Box::new(Given { pin: more.pin.clone(), before: more.before.take(), can_ask })
+    });
     // What is known of the person is not needed while they look for their phone.
     let person = known.person.take().ok_or(Reason::Internal)?;
     // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
@@ -63,5 +69,6 @@ pub(super) fn asking(
         number_matching: client.number_matching,
         can_type: client.passcode.is_some() || shows,
         tell,
+        given,
     }))
 }

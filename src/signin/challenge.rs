@@ -63,6 +63,21 @@ pub enum Ask {
     Menu(Box<[Method]>),
     /// Nothing but to go on, while a prompt is out.
     Prompt,
+    /// The PIN.
+    Pin,
+    /// A new PIN.
+    NewPin,
+    /// The new PIN once more.
+    RepeatPin,
+    /// The code that follows the one before, of the same token.
+    NextCode,
+}
+
+impl Ask {
+    /// Whether what is typed is to be hidden while it is typed.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self, Ask::Pin | Ask::NewPin | Ask::RepeatPin)
+    }
 }
 
 /// What somebody typed into a challenge.
@@ -93,7 +108,10 @@ pub fn read(ask: &Ask, text: &[u8]) -> Typed {
             _ => passcode::word(text).map_or_else(whole, Typed::Word),
         },
         Ask::Code { sent: Some(_), .. } if text.eq_ignore_ascii_case(b"r") => Typed::Refresh,
-        Ask::Code { .. } | Ask::Prompt => passcode::word(text).map_or_else(whole, Typed::Word),
+        Ask::Code { .. } | Ask::Prompt | Ask::Pin | Ask::NextCode => {
+            passcode::word(text).map_or_else(whole, Typed::Word)
+        }
+        Ask::NewPin | Ask::RepeatPin => whole(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
+use crate::signin::pinning::{self, More};
 use crate::signin::policy::{self, Decision, Facts, Ruling};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
@@ -115,6 +116,9 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
         let typed = ending.trail.typed.as_deref();
         Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed)).await?
     };
+    if let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await? {
+        return rounds::ask(sign_ins, ending, primary, asked, None);
+    }
     ending.trail.rule = person.rule;
     let required = required_methods(sign_ins, person.rule);
     ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
@@ -223,6 +227,8 @@ pub(super) struct Known {
     pub(super) can_ask: bool,
     /// The person's language, where their client can show them something.
     pub(super) language: Box<str>,
+    /// What they gave beside the password, where their client shows challenges or they are in PIN mode.
+    pub(super) more: Option<Box<More>>,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
@@ -264,6 +270,7 @@ pub(super) async fn look_up(
         takes_code: false,
         can_ask: attempt.client.challenge.is_some(),
         language: Box::default(),
+        more: None,
     };
     if let Some(person) = person {
         known.route = chosen_route(sign_ins, attempt, &known.who).await?;
@@ -272,7 +279,7 @@ pub(super) async fn look_up(
         let required = required_methods(sign_ins, rule);
         // What was typed and a rule does not take is as if it had not been typed.
         let typed = typed.filter(|typed| route::takes(required, typed));
-        let wishes = route::required(route::wishes(typed, person.method, listed), required);
+        let wishes = route::allowed(typed, person.method, listed, required);
         let names = route::providers(&attempt.client, chosen).iter();
         let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
         let means = Means::of(&attempt.client, typed);
@@ -381,6 +388,10 @@ pub(super) async fn hold(
 ) -> Result<Held, Reason> {
     if let Some(passed) = asking::kept_approval(sign_ins, ending, known)? {
         return Ok(Held::Passed(passed));
+    }
+    if known.can_ask && pinning::is_due(known) {
+        let typed = ending.trail.typed.take().map(|typed| *typed);
+        return Ok(Held::Asks(Box::new(Asked::before(Ask::Pin, typed, &known.language))));
     }
     let who = Arc::clone(&known.who);
     lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;

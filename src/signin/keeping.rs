@@ -34,8 +34,8 @@ pub(super) fn keep(
     let state = sign_ins.states.state(reference, &attempt.client.name);
     let outcome = Arc::new(Outcome::Challenge(Box::new(Challenge { state, ..challenge })));
     let person = sign_ins.people.hash_one(&identified.who.unique_id);
-    let again = now().checked_add(attempt.client.carry_over).unwrap_or(round.until);
-    let place = Place { person, key, again, until: round.until };
+    let again = now().checked_add(attempt.client.carry_over).unwrap_or(round.earlier.until);
+    let place = Place { person, key, again, until: round.earlier.until };
     let mut rounds = lock(&sign_ins.rounds);
     if let Err(reason) = rounds.has_room(person) {
         drop(rounds);

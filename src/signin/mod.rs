@@ -23,6 +23,7 @@ mod measure;
 pub mod outcome;
 pub mod passcode;
 pub mod pending;
+mod pinning;
 pub mod policy;
 mod prompting;
 pub mod proof;

@@ -31,6 +31,7 @@ use crate::signin::throttle::Throttle;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
 use crate::texts::Texts;
+use crate::users::pins::Pins;
 use crate::users::store::Store;
 
 /// A target and how to use it.
@@ -69,6 +70,8 @@ pub struct Deps {
     pub random: [u8; 32],
     /// What people read.
     pub texts: Arc<Texts>,
+    /// Where the PINs of people in PIN mode are; none: nobody's is right.
+    pub pins: Option<Pins>,
 }
 
 /// The reception: takes attempts, hands out outcomes.

@@ -99,6 +99,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         metrics: Arc::new(Metrics::new([])),
         random: [0; 32],
         texts: Arc::new(crate::texts::Texts::built_in()),
+        pins: None,
     })
 }
 

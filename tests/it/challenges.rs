@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::support::fakes::{self, FakePrimary, FakeStore, Recorder};
 
 mod attacks;
+mod pins;
 mod verdicts;
 
 pub(super) const RIGHT: &str = "123456";

@@ -233,6 +233,7 @@ fn build(
         server: "stage".into(),
         random: [3; 32],
         texts: Arc::new(anteroom::texts::Texts::built_in()),
+        pins: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     });
     (door, sign_ins)

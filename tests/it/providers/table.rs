@@ -170,6 +170,7 @@ impl Broken {
             server: "anteroom one".into(),
             random: [7; 32],
             texts: Arc::new(anteroom::texts::Texts::built_in()),
+            pins: None,
             metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         let until = match says {

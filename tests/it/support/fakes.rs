@@ -225,6 +225,7 @@ pub(crate) fn deps(
         server: "test".into(),
         random: [7; 32],
         texts: Arc::new(anteroom::texts::Texts::built_in()),
+        pins: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     }
 }
