@@ -19,6 +19,7 @@ pub mod certificates;
 pub mod gateway;
 pub mod habits;
 pub mod network;
+pub mod profiles;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,6 +114,7 @@ pub fn run(args: &Args) -> Ended {
         failed += usize::from(finding.level == Level::Fail);
         output::line(finding);
     };
+    profiles::check(&checked.config).into_iter().for_each(&mut report);
     signing(&checked.config).into_iter().for_each(&mut report);
     certificates::check(&checked.config, jiff::Timestamp::now()).into_iter().for_each(&mut report);
     if !args.offline {

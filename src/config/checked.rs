@@ -254,7 +254,13 @@ impl Checker<'_> {
     }
 
     fn note(&self, at: &Path, found: impl Into<String>, allowed: impl Into<String>) -> Mistake {
-        Mistake { origin: self.places.origin(at), key: at.to_string(), found: found.into(), allowed: allowed.into() }
+        let mut found = found.into();
+        if let Some(profiled) = self.places.profiled(at)
+            && profiled.has_set(at)
+        {
+            found = format!("{found} (set by profile = \"{}\")", profiled.profile.word);
+        }
+        Mistake { origin: self.places.origin(at), key: at.to_string(), found, allowed: allowed.into() }
     }
 
     fn is_spoiled(&self, at: &Path) -> bool {

@@ -52,16 +52,19 @@ pub(super) fn nearest(path: &Path) -> String {
     let parent = pattern(&Path(parents.to_vec()));
     let all = tables();
     let here = all.iter().find(|(table, _)| *table == parent).map(|(_, keys)| *keys).unwrap_or_default();
-    let close = here.iter().map(|known| (distance(key, known), *known)).min();
-    if let Some((far, known)) = close
-        && far <= known.len().max(key.len()) / 3
-    {
+    if let Some(known) = near(key, here.iter().copied()) {
         return format!("did you mean {known}?");
     }
     match all.iter().find(|(_, keys)| keys.contains(&key.as_str())) {
         Some((table, _)) if !table.is_empty() => format!("{key} belongs in [{table}]"),
         _ => format!("known here: {}", here.join(", ")),
     }
+}
+
+/// The one of these words that `word` was probably meant to be.
+pub(super) fn near<'w>(word: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let (far, near) = words.map(|known| (distance(word, known), known)).min()?;
+    (far <= near.len().max(word.len()) / 3).then_some(near)
 }
 
 /// `radius.client[1]` becomes `radius.client.*`; the names of targets and providers become `*`, too.

@@ -26,6 +26,7 @@ mod ldap;
 pub mod mail;
 pub mod mistakes;
 pub mod place;
+pub mod profile;
 pub mod provider;
 mod radius_target;
 pub mod reading;
@@ -40,6 +41,7 @@ pub use client::{Challenges, Client, ClientPolicy, Lenience, OnDeadline, Passcod
 pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
 pub use ldap::{Anonymous, Certificate, Ldap, LdapClient, LdapLimits, Sasl};
 pub use mistakes::{Mistake, Mistakes};
+pub use profile::{Profile, Profiled};
 pub use provider::{
     CloudName, Codes, Common, DuoProvider, DuoSignature, EntraAuthentication, EntraMode, EntraProvider, LocalProvider,
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
@@ -175,13 +177,8 @@ pub struct RadiusClient {
     pub packets_per_second: u32,
     /// Whether it is a gateway whose requests carry no credential, as it has checked one itself.
     pub authorize_only: bool,
-}
-
-/// What appliance a client is: it presets keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// An RD Gateway, by way of the NPS beside it.
-    RdGateway,
+    /// What appliance it is, and what that has set.
+    pub profile: Option<Box<Profiled>>,
 }
 
 /// A three-way requirement: always, once it has been seen, or never.

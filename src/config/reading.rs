@@ -15,6 +15,7 @@ use toml::de::DeTable;
 
 use super::mistakes::{Mistake, Origin};
 use super::place::{Path, Step, locate, place_of};
+use super::profile::{self, Profiled};
 use super::sources::Environment;
 use super::{known, written};
 
@@ -40,6 +41,7 @@ pub struct Places<'a> {
     text: &'a str,
     table: DeTable<'a>,
     variables: BTreeMap<String, String>,
+    profiled: BTreeMap<usize, Profiled>,
 }
 
 impl Places<'_> {
@@ -50,13 +52,19 @@ impl Places<'_> {
             None => Origin::File { file: self.name.to_owned(), place: locate(self.text, &self.table, path) },
         }
     }
+
+    /// What the profile of the RADIUS client did that `path` leads into.
+    pub fn profiled(&self, path: &Path) -> Option<&Profiled> {
+        self.profiled.get(&profile::client_position(path)?)
+    }
 }
 
 impl<'a> Reading<'a> {
     /// Reads `text`, with the variables of `environment` laid over it.
     pub fn new(name: &'a FilePath, text: &'a str, environment: &Environment) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let places = Places { name, text, table: table.into_inner(), variables: BTreeMap::new() };
+        let places =
+            Places { name, text, table: table.into_inner(), variables: BTreeMap::new(), profiled: BTreeMap::new() };
         let mut reading = Reading {
             file: written::File::default(),
             mistakes: Vec::new(),
@@ -70,7 +78,8 @@ impl<'a> Reading<'a> {
             reading.mistakes = errors.iter().map(|error| syntax_mistake(name, text, error)).collect();
             return reading;
         }
-        let Some(merged) = reading.merge(environment) else { return reading };
+        let Some(mut merged) = reading.merge(environment) else { return reading };
+        reading.places.profiled = profile::lay_under(&mut merged);
         reading.deserialize(merged);
         reading
     }

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Profile, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass,
-    YesNo,
+    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -149,22 +149,27 @@ pub trait Words: Sized + Copy + 'static {
 
 impl<'de, T: Words> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Choosing<T>(PhantomData<T>);
+        struct Choosing<T> {
+            /// The word that was probably meant.
+            near: Option<&'static str>,
+            of: PhantomData<T>,
+        }
         impl<T: Words> Visitor<'_> for Choosing<T> {
             type Value = Word<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let words: Vec<String> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                f.write_str(&words.join(" or "))
+                f.write_str(&words.join(" or "))?;
+                self.near.map_or(Ok(()), |near| write!(f, "; did you mean \"{near}\"?"))
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Word<T>, E> {
-                T::WORDS
-                    .iter()
-                    .find(|(word, _)| *word == text)
-                    .map(|(_, value)| Word(*value))
-                    .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            fn visit_str<E: Error>(mut self, text: &str) -> Result<Word<T>, E> {
+                if let Some((_, value)) = T::WORDS.iter().find(|(word, _)| *word == text) {
+                    return Ok(Word(*value));
+                }
+                self.near = known::near(text, T::WORDS.iter().map(|(word, _)| *word));
+                Err(E::invalid_value(Unexpected::Str(text), &self))
             }
         }
-        deserializer.deserialize_any(Choosing(PhantomData))
+        deserializer.deserialize_any(Choosing { near: None, of: PhantomData })
     }
 }
 
@@ -219,10 +224,6 @@ impl Words for ForwardAs {
 impl Words for SendName {
     const WORDS: &'static [(&'static str, Self)] =
         &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
-}
-
-impl Words for Profile {
-    const WORDS: &'static [(&'static str, Self)] = &[("rd-gateway", Profile::RdGateway)];
 }
 
 impl Words for Authentication {

@@ -144,7 +144,7 @@ pub struct Client {
     pub show_texts: Option<bool>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
-    pub profile: Option<Word<Profile>>,
+    pub profile: Option<Word<&'static Profile>>,
     pub reconnect_within: Option<Span>,
 }
 

@@ -323,6 +323,8 @@ impl Importer {
         outcome.counts = sieve.counts();
         outcome.conflicts = sieve.conflicts();
         let stop = leaving.stop(&self.import, sieve.all(&scopes)).filter(|_| !ask.approved);
+        // What tells a million people apart is not needed while they are written.
+        drop(sieve);
         if let Some(reason) = stop
             && !self.is_approved(ask, &leaving).await?
         {

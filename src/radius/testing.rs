@@ -59,6 +59,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         reject_message: None,
         packets_per_second: 1_000_000,
         authorize_only: false,
+        profile: None,
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! A State (RFC 2865 section 5.24) is a random reference with a keyed tag over the reference and the client. It is
 //! good once, through the client that it was given to, for the name that began, until the round's time is over.
-//! What is altered is seen by the tag, in constant time, before any table is asked.
+//! What is altered is seen by the tag, in constant time, before any table is asked. It is written in letters and digits,
+//! as there are clients that keep it as text, up to its first zero octet.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -24,14 +25,14 @@ use crate::signin::passcode::{self, Word};
 use crate::signin::pending::HoldKey;
 use crate::users::model::Method;
 
-/// Octets of a State of ours: its version, reference and tag.
-pub const STATE: usize = 1 + HALF + HALF;
+/// Octets of a State of ours: its version, and in hexadecimal its reference and tag.
+pub const STATE: usize = 1 + 2 * (HALF + HALF);
 
 /// Octets of a reference, and of a tag.
 const HALF: usize = 16;
 
 /// The first octet of a State of ours.
-const VERSION: u8 = 1;
+const VERSION: u8 = b'1';
 
 /// Rounds of one sign-in, at most: whoever answers nothing again and again is not asked for ever.
 pub const MOST_ROUNDS: u8 = 20;
@@ -160,18 +161,19 @@ impl States {
     /// The State of a round through this client.
     pub fn state(&self, reference: Reference, client: &str) -> Box<[u8]> {
         let tag = half(self.tagged(reference, client));
-        [&[VERSION], reference.0.as_slice(), tag.as_slice()].concat().into()
+        let digits = reference.0.iter().chain(&tag).flat_map(|octet| [octet >> 4, octet & 15]);
+        std::iter::once(VERSION).chain(digits.map(digit)).collect()
     }
 
     /// Which round a State is about. `None`: it is not one that was given to this client, or was altered.
     pub fn judge(&self, state: &[u8], client: &str) -> Option<Reference> {
         let (version, rest) = state.split_first()?;
-        let (reference, tag) = rest.split_first_chunk::<HALF>()?;
-        if *version != VERSION || tag.len() != HALF {
+        let (reference, tag) = rest.split_first_chunk::<{ 2 * HALF }>()?;
+        if *version != VERSION || tag.len() != 2 * HALF {
             return None;
         }
-        let reference = Reference(*reference);
-        self.tagged(reference, client).verify_truncated_left(tag).ok().map(|()| reference)
+        let (reference, tag) = (Reference(read_half(reference)?), read_half(tag)?);
+        self.tagged(reference, client).verify_truncated_left(&tag).ok().map(|()| reference)
     }
 
     fn tagged(&self, reference: Reference, client: &str) -> Hmac<Sha256> {
@@ -189,6 +191,22 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
     let mut block = [0; 64];
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     <Hmac<Sha256> as KeyInit>::new(&block.into())
+}
+
+/// A hexadecimal digit of a value up to 15, in the one way that a State has it.
+fn digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+/// What [`digit`] has written.
+fn read_half(digits: &[u8]) -> Option<[u8; HALF]> {
+    let value = |octet: u8| (0..16).find(|value| digit(*value) == octet);
+    let mut half = [0; HALF];
+    for (to, pair) in half.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *to = value(*high)? << 4 | value(*low)?;
+    }
+    Some(half)
 }
 
 fn half(digest: Hmac<Sha256>) -> [u8; HALF] {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config};
+use crate::config::{Client, Config, Profile};
 use crate::factor::{Fate, Leaves};
 use crate::primary::Identity;
 use crate::secret::Secret;
@@ -41,6 +41,8 @@ pub struct Served {
     pub door: Door,
     /// Whether it tells where the person's device is, and is believed.
     pub tells_address: bool,
+    /// The profile that its section names.
+    pub profile: Option<&'static Profile>,
 }
 
 impl Served {
@@ -50,11 +52,13 @@ impl Served {
             client: Arc::clone(&client.client),
             door: Door::Radius,
             tells_address: client.person_address.is_some(),
+            profile: client.profile.as_ref().map(|profiled| profiled.profile),
         });
         let ldap = config.ldap.clients.iter().map(|client| Served {
             client: Arc::clone(&client.client),
             door: Door::Ldap,
             tells_address: true,
+            profile: None,
         });
         radius.chain(ldap).collect()
     }
@@ -230,6 +234,13 @@ impl Walk<'_> {
             humantime::format_duration(client.answer_within)
         );
         self.judge("client", true, text);
+        if let Some(profile) = self.served.profile {
+            self.say(
+                "profile",
+                "note",
+                format!("{}: {}, see conf/guides/{}", profile.word, profile.product, profile.guide),
+            );
+        }
         let authorizes = connection::is_asked(self.sign_ins, client);
         if self.question.from.is_some() && !self.served.tells_address && !authorizes {
             self.say("address", "note", "the client's section has no person_address: what it says is not believed");
@@ -245,7 +256,7 @@ impl Walk<'_> {
     }
 
     fn attempt(&self) -> Attempt {
-        let Served { client, door, tells_address } = self.served;
+        let Served { client, door, tells_address, .. } = self.served;
         let connection = connection::of(self.sign_ins, client, self.question);
         // There the one address that counts is the gateway's.
         let from = self.question.from.filter(|_| *tells_address || connection.is_some());

@@ -59,6 +59,7 @@ impl House {
             client: fakes::client(ClientPolicy::default()),
             door: anteroom::signin::attempt::Door::Radius,
             tells_address: true,
+            profile: None,
         };
         let record = self.folder.path().join("outages.jsonl");
         ControlDesk::new("gate-1".into(), self.sign_ins.clone(), vec![served], providers, record)

@@ -72,7 +72,7 @@ impl House {
         let mut client = Arc::into_inner(fakes::client(world.policy)).unwrap();
         client.providers = vec!["entra".into(), "duo".into()];
         client.passcode = world.passcode.then(|| Passcode::Delimiter(",".into()));
-        let served = Served { client: Arc::new(client), door: Door::Radius, tells_address: true };
+        let served = Served { client: Arc::new(client), door: Door::Radius, tells_address: true, profile: None };
         House { sign_ins, clouds, guarded, primary, ledger, served }
     }
 
@@ -240,6 +240,7 @@ async fn explaining_a_thousand_times_counts_nothing() {
         }),
         door: Door::Radius,
         tells_address: true,
+        profile: None,
     };
     let told = async || explain(&sign_ins, std::slice::from_ref(&served), &question()).await.unwrap();
     assert_eq!(told().await.end, "prompt");

@@ -81,6 +81,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         reject_message: None,
         packets_per_second: 100_000,
         authorize_only: gateway,
+        profile: None,
     }
 }
 

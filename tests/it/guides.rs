@@ -64,7 +64,7 @@ fn every_client_that_a_guide_shows_is_a_good_configuration() {
     file("bind.secret", "the password of the account");
     file("cloud.key", "a key of thirty-two octets or more, certainly");
     let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/guides");
-    let mut shown = 0;
+    let (mut shown, mut profiles) = (0, 0);
     for entry in fs::read_dir(guides).unwrap() {
         let path = entry.unwrap().path();
         let page = fs::read_to_string(&path).unwrap();
@@ -83,8 +83,16 @@ fn every_client_that_a_guide_shows_is_a_good_configuration() {
                 .unwrap();
             let said = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
             assert_eq!(check.status.code(), Some(0), "{}:\n{client}\n{said}", path.display());
+            // and what its profile has done is told
+            if let Some(profile) = client.lines().find_map(|line| line.strip_prefix("profile = \"")) {
+                let word = profile.split('"').next().unwrap();
+                assert!(said.contains(&format!("  profile {word} (")), "{}:\n{said}", path.display());
+                assert_eq!(path.file_stem().unwrap().to_str(), Some(word), "the guide of another profile");
+                profiles += 1;
+            }
             shown += 1;
         }
     }
+    assert_eq!(profiles, anteroom::config::profile::PROFILES.len(), "a profile has no guide with a section");
     assert!(shown >= 15, "only {shown} guides show a client");
 }

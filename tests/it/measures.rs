@@ -161,7 +161,7 @@ async fn a_bypass_is_not_used_where_it_is_not_needed_and_opens_no_other_door() {
     house.store.take_measure(&over, false).await.unwrap();
     assert_eq!(house.sign_in().await.reason(), Reason::NoMethod);
     house.store.take_measure(&measure(MeasureKind::Bypass, MINUTE), false).await.unwrap();
-    let served = Served { client: house.client.clone(), door: Door::Radius, tells_address: false };
+    let served = Served { client: house.client.clone(), door: Door::Radius, tells_address: false, profile: None };
     let question = Question {
         client: "vpn".into(),
         user: "alice".into(),

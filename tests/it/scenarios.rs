@@ -197,6 +197,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         reject_message: None,
         packets_per_second: 1000,
         authorize_only: false,
+        profile: None,
     }
 }
 

@@ -166,6 +166,7 @@ impl Checker<'_> {
             reject_message: written.reject_message,
             packets_per_second,
             authorize_only,
+            profile: self.places.profiled(at).cloned().map(Box::new),
         })
     }
 

@@ -137,11 +137,11 @@ impl Checker<'_> {
         &self,
         at: &Path,
         client: &mut Client,
-        (profile, reconnects): (Option<Profile>, Option<Span>),
+        (profile, reconnects): (Option<&Profile>, Option<Span>),
         authorizing: &BTreeMap<String, AuthorizingTarget>,
     ) -> bool {
         let reconnects_at = at.key("reconnect_within");
-        let is_gateway = profile == Some(Profile::RdGateway);
+        let is_gateway = profile.is_some_and(|profile| profile.authorizes);
         let authorizes = authorizing.contains_key(&client.target);
         if authorizes && !is_gateway {
             let found = format!("found {:?}, which checks no password", client.target);
@@ -215,7 +215,7 @@ pub(super) fn name_targets(file: &mut written::File) {
         return;
     }
     for client in &mut file.radius.client {
-        let is_gateway = matches!(client.profile, Some(Word(Profile::RdGateway)));
+        let is_gateway = client.profile.is_some_and(|Word(profile)| profile.authorizes);
         let usual = if is_gateway { &gateways } else { &others };
         client.target = client.target.take().or_else(|| usual.clone());
     }

@@ -142,7 +142,8 @@ impl Entra {
         match Box::pin(self.begin(request, deadline)).await? {
             Begun::Approved => Ok(()),
             Begun::Typed(session, code) => {
-                self.hand_in(&session, &code, deadline).await?;
+                // Boxed as well: a prompt that waits for its person would else carry the room for it.
+                Box::pin(self.hand_in(&session, &code, deadline)).await?;
                 self.sent().forget(&typist.unwrap_or_default());
                 Ok(())
             }

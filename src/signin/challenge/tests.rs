@@ -29,6 +29,7 @@ fn a_state_is_good_for_its_client_and_octet_for_octet() {
     let reference = states.reference(id(1), 1);
     let state = states.state(reference, "vpn");
     assert_eq!(state.len(), STATE);
+    assert!(state.iter().all(u8::is_ascii_alphanumeric), "a client that keeps it as text keeps it whole");
     assert_eq!(states.judge(&state, "vpn"), Some(reference));
     assert_eq!(states.judge(&state, "vpn2"), None);
     assert_eq!(states.judge(&state, ""), None);
