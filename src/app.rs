@@ -7,13 +7,14 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+pub use error::AppError;
 
 use crate::audit::Audit;
 use crate::config::Config;
@@ -42,6 +43,7 @@ use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
 mod desk;
+mod error;
 mod habits;
 mod monitor;
 mod pages;
@@ -58,18 +60,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How long the answers to the last verdicts may take to leave.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-/// Why the service could not start or go on.
-#[derive(Debug)]
-pub struct AppError(String);
-
-impl fmt::Display for AppError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for AppError {}
 
 /// A running server.
 #[derive(Debug)]

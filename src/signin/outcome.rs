@@ -4,7 +4,6 @@
 //! and a denied prompt is the same. The audit, the log, the metrics and the admin hear the [`Reason`].
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::config::UnreachableClass;
 use crate::factor;
@@ -12,7 +11,8 @@ use crate::primary;
 use crate::signin::attempt::Unusable;
 use crate::signin::challenge::Challenge;
 use crate::signin::policy::Exemption;
-use crate::signin::proof::{PrimaryPassed, SecondPassed};
+pub use crate::signin::proof::Accept;
+use crate::signin::proof::SecondPassed;
 
 /// The outside voice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,49 +36,6 @@ impl Verdict {
             Verdict::Challenge => "challenge",
             Verdict::Discard => "discard",
         }
-    }
-}
-
-/// An acceptance. It cannot be built without both proofs, and they must be of one person.
-#[derive(Debug)]
-pub struct Accept {
-    primary: PrimaryPassed,
-    second: SecondPassed,
-    attributes: Option<Arc<[u8]>>,
-}
-
-impl Accept {
-    /// Joins the two proofs.
-    ///
-    /// # Errors
-    /// [`Reason::Internal`] when they speak of different people, which would be a mistake of ours.
-    pub fn new(primary: PrimaryPassed, second: SecondPassed) -> Result<Self, Reason> {
-        if primary.who().unique_id == second.unique_id() {
-            Ok(Accept { primary, second, attributes: None })
-        } else {
-            Err(Reason::Internal)
-        }
-    }
-
-    /// With attributes of its own for this very person, encoded; they stand behind those of the client's section.
-    #[must_use]
-    pub fn with(self, attributes: Option<Arc<[u8]>>) -> Self {
-        Accept { attributes, ..self }
-    }
-
-    /// Attributes for this very person, encoded.
-    pub fn attributes(&self) -> &[u8] {
-        self.attributes.as_deref().unwrap_or_default()
-    }
-
-    /// The first proof.
-    pub fn primary(&self) -> &PrimaryPassed {
-        &self.primary
-    }
-
-    /// The second proof.
-    pub fn second(&self) -> &SecondPassed {
-        &self.second
     }
 }
 

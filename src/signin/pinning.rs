@@ -25,7 +25,7 @@ use crate::signin::reception::{Ending, SignIns};
 use crate::signin::rounds::{self, Asked, Earlier, Round, SoFar};
 use crate::signin::settling;
 use crate::texts::Text;
-use crate::users::model::Mode;
+use crate::users::model::{Method, Mode};
 use crate::users::pin::{DIGITS, Fault};
 use crate::users::pins::{self, PinPassed, PinVerdict, Pins, Unfit};
 use crate::users::store::StoreError;
@@ -116,7 +116,9 @@ pub(super) async fn typed_with_password(
     if !is_due(&prompted) || !DIGITS.contains(&typed.len()) {
         return Ok(None);
     }
-    let may_be_code = !known.steps.is_empty();
+    let may_be_code = known.person.as_deref().is_some_and(|person| {
+        known.steps.iter().any(|step| !factor::lacks_pin(step.provider.as_ref(), person, Method::Oath, false))
+    });
     match check(sign_ins, &known.who.unique_id, typed).await? {
         Ok(pin) => {
             prompted.more().pin = Some(pin);

@@ -12,6 +12,8 @@ pub use crate::signin::policy::{Exempted, Exemption};
 
 use std::sync::Arc;
 
+use crate::signin::outcome::Reason;
+
 /// The second proof.
 #[derive(Debug)]
 pub enum SecondPassed {
@@ -28,5 +30,48 @@ impl SecondPassed {
             SecondPassed::Approved(approved) => approved.unique_id(),
             SecondPassed::Exempt(exempted) => exempted.unique_id(),
         }
+    }
+}
+
+/// An acceptance. It cannot be built without both proofs, and they must be of one person.
+#[derive(Debug)]
+pub struct Accept {
+    primary: PrimaryPassed,
+    second: SecondPassed,
+    attributes: Option<Arc<[u8]>>,
+}
+
+impl Accept {
+    /// Joins the two proofs.
+    ///
+    /// # Errors
+    /// [`Reason::Internal`] when they speak of different people, which would be a mistake of ours.
+    pub fn new(primary: PrimaryPassed, second: SecondPassed) -> Result<Self, Reason> {
+        if primary.who().unique_id == second.unique_id() {
+            Ok(Accept { primary, second, attributes: None })
+        } else {
+            Err(Reason::Internal)
+        }
+    }
+
+    /// With attributes of its own for this very person, encoded; they stand behind those of the client's section.
+    #[must_use]
+    pub fn with(self, attributes: Option<Arc<[u8]>>) -> Self {
+        Accept { attributes, ..self }
+    }
+
+    /// Attributes for this very person, encoded.
+    pub fn attributes(&self) -> &[u8] {
+        self.attributes.as_deref().unwrap_or_default()
+    }
+
+    /// The first proof.
+    pub fn primary(&self) -> &PrimaryPassed {
+        &self.primary
+    }
+
+    /// The second proof.
+    pub fn second(&self) -> &SecondPassed {
+        &self.second
     }
 }
