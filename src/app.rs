@@ -48,6 +48,7 @@ mod habits;
 mod monitor;
 mod pages;
 mod retention;
+mod rounds;
 mod soundness;
 
 use soundness::Soundness;
@@ -112,6 +113,7 @@ impl Server {
             random: random()?,
             texts: Arc::clone(&config.server.texts),
             pins: Some(Pins { roster: store.clone(), rules: config.pin }),
+            rounds: rounds::shared(&config, &store).await,
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;

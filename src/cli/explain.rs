@@ -154,6 +154,7 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
         random: [0; 32],
         texts: Arc::new(crate::texts::Texts::built_in()),
         pins: None,
+        rounds: None,
     }))
 }
 

@@ -232,6 +232,11 @@ pub trait Factor: Send + Sync {
         }
     }
 
+    /// Whether it calls and texts the number that it is given.
+    fn takes_number(&self) -> bool {
+        self.described().is_some_and(Described::takes_number)
+    }
+
     /// Whether it asks people in PIN mode for their PIN itself, on their phone, with this way of asking.
     fn carries_pin(&self, method: Method) -> bool {
         let _ = method;

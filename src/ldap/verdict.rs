@@ -102,6 +102,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ChallengeExpired
         | Reason::StateForeign
         | Reason::StateUsed
+        | Reason::StateElsewhere
         | Reason::ProviderBypassed => (code::INVALID_CREDENTIALS, ""),
     }
 }

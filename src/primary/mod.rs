@@ -276,6 +276,11 @@ pub struct PrimaryPassed {
 }
 
 impl PrimaryPassed {
+    /// Of a round that a node of ours sealed after it had checked the credential, and that this one has opened.
+    pub(crate) fn again(who: &Arc<Identity>) -> Self {
+        PrimaryPassed { who: Arc::clone(who), said: None }
+    }
+
     /// Whose credential it was.
     pub fn who(&self) -> &Arc<Identity> {
         &self.who

@@ -23,7 +23,7 @@ use crate::texts::Text;
 
 /// A further round of a sign-in.
 pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let typed = keeping::resume(sign_ins, ending, lead)?;
+    let typed = Box::pin(keeping::resume(sign_ins, ending, lead)).await?;
     let mut round = *ending.round.take().ok_or(Reason::Internal)?;
     let typed = challenge::read(&round.ask, &typed);
     if matches!(round.ask, Ask::Pin | Ask::NewPin | Ask::RepeatPin) {

@@ -1,5 +1,7 @@
 //! What is asked of a person, put together; and what need not be asked, as it was approved a moment ago.
 
+use std::sync::Arc;
+
 use crate::factor::{Given, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
@@ -10,6 +12,7 @@ use crate::signin::policy;
 use crate::signin::proof::SecondPassed;
 use crate::signin::reception::{Ending, SignIns, now};
 use crate::signin::route::Asking;
+use crate::users::model::Method;
 
 /// An approval that was kept for this sign-in. A further round has none: its first one would have taken it.
 pub(super) fn kept_approval(
@@ -53,6 +56,8 @@ pub(super) fn asking(
         more.code = code.as_ref().filter(|_| can_ask).map(Secret::duplicate);
         Box::new(Given { pin: more.pin.clone(), before: more.before.take(), can_ask })
     });
+    let asks_a_number =
+        known.steps.iter().any(|step| step.methods.iter().any(|way| matches!(way, Method::Call | Method::SmsReply)));
     // What is known of the person is not needed while they look for their phone.
     let person = known.person.take().ok_or(Reason::Internal)?;
     // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
@@ -70,5 +75,6 @@ pub(super) fn asking(
         can_type: client.passcode.is_some() || shows,
         tell,
         given,
+        roster: asks_a_number.then(|| sign_ins.deps.pins.as_ref().map(|pins| Arc::clone(&pins.roster))).flatten(),
     }))
 }

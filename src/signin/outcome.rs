@@ -263,6 +263,8 @@ reasons! {
     StateForeign = "state_foreign", "the State is none of this server's, was altered, or belongs to another client or another person";
     /// A State that is good no more.
     StateUsed = "state_used", "the challenge was answered already or its time is over: a replay, or a client that was too late";
+    /// A State of a round that another node has.
+    StateElsewhere = "state_elsewhere", "the challenge waits at the node that gave it out, as a prompt was open or the target had answered, or was answered there already; let the client come back to the same node";
     /// `answer_within` is over.
     Deadline = "deadline", "the sign-in was not finished within answer_within";
     /// Nobody is left to receive the answer.

@@ -36,6 +36,14 @@ pub struct Word {
 }
 
 impl Word {
+    /// One that was taken apart: its ways and its device.
+    pub fn again(methods: &[Method], device: Option<u8>) -> Option<Word> {
+        let one = Word::of(*methods.first()?);
+        let both: &[Method] = &[Method::SmsReply, Method::SmsCode];
+        let methods = if methods == both { &[Method::SmsReply, Method::SmsCode] } else { one.methods };
+        Some(Word { methods, device })
+    }
+
     /// One way, as if its word had been typed.
     pub fn of(method: Method) -> Word {
         let methods: &[Method] = match method {

@@ -21,7 +21,8 @@ use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId, Unusable};
 use crate::signin::challenge::{Rounds, States};
 use crate::signin::flow::{self, Trail};
-use crate::signin::keeping;
+use crate::signin::keeping::{self, Waits};
+use crate::signin::moving::Shared;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
 use crate::signin::rounds::Round;
@@ -72,6 +73,8 @@ pub struct Deps {
     pub texts: Arc<Texts>,
     /// Where the PINs of people in PIN mode are; none: nobody's is right.
     pub pins: Option<Pins>,
+    /// Where rounds of challenges wait that any node may go on with; none: they stay on this one.
+    pub rounds: Option<Arc<Shared>>,
 }
 
 /// The reception: takes attempts, hands out outcomes.
@@ -81,7 +84,7 @@ pub struct SignIns {
     pub(super) pending: Arc<Pending>,
     pub(super) standings: Standings,
     /// Sign-ins that wait for the answer to a challenge.
-    pub(super) rounds: Mutex<Rounds<Box<Ending>, Arc<Outcome>>>,
+    pub(super) rounds: Mutex<Rounds<Waits, Arc<Outcome>>>,
     pub(super) states: States,
     /// Whether somebody looks after the rounds that nobody answers.
     pub(super) sweeping: AtomicBool,
@@ -104,7 +107,7 @@ impl SignIns {
             pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
             standings: Standings::new(&deps.random),
             rounds: Mutex::new(Rounds::new(deps.limits.held, deps.limits.held_per_person)),
-            states: States::new(&deps.random, &deps.random),
+            states: States::new(&deps.random, deps.rounds.as_ref().map_or(&deps.random, |shared| &shared.secret)),
             sweeping: AtomicBool::new(false),
             people: RandomState::new(),
             at_directory: AtomicUsize::new(0),
@@ -138,7 +141,7 @@ impl SignIns {
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         if let Some(state) = &attempt.state {
-            return self.admit_round(attempt, state);
+            return Box::pin(self.admit_round(attempt, state)).await;
         }
         attempt.mark().map_err(Reason::from_unusable)?;
         ending.trail.at_directory = true;
@@ -154,7 +157,7 @@ impl SignIns {
         let key = self.pending.key(attempt, &who.unique_id, &mark);
         let person = self.people.hash_one(&who.unique_id);
         if attempt.client.challenge.is_some()
-            && let Some(outcome) = lock(&self.rounds).again(key, now())
+            && let Some(outcome) = Box::pin(keeping::again(self, key)).await
         {
             return Ok(Entered::Known(outcome));
         }
@@ -166,14 +169,14 @@ impl SignIns {
 
     /// The steps before a further round: was the very same answered already, or is it being looked at? Whether the
     /// State is any good is found out by whoever leads.
-    fn admit_round(self: &Arc<Self>, attempt: &Attempt, state: &[u8]) -> Result<Entered, Reason> {
+    async fn admit_round(self: &Arc<Self>, attempt: &Attempt, state: &[u8]) -> Result<Entered, Reason> {
         let typed = match &attempt.credential {
             Ok(secret) => secret.open(),
             Err(Unusable::EmptyPassword | Unusable::NoPassword) => &[],
             Err(unusable) => return Err(Reason::from_unusable(*unusable)),
         };
         let key = self.pending.round_key(attempt, state, typed);
-        if let Some(outcome) = lock(&self.rounds).again(key, now()) {
+        if let Some(outcome) = keeping::again(self, key).await {
             return Ok(Entered::Known(outcome));
         }
         let person = self.people.hash_one(&attempt.name);
@@ -193,7 +196,9 @@ impl SignIns {
         };
         let requests = lead.hold.requests();
         let outcome = match outcome {
-            Outcome::Challenge(challenge) => keeping::keep(&self, ending, (lead.key, requests), *challenge),
+            Outcome::Challenge(challenge) => {
+                Box::pin(keeping::keep(&self, ending, (lead.key, requests), *challenge)).await
+            }
             outcome => Arc::new(ending.finish(outcome, requests)),
         };
         lead.hold.finish(outcome);
@@ -255,6 +260,11 @@ impl Ending {
         }
     }
 
+    /// A sign-in that began at another node, and goes on here.
+    pub(super) fn again(sign_ins: &Arc<SignIns>, attempt: Attempt) -> Self {
+        Ending::new(sign_ins, attempt)
+    }
+
     /// The attempt, as long as the sign-in has not ended.
     pub(super) fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_ref()
@@ -282,7 +292,7 @@ impl Ending {
     }
 
     /// This request is part of another sign-in, which leaves the event.
-    fn joined(mut self) {
+    pub(super) fn joined(mut self) {
         self.attempt = None;
     }
 

@@ -11,8 +11,10 @@ use crate::config::{Client, NumberMatching, Route, UnreachableClass};
 use crate::factor::{self, Factor, FactorApproved, Given, Refusal, Request, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
+use crate::signin::backup;
 use crate::signin::passcode::Typed;
 use crate::users::model::{Method, Person};
+use crate::users::roster::Roster;
 
 /// One provider, and how it is to ask.
 #[derive(Clone)]
@@ -168,10 +170,12 @@ pub(super) struct Asking {
     pub(super) can_type: bool,
     pub(super) tell: Option<Tell>,
     pub(super) given: Option<Box<Given>>,
+    /// Where backup phones are, where a call or a text may go out.
+    pub(super) roster: Option<Arc<dyn Roster>>,
 }
 
 impl Asking {
-    fn request(self, method: Method) -> Request {
+    pub(super) fn request(self, method: Method) -> Request {
         Request {
             sign_in: self.sign_in,
             person: self.person,
@@ -195,6 +199,7 @@ impl Asking {
             application: Arc::clone(&self.application),
             tell: self.tell.clone(),
             given: self.given.as_deref().map(|given| Box::new(given.again())),
+            roster: self.roster.clone(),
             ..*self
         }
     }
@@ -248,7 +253,14 @@ pub(super) async fn ask_in_turn(
             let next = if more { asking.as_deref().map(Asking::again) } else { asking.take().map(|asking| *asking) };
             let Some(next) = next else { return Err(failed) };
             asked(provider.as_ref(), method);
-            let refusal = match factor::ask(provider.as_ref(), next.request(method)).await {
+            let spare = backup::may_follow(provider.as_ref(), method).then(|| Box::new(next.again()));
+            let mut answer = factor::ask(provider.as_ref(), next.request(method)).await;
+            if let (Err(Refusal::Undeliverable), Some(spare)) = (&answer, spare)
+                && let Some(second) = Box::pin(backup::ask(provider.as_ref(), *spare, method)).await
+            {
+                answer = second;
+            }
+            let refusal = match answer {
                 Ok(approved) => return Ok(approved),
                 Err(refusal) => refusal,
             };

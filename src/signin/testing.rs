@@ -100,6 +100,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         random: [0; 32],
         texts: Arc::new(crate::texts::Texts::built_in()),
         pins: None,
+        rounds: None,
     })
 }
 

@@ -48,6 +48,11 @@ pub struct PinPassed {
 }
 
 impl PinPassed {
+    /// Of a round that a node of ours sealed after it had seen the PIN, and that this one has opened.
+    pub(crate) fn again(unique_id: &str) -> PinPassed {
+        PinPassed { unique_id: unique_id.into() }
+    }
+
     /// Whether it was this person.
     pub fn is_of(&self, unique_id: &str) -> bool {
         *self.unique_id == *unique_id

@@ -38,7 +38,7 @@ const BEGIN: u64 = 1_800_000_000;
 pub(crate) struct House {
     folder: tempfile::TempDir,
     pub(crate) store: Arc<SqlStore>,
-    keys: Arc<KeyFile>,
+    pub(crate) keys: Arc<KeyFile>,
     clock: Arc<Mutex<SystemTime>>,
 }
 
@@ -49,7 +49,7 @@ impl House {
         House::on(folder, store).await
     }
 
-    async fn on(folder: tempfile::TempDir, store: Arc<SqlStore>) -> House {
+    pub(crate) async fn on(folder: tempfile::TempDir, store: Arc<SqlStore>) -> House {
         let keys = Arc::new(KeyFile::open(folder.path().join("anteroom.keys")).unwrap());
         let bob = Person { unique_id: "bob".into(), name: "bob".into(), upn: None, ..fakes::person() };
         store.add(&fakes::person()).await.unwrap();

@@ -17,6 +17,7 @@ mod attacker;
 mod clouds;
 
 /// Challenge rounds: asked, answered, attacked.
+mod backup_phone;
 mod challenges;
 
 /// Every command that the README shows.

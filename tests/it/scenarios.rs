@@ -235,6 +235,7 @@ fn build(
         random: [3; 32],
         texts: Arc::new(anteroom::texts::Texts::built_in()),
         pins: None,
+        rounds: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     });
     (door, sign_ins)

@@ -171,6 +171,7 @@ impl Broken {
             random: [7; 32],
             texts: Arc::new(anteroom::texts::Texts::built_in()),
             pins: None,
+            rounds: None,
             metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         let until = match says {

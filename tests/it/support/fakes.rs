@@ -226,6 +226,7 @@ pub(crate) fn deps(
         random: [7; 32],
         texts: Arc::new(anteroom::texts::Texts::built_in()),
         pins: None,
+        rounds: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     }
 }
