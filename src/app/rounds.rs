@@ -7,11 +7,11 @@ use crate::secret::Secret;
 use crate::signin::moving::Shared;
 use crate::users::keys::KeyFile;
 use crate::users::place::StoreAt;
-use crate::users::rounds::SharedRounds;
+use crate::users::rounds::{SHARED_SECRET, SharedRounds};
 use crate::users::sql::SqlStore;
 
-/// What the shared secret is sealed as, and its name.
-const SECRET: (&str, &str) = ("shared secret", "rounds");
+/// The name of the shared secret.
+const NAME: &str = "rounds";
 
 /// Where rounds wait that any node may go on with: in a user database on servers, where clients show challenges.
 /// Otherwise, and where the key file is not that of the other nodes, they stay on the node that gave them out.
@@ -39,15 +39,15 @@ pub(super) async fn shared(config: &Config, store: &Arc<SqlStore>) -> Option<Arc
 
 /// The secret that all nodes have; made by the first.
 async fn secret(keys: &KeyFile, store: &dyn SharedRounds) -> Result<[u8; 32], String> {
-    let (what, name) = SECRET;
-    let sealed = match store.secret(name).await.map_err(|error| error.to_string())? {
+    let sealed = match store.secret(NAME).await.map_err(|error| error.to_string())? {
         Some(sealed) => sealed,
         None => {
             let ours: [u8; 32] = super::random().map_err(|error| error.to_string())?;
-            let sealed = keys.seal(what, &[name], &Secret::new(ours.to_vec())).map_err(|error| error.to_string())?;
-            store.offer_secret(name, &sealed).await.map_err(|error| error.to_string())?
+            let sealed =
+                keys.seal(SHARED_SECRET, &[NAME], &Secret::new(ours.to_vec())).map_err(|error| error.to_string())?;
+            store.offer_secret(NAME, &sealed).await.map_err(|error| error.to_string())?
         }
     };
-    let secret = keys.open_sealed(what, &[name], &sealed).map_err(|error| error.to_string())?;
+    let secret = keys.open_sealed(SHARED_SECRET, &[NAME], &sealed).map_err(|error| error.to_string())?;
     secret.open().try_into().map_err(|_| "the shared secret has the wrong length".to_owned())
 }

@@ -3,7 +3,8 @@
 //! [`check`] is the one maker of [`PrimaryPassed`]; for RADIUS servers, which get whole requests, [`check_handed`]. Both
 //! refuse an empty password before any target sees one (real AD answers *success* to it) and turn only
 //! [`Finding::Right`] and [`Finding::Moved`] into a proof.
-//! Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
+//! A round of a challenge that another node sealed brings its proof along ([`PrimaryPassed`], remade by
+//! [`crate::signin::moving`] alone). Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -212,7 +212,7 @@ pub(super) async fn take(
         Taken::Gone => Err(Reason::StateUsed),
         Taken::Foreign => Err(Reason::StateForeign),
         Taken::Ours(sealed) => {
-            open(sign_ins, shared, &reference, &sealed, Some(&attempt.client)).ok_or(Reason::Internal)
+            open(sign_ins, shared, &reference, &sealed, Some(&attempt.client)).ok_or(Reason::StateUsed)
         }
     }
 }
@@ -240,6 +240,9 @@ fn open(
     let opened = shared.keys.open_sealed(ROUND, &[reference], sealed);
     let secret = opened.map_err(|error| tracing::error!(%error, "a round cannot be opened")).ok()?;
     let packed: Packed = serde_json::from_slice(secret.open()).ok()?;
+    if by.is_some() && packed.until <= since_epoch(SystemTime::now()) {
+        return None;
+    }
     let client = match by {
         Some(client) if client.name == packed.client => Arc::clone(client),
         Some(_) => return None,

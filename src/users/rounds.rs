@@ -11,6 +11,9 @@ use crate::users::store::StoreResult;
 /// Largest round that is kept, sealed, in octets.
 pub const LARGEST: usize = 16 * 1024;
 
+/// What a secret that all nodes share is sealed as.
+pub const SHARED_SECRET: &str = "shared secret";
+
 /// A round that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingRound {
@@ -63,6 +66,17 @@ pub trait SharedRounds: Send + Sync {
 
     /// The secret of this name that all nodes share, if there is one.
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, StoreResult<Option<Sealed>>>;
+
+    /// Every secret that all nodes share, by its name.
+    fn secrets(&self) -> BoxFuture<'_, StoreResult<Vec<(String, Sealed)>>>;
+
+    /// Seals a secret anew; `false` if it is another by now.
+    fn reseal_secret<'a>(
+        &'a self,
+        name: &'a str,
+        sealed: &'a Sealed,
+        anew: &'a Sealed,
+    ) -> BoxFuture<'a, StoreResult<bool>>;
 
     /// Makes this the secret of this name, unless there is one by now; which it is.
     fn offer_secret<'a>(&'a self, name: &'a str, ours: &'a Sealed) -> BoxFuture<'a, StoreResult<Sealed>>;

@@ -112,13 +112,13 @@ impl House {
     }
 
     /// The code that alice's device shows now, or so many steps later.
-    fn timed(&self, steps: i64) -> String {
+    pub(crate) fn timed(&self, steps: i64) -> String {
         let step = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 30;
         shown(step.checked_add_signed(steps).unwrap())
     }
 
     /// Codes that are kept for a person; the codes themselves.
-    async fn keep(&self, unique_id: &str, kind: CodeKind, number: u32, uses: u32) -> Vec<String> {
+    pub(crate) async fn keep(&self, unique_id: &str, kind: CodeKind, number: u32, uses: u32) -> Vec<String> {
         let made = codes::list(kind, number).unwrap();
         let kept: Vec<KeptCode> = codes::hashed(&made)
             .unwrap()

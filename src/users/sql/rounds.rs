@@ -17,11 +17,14 @@ const WAITS: &str = "SELECT holder FROM rounds WHERE reference = $1 AND until > 
 const OVER: &str = "DELETE FROM rounds WHERE reference IN (SELECT reference FROM rounds WHERE until <= $1 \
      ORDER BY until LIMIT $2) AND until <= $1 RETURNING reference, sealed";
 const OFFER_SECRET: &str = "INSERT INTO shared_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+const RESEAL_SECRET: &str = "UPDATE shared_secrets SET sealed = $3 WHERE name = $1 AND sealed = $2";
+const SECRETS: &str = "SELECT name, sealed FROM shared_secrets ORDER BY name";
 const SECRET: &str = "SELECT sealed FROM shared_secrets WHERE name = $1";
 
 #[cfg(test)]
 /// Whole statements, for the test that prepares each.
-pub(in crate::users) const FIXED: [&str; 7] = [COUNT, KEEP, TAKE, WAITS, OVER, OFFER_SECRET, SECRET];
+pub(in crate::users) const FIXED: [&str; 9] =
+    [COUNT, KEEP, TAKE, WAITS, OVER, OFFER_SECRET, RESEAL_SECRET, SECRETS, SECRET];
 
 impl SqlStore {
     /// One statement that gives rows, as a change of its own.
@@ -101,6 +104,30 @@ impl SharedRounds for SqlStore {
         Box::pin(async move {
             let mut rows = self.driver().read(fixed(SECRET), vec![name.into()]).await?;
             rows.first_mut().map(|row| row.needed_blob("sealed").map(Sealed::from_bytes)).transpose()
+        })
+    }
+
+    fn secrets(&self) -> BoxFuture<'_, StoreResult<Vec<(String, Sealed)>>> {
+        Box::pin(async move {
+            let mut rows = self.driver().read(fixed(SECRETS), Vec::new()).await?;
+            rows.iter_mut()
+                .map(|row| Ok((row.needed_text("name")?, Sealed::from_bytes(row.needed_blob("sealed")?))))
+                .collect()
+        })
+    }
+
+    fn reseal_secret<'a>(
+        &'a self,
+        name: &'a str,
+        sealed: &'a Sealed,
+        anew: &'a Sealed,
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            let values = vec![name.into(), sealed.as_bytes().to_vec().into(), anew.as_bytes().to_vec().into()];
+            let mut change = self.driver().begin().await?;
+            let touched = change.run(fixed(RESEAL_SECRET), values).await?;
+            change.commit().await?;
+            Ok(touched == 1)
         })
     }
 
