@@ -26,14 +26,10 @@ use crate::import::schedule;
 use crate::ldap::listener::{Directories as Behind, Listener as LdapListener};
 use crate::ldap::relay::Surroundings;
 use crate::mail::sending::Sender;
-use crate::primary::Primary;
-use crate::primary::directory::Directory;
-use crate::primary::none::Authorizer;
-use crate::primary::radius::Radius;
 use crate::radius::clients::Clients;
 use crate::radius::door::Shared;
-use crate::radius::listener::{Listener, Settings, Sink};
-use crate::signin::reception::{Deps, SignIns, Target};
+use crate::radius::listener::Listener;
+use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
@@ -42,7 +38,9 @@ use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
+mod behind;
 mod desk;
+mod doors;
 mod error;
 mod habits;
 mod monitor;
@@ -51,10 +49,8 @@ mod retention;
 mod rounds;
 mod soundness;
 
+pub(crate) use behind::{Directories, directories, radius_targets, targets};
 use soundness::Soundness;
-
-/// RADIUS requests that one socket keeps in mind, at some 200 octets each.
-const REMEMBERED: usize = 262_144;
 
 /// How long cancellations and the audit may take once no sign-in is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -103,6 +99,7 @@ impl Server {
             providers: factors(&providers),
             routes: config.routes.clone(),
             rules: config.rules.clone(),
+            caching: desk::caching(&config)?,
             mails: config.mail.as_ref().is_some_and(|mail| !mail.administrators.is_empty()),
             store: Arc::clone(&shared_store),
             ledger: audit.clone(),
@@ -119,7 +116,7 @@ impl Server {
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
-        let listener = listen(&config, &shared, &sign_ins, &audit)?;
+        let listener = doors::radius(&config, &shared, &sign_ins, &audit, &metrics)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {
             let directory = directories.iter().find(|(name, ..)| name == target)?;
@@ -192,9 +189,15 @@ impl Server {
         self.ldap.tls()
     }
 
-    /// Reads the LDAP door's certificate again. Connections that are open keep theirs.
+    /// Where RADIUS over TLS is spoken.
+    pub fn radsec(&self) -> &[SocketAddr] {
+        self.listener.tls()
+    }
+
+    /// Reads the doors' certificates again. Connections that are open keep theirs.
     pub fn reload_certificate(&self) {
         self.ldap.reload();
+        self.listener.reload();
     }
 
     /// Resolves with the reason when the store, which is looked through while the server works, turns out to be
@@ -261,9 +264,6 @@ impl Server {
 /// Each provider by name, and the breaker before it.
 type Providers = Vec<(String, Arc<dyn factor::Provider>, Arc<Guarded>)>;
 
-/// Each directory by name, and whether it takes DNs from the store.
-pub(crate) type Directories = Vec<(String, Arc<Directory>, bool)>;
-
 /// The user store, created if there is none, and the look at whether it is sound.
 async fn store(config: &Config) -> Result<(Arc<SqlStore>, Soundness), AppError> {
     let store = open(&config.server.store, true).await.map_err(|error| AppError(error.to_string()))?;
@@ -295,49 +295,11 @@ fn audit(config: &Config, metrics: &Arc<Metrics>, store: &Arc<dyn Store>) -> Res
     })
 }
 
-/// Every directory of a configuration. None is asked yet.
-pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
-    let made = config.targets.iter().map(|(name, target)| {
-        let directory = Directory::new(target).map_err(|error| AppError(format!("target {name:?}: {error}")))?;
-        Ok((name.clone(), Arc::new(directory), target.dn_from_store))
-    });
-    made.collect()
-}
-
 /// Random octets.
 fn random<const N: usize>() -> Result<[u8; N], AppError> {
     let mut random = [0; N];
     getrandom::fill(&mut random).map_err(|error| AppError(format!("no random octets from the kernel: {error}")))?;
     Ok(random)
-}
-
-/// Each target of RADIUS servers by name.
-pub(crate) type RadiusTargets = Vec<(String, Arc<Radius>)>;
-
-/// Every target of RADIUS servers of a configuration. None is asked yet.
-pub(crate) fn radius_targets(config: &Config, store: &Arc<dyn Store>) -> Result<RadiusTargets, AppError> {
-    let random = random()?;
-    let made = config.radius_targets.iter().map(|(name, target)| {
-        let target = Radius::new(target, Arc::clone(store), random);
-        (name.clone(), Arc::new(target))
-    });
-    Ok(made.collect())
-}
-
-/// The targets as sign-ins use them.
-pub(crate) fn targets(config: &Config, directories: &Directories, radius: &RadiusTargets) -> BTreeMap<String, Target> {
-    let target = |(name, directory, dn_from_store): &(String, Arc<Directory>, bool)| {
-        (name.clone(), Target { primary: directory.clone(), dn_from_store: *dn_from_store })
-    };
-    let handed = radius.iter().map(|(name, radius)| {
-        (name.clone(), Target { primary: Arc::clone(radius) as Arc<dyn Primary>, dn_from_store: false })
-    });
-    let authorizing = config.authorizing.iter().filter_map(|(name, target)| {
-        let (_, directory, _) = directories.iter().find(|(name, _, _)| *name == target.directory)?;
-        let primary = Arc::new(Authorizer::new(target, Arc::clone(directory)));
-        Some((name.clone(), Target { primary, dn_from_store: false }))
-    });
-    directories.iter().map(target).chain(authorizing).chain(handed).collect()
 }
 
 /// The import shares the directories, but brings connections of its own.
@@ -365,24 +327,6 @@ fn mails(config: &Config, store: &Arc<SqlStore>) -> Result<Option<Sender>, AppEr
     Ok(Some(sender))
 }
 
-fn listen(
-    config: &Config,
-    shared: &Arc<Shared>,
-    sign_ins: &Arc<SignIns>,
-    audit: &Arc<Audit>,
-) -> Result<Listener, AppError> {
-    let sockets = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = Settings { sockets, remembered: REMEMBERED };
-    let (access, accounting) = (&config.radius.listen, &config.radius.accounting);
-    let audit = Arc::clone(audit);
-    let sink: Sink = Arc::new(move |record| audit.account(record));
-    Listener::start(access, accounting, settings, shared, sign_ins, Some(&sink)).map_err(|error| {
-        AppError(format!(
-            "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
-        ))
-    })
-}
-
 /// Runs the service until SIGTERM or SIGINT. SIGHUP opens the audit file anew and reads certificates again.
 ///
 /// # Errors
@@ -395,7 +339,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let mut hang_up = signals(SignalKind::hangup())?;
     let mut server = Server::start(config).await?;
     tracing::info!(
-        radius = ?server.radius(), accounting = ?server.accounting(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
+        radius = ?server.radius(), accounting = ?server.accounting(), radsec = ?server.radsec(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);

@@ -74,8 +74,10 @@ pub struct Event {
     pub verdict: Verdict,
     /// Why.
     pub reason: Reason,
-    /// The `[[rule]]` that counted.
+    /// The `[[rule]]` that counted; the `[[caching]]` rule where an earlier approval did.
     pub rule: Option<Arc<str>>,
+    /// The earlier sign-in whose approval counted, where a `[[caching]]` rule kept it.
+    pub earlier: Option<Box<str>>,
     /// Requests of the client that this one answer served.
     pub requests: u32,
     /// Time taken by each step, for those that were reached.
@@ -98,7 +100,7 @@ pub struct Accounted {
 pub struct Note {
     /// When it happened.
     pub time: SystemTime,
-    /// `late_fraud`, `outage_begin` or `outage_end`.
+    /// `late_fraud`, `outage_begin`, `outage_end` or `approvals_cleared`.
     pub kind: &'static str,
     /// Which providers it is about.
     pub providers: Vec<String>,

@@ -18,6 +18,7 @@
 //!
 //! * [`secret`]: the one type for passwords, keys and codes.
 //! * [`texts`]: what people read, in their language.
+//! * [`tls`]: TLS as every door and connection has it.
 //! * [`config`]: the configuration as written and as checked.
 //! * [`radius`]: the RADIUS door (RFC 2865, 2866, 2869, 3579, 5080, 5997).
 //! * [`ldap`]: LDAP framing (RFC 4511) and the connections to a directory.
@@ -39,6 +40,8 @@
 pub mod secret;
 
 pub mod texts;
+
+pub mod tls;
 
 pub mod config;
 

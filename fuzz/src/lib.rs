@@ -52,6 +52,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         client: Arc::new(client),
         addresses: vec![AddressRange { first: peer().ip(), last: peer().ip() }],
         secret: Secret::new(SECRET.to_vec()),
+        tls: None,
         require_message_authenticator: Requirement::Auto,
         limit_proxy_state: Requirement::Auto,
         duplicate_window: Duration::from_secs(5),

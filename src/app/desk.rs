@@ -11,6 +11,7 @@ use crate::factor;
 use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
 use crate::factor::routing::Guarded;
+use crate::signin::caching::Caching;
 use crate::signin::explain::Served;
 use crate::signin::reception::SignIns;
 use crate::users::keys::KeyFile;
@@ -34,6 +35,16 @@ pub(super) fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Provid
         Ok((name.clone(), built, Arc::new(guarded)))
     });
     made.collect()
+}
+
+/// The rules that keep approvals, and the key of their digests, which nodes with the same key file share.
+pub(super) fn caching(config: &Config) -> Result<Caching, AppError> {
+    if config.caching.is_empty() {
+        return Ok(Caching::default());
+    }
+    let keys = KeyFile::open(&config.server.keys).and_then(|keys| keys.derived("approvals"));
+    let key = keys.map_err(|error| AppError(format!("[[caching]]: {error}")))?;
+    Ok(Caching::new(config.caching.clone(), &key))
 }
 
 /// Where what is no sign-in goes.

@@ -82,8 +82,7 @@ pub(super) async fn run(mut watched: Watched) {
         }
         for (name, target) in &watched.radius_targets {
             let states = target.pool().states();
-            let servers: Vec<_> = states.iter().map(|(server, up)| (server.to_string(), *up)).collect();
-            watch_target(&watched, name, &servers, "no RADIUS server answers");
+            watch_target(&watched, name, &states, "no RADIUS server answers");
             for cause in Dropped::ALL {
                 watched.metrics.target_drops(name, cause.word(), target.pool().dropped(cause));
             }

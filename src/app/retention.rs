@@ -68,6 +68,7 @@ mod tests {
             verdict: Verdict::Accept,
             reason: Reason::Approved,
             rule: None,
+            earlier: None,
             requests: 1,
             steps: Steps::default(),
             server: "gate-1".into(),

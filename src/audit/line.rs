@@ -11,9 +11,10 @@
 //! | `source`, `person_address` | addresses of the client and of the person's device, the latter or `null` |
 //! | `method`, `provider` | how and by whom they were asked, or `null` |
 //! | `primary` | `passed`, a reason code, or `null` if the password was not tried |
-//! | `factor` | `approved`, `carried_over`, `remembered`, a reason code, or `null` if nobody was asked |
+//! | `factor` | `approved`, `carried_over`, `remembered`, `cached_person`, `cached_application`, `cached_address`, a reason code, or `null` if nobody was asked |
 //! | `verdict`, `reason` | `accept`, `reject` or `discard`, and the reason code |
-//! | `rule` | the `[[rule]]` that counted, or `null` |
+//! | `rule` | the `[[rule]]` that counted, the `[[caching]]` rule where an earlier approval did, or `null` |
+//! | `earlier` | the earlier sign-in whose approval counted, where a `[[caching]]` rule kept it, or `null` |
 //! | `requests` | how many requests of the client this one answer served |
 //! | `identify_ms`, `primary_ms`, `policy_ms`, `factor_ms` | milliseconds with decimals, or `null` if not reached |
 //! | `total_ms` | from the request's arrival to the end |
@@ -33,15 +34,16 @@
 //! | `session_seconds` | how long the session has lasted, or `null` |
 //!
 //! A line with the kind `late_fraud` is a fraud report that came after its sign-in had ended, by those providers that tell
-//! of themselves; one with `outage_begin` or `outage_end` is what an operator declared (`anteroom outage`):
+//! of themselves; one with `outage_begin` or `outage_end` is what an operator declared (`anteroom
+//! outage`), one with `approvals_cleared` what an operator had forgotten (`anteroom approvals clear`):
 //!
 //! | field | value |
 //! | --- | --- |
 //! | `time` | when it happened |
-//! | `kind` | `late_fraud`, `outage_begin` or `outage_end` |
+//! | `kind` | `late_fraud`, `outage_begin`, `outage_end` or `approvals_cleared` |
 //! | `providers` | of which providers |
 //! | `sign_in` | of a late fraud report: which sign-in it is about; whoever it was is in that one's line |
-//! | `seconds`, `reason`, `by` | of an outage: for how long, why, and the user id of whoever declared it |
+//! | `seconds`, `reason`, `by` | of an outage: for how long, why, and the user id of whoever declared it; of approvals: how many of whom, and by whom |
 //! | `server` | which server |
 //!
 //! Control characters are escaped as JSON asks, so that a name can never begin a line.
@@ -125,6 +127,7 @@ struct Line<'a> {
     verdict: &'a str,
     reason: &'a str,
     rule: Option<&'a str>,
+    earlier: Option<&'a str>,
     requests: u32,
     identify_ms: Option<f64>,
     primary_ms: Option<f64>,
@@ -181,6 +184,7 @@ impl<'a> Line<'a> {
             verdict: event.verdict.word(),
             reason: event.reason.code(),
             rule: event.rule.as_deref(),
+            earlier: event.earlier.as_deref(),
             requests: event.requests,
             identify_ms: steps.identify.map(milliseconds),
             primary_ms: steps.primary.map(milliseconds),

@@ -107,6 +107,7 @@ fn event(name: &str, verdict: Verdict, reason: Reason) -> Event {
         verdict,
         reason,
         rule: Some("office".into()),
+        earlier: None,
         requests: 1,
         steps: Steps {
             primary: Some(Duration::from_micros(1_234)),
@@ -143,7 +144,7 @@ fn a_line_has_every_field_in_its_place() {
             r#"{"time":"2025-11-22T03:00:00.000250Z","sign_in":"abababababababababababab","door":"radius","#,
             r#""client":"vpn","application":"Company VPN","name":"ALICE","unique_id":"id-alice","account":"alice","#,
             r#""source":"127.0.0.1","person_address":null,"method":"push","provider":"cloud","primary":"passed","#,
-            r#""factor":"approved","verdict":"accept","reason":"approved","rule":"office","requests":1,"#,
+            r#""factor":"approved","verdict":"accept","reason":"approved","rule":"office","earlier":null,"requests":1,"#,
             r#""identify_ms":null,"primary_ms":1.234,"policy_ms":null,"factor_ms":3000.0,"total_ms":3002.5,"server":"gate-1"}"#,
             "\n"
         )

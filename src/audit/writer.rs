@@ -29,6 +29,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// What comes through the queue.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are events")]
 pub(super) enum Item {
     /// An event to write.
     Event(Event),

@@ -94,6 +94,11 @@ Sign in as an appliance would, then approve on the page:
 The same with FreeRADIUS's client:
   echo \"User-Name=alice,User-Password='{DEMO_PASSWORD}',Message-Authenticator=0x00\" | radclient -t 60 -r 1 {radius} auth {DEMO_SECRET}
 
+A client that shows challenges asks for the code after the password; without --answer you type it:
+  SECRET={DEMO_SECRET} PASSWORD='{DEMO_PASSWORD}' \\
+    {program} test radius --server {radius} --from 127.0.0.7 --secret-env SECRET --user bob --password-env PASSWORD \\
+    --answer push --answer 123456
+
 Sign in as an application would, by LDAP; or with the code in the same field, without a prompt:
   ldapwhoami -x -H ldap://{door} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD}'
   ldapwhoami -x -H ldap://{door} -D alice@{DEMO_DOMAIN} -w '{DEMO_PASSWORD},123456'

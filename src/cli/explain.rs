@@ -14,6 +14,8 @@ use crate::audit::{Event, Ledger};
 use crate::config::{Config, checked};
 use crate::control::{Ask, Told, client};
 use crate::factor::{Described, Factor, Fate};
+use crate::secret::Secret;
+use crate::signin::caching::Caching;
 use crate::signin::explain::{self, Explanation, Plan, Question, Served};
 use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::metrics::Metrics;
@@ -144,6 +146,8 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
         providers: providers.collect::<BTreeMap<_, _>>(),
         routes: config.routes.clone(),
         rules: config.rules.clone(),
+        // Explanations look through approvals, and need no digest.
+        caching: Caching::new(config.caching.clone(), &Secret::new(Vec::new())),
         mails: false,
         store,
         ledger: Arc::new(Nowhere),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 
+pub mod approvals;
 pub mod backup;
 pub mod check;
 pub mod demo;
@@ -83,6 +84,8 @@ pub enum Command {
     Events(events::Args),
     /// Report on a period: usage, denials, bypasses, blocks, fraud, cached approvals
     Report(report::Args),
+    /// Show and clear approvals that let people in again without being asked
+    Approvals(approvals::Args),
     /// Declare that a provider cannot be used, or that it can again
     Outage(status::Outage),
     /// Fill the user store from directories and files
@@ -166,6 +169,7 @@ pub fn run() -> ExitCode {
         Command::User(args) => people(args),
         Command::Token(args) => token::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Approvals(args) => approvals::run(args),
         Command::Outage(args) => status::outage(args),
         Command::Explain(args) => explain::run(args),
         Command::Events(args) => events::run(args),

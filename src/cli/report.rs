@@ -126,7 +126,7 @@ enum What {
 }
 
 /// The fields of an attempt, in the words of the audit; `code` is the old server's.
-const ATTEMPT: [&str; 16] = [
+const ATTEMPT: [&str; 17] = [
     "time",
     "user",
     "name",
@@ -143,6 +143,7 @@ const ATTEMPT: [&str; 16] = [
     "person_address",
     "server",
     "sign_in",
+    "earlier",
 ];
 const NUMBERS: [&str; 8] = ["client", "application", "method", "verdict", "reason", "code", "sign_ins", "people"];
 const BYPASS: [&str; 8] = ["time", "user", "by", "reason", "until", "used", "sign_in", "code"];
@@ -196,7 +197,8 @@ async fn write(args: &Args, store: &dyn Roster, out: &mut impl Write) -> Result<
             attempts(args, store, period, reasons, out).await
         }
         What::Cache => {
-            let reasons = vec![Reason::RememberedApproval.code().to_owned(), Reason::Approved.code().to_owned()];
+            let reasons = [Reason::CachedApproval, Reason::RememberedApproval, Reason::Approved];
+            let reasons = reasons.iter().map(|reason| reason.code().to_owned()).collect();
             attempts(args, store, period, reasons, out).await
         }
         What::Bypasses => measures(args, store, period, &BYPASS, out).await,
@@ -238,7 +240,7 @@ async fn attempts(
     let mut rows = Rows::new(out, args.format, &ATTEMPT);
     let only_cached = args.what == What::Cache;
     let is_cached = |event: &EventRecord| {
-        event.reason == Reason::RememberedApproval.code() || event.factor.as_deref() == Some("carried_over")
+        event.reason != Reason::Approved.code() || event.factor.as_deref() == Some("carried_over")
     };
     each(args, store, period, reasons, |event| {
         if only_cached && !is_cached(event) {
@@ -270,6 +272,7 @@ fn attempt(event: &EventRecord) -> Vec<Option<String>> {
         event.person_address.clone(),
         some(&event.server),
         some(&event.sign_in),
+        event.earlier.clone(),
     ]
 }
 

@@ -151,7 +151,7 @@ pub fn outage(args: Outage) -> Ended {
             Ok(ExitCode::SUCCESS)
         }
         Told::Refused { why } => Err(Failure::refused(why)),
-        Told::Status(_) | Told::Explained { .. } => Err(Failure::refused("the server answered something else")),
+        _ => Err(Failure::refused("the server answered something else")),
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::{Ended, Failure, output};
 use crate::secret::Secret;
 
+pub mod answers;
 pub mod application;
 pub mod ldap;
 pub mod password;
@@ -49,6 +50,12 @@ pub struct PasswordSource {
 #[derive(Clone)]
 pub struct Given(String);
 
+impl Given {
+    fn into_secret(self) -> Secret {
+        Secret::from_text(self.0)
+    }
+}
+
 impl std::fmt::Debug for Given {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Given(..)")
@@ -69,9 +76,9 @@ impl PasswordSource {
     /// # Errors
     /// It could not be read.
     pub fn read(&self, question: &str) -> Result<Secret, Failure> {
-        if let Some(Given(password)) = &self.password {
+        if let Some(password) = &self.password {
             output::error("anteroom: --password can be seen by everybody on this machine (ps); use it in labs only");
-            return Ok(Secret::from_text(password.clone()));
+            return Ok(password.clone().into_secret());
         }
         password::read(self.password_file.as_deref(), self.password_env.as_deref(), question)
     }

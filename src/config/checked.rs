@@ -15,9 +15,10 @@ use super::place::Path;
 use super::reading::{Places, Reading};
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
-use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, written};
+use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
 
 mod address;
+mod caching;
 mod challenge;
 mod client;
 mod gateway;
@@ -27,6 +28,7 @@ mod mail;
 mod pin;
 mod provider;
 mod radius_target;
+mod radsec;
 mod route;
 mod rule;
 mod secrets;
@@ -145,7 +147,9 @@ impl Checker<'_> {
         let mail = self.mail(file.mail).map(Arc::new);
         self.mail_of_items(&import, mail.as_deref(), mail_is_mentioned);
         let providers = self.providers(file.provider, mail.as_ref());
-        let usual = if file.radius.client.is_empty() { "" } else { "0.0.0.0:1812" };
+        let over_tls = |client: &written::Client| matches!(client.transport, Some(Word(Transport::Tls)));
+        let wants_tls = file.radius.client.iter().any(over_tls);
+        let usual = if file.radius.client.iter().all(over_tls) { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
         for address in accounting.iter().filter(|address| listen.contains(address)) {
@@ -156,10 +160,13 @@ impl Checker<'_> {
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
         self.own_names([("radius", &radius_names), ("ldap", &ldap_names)]);
         let names: BTreeSet<String> = radius_names.into_iter().chain(ldap_names).flatten().collect();
+        let tls = self.radius_tls(file.radius.tls, wants_tls);
         let clients = self.clients(file.radius.client, &targets, &authorizing, &providers);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
-        let rules = self.rules(file.rule, &rule::Clients::of(&clients, &ldap_door.clients, names));
+        let of_rules = rule::Clients::of(&clients, &ldap_door.clients, names);
+        let caching = self.caching(file.caching, &file.rule, &of_rules);
+        let rules = self.rules(file.rule, &of_rules);
         if (radius, ldap) == (clients.len(), ldap_door.clients.len()) {
             self.check_together(&clients, &ldap_door.clients, &providers, &routes);
             self.used_targets(&clients, &ldap_door.clients, &targets, &authorizing);
@@ -168,7 +175,7 @@ impl Checker<'_> {
         Config {
             file: self.file.clone(),
             server: self.server(file.server),
-            radius: Radius { listen, accounting, clients },
+            radius: Radius { listen, accounting, tls, clients },
             ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
@@ -181,6 +188,7 @@ impl Checker<'_> {
             pin: self.pin(file.pin),
             routes,
             rules,
+            caching,
             audit: self.audit(file.audit),
             log: self.log(file.log),
             metrics,

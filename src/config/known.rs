@@ -13,6 +13,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("", fields_of::<written::File>()),
         ("server", fields_of::<written::Server>()),
         ("radius", fields_of::<written::Radius>()),
+        ("radius.tls", fields_of::<written::RadiusTls>()),
         ("radius.client.*", fields_of::<written::Client>()),
         ("radius.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
         ("ldap", fields_of::<written::Ldap>()),
@@ -32,6 +33,7 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("pin", fields_of::<written::Pin>()),
         ("route.*", fields_of::<written::Route>()),
         ("rule.*", fields_of::<written::Rule>()),
+        ("caching.*", fields_of::<written::Caching>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
         ("audit", fields_of::<written::Audit>()),
@@ -43,7 +45,10 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
 /// Whether the list at `path` has tables as its elements.
 pub(super) fn is_table_list(path: &Path) -> bool {
     let path = pattern(path);
-    matches!(path.as_str(), "radius.client" | "ldap.client" | "route" | "rule" | "import.item" | "target.*.policy")
+    matches!(
+        path.as_str(),
+        "radius.client" | "ldap.client" | "route" | "rule" | "caching" | "import.item" | "target.*.policy"
+    )
 }
 
 /// What to say about the unknown key at `path`.

@@ -16,6 +16,7 @@ use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
 
 pub mod by_address;
+pub mod caching;
 pub mod checked;
 mod client;
 pub mod codes;
@@ -29,6 +30,7 @@ pub mod place;
 pub mod profile;
 pub mod provider;
 mod radius_target;
+mod radsec;
 pub mod reading;
 pub mod route;
 pub mod rule;
@@ -36,6 +38,7 @@ pub mod sources;
 pub mod values;
 pub mod written;
 
+pub use caching::{Caching, CachingRule, Likeness};
 pub use checked::{Checked, load, load_text};
 pub use client::{Challenges, Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
 pub use gateway::{Authentication, AuthorizingTarget, ConnectionPolicy, Device};
@@ -47,7 +50,10 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
-pub use radius_target::{Balance, ForwardAs, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radius_target::{Balance, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radsec::{
+    CertificateName, RADSEC, RADSEC_PORT, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget, Transport,
+};
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};
 
@@ -84,6 +90,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// Who needs a second factor when; the first that fits.
     pub rules: Vec<Arc<Rule>>,
+    /// Whose approvals are good for how long; the first that fits.
+    pub caching: Vec<Arc<CachingRule>>,
     /// Where the audit goes besides the store.
     pub audit: Audit,
     /// The program's own log.
@@ -116,6 +124,8 @@ pub struct Radius {
     pub listen: Vec<SocketAddr>,
     /// Where Accounting-Requests and Status-Server are received.
     pub accounting: Vec<SocketAddr>,
+    /// Where RADIUS over TLS is spoken, if anywhere.
+    pub tls: Option<RadiusTls>,
     /// The configured clients.
     pub clients: Vec<Arc<RadiusClient>>,
 }
@@ -159,6 +169,8 @@ pub struct RadiusClient {
     pub addresses: Vec<AddressRange>,
     /// The shared secret (RFC 2865 section 3).
     pub secret: Secret,
+    /// How it is known where it comes over TLS, and in no other way.
+    pub tls: Option<TlsClient>,
     /// Whether its Access-Requests must carry a Message-Authenticator (CVE-2024-3596).
     pub require_message_authenticator: Requirement,
     /// Whether an unsigned Access-Request with Proxy-State is dropped, as FreeRADIUS does it.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{PersonAddress, ReplyAttribute};
+use super::{PersonAddress, ReplyAttribute, TlsTarget};
 use crate::secret::Secret;
 
 /// What a target is.
@@ -25,7 +25,7 @@ pub struct RadiusTarget {
     /// Its name in the configuration.
     pub name: String,
     /// Its servers, in order of preference.
-    pub servers: Vec<SocketAddr>,
+    pub servers: RadiusServers,
     /// The secret that it shares with all of them (RFC 2865 section 3).
     pub secret: Secret,
     /// Which server is asked first.
@@ -40,7 +40,7 @@ pub struct RadiusTarget {
     pub probe: Option<Duration>,
     /// After this long a server that is thought dead gets a sign-in again, probed or not.
     pub dead_for: Duration,
-    /// Sockets to one server at most, each good for 256 requests at once.
+    /// Sockets or connections to one server at most, each good for 256 requests at once.
     pub sockets: usize,
     /// Whether the client's request is passed on, or one of our own is made of it.
     pub forward_as: ForwardAs,
@@ -54,6 +54,15 @@ pub struct RadiusTarget {
     pub send_name: SendName,
     /// What becomes of the attributes of its replies.
     pub reply: ReplyRules,
+}
+
+/// RADIUS servers, by how they are reached.
+#[derive(Debug, Clone)]
+pub enum RadiusServers {
+    /// By UDP.
+    Udp(Vec<SocketAddr>),
+    /// By TLS.
+    Tls(TlsTarget),
 }
 
 /// Which server is asked first.

@@ -1,4 +1,6 @@
 //! `[[rule]]`: who needs a second factor when, from where and through what. The checked form. Pure.
+//!
+//! What a rule is for and what it says are two things: `[[caching]]` has the same conditions ([`super::caching`]).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +17,7 @@ pub const DAY: u16 = 24 * 60;
 
 /// One rule. A condition that is not given holds for everybody.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub struct Rule<T = Then> {
     /// Its name in the audit, the log, the metrics and explanations.
     pub name: Arc<str>,
     /// Names of the clients it is for; empty: all.
@@ -31,7 +33,13 @@ pub struct Rule {
     /// When it holds; none: always.
     pub hours: Option<Hours>,
     /// What it says.
-    pub then: Then,
+    pub then: T,
+}
+
+/// What rules say, as far as it matters to which of them counts.
+pub trait Says {
+    /// Whether the rule is as good as none where nobody can tell that it fits. Else no later rule may count either.
+    fn may_be_passed(&self) -> bool;
 }
 
 /// What a rule says of those it is for.
@@ -43,6 +51,12 @@ pub enum Then {
     Skip,
     /// They do not come in.
     Refuse,
+}
+
+impl Says for Then {
+    fn may_be_passed(&self) -> bool {
+        *self == Then::Skip
+    }
 }
 
 impl Then {
@@ -108,7 +122,13 @@ impl Hours {
     }
 }
 
-impl Rule {
+impl<T> Rule<T> {
+    /// The same conditions, with something else to say.
+    pub fn with<U>(self, then: U) -> Rule<U> {
+        let Rule { name, clients, applications, users, groups, networks, hours, then: _ } = self;
+        Rule { name, clients, applications, users, groups, networks, hours, then }
+    }
+
     /// Whether it is for a client of this name and application.
     pub fn is_for_client(&self, client: &str, application: &str) -> bool {
         (self.clients.is_empty() || self.clients.iter().any(|name| name == client))

@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::caching::Likeness;
 use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Triggers, UnreachableClass, YesNo,
+    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
+    UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -226,6 +228,10 @@ impl Words for SendName {
         &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
 }
 
+impl Words for Transport {
+    const WORDS: &'static [(&'static str, Self)] = &[("udp", Transport::Udp), ("tls", Transport::Tls)];
+}
+
 impl Words for Authentication {
     const WORDS: &'static [(&'static str, Self)] =
         &[("password", Authentication::Password), ("smart_card", Authentication::SmartCard)];
@@ -306,6 +312,14 @@ impl Words for Sasl {
 impl Words for ThenWord {
     const WORDS: &'static [(&'static str, Self)] =
         &[("require", ThenWord::Require), ("skip", ThenWord::Skip), ("refuse", ThenWord::Refuse)];
+}
+
+impl Words for Likeness {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("person", Likeness::Person),
+        ("person_application", Likeness::Application),
+        ("person_application_address", Likeness::Address),
+    ];
 }
 
 impl Words for NumberMatching {

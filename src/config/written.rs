@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::values::{Count, Hidden, OneOrMany, Span, When, Word};
-use super::{Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, UnreachableClass, YesNo};
+use super::{
+    Lenience, LogFormat, NumberMatching, OnDeadline, Profile, Requirement, Transport, UnreachableClass, YesNo,
+};
 
 mod provider;
 
@@ -28,8 +30,14 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod radsec;
+
+pub use radsec::RadiusTls;
+
+mod caching;
 mod rule;
 
+pub use caching::Caching;
 pub use rule::{Rule, ThenWord};
 
 mod target;
@@ -61,6 +69,8 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[caching]]`
+    pub caching: Vec<Caching>,
     /// `[limits]`
     pub limits: Limits,
     /// `[throttle]`
@@ -99,6 +109,7 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub tls: RadiusTls,
     pub client: Vec<Client>,
 }
 
@@ -109,6 +120,10 @@ pub struct Radius {
 pub struct Client {
     pub name: Option<String>,
     pub address: Option<OneOrMany>,
+    pub transport: Option<Word<Transport>>,
+    pub certificate_names: Option<OneOrMany>,
+    pub certificate_common_name: Option<bool>,
+    pub connections: Option<Count>,
     pub secret: Option<Hidden>,
     pub secret_file: Option<String>,
     pub secret_credential: Option<String>,

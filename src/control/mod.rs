@@ -2,7 +2,7 @@
 //! own user can open. One line of JSON asks, one answers.
 //!
 //! ```text
-//! anteroom status, outage, explain ─ client ─► control.sock (mode 600) ─ listener ─► ControlDesk
+//! anteroom status, outage, explain, approvals ─ client ─► control.sock (mode 600) ─ listener ─► ControlDesk
 //! ```
 
 use std::path::PathBuf;
@@ -15,8 +15,10 @@ use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
 use crate::signin::explain::{self, Explanation, Question, Served};
 use crate::signin::reception::SignIns;
+use crate::users::approvals::Shown;
 use outages::{Outages, Record};
 
+mod approvals;
 pub mod client;
 mod listener;
 mod outages;
@@ -55,6 +57,18 @@ pub enum Ask {
         /// Of which provider; none: of all.
         provider: Option<String>,
     },
+    /// Which approvals are kept.
+    Approvals {
+        /// Whose; none: everybody's.
+        user: Option<String>,
+        /// Behind this one; none: from the first on.
+        after: Option<String>,
+    },
+    /// Forgets approvals that are kept.
+    ForgetApprovals {
+        /// Whose; none: everybody's.
+        user: Option<String>,
+    },
     /// Ends what was declared.
     OutageEnd {
         /// Of which provider; none: of all.
@@ -77,6 +91,16 @@ pub enum Told {
     Done {
         /// Their names.
         providers: Vec<String>,
+    },
+    /// A page of the approvals that are kept.
+    Approvals {
+        /// They.
+        approvals: Vec<Shown>,
+    },
+    /// Approvals were forgotten.
+    Forgotten {
+        /// How many the store had kept.
+        number: u64,
     },
     /// It was not, and why.
     Refused {
@@ -201,6 +225,14 @@ impl ControlDesk {
                     Ok(Err(why)) => refused(why),
                     Err(_) => refused("the directory or the user store did not answer in time".into()),
                 }
+            }
+            Ask::Approvals { user, after } => approvals::page(&self.sign_ins, user.as_deref(), after.as_deref()).await,
+            Ask::ForgetApprovals { user } => {
+                let told = approvals::forget(&self.sign_ins, user.as_deref()).await;
+                if let (Told::Forgotten { number }, Some(notes)) = (&told, &self.notes) {
+                    notes(approvals::noted(user.as_deref(), *number, by, &self.server));
+                }
+                told
             }
             Ask::OutageBegin { seconds, reason, provider } => {
                 let lasts = Duration::from_secs(*seconds);

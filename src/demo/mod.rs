@@ -183,7 +183,7 @@ pub fn enrolled(person: &DemoPerson) -> Person {
 /// The configuration file of the demo: real, and checked like any other.
 fn configuration((radius_port, door_port): (u16, u16), directory: &DemoDirectory, phone: &Phone, key: &str) -> String {
     let group = directory::group_dn("MFA-Exempt");
-    let gateway = gateway();
+    let (gateway, portals) = (gateway(), portals());
     format!(
         r#"
 [server]
@@ -233,7 +233,7 @@ secret = "{DEMO_SECRET}"
 application = "Demo with codes"
 passcode = {{ delimiter = "," }}
 
-# Applications on this machine speak LDAP to the door as they would to the directory.
+{portals}# Applications on this machine speak LDAP to the door as they would to the directory.
 [ldap]
 listen = ["127.0.0.1:{door_port}"]
 
@@ -272,6 +272,32 @@ file = "audit.jsonl"
 "#,
         ldap = directory.local_addr(),
         url = phone.url(),
+    )
+}
+
+/// The sections of the demo's clients that show challenges.
+fn portals() -> String {
+    format!(
+        r#"# Who asks from 127.0.0.6 shows challenges, as VPN clients with a second page do.
+[[radius.client]]
+name = "demo-portal"
+address = "127.0.0.6"
+secret = "{DEMO_SECRET}"
+application = "Demo portal"
+challenge = "yes"
+
+# Who asks from 127.0.0.7 lets people choose, and shows a field for a code while the prompt is out.
+[[radius.client]]
+name = "demo-menu"
+address = "127.0.0.7"
+secret = "{DEMO_SECRET}"
+application = "Demo portal with a menu"
+challenge = "yes"
+challenge_menu = true
+challenge_beside_prompt = true
+methods = ["push", "call", "oath"]
+
+"#
     )
 }
 

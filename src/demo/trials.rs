@@ -13,13 +13,14 @@ use super::phone::{Behaviour, Decision, Garbage};
 use super::{DEMO_SECRET, Demo, DemoError, Ports, enrolled};
 use crate::radius::attribute::CALLING_STATION_ID;
 use crate::radius::authenticator::ClientKey;
-use crate::radius::client::{ExchangeError, Patience, Request, exchange_over};
+use crate::radius::client::{Answer, ExchangeError, Patience, Request, exchange_over};
 use crate::radius::packet::Code;
 use crate::secret::Secret;
 use crate::signin::attempt::Door;
 use crate::signin::outcome::Reason;
 use crate::users::model::Person;
 
+mod challenges;
 mod gateway;
 mod ldap;
 mod wire;
@@ -59,6 +60,8 @@ enum From {
     Hasty,
     Codes,
     Gateway,
+    Portal,
+    Menu,
 }
 
 impl From {
@@ -70,6 +73,8 @@ impl From {
             From::Hasty => 3,
             From::Codes => 4,
             From::Gateway => 5,
+            From::Portal => 6,
+            From::Menu => 7,
         };
         ([127, 0, 0, last], 0).into()
     }
@@ -267,6 +272,7 @@ pub async fn run(mut each: impl FnMut(&Row)) -> Result<Vec<Row>, DemoError> {
     for trial in &radius {
         done(try_one(&demo, trial).await);
     }
+    challenges::run(&demo).await.into_iter().for_each(&mut done);
     wire::run(&demo).await.into_iter().for_each(&mut done);
     gateway::run(&demo).await.into_iter().for_each(&mut done);
     for trial in &ldap {
@@ -287,7 +293,7 @@ fn people(trials: &[&Trial]) -> Vec<DemoPerson> {
             person
         });
     }
-    let others = wire::PEOPLE.into_iter().chain(ldap::PEOPLE);
+    let others = wire::PEOPLE.into_iter().chain(ldap::PEOPLE).chain(challenges::PEOPLE);
     people.extend(others.map(|name| (name, DemoPerson::new(name, "Trial", name))));
     people.extend(gateway::people().map(|person| (person.0, person.1)));
     people.into_values().collect()
@@ -330,16 +336,22 @@ fn key() -> ClientKey {
 
 /// Sends from `source` and says what came back.
 async fn ask(demo: &Demo, source: SocketAddr, request: &Request<'_>) -> Heard {
+    heard(&answer(demo, source, request).await)
+}
+
+/// Sends from `source`; what came back.
+async fn answer(demo: &Demo, source: SocketAddr, request: &Request<'_>) -> Result<Answer, ExchangeError> {
     let patience = Patience { timeout: Duration::from_secs(5), sends: 1, require_signature: true };
-    let asked = async {
-        let socket = connect(demo, source).await?;
-        let mut random = [0; 17];
-        getrandom::fill(&mut random).map_err(std::io::Error::from)?;
-        let [identifier, authenticator @ ..] = random;
-        let bytes = request.encode(identifier, &authenticator, &key()).map_err(ExchangeError::Request)?;
-        exchange_over(&socket, &bytes, &key(), patience).await
-    };
-    match asked.await {
+    let socket = connect(demo, source).await?;
+    let mut random = [0; 17];
+    getrandom::fill(&mut random).map_err(std::io::Error::from)?;
+    let [identifier, authenticator @ ..] = random;
+    let bytes = request.encode(identifier, &authenticator, &key()).map_err(ExchangeError::Request)?;
+    exchange_over(&socket, &bytes, &key(), patience).await
+}
+
+fn heard(answer: &Result<Answer, ExchangeError>) -> Heard {
+    match answer {
         Ok(answer) if answer.code == Code::ACCESS_ACCEPT => Heard::Accept,
         Ok(answer) if answer.code == Code::ACCESS_REJECT => Heard::Reject,
         Err(ExchangeError::NoAnswer { .. }) => Heard::Silence,

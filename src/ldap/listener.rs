@@ -1,7 +1,6 @@
 //! The LDAP door's sockets: accepts, finds the client, does the handshakes, and has one task for each connection.
 
 use std::future::poll_fn;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -22,19 +21,14 @@ use super::proxy;
 use super::relay::{Behind, Event, Link, Surroundings};
 use super::result::code;
 use super::session::{Rules, Session, notice};
-use crate::config::{self, AddressRange, LdapClient, LdapLimits};
+use crate::config::{self, AddressRange, Certificate, LdapClient, LdapLimits};
 use crate::telemetry::metrics::Metrics;
-
-use certificate::Certificates;
-
-mod certificate;
+use crate::tls::{self, Reloaded};
 
 /// How long an accept loop rests after an error, so that a lasting one does not become a busy loop.
 const REST: Duration = Duration::from_millis(20);
 /// How often the certificate's files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
-/// Connections that the kernel may keep for one address until they are accepted.
-const BACKLOG: i32 = 4096;
 
 /// A directory, by whatever way it is reached.
 pub type Directories = Arc<dyn Behind>;
@@ -52,7 +46,7 @@ struct Shared {
     clients: Clients<Directories>,
     balancers: Vec<AddressRange>,
     limits: LdapLimits,
-    certificates: Option<Certificates>,
+    certificates: Option<Reloaded<rustls::ServerConfig>>,
     surroundings: Arc<Surroundings>,
     metrics: Arc<Metrics>,
     open: Mutex<std::collections::HashMap<u64, Arc<Handle>>>,
@@ -137,7 +131,7 @@ impl Listener {
             clients: Clients::new(clients, door.limits.connections),
             balancers: door.proxy_protocol.clone(),
             limits: door.limits,
-            certificates: door.certificate.as_ref().map(Certificates::read).transpose()?,
+            certificates: door.certificate.as_ref().map(certificates).transpose()?,
             surroundings: Arc::new(surroundings),
             metrics,
             open: Mutex::default(),
@@ -145,7 +139,7 @@ impl Listener {
         });
         let mut listener = Listener { shared, loops: Vec::new(), plain: Vec::new(), tls: Vec::new() };
         let bind = |address: &SocketAddr| {
-            listen(*address)
+            tls::listen(*address)
                 .map_err(|error| format!("cannot listen on {address}: {error}; is another LDAP server running there?"))
         };
         let plain = door.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
@@ -175,7 +169,7 @@ impl Listener {
 
     /// Reads certificate and key again.
     pub fn reload(&self) {
-        self.shared.certificates.iter().for_each(Certificates::reload);
+        self.shared.certificates.iter().for_each(Reloaded::reload);
     }
 
     /// Connections that are open.
@@ -206,16 +200,10 @@ impl Drop for Listener {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+/// The certificate that clients see, read again when its files change. Connections that are open keep theirs.
+fn certificates(files: &Certificate) -> Result<Reloaded<rustls::ServerConfig>, String> {
+    let (paths, files) = (vec![files.chain.clone(), files.key.clone()], files.clone());
+    Reloaded::new("the LDAP door", paths, move || tls::server_config(&files, None, &[]))
 }
 
 async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
@@ -237,7 +225,7 @@ async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
 async fn look_around(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(LOOK).await;
-        shared.certificates.iter().for_each(Certificates::reload_if_changed);
+        shared.certificates.iter().for_each(Reloaded::reload_if_changed);
         shared.surroundings.sign_ins.tell_standings(false);
     }
 }
@@ -289,7 +277,7 @@ struct Source {
 type Welcome = (Admitted<Directories>, Box<dyn Wire>, Source);
 
 /// Whose connection it is, and its handshake.
-async fn admit(mut tcp: TcpStream, peer: SocketAddr, tls: bool, shared: &Shared) -> Result<Welcome, String> {
+async fn admit(mut tcp: TcpStream, peer: SocketAddr, is_tls: bool, shared: &Shared) -> Result<Welcome, String> {
     let ip = peer.ip().to_canonical();
     let source = if shared.balancers.iter().any(|range| range.contains(ip)) {
         let told = told_source(&mut tcp).await.map_err(|why| format!("a balancer's header: {why}"))?;
@@ -301,10 +289,8 @@ async fn admit(mut tcp: TcpStream, peer: SocketAddr, tls: bool, shared: &Shared)
         shared.refuse(refused, source.address);
         refused.word().to_owned()
     })?;
-    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
-    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive).map_err(|error| error.to_string())?;
-    let wire: Box<dyn Wire> = if tls { protect(Box::new(tcp), shared).await? } else { Box::new(tcp) };
+    tls::prepare(&tcp).map_err(|error| error.to_string())?;
+    let wire: Box<dyn Wire> = if is_tls { protect(Box::new(tcp), shared).await? } else { Box::new(tcp) };
     Ok((client, wire, source))
 }
 

@@ -46,6 +46,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ProviderUnreachableExempt
         | Reason::ServiceAccount
         | Reason::RememberedApproval
+        | Reason::CachedApproval
         | Reason::RuleSkipped
         | Reason::OneTimeBypass
         | Reason::RuleRefused

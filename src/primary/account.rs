@@ -55,6 +55,11 @@ impl Account {
         })
     }
 
+    /// Since when the directory knows its password, in 100 ns since 1601; 0: it must be changed.
+    pub(super) fn password_set(&self) -> i64 {
+        self.password_set
+    }
+
     /// Why it may not sign in now. `by_password`: the person did so by password, or nobody knows how.
     pub(super) fn refusal(&self, now: SystemTime, by_password: bool) -> Option<Refusal> {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -62,6 +62,8 @@ pub struct Granted {
     pub policy: String,
     /// Attributes of the Access-Accept, encoded.
     pub settings: Arc<[u8]>,
+    /// Since when the directory knows the account's password (pwdLastSet); none: it does not say.
+    pub password_set: Option<i64>,
 }
 
 /// Asks a target whether an account may sign in without any credential.
@@ -103,7 +105,11 @@ impl Authorizer {
         for policy in &self.policies {
             if fits(policy, asked) && self.is_member(policy, who, asked, &mut computer).await.map_err(Finding::Fault)? {
                 return if policy.allow {
-                    Ok(Granted { policy: policy.name.clone(), settings: Arc::clone(&policy.settings) })
+                    Ok(Granted {
+                        policy: policy.name.clone(),
+                        settings: Arc::clone(&policy.settings),
+                        password_set: Some(account.password_set()),
+                    })
                 } else {
                     Err(Finding::Wrong(Refusal::ConnectionDenied))
                 };

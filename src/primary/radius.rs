@@ -7,7 +7,7 @@
 //! nobody passes under a spelling of which we do not know whose it is.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
@@ -18,7 +18,7 @@ use crate::ldap::result::code;
 use crate::radius::authenticator::{ClientKey, Verified};
 use crate::radius::onward::{Filling, Form, ProofKind};
 use crate::radius::packet::{Code, Packet};
-use crate::radius::pool::{NoReply, Pool, Replied, Settings};
+use crate::radius::pool::{NoReply, Pool, Probed, Replied};
 use crate::radius::said::Said;
 use crate::secret::Secret;
 use crate::users::model::Person;
@@ -46,14 +46,17 @@ impl std::fmt::Debug for Radius {
 impl Radius {
     /// Makes ready what the configuration describes; asks nobody yet. `random` tells this process from others behind the
     /// same target.
-    pub fn new(target: &RadiusTarget, store: Arc<dyn Store>, random: [u8; 4]) -> Self {
+    ///
+    /// # Errors
+    /// What is wrong with a certificate, in words.
+    pub fn new(target: &RadiusTarget, store: Arc<dyn Store>, random: [u8; 4]) -> Result<Self, String> {
         let key = Arc::new(ClientKey::new(target.secret.duplicate()));
         let mut proxy_state = *b"anteroom\0\0\0\0";
         proxy_state.iter_mut().skip(8).zip(random).for_each(|(to, from)| *to = from);
         let own = target.forward_as == ForwardAs::Client;
-        Radius {
+        Ok(Radius {
             name: target.name.clone(),
-            pool: Pool::new(Settings::from(target), &target.servers, &key),
+            pool: Pool::of(target, &key)?,
             key,
             form: Form { nas_identifier: own.then(|| target.nas_identifier.as_str().into()), proxy_state },
             rules: target.reply.clone(),
@@ -61,7 +64,7 @@ impl Radius {
             realms: target.realms.clone(),
             send_name: target.send_name,
             store,
-        }
+        })
     }
 
     /// Its servers' sockets.
@@ -173,8 +176,8 @@ impl Radius {
         Answered { finding, said, server: replied.server }
     }
 
-    /// Asks each server for its status: how long it took, or nothing where none came in time.
-    pub async fn probe(&self) -> Vec<(std::net::SocketAddr, Option<Duration>)> {
+    /// Asks each server for its status.
+    pub async fn probe(&self) -> Vec<Probed> {
         self.pool.probe().await
     }
 }

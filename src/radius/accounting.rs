@@ -16,7 +16,7 @@ use super::attribute::{
 use super::authenticator::Verified;
 use super::clients::Known;
 use super::discard::Discarded;
-use super::door::Shared;
+use super::door::{Shared, Whose};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
 use super::packet::{Code, Packet};
 use super::reply::{self, Asked};
@@ -100,23 +100,29 @@ pub struct AccountingTicket {
     peer: SocketAddr,
 }
 
-/// The accounting door of one socket.
+/// The accounting door of one socket or connection.
 #[derive(Debug)]
 pub struct AccountingDoor {
     shared: Arc<Shared>,
+    whose: Whose,
     table: Mutex<Duplicates<()>>,
 }
 
 impl AccountingDoor {
-    /// A door whose table keeps at most `capacity` requests.
+    /// A door for datagrams, whose table keeps at most `capacity` requests.
     pub fn new(shared: Arc<Shared>, capacity: usize) -> Self {
+        Self::of(shared, Whose::ByAddress, capacity)
+    }
+
+    /// A door for the packets of `whose`.
+    pub fn of(shared: Arc<Shared>, whose: Whose, capacity: usize) -> Self {
         let table = Mutex::new(Duplicates::new(capacity, shared.start()));
-        AccountingDoor { shared, table }
+        AccountingDoor { shared, whose, table }
     }
 
     /// Judges a datagram.
     pub fn receive(&self, peer: SocketAddr, bytes: &[u8], now: Instant) -> AccountingStep {
-        let (client, packet) = match self.shared.admit(peer, bytes, now) {
+        let (client, packet) = match self.shared.admit(&self.whose, peer, bytes, now) {
             Ok(admitted) => admitted,
             Err(cause) => return AccountingStep::Discard(cause),
         };

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -189,15 +189,29 @@ pub async fn exchange(
     request: &Request<'_>,
     patience: Patience,
 ) -> Result<Answer, ExchangeError> {
+    exchange_from(None, server, key, request, patience).await
+}
+
+/// As [`exchange`], from this address of the machine's, or from whichever leads to the server.
+///
+/// # Errors
+/// [`ExchangeError`].
+pub async fn exchange_from(
+    from: Option<IpAddr>,
+    server: SocketAddr,
+    key: &ClientKey,
+    request: &Request<'_>,
+    patience: Patience,
+) -> Result<Answer, ExchangeError> {
     let mut random = [0; 17];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     let [identifier, authenticator @ ..] = random;
     let bytes = request.encode(identifier, &authenticator, key).map_err(ExchangeError::Request)?;
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    let any = || match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind(any).await?;
+    let socket = UdpSocket::bind((from.unwrap_or_else(any), 0)).await?;
     socket.connect(server).await?;
     exchange_over(&socket, &bytes, key, patience).await
 }

@@ -7,11 +7,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::attribute::{AddressForm, EAP_MESSAGE, PROXY_STATE, vendor_value};
 use super::authenticator::{ClientKey, Verified};
+use super::certificate::Shown;
 use super::dictionary;
 use super::discard::{Discarded, LogGate};
 use super::packet::{EncodeError, Packet};
@@ -45,6 +46,16 @@ impl std::error::Error for ClientError {}
 pub struct Clients {
     known: Vec<Arc<Known>>,
     by_address: ByAddress<Arc<Known>>,
+    over_tls: Vec<Arc<Known>>,
+}
+
+/// Why a connection is nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// No client over TLS has its address.
+    Address,
+    /// None of those that have its address has its certificate.
+    Certificate,
 }
 
 impl Clients {
@@ -55,12 +66,36 @@ impl Clients {
     pub fn new(configured: &[Arc<RadiusClient>], start: Instant) -> Result<Self, ClientError> {
         let known = configured.iter().map(|config| Known::new(config, start).map(Arc::new));
         let known = known.collect::<Result<Vec<_>, _>>()?;
+        // The secret of a client over TLS is no secret: nothing that comes by UDP may be taken for its.
+        let (over_tls, over_udp): (Vec<_>, Vec<_>) =
+            known.iter().cloned().partition(|known| known.config.tls.is_some());
         let ranges =
-            known.iter().flat_map(|known| known.config.addresses.iter().map(|range| (range, Arc::clone(known))));
-        Ok(Clients { by_address: ByAddress::new(ranges), known })
+            over_udp.iter().flat_map(|known| known.config.addresses.iter().map(|range| (range, Arc::clone(known))));
+        Ok(Clients { by_address: ByAddress::new(ranges), over_tls, known })
     }
 
-    /// The client with this address.
+    /// Whether a client over TLS has this address.
+    pub fn expects(&self, address: IpAddr) -> bool {
+        self.at(address).next().is_some()
+    }
+
+    /// The client over TLS with this address and this certificate.
+    ///
+    /// # Errors
+    /// [`Stranger`]. A certificate that could be two clients' is nobody's.
+    pub fn prove(&self, address: IpAddr, shown: &Shown) -> Result<&Arc<Known>, Stranger> {
+        if !self.expects(address) {
+            return Err(Stranger::Address);
+        }
+        let mut fitting = self.at(address).filter(|known| known.config.tls.as_ref().is_some_and(|tls| shown.fits(tls)));
+        fitting.next().filter(|_| fitting.next().is_none()).ok_or(Stranger::Certificate)
+    }
+
+    fn at(&self, address: IpAddr) -> impl Iterator<Item = &Arc<Known>> {
+        self.over_tls.iter().filter(move |known| known.config.addresses.iter().any(|range| range.contains(address)))
+    }
+
+    /// The client whose datagrams come from this address.
     pub fn find(&self, address: IpAddr) -> Option<&Arc<Known>> {
         self.by_address.find(address)
     }
@@ -93,6 +128,18 @@ pub struct Known {
     proxy_state: AtomicU8,
     gate: LogGate,
     start: Instant,
+    /// Connections that it has open.
+    open: AtomicUsize,
+}
+
+/// A connection's place among those of its client. Gives it back when dropped.
+#[derive(Debug)]
+pub struct Place(Arc<Known>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Known {
@@ -115,7 +162,15 @@ impl Known {
             proxy_state: AtomicU8::new(proxy_state),
             gate: LogGate::default(),
             start,
+            open: AtomicUsize::new(0),
         })
+    }
+
+    /// A place for one more connection over TLS, where there is one left.
+    pub fn connect(self: &Arc<Self>) -> Option<Place> {
+        let place = Place(Arc::clone(self));
+        let open = self.open.fetch_add(1, Ordering::AcqRel);
+        self.config.tls.as_ref().is_some_and(|tls| open < tls.connections).then_some(place)
     }
 
     /// Its name.
@@ -170,6 +225,10 @@ impl Known {
         if required || eap {
             self.warn(now, "it is dropped: let the client send it, or set require_message_authenticator = \"no\"");
             return Err(Discarded::Unsigned);
+        }
+        if self.config.tls.is_some() {
+            // Nobody on the way can have changed it.
+            return Ok(());
         }
         if packet.value(PROXY_STATE).is_some() {
             if self.decide_proxy_state(EXCUSED) == LIMITED {

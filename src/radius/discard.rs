@@ -71,6 +71,26 @@ causes! {
     NotRecorded = "not_recorded",
 }
 
+impl Discarded {
+    /// Whether a connection on which it came must be closed (RFC 6613 section 2.6.4): its other side is broken, or no
+    /// client of ours.
+    pub fn ends_connection(self) -> bool {
+        use Discarded as D;
+        matches!(
+            self,
+            D::TooShort
+                | D::BadLength
+                | D::Truncated
+                | D::AttributeTooShort
+                | D::AttributeOverrun
+                | D::SignedTwice
+                | D::BadSignatureLength
+                | D::WrongSignature
+                | D::WrongAuthenticator
+        )
+    }
+}
+
 impl From<DecodeError> for Discarded {
     fn from(error: DecodeError) -> Self {
         match error {

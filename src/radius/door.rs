@@ -19,19 +19,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::attribute::{CALLING_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, STATE, USER_NAME, USER_PASSWORD};
 use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
-use super::gateway;
-use super::onward::{Onward, ProofKind};
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
 use super::reply::{self, Asked};
-use crate::secret::Secret;
-use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
+use crate::signin::attempt::Attempt;
 use crate::signin::outcome::{Outcome, Reason};
+
+use reading::attempt;
+
+mod reading;
 
 /// What all sockets share.
 #[derive(Debug)]
@@ -97,12 +97,13 @@ impl Shared {
     /// # Errors
     /// The cause, already counted.
     pub(super) fn admit<'a>(
-        &self,
+        &'a self,
+        whose: &'a Whose,
         peer: SocketAddr,
         bytes: &'a [u8],
         now: Instant,
-    ) -> Result<(&Arc<Known>, Packet<'a>), Discarded> {
-        let Some(client) = self.clients.find(peer.ip()) else {
+    ) -> Result<(&'a Arc<Known>, Packet<'a>), Discarded> {
+        let Some(client) = whose.client(&self.clients, peer) else {
             return Err(self.discard(Discarded::UnknownSource, peer, None, now));
         };
         let discard = |cause| self.discard(cause, peer, Some(client), now);
@@ -122,6 +123,25 @@ impl Shared {
     ) -> Discarded {
         self.discards.note(cause, peer, client.map(Known::name), now);
         cause
+    }
+}
+
+/// Whose packets a door gets.
+#[derive(Debug, Clone, Default)]
+pub enum Whose {
+    /// Datagrams: whose each is, its source address says.
+    #[default]
+    ByAddress,
+    /// Those of a connection, whose client has shown a certificate.
+    Proven(Arc<Known>),
+}
+
+impl Whose {
+    fn client<'a>(&'a self, clients: &'a Clients, peer: SocketAddr) -> Option<&'a Arc<Known>> {
+        match self {
+            Whose::ByAddress => clients.find(peer.ip()),
+            Whose::Proven(client) => Some(client),
+        }
     }
 }
 
@@ -171,19 +191,25 @@ impl Ticket {
     }
 }
 
-/// The door of one socket.
+/// The door of one socket or connection.
 #[derive(Debug)]
 pub struct Door<H> {
     shared: Arc<Shared>,
+    whose: Whose,
     table: Mutex<Duplicates<H>>,
     prints: RandomState,
 }
 
 impl<H> Door<H> {
-    /// A door whose table keeps at most `capacity` requests, running and answered.
+    /// A door for datagrams, whose table keeps at most `capacity` requests, running and answered.
     pub fn new(shared: Arc<Shared>, capacity: usize) -> Self {
+        Self::of(shared, Whose::ByAddress, capacity)
+    }
+
+    /// A door for the packets of `whose`.
+    pub fn of(shared: Arc<Shared>, whose: Whose, capacity: usize) -> Self {
         let table = Mutex::new(Duplicates::new(capacity, shared.start));
-        Door { shared, table, prints: RandomState::new() }
+        Door { shared, whose, table, prints: RandomState::new() }
     }
 
     /// What all doors share.
@@ -201,7 +227,7 @@ impl<H> Door<H> {
     where
         H: Clone,
     {
-        let (client, packet) = match self.shared.admit(peer, bytes, now) {
+        let (client, packet) = match self.shared.admit(&self.whose, peer, bytes, now) {
             Ok(admitted) => admitted,
             Err(cause) => return Step::Discard(cause),
         };
@@ -301,6 +327,11 @@ impl<H> Door<H> {
         self.table().forget(&ticket.key, ticket.generation);
     }
 
+    /// Forgets every request that runs, and gives out the handles on their work: nobody is there to be answered.
+    pub fn give_up(&self) -> Vec<H> {
+        self.table().give_up()
+    }
+
     /// The ending of a request whose work was lost by a mistake of ours: a reject.
     pub fn abandon(&self, ticket: &Ticket, now: Instant) -> Option<Reply> {
         self.finish(ticket, &Outcome::Reject(Reason::Internal), now)
@@ -349,84 +380,6 @@ impl Shared {
         };
         reply::status(accounting, asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)
     }
-}
-
-/// Makes the value that knows no protocol.
-fn attempt(
-    client: &Known,
-    request: &Verified<'_>,
-    room: usize,
-    (peer, now): (SocketAddr, Instant),
-    random: [u8; 12],
-) -> Attempt {
-    let packet = request.packet();
-    let (name, named) = name(&packet);
-    let (credential, connection) = match named {
-        Err(unusable) => (Err(unusable), None),
-        Ok(()) if client.config.authorize_only => match gateway::connection(&packet) {
-            Ok(connection) => (Err(Unusable::NoPassword), Some(connection)),
-            Err(unusable) => (Err(unusable), None),
-        },
-        Ok(()) => (credential(request), None),
-    };
-    Attempt {
-        id: SignInId::new(random),
-        door: Entrance::Radius,
-        client: Arc::clone(&client.config.client),
-        name: name.into(),
-        credential,
-        onward: onward(client, request, room).map(Box::new),
-        source: peer.ip().to_canonical(),
-        person_address: client.person_address(&packet),
-        station: packet.value(CALLING_STATION_ID).map(Into::into),
-        state: state(&packet),
-        connection,
-        through: None,
-        received: now,
-    }
-}
-
-/// The State, if there is any. RFC 2865 section 5.24 allows one; several are put together, which is nobody's.
-fn state(packet: &Packet<'_>) -> Option<Box<[u8]>> {
-    let mut states = packet.values(STATE);
-    let first = states.next()?;
-    Some(
-        states
-            .fold(first.to_vec(), |mut all, more| {
-                all.extend_from_slice(more);
-                all
-            })
-            .into(),
-    )
-}
-
-/// The name as typed, and whether it can be one: there is exactly one, in UTF-8, without control characters.
-fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
-    let mut names = packet.values(USER_NAME);
-    let bytes = names.next().unwrap_or_default();
-    let more = names.next().is_some();
-    let name = String::from_utf8_lossy(bytes).into_owned();
-    let good = !more && !name.is_empty() && std::str::from_utf8(bytes).is_ok() && !name.contains(char::is_control);
-    (name, if good { Ok(()) } else { Err(Unusable::BadName) })
-}
-
-/// The whole request, where the client's target is to get it.
-fn onward(client: &Known, request: &Verified<'_>, room: usize) -> Option<Onward> {
-    let onward = Onward::read(request, room).filter(|_| client.config.hands_on)?;
-    (onward.kind() != ProofKind::Eap).then_some(onward)
-}
-
-/// The password. CHAP and EAP are no passwords that a directory bind could check.
-fn credential(request: &Verified<'_>) -> Result<Secret, Unusable> {
-    let packet = request.packet();
-    let others = packet.value(CHAP_PASSWORD).is_some() || packet.value(EAP_MESSAGE).is_some();
-    match packet.values(USER_PASSWORD).count() {
-        0 => return Err(Unusable::NoPassword),
-        1 if !others => {}
-        _ => return Err(Unusable::BadPassword),
-    }
-    let password = request.password().map_err(|_| Unusable::BadPassword)?.ok_or(Unusable::NoPassword)?;
-    if password.is_empty() { Err(Unusable::EmptyPassword) } else { Ok(password) }
 }
 
 #[cfg(test)]

@@ -203,6 +203,20 @@ impl<H> Duplicates<H> {
         }
     }
 
+    /// Forgets every request that runs, and gives out their handles.
+    pub fn give_up(&mut self) -> Vec<H> {
+        let mut handles = Vec::new();
+        self.running = 0;
+        self.entries.retain(|_, entry| match &mut entry.state {
+            State::Running(handle) => {
+                handles.extend(handle.take());
+                false
+            }
+            State::Answered(_) => true,
+        });
+        handles
+    }
+
     /// Forgets some of what has ended.
     pub fn expire(&mut self, now: Instant) {
         let second = self.second(now);

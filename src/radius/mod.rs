@@ -7,6 +7,9 @@
 //! reply    ← duplicates (kept for retransmissions) ← door (encode, sign) ← Outcome
 //! ```
 //!
+//! Over TLS (RFC 6614) packets come in a stream ([`framing`]) and a client is known by its [`certificate`]; the door is
+//! the same.
+//!
 //! Everything but [`listener`], [`client`] and [`pool`] is pure: bytes, `now` and randomness are arguments.
 //!
 //! Where a client's target is RADIUS servers, its request goes on, and their reply comes back:
@@ -24,12 +27,14 @@
 pub mod accounting;
 pub mod attribute;
 pub mod authenticator;
+pub mod certificate;
 pub mod client;
 pub mod clients;
 pub mod dictionary;
 pub mod discard;
 pub mod door;
 pub mod duplicates;
+pub mod framing;
 pub mod gateway;
 pub mod listener;
 pub mod onward;

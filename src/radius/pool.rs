@@ -12,6 +12,8 @@
 //!
 //! A server that let a request run out of tries is thought dead: others are preferred until it answers a
 //! Status-Server (RFC 5997), or until it has been dead for so long that it is to be tried again.
+//!
+//! Over TLS (RFC 6614) a line is a connection, which is kept; what waits on one that breaks has not been answered.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,13 +23,15 @@ use std::time::{Duration, Instant};
 use super::authenticator::ClientKey;
 use super::client::RequestError;
 use super::packet::Authenticator;
-use crate::config::{Balance, RadiusTarget};
+use crate::config::{Balance, RadiusServers, RadiusTarget};
 
 mod line;
+mod secure;
 mod server;
 
 pub use line::{Dropped, Drops};
-use server::{Server, Unasked};
+use secure::Secure;
+use server::{Place, Server, Unasked};
 
 /// How servers are asked.
 #[derive(Debug, Clone)]
@@ -89,6 +93,17 @@ pub enum NoReply {
     TooLong,
 }
 
+/// What a server says to Status-Server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The server.
+    pub server: String,
+    /// How long its answer took; nothing where none came in time.
+    pub took: Option<Duration>,
+    /// An answer came that is not authentic.
+    pub forged: bool,
+}
+
 /// Makes the packet under a given identifier and authenticator.
 pub type Make<'a> = &'a (dyn Fn(u8, &Authenticator) -> Result<Vec<u8>, RequestError> + Sync);
 
@@ -103,9 +118,28 @@ pub struct Pool {
 impl Pool {
     /// Opens nothing yet. All servers share `key`.
     pub fn new(settings: Settings, servers: &[SocketAddr], key: &Arc<ClientKey>) -> Pool {
+        Self::with(settings, servers.iter().copied().map(Place::Udp), key)
+    }
+
+    /// The servers of a target. Opens nothing yet.
+    ///
+    /// # Errors
+    /// What is wrong with a certificate, in words.
+    pub fn of(target: &RadiusTarget, key: &Arc<ClientKey>) -> Result<Pool, String> {
+        let settings = Settings::from(target);
+        Ok(match &target.servers {
+            RadiusServers::Udp(servers) => Self::new(settings, servers, key),
+            RadiusServers::Tls(over_tls) => {
+                let places = Secure::each(over_tls, &settings)?.into_iter().map(|place| Place::Tls(Arc::new(place)));
+                Self::with(settings, places, key)
+            }
+        })
+    }
+
+    fn with(settings: Settings, places: impl Iterator<Item = Place>, key: &Arc<ClientKey>) -> Pool {
         let settings = Arc::new(settings);
-        let server = |address| Arc::new(Server::new(address, Arc::clone(key), Arc::clone(&settings)));
-        Pool { servers: servers.iter().copied().map(server).collect(), settings, next: AtomicUsize::new(0) }
+        let server = |place| Arc::new(Server::new(place, Arc::clone(key), Arc::clone(&settings)));
+        Pool { servers: places.map(server).collect(), settings, next: AtomicUsize::new(0) }
     }
 
     /// Asks the servers in their order, or the `only` one, until one replies or the time is up. Each gets as much of the
@@ -162,19 +196,21 @@ impl Pool {
         order
     }
 
-    /// Asks each server for its status (RFC 5997): how long it took, or nothing where none came in time.
-    pub async fn probe(&self) -> Vec<(SocketAddr, Option<Duration>)> {
+    /// Asks each server for its status (RFC 5997).
+    pub async fn probe(&self) -> Vec<Probed> {
         let mut told = Vec::new();
         for server in &self.servers {
-            told.push((server.address(), server.status().await));
+            let took = server.status().await;
+            let forged = server.drops().count(Dropped::Forged) > 0;
+            told.push(Probed { server: server.place().to_string(), took, forged });
         }
         told
     }
 
     /// Each server's address, and whether it is thought alive.
-    pub fn states(&self) -> Vec<(SocketAddr, bool)> {
+    pub fn states(&self) -> Vec<(String, bool)> {
         let now = now();
-        self.servers.iter().map(|server| (server.address(), !server.is_dead(now))).collect()
+        self.servers.iter().map(|server| (server.place().to_string(), !server.is_dead(now))).collect()
     }
 
     /// Requests that wait for a reply now.

@@ -50,6 +50,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         client: Arc::new(client),
         addresses: vec![range("0.0.0.0", "255.255.255.255"), range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")],
         secret: Secret::new(SECRET.to_vec()),
+        tls: None,
         require_message_authenticator: Requirement::Yes,
         limit_proxy_state: Requirement::Auto,
         duplicate_window: Duration::from_secs(30),

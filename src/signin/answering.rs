@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use crate::factor::Refusal;
 use crate::signin::challenge::{self, Ask, Typed};
-use crate::signin::flow::{self, Held, Known};
+use crate::signin::flow::{self, Held};
 use crate::signin::keeping;
+use crate::signin::known::{self, Known};
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Word};
 use crate::signin::pending::Lead;
@@ -177,7 +178,7 @@ pub(super) async fn look(
     ending.trail.typed = typed.map(Box::new);
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let typed = ending.trail.typed.as_deref();
-    let mut known = flow::look_up(sign_ins, attempt, primary.who(), typed, SystemTime::now()).await?;
+    let mut known = known::look_up(sign_ins, attempt, primary.who(), typed, SystemTime::now()).await?;
     let required = required_methods(sign_ins, known.rule);
     if typed.is_some_and(|typed| !route::takes(required, typed)) {
         // A rule wants something else, and what was typed must not become a prompt.

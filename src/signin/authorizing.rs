@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::primary::none::{Asked, Granted, authorize};
 use crate::primary::{Finding, Identity, PrimaryPassed};
 use crate::signin::attempt::Attempt;
+use crate::signin::caching::{self, Proved};
 use crate::signin::flow::target;
 use crate::signin::outcome::Reason;
 use crate::signin::reception::{Ending, SignIns};
@@ -28,6 +29,9 @@ pub(super) async fn check_account(
         }
         Err(_) => {}
     }
+    let set = said.as_ref().ok().and_then(|(_, granted)| granted.password_set);
+    let case = set.and_then(|set| caching::begin(sign_ins, attempt, who, Proved::PasswordSet(set)));
+    ending.trail.case = case;
     Ok(said.map(|(passed, granted)| {
         ending.set_settings(granted.settings);
         passed

@@ -63,9 +63,10 @@ impl Carried {
         approval
     }
 
-    /// Forgets every approval of a person. Looks at all, as only a fraud report asks for this.
-    pub(super) fn forget(&mut self, unique_id: &str) {
-        self.by_key.retain(|_, kept| kept.approval.unique_id() != unique_id);
+    /// Forgets every approval of a person, or everybody's. Looks at all, as only a fraud report or an operator asks for
+    /// this.
+    pub(super) fn forget(&mut self, unique_id: Option<&str>) {
+        self.by_key.retain(|_, kept| unique_id.is_some_and(|unique_id| kept.approval.unique_id() != unique_id));
     }
 
     fn expire(&mut self, now: Instant) {

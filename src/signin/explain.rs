@@ -188,11 +188,15 @@ impl Walk<'_> {
         lock(&sign_ins.throttle)
             .would_admit(&who.unique_id, attempt.person_address, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
-        let known = flow::look_up(sign_ins, &attempt, &who, typed.as_ref(), self.at).await?;
+        let mut known = flow::look_up(sign_ins, &attempt, &who, typed.as_ref(), self.at).await?;
         self.person(known.person.as_deref());
         self.told.steps.extend(ruled::steps(sign_ins, &attempt, &known, self.at));
         if known.rule == Chosen::None {
             self.exemptions(&attempt, &known);
+        }
+        if policy::can_be_cached(&known.decide(sign_ins, &attempt, self.at)) {
+            let steps = ruled::caching(sign_ins, &attempt, &mut known, typed.as_ref(), self.at).await;
+            self.told.steps.extend(steps);
         }
         let decision = known.decide(sign_ins, &attempt, self.at);
         if let Some(person) = known.person.clone() {

@@ -8,26 +8,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
-use crate::config::Client;
 use crate::primary::{Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::signin::answering;
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::authorizing;
+use crate::signin::caching::{self, Case, Proved};
 use crate::signin::challenge::Ask;
+pub(super) use crate::signin::known::{Known, look_up};
 use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::{Lead, lock};
-use crate::signin::pinning::{self, More};
-use crate::signin::policy::{self, Decision, Facts, Ruling};
+use crate::signin::pinning;
+use crate::signin::policy::{self, Decision};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
 use crate::signin::rounds::{self, Asked};
-use crate::signin::route::{self, Means, Planned, Step};
+use crate::signin::route;
 use crate::signin::rules::Chosen;
-use crate::signin::ruling::{self, counting_rule, exempts, is_member, person_address, required_methods, unsaid};
+use crate::signin::ruling::required_methods;
 use crate::signin::settling;
 use crate::signin::trying::try_password;
 use crate::users::model::{Method, Person};
@@ -38,7 +39,8 @@ const PROMPT_MARGIN: Duration = Duration::from_millis(250);
 /// What the audit shall know of the way.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
-    pub(super) primary: Option<&'static str>,
+    /// What the target said of the proof of the person, if it was asked.
+    pub(super) primary: Option<Result<(), Reason>>,
     pub(super) factor: Option<&'static str>,
     pub(super) method: Option<Method>,
     /// Who was asked to ask them, last.
@@ -48,6 +50,8 @@ pub(super) struct Trail {
     pub(super) prompt_open: bool,
     /// Which `[[rule]]` counts.
     pub(super) rule: Chosen,
+    /// Where an approval may stand for more sign-ins: what that depends on.
+    pub(super) case: Option<Box<Case>>,
     /// What the person typed behind the password.
     pub(super) typed: Option<Box<Typed>>,
     /// What the person is to read, where their client shows it.
@@ -112,9 +116,12 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
 
     let began = now();
     let mut person = {
+        let mut case = ending.trail.case.take();
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let typed = ending.trail.typed.as_deref();
-        Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed)).await?
+        let person = Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed, case.as_deref_mut())).await?;
+        ending.trail.case = case;
+        person
     };
     if let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await? {
         return rounds::ask(sign_ins, ending, primary, asked, None);
@@ -134,7 +141,10 @@ async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Resul
     }
     let held = match decision {
         Decision::Reject(reason) => return Err(reason),
-        Decision::Exempt(exempted) => Held::Passed(SecondPassed::Exempt(exempted)),
+        Decision::Exempt(exempted) => {
+            caching::note(&mut ending.trail);
+            Held::Passed(SecondPassed::Exempt(exempted))
+        }
         Decision::Due(_) => {
             let began = now();
             let held = hold(sign_ins, ending, lead, &mut person).await;
@@ -172,21 +182,26 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
         let whole = proof.secret();
         let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
         let cut = rule.and_then(|rule| passcode::cut(rule, whole));
-        let (checked, typed) = match cut {
-            None => (try_password(sign_ins, attempt, who, whole).await?, None),
+        // What is no password proves nothing that could be known again.
+        let case = |password| {
+            proof.is_password().then(|| caching::begin(sign_ins, attempt, who, Proved::Password(password))).flatten()
+        };
+        let (checked, typed, case) = match cut {
+            None => (try_password(sign_ins, attempt, who, whole).await?, None, case(whole)),
             Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
                 // It may be a password that ends like this. The throttle has its say on this try, too.
                 Err(Finding::Wrong(Refusal::WrongPassword)) => {
                     let again = try_password(sign_ins, attempt, who, whole).await;
-                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None)
+                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None, case(whole))
                 }
-                checked => (checked, Some(cut.typed)),
+                checked => (checked, Some(cut.typed), case(&cut.password)),
             },
         };
         if let Err(Finding::Fault(fault)) = &checked {
             tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot check the password");
         }
         ending.trail.typed = typed.map(Box::new);
+        ending.trail.case = case;
         checked
     };
     ending.forget_credential();
@@ -194,176 +209,15 @@ async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<
     ending.trail.steps.primary = Some(now().saturating_duration_since(began));
     let reason = match checked {
         Ok(passed) => {
-            ending.trail.primary = Some("passed");
+            ending.trail.primary = Some(Ok(()));
             return Ok(passed);
         }
         Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
         Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
         Err(Finding::Right | Finding::Moved(_)) => Reason::Internal,
     };
-    ending.trail.primary = Some(reason.code());
+    ending.trail.primary = Some(Err(reason));
     Err(reason)
-}
-
-/// What is known of a person whose password was right.
-pub(super) struct Known {
-    pub(super) who: Arc<Identity>,
-    pub(super) person: Option<Arc<Person>>,
-    in_exempt_group: bool,
-    is_service: bool,
-    /// Which `[[rule]]` counts.
-    pub(super) rule: Chosen,
-    /// Whether a one-time bypass was used up for this sign-in.
-    pub(super) bypassed: bool,
-    /// Which `[[route]]` counts, from 0.
-    pub(super) route: Option<u16>,
-    /// By whom they can be asked, and how.
-    pub(super) steps: Vec<Step>,
-    /// Whether a typed code is what they are to give first, or all that they could give, and none was typed.
-    wants_code: bool,
-    /// Whether a typed code would do, too.
-    pub(super) takes_code: bool,
-    /// Whether their client can ask for more.
-    pub(super) can_ask: bool,
-    /// The person's language, where their client can show them something.
-    pub(super) language: Box<str>,
-    /// What they gave beside the password, where their client shows challenges or they are in PIN mode.
-    pub(super) more: Option<Box<More>>,
-}
-
-/// Reads the store and, where a rule needs it, the groups.
-pub(super) async fn look_up(
-    sign_ins: &SignIns,
-    attempt: &Attempt,
-    who: &Arc<Identity>,
-    typed: Option<&Typed>,
-    now: SystemTime,
-) -> Result<Known, Reason> {
-    let who = Arc::clone(who);
-    let person = sign_ins.deps.store.person(&who.unique_id).await.map_err(|error| {
-        tracing::error!(sign_in = %attempt.id, %error, "user store cannot be read");
-        Reason::StoreUnavailable
-    })?;
-    let policy = &attempt.client.policy;
-    let rule = ruling::chosen(sign_ins, attempt, &who, now).await?;
-    let counts = rule == Chosen::None;
-    let in_exempt_group = counts && exempts(attempt, is_member(sign_ins, attempt, &who, &policy.exempt_groups).await)?;
-    let is_service = counts
-        && (exempts(attempt, is_member(sign_ins, attempt, &who, &policy.service.groups).await)?
-            || match &policy.service.filter {
-                None => false,
-                Some(filter) => {
-                    let primary = primary_of(attempt, target(sign_ins, attempt)?);
-                    exempts(attempt, primary.matches(&who, filter, attempt.deadline()).await)?
-                }
-            });
-    let mut known = Known {
-        who,
-        person: None,
-        in_exempt_group,
-        is_service,
-        rule,
-        bypassed: false,
-        route: None,
-        steps: Vec::new(),
-        wants_code: false,
-        takes_code: false,
-        can_ask: attempt.client.challenge.is_some(),
-        language: Box::default(),
-        more: None,
-    };
-    if let Some(person) = person {
-        known.route = chosen_route(sign_ins, attempt, &known.who).await?;
-        let chosen = known.route.and_then(|place| sign_ins.deps.routes.get(usize::from(place))).map(|route| &**route);
-        let listed = route::methods(&attempt.client, chosen);
-        let required = required_methods(sign_ins, rule);
-        // What was typed and a rule does not take is as if it had not been typed.
-        let typed = typed.filter(|typed| route::takes(required, typed));
-        let wishes = route::allowed(typed, person.method, listed, required);
-        let names = route::providers(&attempt.client, chosen).iter();
-        let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
-        let means = Means::of(&attempt.client, typed);
-        let Planned { steps, wants_code, takes_code } = route::plan(providers, &person, &wishes, means);
-        (known.steps, known.wants_code, known.takes_code) = (steps, wants_code, takes_code);
-        if known.can_ask {
-            known.language = person.language.as_str().into();
-        }
-        known.person = Some(Arc::new(person));
-    }
-    Ok(known)
-}
-
-/// Which `[[route]]` counts for this person: the first that is for them.
-async fn chosen_route(sign_ins: &SignIns, attempt: &Attempt, who: &Identity) -> Result<Option<u16>, Reason> {
-    for (place, route) in sign_ins.deps.routes.iter().enumerate() {
-        if !route.is_for_client(&attempt.client.name) {
-            continue;
-        }
-        let named = route.is_for_everybody() || route.names(&who.name, who.upn.as_deref());
-        // Who cannot be told to belong to a route must not get the next, perhaps weaker one.
-        if named || is_member(sign_ins, attempt, who, &route.groups).await.map_err(|fault| unsaid(attempt, &fault))? {
-            return Ok(u16::try_from(place).ok());
-        }
-    }
-    Ok(None)
-}
-
-impl Known {
-    /// What policy decides by.
-    pub(super) fn facts<'a>(&'a self, sign_ins: &'a SignIns, attempt: &Attempt, now: SystemTime) -> Facts<'a> {
-        let rule = match (self.rule, counting_rule(sign_ins, self.rule)) {
-            (Chosen::None, _) => Ruling::None,
-            (Chosen::Rule(_), Some(rule)) => Ruling::Rule(rule),
-            (Chosen::Undecided(_), _) | (Chosen::Rule(_), None) => Ruling::Undecided,
-        };
-        Facts {
-            rule,
-            who: &self.who,
-            person: self.person.as_deref(),
-            in_exempt_group: self.in_exempt_group,
-            is_service: self.is_service,
-            way: self.steps.first().and_then(|step| step.methods.first().copied()),
-            wants_code: self.wants_code,
-            person_address: person_address(attempt),
-            now,
-        }
-    }
-
-    /// Whether they are to be asked for a code before anything else.
-    pub(super) fn is_asked_for_code(&self) -> bool {
-        self.wants_code && self.can_ask
-    }
-
-    /// The ways among which they may choose, where their client shows a menu and there are several.
-    pub(super) fn choice(&self, client: &Client) -> Option<Box<[Method]>> {
-        if !client.challenge.is_some_and(|rule| rule.menu) {
-            return None;
-        }
-        let open = self.steps.iter().flat_map(|step| &step.methods).copied();
-        let mut ways: Vec<Method> = Vec::new();
-        for way in open.chain(self.takes_code.then_some(Method::Oath)) {
-            if !ways.contains(&way) {
-                ways.push(way);
-            }
-        }
-        (ways.len() > 1).then_some(ways.into())
-    }
-
-    /// What the person is asked before anybody is prompted.
-    pub(super) fn asks_first(&self, attempt: &Attempt, typed: bool) -> Option<Asked> {
-        if !typed && let Some(ways) = self.choice(&attempt.client) {
-            return Some(Asked::new(Ask::Menu(ways), &self.language));
-        }
-        self.is_asked_for_code().then(|| Asked::code(&self.language))
-    }
-
-    /// What policy decides.
-    pub(super) fn decide(&self, sign_ins: &SignIns, attempt: &Attempt, now: SystemTime) -> Decision {
-        match policy::decide(&attempt.client.policy, self.facts(sign_ins, attempt, now)) {
-            decision if self.bypassed && policy::can_bypass(&decision) => Decision::Exempt(policy::bypassed(&self.who)),
-            decision => decision,
-        }
-    }
 }
 
 /// What became of asking for the second factor.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::primary::Identity;
 use crate::signin::attempt::{Attempt, SignInId};
+use crate::signin::caching::{self, Case};
 use crate::signin::flow::{self, Known};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::Typed;
@@ -28,16 +29,23 @@ pub(super) struct About<'a> {
     pub(super) sign_in: SignInId,
 }
 
-/// As [`flow::look_up`], for a sign-in that is to come to its end: where the person has a one-time bypass and would be
+/// As [`flow::look_up`], for a sign-in that is to come to its end: an approval that was kept may stand for it; where the
+/// person has a one-time bypass and would be
 /// asked, or could not be, it is used up, once over all nodes. Nobody gets past a block or a rule that refuses with one.
 pub(super) async fn look_up(
     sign_ins: &SignIns,
     attempt: &Attempt,
     who: &Arc<Identity>,
     typed: Option<&Typed>,
+    case: Option<&mut Case>,
 ) -> Result<Known, Reason> {
     let now = SystemTime::now();
     let mut known = flow::look_up(sign_ins, attempt, who, typed, now).await?;
+    if let Some(case) = case
+        && policy::can_be_cached(&known.decide(sign_ins, attempt, now))
+    {
+        known.cached = caching::look(sign_ins, attempt, &known, case, typed, now).await;
+    }
     let store = &sign_ins.deps.store;
     if store.may_bypass(&who.unique_id) && policy::can_bypass(&known.decide(sign_ins, attempt, now)) {
         known.bypassed = store.use_bypass(&who.unique_id, attempt.id, now).await.unwrap_or_else(|error| {
@@ -91,7 +99,7 @@ impl SignIns {
             match self.deps.store.whose(sign_in, since).await {
                 Ok(Some((unique_id, name))) => {
                     lock(&self.throttle).fraud(&unique_id, now());
-                    self.pending.forget_carried(&unique_id);
+                    self.pending.forget_carried(Some(&unique_id));
                     let about = About { unique_id: &unique_id, name: &name, sign_in };
                     block(self, about, MeasureKind::LateFraud).await;
                     return Some(unique_id);

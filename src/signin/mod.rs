@@ -11,15 +11,18 @@
 //! [`crate::primary::Primary`], [`crate::factor::Factor`] and [`crate::users::store::Store`].
 
 mod answering;
+mod approved;
 mod asking;
 pub mod attempt;
 mod authorizing;
 mod backup;
+pub mod caching;
 mod carried;
 pub mod challenge;
 pub mod explain;
 pub mod flow;
 mod keeping;
+mod known;
 mod measure;
 pub mod moving;
 pub mod outcome;
@@ -29,6 +32,7 @@ mod pinning;
 pub mod policy;
 mod prompting;
 pub mod proof;
+mod reasons;
 pub mod reception;
 mod rounds;
 pub mod route;

@@ -279,7 +279,7 @@ fn unpack(sign_ins: &Arc<SignIns>, packed: Packed, client: Arc<Client>, referenc
     let mut ending = Ending::again(sign_ins, attempt);
     let [identify, primary, policy, factor] = packed.steps;
     ending.trail = Trail {
-        primary: Some("passed"),
+        primary: Some(Ok(())),
         method: packed.method,
         provider: packed.provider,
         round: packed.round,

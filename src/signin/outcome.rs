@@ -5,12 +5,7 @@
 
 use std::fmt;
 
-use crate::config::UnreachableClass;
-use crate::factor;
-use crate::primary;
-use crate::signin::attempt::Unusable;
 use crate::signin::challenge::Challenge;
-use crate::signin::policy::Exemption;
 pub use crate::signin::proof::Accept;
 use crate::signin::proof::SecondPassed;
 
@@ -127,27 +122,29 @@ macro_rules! reasons {
 reasons! {
     /// Password right, prompt approved.
     Approved = "approved", "the password was right and the prompt was approved";
-    /// [`Exemption::ExemptUser`].
+    /// [`crate::signin::policy::Exemption::ExemptUser`].
     ExemptUser = "exempt_user", "let in without a second factor: the client's exempt_users names the account";
-    /// [`Exemption::ExemptGroup`].
+    /// [`crate::signin::policy::Exemption::ExemptGroup`].
     ExemptGroup = "exempt_group", "let in without a second factor: member of one of the client's exempt_groups";
-    /// [`Exemption::ExemptNetwork`].
+    /// [`crate::signin::policy::Exemption::ExemptNetwork`].
     ExemptNetwork = "exempt_network", "let in without a second factor: the person's address is in exempt_networks";
-    /// [`Exemption::NotEnrolled`].
+    /// [`crate::signin::policy::Exemption::NotEnrolled`].
     NotEnrolledExempt = "not_enrolled_exempt", "let in without a second factor: not in the user store, and the client says unknown_users = \"password_only\"";
-    /// [`Exemption::UserDisabled`].
+    /// [`crate::signin::policy::Exemption::UserDisabled`].
     UserDisabledExempt = "user_disabled_exempt", "let in without a second factor: disabled in the user store, and the client says disabled_users = \"password_only\"";
-    /// [`Exemption::ProviderUnreachable`].
+    /// [`crate::signin::policy::Exemption::ProviderUnreachable`].
     ProviderUnreachableExempt = "provider_unreachable_exempt", "let in without a second factor: the provider cannot be reached and the client's provider_unreachable rule covers it";
-    /// [`Exemption::ProviderBypass`].
+    /// [`crate::signin::policy::Exemption::ProviderBypass`].
     ProviderBypassExempt = "provider_bypass_exempt", "let in without a second factor: the provider would not ask them, and the client says provider_bypass = \"password_only\"";
-    /// [`Exemption::ServiceAccount`].
+    /// [`crate::signin::policy::Exemption::ServiceAccount`].
     ServiceAccount = "service_account", "let in without a second factor: the client's section says that a program signs in with this account";
-    /// [`Exemption::RememberedApproval`].
+    /// [`crate::signin::policy::Exemption::RememberedApproval`].
     RememberedApproval = "remembered_approval", "let in without a new prompt: the person approved a moment ago from the same address, and the client's reuse covers it";
-    /// [`Exemption::Rule`].
+    /// [`crate::signin::policy::Exemption::CachedApproval`].
+    CachedApproval = "cached_approval", "let in without a new prompt: a [[caching]] rule, which the event names, lets the approval of an earlier sign-in stand for this one";
+    /// [`crate::signin::policy::Exemption::Rule`].
     RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
-    /// [`Exemption::OneTimeBypass`].
+    /// [`crate::signin::policy::Exemption::OneTimeBypass`].
     OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
     /// No password that we can check.
     NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
@@ -181,13 +178,13 @@ reasons! {
     AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
     /// Any other sub-code.
     AccountRestricted = "account_restricted", "the directory does not let this account sign in this way (52f or another restriction)";
-    /// [`primary::Refusal::OtherPerson`].
+    /// [`crate::primary::Refusal::OtherPerson`].
     OtherPerson = "other_person", "the RADIUS target let somebody in and named another person than the request (User-Name of its Access-Accept); let it name the same one, or drop User-Name by the target's reply_drop";
-    /// [`primary::Refusal::Unnamed`].
+    /// [`crate::primary::Refusal::Unnamed`].
     UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept";
-    /// [`primary::Refusal::AsksMore`].
+    /// [`crate::primary::Refusal::AsksMore`].
     TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge, which cannot be passed on here";
-    /// [`primary::Fault::Loop`].
+    /// [`crate::primary::Fault::Loop`].
     RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
     /// A connection policy says no.
     ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out; see the target's policies";
@@ -283,106 +280,6 @@ reasons! {
     ShuttingDown = "shutting_down", "the server is stopping";
     /// A mistake of ours.
     Internal = "internal_error", "a mistake in Anteroom; see the log and please report it";
-}
-
-impl Reason {
-    /// The reason of an exempted Accept.
-    pub fn from_exemption(rule: Exemption) -> Self {
-        match rule {
-            Exemption::ExemptUser => Reason::ExemptUser,
-            Exemption::ExemptGroup => Reason::ExemptGroup,
-            Exemption::ExemptNetwork => Reason::ExemptNetwork,
-            Exemption::NotEnrolled => Reason::NotEnrolledExempt,
-            Exemption::UserDisabled => Reason::UserDisabledExempt,
-            Exemption::ProviderUnreachable => Reason::ProviderUnreachableExempt,
-            Exemption::ProviderBypass => Reason::ProviderBypassExempt,
-            Exemption::ServiceAccount => Reason::ServiceAccount,
-            Exemption::RememberedApproval => Reason::RememberedApproval,
-            Exemption::Rule => Reason::RuleSkipped,
-            Exemption::OneTimeBypass => Reason::OneTimeBypass,
-        }
-    }
-
-    /// The reason for a request with nothing to try.
-    pub fn from_unusable(unusable: Unusable) -> Self {
-        match unusable {
-            Unusable::NoPassword => Reason::NoPassword,
-            Unusable::EmptyPassword => Reason::EmptyPassword,
-            Unusable::UnwantedPassword => Reason::UnwantedPassword,
-            Unusable::BadName => Reason::BadName,
-            Unusable::BadPassword => Reason::BadPassword,
-        }
-    }
-
-    /// The reason for a name that is nobody's.
-    pub fn from_identify(error: &primary::IdentifyError) -> Self {
-        match error {
-            primary::IdentifyError::Unknown => Reason::UnknownUser,
-            primary::IdentifyError::Ambiguous => Reason::AmbiguousUser,
-            primary::IdentifyError::Fault(fault) => Reason::from_fault(fault),
-        }
-    }
-
-    /// The reason for a directory that cannot say.
-    pub fn from_fault(fault: &primary::Fault) -> Self {
-        match fault {
-            primary::Fault::Unreachable | primary::Fault::Unanswered => Reason::DirectoryUnreachable,
-            primary::Fault::Refused { .. } => Reason::DirectoryRefused,
-            primary::Fault::Garbled => Reason::DirectoryGarbled,
-            primary::Fault::Deadline => Reason::Deadline,
-            primary::Fault::Full => Reason::Overloaded,
-            primary::Fault::Loop => Reason::RequestLoop,
-        }
-    }
-
-    /// The reason for a credential that the target refused.
-    pub fn from_primary(refusal: primary::Refusal) -> Self {
-        match refusal {
-            primary::Refusal::WrongPassword => Reason::WrongPassword,
-            primary::Refusal::NoSuchUser => Reason::UnknownUser,
-            primary::Refusal::LogonHours => Reason::LogonHours,
-            primary::Refusal::Workstation => Reason::Workstation,
-            primary::Refusal::PasswordExpired => Reason::PasswordExpired,
-            primary::Refusal::Disabled => Reason::AccountDisabled,
-            primary::Refusal::AccountExpired => Reason::AccountExpired,
-            primary::Refusal::MustChangePassword => Reason::MustChangePassword,
-            primary::Refusal::LockedOut => Reason::AccountLocked,
-            primary::Refusal::Restricted => Reason::AccountRestricted,
-            primary::Refusal::OtherPerson => Reason::OtherPerson,
-            primary::Refusal::Unnamed => Reason::UnnamedPerson,
-            primary::Refusal::AsksMore => Reason::TargetAsksMore,
-            primary::Refusal::ConnectionDenied => Reason::ConnectionDenied,
-            primary::Refusal::NoConnectionPolicy => Reason::NoConnectionPolicy,
-        }
-    }
-
-    /// The reason for a factor that was not approved.
-    pub fn from_factor(refusal: factor::Refusal) -> Self {
-        match refusal {
-            factor::Refusal::Denied => Reason::Denied,
-            factor::Refusal::Fraud => Reason::Fraud,
-            factor::Refusal::Expired => Reason::Expired,
-            factor::Refusal::Undeliverable => Reason::Undeliverable,
-            factor::Refusal::NeedsCode => Reason::NeedsCode,
-            factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
-            factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
-            factor::Refusal::WrongCode => Reason::WrongCode,
-            factor::Refusal::WrongPin => Reason::WrongPin,
-            factor::Refusal::PinDue => Reason::PinDue,
-            factor::Refusal::NoPin => Reason::NoPin,
-            factor::Refusal::NeedsPin => Reason::NeedsPin,
-            factor::Refusal::NextCode => Reason::WrongCode,
-            factor::Refusal::TooOften => Reason::PromptLimited,
-            factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
-            factor::Refusal::Lost => Reason::ProviderLost,
-            factor::Refusal::Misconfigured => Reason::ProviderRefused,
-            factor::Refusal::Garbled => Reason::ProviderGarbled,
-            factor::Refusal::NotEnrolledThere => Reason::ProviderUnknownPerson,
-            factor::Refusal::LockedThere => Reason::ProviderLocked,
-            factor::Refusal::Bypassed => Reason::ProviderBypassed,
-            factor::Refusal::NotThisWay => Reason::ProviderNoMethod,
-        }
-    }
 }
 
 impl fmt::Display for Reason {

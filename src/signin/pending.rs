@@ -365,8 +365,8 @@ impl Pending {
         self.table().remembered.take(key, now)
     }
 
-    /// Forgets every approval of this person that was kept.
-    pub(super) fn forget_carried(&self, unique_id: &str) {
+    /// Forgets every approval of this person that was kept, or everybody's.
+    pub(super) fn forget_carried(&self, unique_id: Option<&str>) {
         let table = &mut *self.table();
         table.carried.forget(unique_id);
         table.remembered.forget(unique_id);

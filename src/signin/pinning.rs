@@ -15,7 +15,8 @@ use crate::factor;
 use crate::secret::Secret;
 use crate::signin::answering;
 use crate::signin::challenge::{Ask, Typed};
-use crate::signin::flow::{self, Held, Known};
+use crate::signin::flow::{self, Held};
+use crate::signin::known::{self, Known};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::passcode;
 use crate::signin::pending::Lead;
@@ -112,7 +113,7 @@ pub(super) async fn typed_with_password(
     if !is_asked || !in_pin_mode {
         return Ok(None);
     }
-    let mut prompted = flow::look_up(sign_ins, attempt, &known.who, None, now).await?;
+    let mut prompted = known::look_up(sign_ins, attempt, &known.who, None, now).await?;
     if !is_due(&prompted) || !DIGITS.contains(&typed.len()) {
         return Ok(None);
     }

@@ -7,7 +7,8 @@
 //! 2. the first `[[rule]]` that fits says: refuse, skip, or require. Where it requires, no exemption of the client's
 //!    section counts, except those for an outage of the provider and what the provider itself lets through;
 //! 3. where no rule fits, the client's own exemptions, and then what it says of the unknown and the disabled;
-//! 4. everybody else is asked, or, where the help desk has given them a one-time bypass, is not, once.
+//! 4. everybody else is asked; or is not, where a `[[caching]]` rule lets an approval of theirs stand for this sign-in, or
+//!    where the help desk has given them a one-time bypass, once.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,6 +43,9 @@ pub enum Exemption {
     ServiceAccount,
     /// The same person approved a moment ago, from the same place, and the client's `reuse` covers this.
     RememberedApproval,
+    /// The same person approved a moment ago, and a `[[caching]]` rule, which the audit names, lets that stand for this
+    /// sign-in.
+    CachedApproval,
     /// A `[[rule]]` skips the second factor; [`Exempted::rule_name`] names it.
     Rule,
     /// The help desk lets them in this once.
@@ -50,7 +54,7 @@ pub enum Exemption {
 
 impl Exemption {
     /// Every one, for tables and tests.
-    pub const ALL: [Exemption; 11] = [
+    pub const ALL: [Exemption; 12] = [
         Exemption::ExemptUser,
         Exemption::ExemptGroup,
         Exemption::ExemptNetwork,
@@ -60,6 +64,7 @@ impl Exemption {
         Exemption::ProviderBypass,
         Exemption::ServiceAccount,
         Exemption::RememberedApproval,
+        Exemption::CachedApproval,
         Exemption::Rule,
         Exemption::OneTimeBypass,
     ];
@@ -187,6 +192,23 @@ pub(super) fn can_bypass(decision: &Decision) -> bool {
 /// What a one-time bypass is good for, once the store has used it up for this very sign-in.
 pub(super) fn bypassed(who: &Identity) -> Exempted {
     Exempted::new(Exemption::OneTimeBypass, who)
+}
+
+/// Whether an approval that was kept would change it: somebody would be asked, or told to type a code.
+pub(super) fn can_be_cached(decision: &Decision) -> bool {
+    matches!(decision, Decision::Due(_) | Decision::Reject(Reason::NeedsCode))
+}
+
+/// What an approval that a `[[caching]]` rule keeps is good for, once it was found for this very sign-in.
+pub(super) fn cached(who: &Identity) -> Exempted {
+    Exempted::new(Exemption::CachedApproval, who)
+}
+
+/// Whether an approval by `method` is one that could have been asked for here: by what a `[[rule]]` requires, and what
+/// the client's section or a `[[route]]` lists, where they name any. `can_type`: a code may be typed here.
+pub fn counts_here(method: Method, required: &[Method], listed: &[Method], can_type: bool) -> bool {
+    let typed = can_type && matches!(method, Method::Oath | Method::BackupCode | Method::TemporaryCode);
+    (required.is_empty() || required.contains(&method)) && (listed.is_empty() || listed.contains(&method) || typed)
 }
 
 /// What a remembered approval is good for: an exemption of the very person who gave it.

@@ -19,6 +19,7 @@ use crate::config::{Limits, OnDeadline, Route, Rule};
 use crate::factor::Factor;
 use crate::primary::{Identity, Primary};
 use crate::signin::attempt::{Attempt, SignInId, Unusable};
+use crate::signin::caching::Caching;
 use crate::signin::challenge::{Rounds, States};
 use crate::signin::flow::{self, Trail};
 use crate::signin::keeping::{self, Waits};
@@ -53,6 +54,8 @@ pub struct Deps {
     pub routes: Vec<Arc<Route>>,
     /// Who needs a second factor when; the first that fits.
     pub rules: Vec<Arc<Rule>>,
+    /// Whose approvals are good for more sign-ins.
+    pub caching: Caching,
     /// Whether administrators can be written to.
     pub mails: bool,
     /// The user database.
@@ -353,7 +356,10 @@ impl Ending {
         if let Some(who) = who.filter(|_| trail.prompt_open) {
             lock(&self.sign_ins.throttle).unanswered(&who.unique_id, now());
         }
-        let rule = ruling::name(&self.sign_ins, trail.rule);
+        let (rule, earlier) = match trail.case.and_then(|case| case.used()) {
+            Some((rule, earlier)) => (Some(rule), Some(earlier)),
+            None => (ruling::name(&self.sign_ins, trail.rule), None),
+        };
         if let Some(rule) = &rule {
             self.sign_ins.deps.metrics.count_rule(rule, outcome.verdict());
         }
@@ -370,11 +376,12 @@ impl Ending {
             person_address: attempt.person_address,
             method: trail.method,
             provider: trail.provider.map(String::from),
-            primary: trail.primary,
+            primary: trail.primary.map(|said| said.map_or_else(Reason::code, |()| "passed")),
             factor: trail.factor,
             verdict: outcome.verdict(),
             reason: outcome.reason(),
             rule,
+            earlier,
             requests,
             steps: Steps { total, ..trail.steps },
             server: self.sign_ins.deps.server.clone(),

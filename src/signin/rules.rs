@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::{Client, Rule, Then};
+use crate::config::rule::Says;
+use crate::config::{Client, Rule};
 use crate::primary::Identity;
 
 /// What rules look at besides groups.
@@ -61,7 +62,7 @@ impl Miss {
 }
 
 /// How `rule` stands to the sign-in.
-pub fn fit(rule: &Rule, seen: Seen<'_>) -> Fit {
+pub fn fit<T>(rule: &Rule<T>, seen: Seen<'_>) -> Fit {
     let inside = |address: IpAddr| rule.networks.iter().any(|network| network.contains(address));
     if !rule.is_for_client(&seen.client.name, &seen.client.application) {
         Fit::No(Miss::Client)
@@ -80,7 +81,7 @@ pub fn fit(rule: &Rule, seen: Seen<'_>) -> Fit {
 
 /// The places of the rules that would count if the person were a member of their groups: what the directory is to be
 /// asked. Empty where it need not be.
-pub fn open_groups(rules: &[Arc<Rule>], seen: Seen<'_>) -> Vec<usize> {
+pub fn open_groups<T>(rules: &[Arc<Rule<T>>], seen: Seen<'_>) -> Vec<usize> {
     let mut open = Vec::new();
     for (place, rule) in rules.iter().enumerate() {
         match fit(rule, seen) {
@@ -116,7 +117,7 @@ impl Chosen {
 
 /// Which rule counts. `member`: whether the person is a member of a group of the rule in this place; `None`: the
 /// directory could not say.
-pub fn choose(rules: &[Arc<Rule>], seen: Seen<'_>, member: impl Fn(usize) -> Option<bool>) -> Chosen {
+pub fn choose<T: Says>(rules: &[Arc<Rule<T>>], seen: Seen<'_>, member: impl Fn(usize) -> Option<bool>) -> Chosen {
     for (index, rule) in rules.iter().enumerate() {
         let place = u16::try_from(index).unwrap_or(u16::MAX);
         match fit(rule, seen) {
@@ -125,7 +126,7 @@ pub fn choose(rules: &[Arc<Rule>], seen: Seen<'_>, member: impl Fn(usize) -> Opt
             Fit::IfMember => match member(index) {
                 Some(true) => return Chosen::Rule(place),
                 Some(false) => {}
-                None if rule.then == Then::Skip => {}
+                None if rule.then.may_be_passed() => {}
                 None => return Chosen::Undecided(place),
             },
         }

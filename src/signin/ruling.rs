@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::config::rule::Says;
 use crate::config::{Rule, Then};
 use crate::primary::{Fault, Identity};
 use crate::signin::attempt::{Attempt, Door};
@@ -22,22 +23,27 @@ pub(super) fn seen<'a>(attempt: &'a Attempt, who: &'a Identity, now: SystemTime)
 ///
 /// # Errors
 /// When the time for the sign-in is over before the directory has answered.
-pub(super) async fn chosen(
+pub(super) async fn chosen<T: Says>(
     sign_ins: &SignIns,
+    rules: &[Arc<Rule<T>>],
     attempt: &Attempt,
     who: &Identity,
     now: SystemTime,
 ) -> Result<Chosen, Reason> {
-    let rules = &sign_ins.deps.rules;
     if rules.is_empty() {
         return Ok(Chosen::None);
     }
     let seen = seen(attempt, who, now);
     let open = rules::open_groups(rules, seen);
-    let members = if open.is_empty() { Vec::new() } else { ask(sign_ins, attempt, who, &open).await? };
+    let members = if open.is_empty() { Vec::new() } else { ask(sign_ins, attempt, who, places(rules, &open)).await? };
     Ok(rules::choose(rules, seen, |place| {
         members.iter().find(|(asked, _)| *asked == place).and_then(|(_, member)| *member)
     }))
+}
+
+/// The rules in these places, as far as the directory is asked about them.
+fn places<'a, T>(rules: &'a [Arc<Rule<T>>], open: &[usize]) -> Vec<(usize, &'a [String])> {
+    open.iter().filter_map(|place| Some((*place, rules.get(*place)?.groups.as_slice()))).collect()
 }
 
 /// Whether the person is a member of a group of each of these rules, down to the first that says so. One question for
@@ -46,18 +52,17 @@ async fn ask(
     sign_ins: &SignIns,
     attempt: &Attempt,
     who: &Identity,
-    open: &[usize],
+    rules: Vec<(usize, &[String])>,
 ) -> Result<Vec<(usize, Option<bool>)>, Reason> {
-    let rules: Vec<_> = open.iter().filter_map(|place| Some((*place, sign_ins.deps.rules.get(*place)?))).collect();
-    let all: Vec<String> = rules.iter().flat_map(|(_, rule)| rule.groups.iter().cloned()).collect();
+    let all: Vec<String> = rules.iter().flat_map(|(_, groups)| groups.iter().cloned()).collect();
     let in_any = member(sign_ins, attempt, who, &all).await?;
     let same = |said| rules.iter().map(|(place, _)| (*place, said)).collect();
     if in_any != Some(true) || rules.len() == 1 {
         return Ok(same(in_any));
     }
     let mut answers = Vec::with_capacity(rules.len());
-    for (place, rule) in rules {
-        let said = member(sign_ins, attempt, who, &rule.groups).await?;
+    for (place, groups) in rules {
+        let said = member(sign_ins, attempt, who, groups).await?;
         answers.push((place, said));
         if said == Some(true) {
             break;

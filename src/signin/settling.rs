@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::factor;
+use crate::signin::caching;
 use crate::signin::flow::{Held, Known};
 use crate::signin::measure::{self, About};
 use crate::signin::outcome::Reason;
@@ -42,6 +43,9 @@ pub(super) async fn settle(
             let approval = Arc::new(approval);
             carry_over(sign_ins, ending, lead, &approval);
             remember(sign_ins, ending, &approval);
+            if ending.trail.case.is_some() {
+                Box::pin(caching::keep(sign_ins, ending, &who, &approval)).await;
+            }
             Ok(Held::Passed(SecondPassed::Approved(approval)))
         }
         Err(failed) => {
@@ -66,7 +70,7 @@ pub(super) async fn settle(
 /// Counts a denial, or something wrong that was typed; after too many the person is locked out.
 async fn count_refused(sign_ins: &Arc<SignIns>, about: About<'_>) {
     if lock(&sign_ins.throttle).refused(about.unique_id, now()) {
-        sign_ins.pending.forget_carried(about.unique_id);
+        sign_ins.pending.forget_carried(Some(about.unique_id));
         measure::block(sign_ins, about, MeasureKind::Lockout).await;
     }
 }
@@ -98,7 +102,7 @@ async fn settle_prompt(
         Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
         Err(factor::Refusal::Fraud) => {
             lock(&sign_ins.throttle).fraud(unique_id, now());
-            sign_ins.pending.forget_carried(unique_id);
+            sign_ins.pending.forget_carried(Some(unique_id));
             measure::block(sign_ins, about, MeasureKind::Fraud).await;
         }
         Err(_) => {}

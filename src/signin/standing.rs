@@ -232,6 +232,7 @@ impl SignIns {
             verdict,
             reason,
             rule: None,
+            earlier: None,
             requests,
             steps: Steps::default(),
             server: self.deps.server.clone(),

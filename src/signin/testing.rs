@@ -81,6 +81,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         providers: BTreeMap::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        caching: Default::default(),
         mails: false,
         store: store_away(),
         ledger: Arc::new(Away),

@@ -58,10 +58,13 @@ pub struct Metrics {
     target_drops: Family<Labels<2>, Counter>,
     known_servers: Mutex<HashSet<Labels<2>>>,
     ldap_refused: Family<Labels<1>, Counter>,
+    radius_tls_ended: Family<Labels<1>, Counter>,
     /// Addresses that a service account had not used before.
     pub service_addresses: Counter,
     /// Connections to the LDAP door that are open now.
     pub ldap_connections: Gauge,
+    /// Connections to the RADIUS door for TLS.
+    pub radius_tls_connections: Gauge,
     /// Sign-ins that are held now.
     pub held: Gauge,
     /// How long the directory took to check a password.
@@ -107,6 +110,11 @@ impl Metrics {
         registry.register("ldap_connections", "Connections to the LDAP door", ldap_connections.clone());
         let ldap_refused = Family::default();
         registry.register("ldap_refused", "LDAP connections that were not served, by cause", ldap_refused.clone());
+        let radius_tls_connections = Gauge::default();
+        registry.register("radius_tls_connections", "RADIUS connections over TLS", radius_tls_connections.clone());
+        let radius_tls_ended = Family::default();
+        let help = "RADIUS connections over TLS that were not served or were cut off, by cause";
+        registry.register("radius_tls_ended", help, radius_tls_ended.clone());
         let mut histogram = |name: &str, help: &str, buckets: [f64; 10]| {
             let histogram = Histogram::new(buckets);
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -156,6 +164,8 @@ impl Metrics {
             known_servers: Mutex::default(),
             ldap_refused,
             ldap_connections,
+            radius_tls_ended,
+            radius_tls_connections,
             service_addresses,
             held,
             primary,
@@ -208,7 +218,12 @@ impl Metrics {
         counter.inc_by(count.saturating_sub(counter.get()));
     }
 
-    /// The counter of LDAP connections that were not served for one cause.
+    /// The counter of RADIUS connections over TLS that were not served or were cut off for one cause.
+    pub fn radius_tls_ended(&self, cause: &'static str) -> Counter {
+        self.radius_tls_ended.get_or_create_owned(&[("cause", cause.into())])
+    }
+
+    /// The counter of LDAP connections that were not served for this cause.
     pub fn ldap_refused(&self, cause: &'static str) -> Counter {
         self.ldap_refused.get_or_create_owned(&[("cause", cause.into())])
     }

@@ -43,8 +43,11 @@ pub struct EventRecord {
     pub verdict: String,
     /// Why.
     pub reason: String,
-    /// The `[[rule]]` that counted.
+    /// The `[[rule]]` that counted, or the `[[caching]]` rule.
     pub rule: Option<String>,
+    /// The earlier sign-in whose approval counted.
+    #[serde(default)]
+    pub earlier: Option<String>,
     /// Requests that this answer served.
     pub requests: i64,
     /// Time of each step that was reached, in milliseconds.

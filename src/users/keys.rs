@@ -122,6 +122,17 @@ impl KeyFile {
         self.sealing(|keys, nonce| keys.seal(what, identity, secret, nonce))
     }
 
+    /// A key for one purpose, made from the newest key; makes the first where there is none.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn derived(&self, purpose: &str) -> Result<Secret, KeyError> {
+        if self.with(|keys| keys.newest()).is_none() {
+            self.add()?;
+        }
+        self.with(|keys| keys.derived(purpose)).ok_or_else(|| self.named(SealError::NoKey))
+    }
+
     fn sealing(&self, seal: impl FnOnce(&Keys, [u8; NONCE]) -> Result<Sealed, SealError>) -> Result<Sealed, KeyError> {
         if self.with(|keys| keys.newest()).is_none() {
             self.add()?;

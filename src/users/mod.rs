@@ -1,5 +1,6 @@
 //! The local user database: who is enrolled, and how.
 
+pub mod approvals;
 pub mod backup;
 pub mod cache;
 pub mod changes;

@@ -16,6 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -194,6 +196,15 @@ impl Keys {
             stays
         });
         gone
+    }
+
+    /// A key for one purpose, made from the key that seals (HMAC-SHA-256, RFC 2104); none: there is no key.
+    pub fn derived(&self, purpose: &str) -> Option<Secret> {
+        let (_, key) = self.0.last()?;
+        let mut digest = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key.open()).ok()?;
+        digest.update(b"anteroom key for ");
+        digest.update(purpose.as_bytes());
+        Some(Secret::new(digest.finalize().into_bytes().to_vec()))
     }
 
     /// The key that seals.

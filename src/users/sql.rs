@@ -17,6 +17,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use crate::audit::{Accounted, Event};
 use crate::signin::attempt::SignInId;
+use crate::users::approvals::Approvals;
 use crate::users::cache::{Look, PeopleCache};
 use crate::users::measures::Measure;
 use crate::users::model::Person;
@@ -26,6 +27,7 @@ use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::value::{Row, Value, built, fixed, unreadable};
 use crate::users::store::{Store, StoreError, StoreResult, folded};
 
+mod approvals;
 mod claiming;
 mod clearing;
 mod details;
@@ -284,6 +286,10 @@ impl Store for SqlStore {
 
     fn has_bypass<'a>(&'a self, unique_id: &'a str, now: SystemTime) -> BoxFuture<'a, StoreResult<bool>> {
         Box::pin(measures::has_bypass(self.driver.as_ref(), unique_id, now))
+    }
+
+    fn approvals(&self) -> Option<&dyn Approvals> {
+        Some(self)
     }
 
     fn whose<'a>(

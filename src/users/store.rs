@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 
 use crate::audit::{Accounted, Event};
 use crate::signin::attempt::SignInId;
+use crate::users::approvals::Approvals;
 use crate::users::measures::{Measure, MeasureKind};
 use crate::users::model::Person;
 
@@ -99,6 +100,11 @@ pub trait Store: Send + Sync {
     fn has_bypass<'a>(&'a self, unique_id: &'a str, now: SystemTime) -> BoxFuture<'a, StoreResult<bool>> {
         let _ = (unique_id, now);
         Box::pin(std::future::ready(Ok(false)))
+    }
+
+    /// Where approvals are kept that are good for more sign-ins; none: nowhere, and everybody is asked each time.
+    fn approvals(&self) -> Option<&dyn Approvals> {
+        None
     }
 
     /// Whose a sign-in was that has ended since then: unique id and account name. A store that keeps no events that can

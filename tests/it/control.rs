@@ -93,7 +93,7 @@ impl House {
 }
 
 /// Runs the program as a user would; the socket is served meanwhile.
-async fn anteroom(words: &[&str], socket: &Path) -> (i32, String) {
+pub(crate) async fn anteroom(words: &[&str], socket: &Path) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_anteroom"));
     command.args(words).arg("--control").arg(socket).stdin(Stdio::null()).env_remove("ANTEROOM_CONFIG");
     let Output { status, stdout, stderr } =

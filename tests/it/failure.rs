@@ -77,6 +77,7 @@ impl House {
             ]),
             routes: routes.into_iter().map(Arc::new).collect(),
             rules: Vec::new(),
+            caching: Default::default(),
             mails: false,
             store: Arc::new(fakes::enrolled()),
             ledger: ledger.clone(),

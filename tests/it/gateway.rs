@@ -34,8 +34,8 @@ type Attributes = Vec<(u8, Vec<u8>)>;
 
 const SECRET: &str = "a shared secret of the test";
 
-/// A target that lets everybody in without a password, and checks none.
-struct Lenient(FakePrimary);
+/// A target that lets everybody in without a password, and checks none; and since when it knows their password.
+pub(crate) struct Lenient(pub(crate) FakePrimary, pub(crate) i64);
 
 impl Primary for Lenient {
     fn identify<'a>(&'a self, typed: &'a str, deadline: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
@@ -56,7 +56,11 @@ impl Primary for Lenient {
     }
 
     fn authorize<'a>(&'a self, _: &'a Identity, _: Asked<'a>) -> BoxFuture<'a, Result<Granted, Finding>> {
-        Box::pin(std::future::ready(Ok(Granted { policy: "all".into(), settings: Arc::from([28, 6, 0, 0, 0, 60]) })))
+        Box::pin(std::future::ready(Ok(Granted {
+            policy: "all".into(),
+            settings: Arc::from([28, 6, 0, 0, 0, 60]),
+            password_set: Some(self.1),
+        })))
     }
 
     fn authorizes(&self) -> bool {
@@ -73,6 +77,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         addresses: vec![range("192.0.2.1")],
         secret: Secret::from_text(SECRET.into()),
         require_message_authenticator: Requirement::Yes,
+        tls: None,
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: None,
@@ -172,7 +177,7 @@ fn house() -> (Arc<FakePrimary>, Arc<SignIns>) {
     let providers = vec![("cloud", Arc::new(fakes::approves()) as Arc<dyn Factor>)];
     let deps = fakes::deps(&primary, providers, Arc::new(fakes::enrolled()), &ledger);
     let mut targets: BTreeMap<String, Target> = deps.targets;
-    let lenient = Target { primary: Arc::new(Lenient(fakes::right())), dn_from_store: false };
+    let lenient = Target { primary: Arc::new(Lenient(fakes::right(), 1)), dn_from_store: false };
     targets.insert("none".into(), lenient);
     (primary, SignIns::new(Deps { targets, ..deps }))
 }

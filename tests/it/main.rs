@@ -13,11 +13,16 @@ mod support;
 /// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
 mod attacker;
 
+/// Caching rules: an approval stands for another sign-in only where a rule says so.
+mod caching;
+
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
 /// Challenge rounds: asked, answered, attacked.
 mod backup_phone;
+/// What docs/challenges.md shows, and the built-in client that answers challenges.
+mod challenge_page;
 mod challenges;
 
 /// Every command that the README shows.
@@ -119,9 +124,14 @@ mod policy_table;
 
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;
+/// Challenges of two and three rounds with pyrad.
+mod peers_rounds;
 
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;
+
+/// RADIUS over TLS: who is served, in what order, and what ends a connection.
+mod radsec;
 
 /// Whole conversations, told as text, in virtual time.
 mod scenarios;

@@ -22,15 +22,15 @@ use anteroom::users::store::Store;
 use crate::support::fakes::{self, Cloud, Recorder};
 
 /// A node: a reception on a store that others may share.
-struct Node {
-    sign_ins: Arc<SignIns>,
-    store: Arc<SqlStore>,
-    cloud: Arc<Cloud>,
+pub(crate) struct Node {
+    pub(crate) sign_ins: Arc<SignIns>,
+    pub(crate) store: Arc<SqlStore>,
+    pub(crate) cloud: Arc<Cloud>,
     ledger: Arc<Recorder>,
-    client: Arc<Client>,
+    pub(crate) client: Arc<Client>,
 }
 
-fn node(store: SqlStore, answer: Answer, adjust: impl FnOnce(&mut Deps)) -> Node {
+pub(crate) fn node(store: SqlStore, answer: Answer, adjust: impl FnOnce(&mut Deps)) -> Node {
     let store = Arc::new(store);
     let cloud = Cloud::saying("cloud", Some(answer));
     let ledger = Arc::new(Recorder::default());
@@ -41,12 +41,12 @@ fn node(store: SqlStore, answer: Answer, adjust: impl FnOnce(&mut Deps)) -> Node
     Node { sign_ins: SignIns::new(deps), store, cloud, ledger, client: fakes::client(ClientPolicy::default()) }
 }
 
-async fn store(folder: &tempfile::TempDir) -> SqlStore {
+pub(crate) async fn store(folder: &tempfile::TempDir) -> SqlStore {
     SqlStore::open(folder.path().join("people.db"), true).await.unwrap()
 }
 
 /// A folder with a store in which alice is enrolled.
-async fn with_alice(change: impl FnOnce(&mut Person)) -> tempfile::TempDir {
+pub(crate) async fn with_alice(change: impl FnOnce(&mut Person)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut person = fakes::person();
     change(&mut person);
@@ -54,7 +54,7 @@ async fn with_alice(change: impl FnOnce(&mut Person)) -> tempfile::TempDir {
     folder
 }
 
-fn measure(kind: MeasureKind, lasts: Duration) -> Measure {
+pub(crate) fn measure(kind: MeasureKind, lasts: Duration) -> Measure {
     Measure {
         time: SystemTime::now(),
         kind,
@@ -69,17 +69,17 @@ fn measure(kind: MeasureKind, lasts: Duration) -> Measure {
 }
 
 impl Node {
-    async fn sign_in(&self) -> Arc<Outcome> {
+    pub(crate) async fn sign_in(&self) -> Arc<Outcome> {
         self.sign_ins.enter(fakes::attempt(&self.client)).await.outcome().await
     }
 
-    async fn measures(&self) -> Vec<Measure> {
+    pub(crate) async fn measures(&self) -> Vec<Measure> {
         let hour = Duration::from_secs(3600);
         let period = (SystemTime::now() - hour, SystemTime::now() + hour);
         self.store.measures(period, 0, 100).await.unwrap().into_iter().map(|(_, measure)| measure).collect()
     }
 
-    fn last(&self) -> Event {
+    pub(crate) fn last(&self) -> Event {
         self.ledger.0.lock().unwrap().last().unwrap().clone()
     }
 }

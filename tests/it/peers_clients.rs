@@ -195,7 +195,7 @@ fn pyrad(server: SocketAddr, name: &str, password: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-fn pyrad_is_there() -> bool {
+pub(crate) fn pyrad_is_there() -> bool {
     let found = Command::new("/usr/bin/python3").args(["-c", "import pyrad"]).output();
     let there = found.is_ok_and(|output| output.status.success());
     if !there {

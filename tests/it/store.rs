@@ -67,6 +67,7 @@ fn event(number: u32) -> Event {
         verdict: Verdict::Accept,
         reason: Reason::Approved,
         rule: None,
+        earlier: None,
         requests: 2,
         steps: Steps {
             identify: None,

@@ -238,7 +238,8 @@ fn proofs_hold(house: &House, outcome: &Outcome, factor: &Told<Answer>, rules: &
             Exemption::ProviderUnreachable => rules.unreachable.is_some_and(|(_, current)| current),
             Exemption::ProviderBypass => bypass(rules) == Lenience::PasswordOnly,
             Exemption::ServiceAccount => rules.service,
-            Exemption::RememberedApproval | Exemption::Rule | Exemption::OneTimeBypass => false,
+            Exemption::RememberedApproval | Exemption::CachedApproval | Exemption::Rule | Exemption::OneTimeBypass =>
+                false,
         }),
     }
 }

@@ -9,12 +9,14 @@ Message-Authenticator. Prints the reply as one line of JSON: code, whether the R
 the Message-Authenticator is the first attribute and right, and every attribute as [number, value in hexadecimal] in
 order; or {"code": null} if none comes.
 """
-import hashlib, hmac, io, json, os, struct, sys
+import hashlib, io, json, os, struct, sys
 
 from pyrad import client as pyrad_client
-from pyrad import packet
 from pyrad.client import Client
 from pyrad.dictionary import Dictionary
+
+sys.dont_write_bytecode = True  # of the module beside this file
+from signed import Signed
 
 DICTIONARY = """
 ATTRIBUTE User-Name 1 string
@@ -35,22 +37,6 @@ client.bind((source, 0))
 def microsoft(number, value):
     return struct.pack("!LBB", 311, number, len(value) + 2) + value
 
-
-class Signed(packet.AuthPacket):
-    """A request whose last attribute is a Message-Authenticator (RFC 3579 section 3.2)."""
-
-    def RequestPacket(self):
-        self[80] = [bytes(16)]
-        unsigned = super().RequestPacket()
-        where = unsigned.rindex(bytes([80, 18]) + bytes(16)) + 2
-        signature = hmac.new(self.secret, unsigned, hashlib.md5).digest()
-        return unsigned[:where] + signature + unsigned[where + 16:]
-
-    def VerifyReply(self, reply, rawreply=None):
-        self.raw = rawreply
-        return super().VerifyReply(reply, rawreply)
-
-
 request = Signed(id=os.urandom(1)[0], secret=secret, authenticator=os.urandom(16), dict=client.dict, User_Name=name)
 request["NAS-Port-Type"] = 5
 request["Called-Station-Id"] = "UserAuthType:" + by
@@ -67,8 +53,5 @@ raw, attributes, at = request.raw, [], 20
 while at < len(raw):
     attributes.append([raw[at], raw[at + 2:at + raw[at + 1]].hex()])
     at += raw[at + 1]
-blank = raw[:4] + request.authenticator + raw[20:22] + bytes(16) + raw[38:]
-signature = hmac.new(secret, blank, hashlib.md5).digest()
-signed = attributes[:1] == [[80, raw[22:38].hex()]] and hmac.compare_digest(signature, raw[22:38])
 right = hashlib.md5(raw[:4] + request.authenticator + raw[20:] + secret).digest() == raw[4:20]
-print(json.dumps({"code": reply.code, "authentic": right, "signed_first": signed, "attributes": attributes}))
+print(json.dumps({"code": reply.code, "authentic": right, "signed_first": request.is_reply_signed_first(), "attributes": attributes}))

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{Config, RadiusServers};
 
 /// A certificate that ends sooner than this many days from now is worth a warning.
 const SOON: i64 = 30;
@@ -19,6 +19,19 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(files) = &config.ldap.certificate {
         findings.extend(pair("ldap certificate", &files.chain, &files.key, now));
+    }
+    if let Some(door) = &config.radius.tls {
+        findings.extend(pair("radius.tls certificate", &door.certificate.chain, &door.certificate.key, now));
+        findings.extend(authorities("radius.tls client_ca_file", &door.client_ca, now));
+    }
+    for target in config.radius_targets.values() {
+        let RadiusServers::Tls(over_tls) = &target.servers else { continue };
+        if let Some(files) = &over_tls.certificate {
+            findings.extend(pair(&format!("target {} certificate", target.name), &files.chain, &files.key, now));
+        }
+        if let Some(file) = &over_tls.ca {
+            findings.extend(authorities(&format!("target {} ca_file", target.name), file, now));
+        }
     }
     for provider in config.providers.values() {
         let what = format!("provider {}", provider.name());

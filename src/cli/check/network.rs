@@ -81,8 +81,9 @@ pub fn ports(config: &Config) -> Vec<Finding> {
     let udp = config.radius.listen.iter().chain(&config.radius.accounting);
     let mut findings: Vec<Finding> =
         udp.map(|address| port(*address, "udp", std::net::UdpSocket::bind(address).err())).collect();
-    let ldap = config.ldap.listen.iter().chain(&config.ldap.listen_tls);
-    findings.extend(ldap.map(|address| port(*address, "tcp", std::net::TcpListener::bind(address).err())));
+    let over_tls = config.radius.tls.iter().flat_map(|door| &door.listen);
+    let tcp = over_tls.chain(&config.ldap.listen).chain(&config.ldap.listen_tls);
+    findings.extend(tcp.map(|address| port(*address, "tcp", std::net::TcpListener::bind(address).err())));
     findings.extend(config.metrics.map(|address| port(address, "tcp", std::net::TcpListener::bind(address).err())));
     findings
 }

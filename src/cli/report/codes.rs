@@ -10,9 +10,10 @@ pub fn old_code(event: &EventRecord) -> &'static str {
     match event.reason.as_str() {
         "approved" if factor == "carried_over" => "SUCCESS_USED_CACHE",
         "approved" => approved(method),
-        "remembered_approval" => match factor {
-            "remembered_person" => "SUCCESS_USED_CACHE",
-            "remembered_application" => "SUCCESS_USED_APP_BASED_CACHE",
+        "remembered_approval" => "SUCCESS_USED_IP_BASED_CACHE",
+        "cached_approval" => match factor {
+            "cached_person" => "SUCCESS_USED_CACHE",
+            "cached_application" => "SUCCESS_USED_APP_BASED_CACHE",
             _ => "SUCCESS_USED_IP_BASED_CACHE",
         },
         "one_time_bypass" => "SUCCESS_BYPASSED_AUTH",

@@ -19,21 +19,27 @@ pub fn read(file: Option<&Path>, variable: Option<&str>, question: &str) -> Resu
         (Some(file), _) => from_file(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display()))),
         (None, Some(name)) => from_variable(&Environment::of_this_process(), name)
             .map_err(|_| Failure::usage(format!("the environment variable {name} is not set, or empty"))),
-        (None, None) => ask(question),
+        (None, None) => ask(question, true),
     }
 }
 
-/// Asks at the terminal, without showing what is typed.
-fn ask(question: &str) -> Result<Secret, Failure> {
+/// Asks at the terminal; `hidden`: without showing what is typed.
+///
+/// # Errors
+/// There is no terminal to ask at.
+pub fn ask(question: &str, hidden: bool) -> Result<Secret, Failure> {
     let no_terminal = |_| Failure::usage(format!("{question}: no terminal to ask at; give a file or a variable"));
     let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(no_terminal)?;
     let mut writer = &terminal;
+    // First, so that whoever types fast is not seen, either.
+    let echo = hidden.then(|| Echo::off(&terminal));
     write!(writer, "{question}: ").and_then(|()| writer.flush())?;
-    let hidden = Echo::off(&terminal);
     let mut line = Zeroizing::new(String::with_capacity(256));
     let read = BufReader::new(&terminal).read_line(&mut line);
-    drop(hidden);
-    writeln!(writer)?;
+    if echo.is_some() {
+        drop(echo);
+        writeln!(writer)?;
+    }
     read?;
     Ok(Secret::new(line.trim_end_matches(['\n', '\r']).as_bytes().to_vec()))
 }

@@ -1,12 +1,15 @@
 //! `anteroom test radius`: one sign-in as an appliance would make it.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
+use super::answers::{AnswerSource, Answers};
 use super::{Ended, Failure, PasswordSource, no_answer, output, password};
-use crate::radius::attribute::MESSAGE_AUTHENTICATOR;
+use crate::radius::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, STATE};
 use crate::radius::authenticator::ClientKey;
 use crate::radius::client::{self, ExchangeError, Patience, Request};
 use crate::radius::packet::Code;
@@ -18,15 +21,23 @@ const MARGIN: Duration = Duration::from_millis(100);
 /// Time between two sendings of one packet.
 const RESEND: Duration = Duration::from_secs(5);
 
+/// Challenges of one sign-in that are answered, at most.
+const MOST_ROUNDS: usize = 20;
+
+/// The value of Prompt by which what is typed may be shown (RFC 2869 section 5.10).
+const ECHO: [u8; 4] = [0, 0, 0, 1];
+
 const EXAMPLES: &str = "\
 Examples:
   anteroom test radius --user alice --secret-file /etc/anteroom/vpn.secret
                                                  asks for the password, then waits for the phone
   anteroom test radius --server 192.0.2.5:1812 --user alice --secret-env SECRET --password-env PASSWORD
+  anteroom test radius --user alice --password-file PASSWORD --secret-file SECRET --answer 123456
+                                                 types a code into the challenge; without --answer it asks you
   anteroom test radius --user alice --no-message-authenticator
                                                  as an old appliance would
 
-Exit codes: 0 Access-Accept; 1 Access-Reject or Access-Challenge; 3 no answer.";
+Exit codes: 0 Access-Accept; 1 Access-Reject, or a challenge that was not answered; 3 no answer.";
 
 /// Options of `anteroom test radius`.
 #[derive(Debug, clap::Args)]
@@ -47,6 +58,12 @@ pub struct Args {
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordSource,
+    /// What is typed into challenges.
+    #[command(flatten)]
+    pub answers: AnswerSource,
+    /// Address of this machine to ask from, where it has several
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<IpAddr>,
     /// Do not sign the request, as old appliances do not
     #[arg(long)]
     pub no_message_authenticator: bool,
@@ -63,6 +80,8 @@ pub struct Args {
 pub struct Question {
     /// Of whom.
     pub server: SocketAddr,
+    /// From which address of this machine; whichever leads there if nothing is said.
+    pub from: Option<IpAddr>,
     /// The shared secret.
     pub secret: Secret,
     /// Who signs in.
@@ -73,6 +92,14 @@ pub struct Question {
     pub signed: bool,
     /// How long to wait.
     pub timeout: Duration,
+}
+
+/// What is typed into a challenge.
+#[derive(Debug)]
+struct Typed {
+    answer: Secret,
+    /// The challenge's State, octet for octet.
+    state: Vec<u8>,
 }
 
 /// What a server can say to an Access-Request.
@@ -97,6 +124,13 @@ pub struct Reply {
     pub attributes: Vec<(u8, Vec<u8>)>,
 }
 
+impl Reply {
+    /// The first attribute of this number.
+    fn value(&self, number: u8) -> Option<&[u8]> {
+        self.attributes.iter().find(|(found, _)| *found == number).map(|(_, value)| value.as_slice())
+    }
+}
+
 /// Why nothing came back.
 #[derive(Debug)]
 pub enum Trouble {
@@ -115,50 +149,89 @@ pub fn run(args: &Args) -> Ended {
     let secret = password::read(args.secret_file.as_deref(), args.secret_env.as_deref(), "Shared secret")?;
     let question = Question {
         server,
+        from: args.from,
         secret,
         user: args.user.clone(),
         password: args.password.read(&format!("Password of {}", args.user))?,
         signed: !args.no_message_authenticator,
         timeout: Duration::from_secs(args.timeout),
     };
+    let mut answers = args.answers.open()?;
     let runtime = super::super::runtime()?;
-    let (mut refused, mut silent) = (false, false);
+    let mut ends = Vec::new();
     for _ in 0..args.count {
-        let start = Instant::now();
-        let reply = runtime.block_on(exchange(&question));
-        let took = start.elapsed().as_secs_f64();
-        match reply {
-            Ok(reply) => {
-                refused |= reply.verdict != Verdict::Accept;
-                show(&reply, took);
-            }
-            Err(Trouble::NoAnswer(instead)) => {
-                silent = true;
-                output::line(format_args!("no answer  after {took:.3} s"));
-                match instead {
-                    Some(instead) => output::error(format_args!("anteroom: {instead}")),
-                    None => output::error(silence_advice(question.signed)),
-                }
-            }
-            Err(Trouble::Failed(why)) => return Err(Failure::refused(format!("{server}: {why}"))),
-        }
+        ends.push(sign_in(&runtime, &question, &mut answers)?);
     }
-    Ok(match (silent, refused) {
+    Ok(match (ends.contains(&End::Silence), ends.contains(&End::Refused)) {
         (true, _) => no_answer(),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
     })
 }
 
+/// How a sign-in has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Accepted,
+    /// Rejected, or a challenge that nobody answered.
+    Refused,
+    Silence,
+}
+
+/// One sign-in in as many rounds as it takes, with a line or more for each.
+fn sign_in(runtime: &Runtime, question: &Question, answers: &mut Answers) -> Result<End, Failure> {
+    let mut typed = None;
+    for _ in 0..=MOST_ROUNDS {
+        let start = Instant::now();
+        let reply = runtime.block_on(exchange(question, typed.as_ref()));
+        let took = start.elapsed().as_secs_f64();
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(Trouble::NoAnswer(instead)) => {
+                output::line(format_args!("no answer  after {took:.3} s"));
+                match instead {
+                    Some(instead) => output::error(format_args!("anteroom: {instead}")),
+                    None => output::error(silence_advice(question.signed)),
+                }
+                return Ok(End::Silence);
+            }
+            Err(Trouble::Failed(why)) => return Err(Failure::refused(format!("{}: {why}", question.server))),
+        };
+        show(&reply, took);
+        match reply.verdict {
+            Verdict::Accept => return Ok(End::Accepted),
+            Verdict::Reject => return Ok(End::Refused),
+            Verdict::Challenge => {}
+        }
+        // Without it, what is typed would be tried as a password.
+        let Some(state) = reply.value(STATE).map(<[u8]>::to_vec) else {
+            output::error("anteroom: the challenge has no State: it cannot be answered");
+            return Ok(End::Refused);
+        };
+        let Some(answer) = answers.next(reply.value(PROMPT) == Some(&ECHO))? else {
+            output::error(answers.why_none());
+            return Ok(End::Refused);
+        };
+        typed = Some(Typed { answer, state });
+    }
+    output::error(format_args!("anteroom: more than {MOST_ROUNDS} challenges: this one stays open"));
+    Ok(End::Refused)
+}
+
 /// One question, one reply: the only place that knows the wire. The same packet is sent again every
 /// [`RESEND`] or a little sooner, as appliances do it.
-async fn exchange(question: &Question) -> Result<Reply, Trouble> {
+async fn exchange(question: &Question, typed: Option<&Typed>) -> Result<Reply, Trouble> {
     let key = ClientKey::new(question.secret.duplicate());
-    let request = Request { sign: question.signed, ..Request::access(&question.user, &question.password) };
+    let password = typed.map_or(&question.password, |typed| &typed.answer);
+    let attributes: Vec<_> = typed.iter().map(|typed| (STATE, typed.state.clone())).collect();
+    let request =
+        Request { sign: question.signed, attributes: &attributes, ..Request::access(&question.user, password) };
     let sends = u32::try_from(question.timeout.as_secs().div_ceil(RESEND.as_secs())).unwrap_or(u32::MAX).max(1);
     let patience = Patience { timeout: question.timeout / sends, sends, require_signature: false };
     let end = question.timeout + MARGIN;
-    match tokio::time::timeout(end, client::exchange(question.server, &key, &request, patience)).await {
+    match tokio::time::timeout(end, client::exchange_from(question.from, question.server, &key, &request, patience))
+        .await
+    {
         Ok(Ok(answer)) => {
             let verdict = match answer.code {
                 Code::ACCESS_ACCEPT => Verdict::Accept,

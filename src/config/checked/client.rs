@@ -7,12 +7,13 @@ use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
     AddressRange, AuthorizingTarget, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching,
-    OnDeadline, Passcode, PersonAddress, Provider, RadiusClient, ReplyAttribute, Requirement, Route, ServiceAccounts,
-    UnreachableClass, UnreachableRule, written,
+    OnDeadline, Passcode, PersonAddress, Provider, RADSEC, RadiusClient, ReplyAttribute, Requirement, Route,
+    ServiceAccounts, Transport, UnreachableClass, UnreachableRule, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 use crate::radius::dictionary;
+use crate::secret::Secret;
 
 /// Room for reply attributes, in octets: a packet has 4096 (RFC 2865 section 3), of which header,
 /// Message-Authenticator, a Reply-Message and the client's Proxy-States need the rest.
@@ -67,14 +68,17 @@ impl Checker<'_> {
             self.wrong(&Path::top("radius").key("client"), "missing", what);
             return;
         }
-        let radius = radius.iter().map(|client| (&client.client, &client.addresses));
-        let ldap = ldap.iter().map(|client| (&client.client, &client.addresses));
+        self.certificates_apart(radius);
+        // Clients over TLS may share addresses: their certificates tell them apart.
+        let owned = |client: &RadiusClient| if client.tls.is_some() { Vec::new() } else { client.addresses.clone() };
+        let radius = radius.iter().map(|client| (&client.client, owned(client)));
+        let ldap = ldap.iter().map(|client| (&client.client, client.addresses.clone()));
         let doors: [(&str, Vec<_>); 2] = [("radius", radius.collect()), ("ldap", ldap.collect())];
         for (door, clients) in &doors {
             let mut ranges: Vec<(AddressRange, &str)> = Vec::new();
             for (position, (client, addresses)) in clients.iter().enumerate() {
                 let at = Path::top(door).key("client").index(position);
-                for range in *addresses {
+                for range in addresses {
                     if let Some((_, other)) = ranges.iter().find(|(known, _)| known == range) {
                         let found = format!("found {}, which is the address of client {other:?}, too", show(range));
                         self.wrong(&at.key("address"), found, "each range belongs to one client");
@@ -110,21 +114,17 @@ impl Checker<'_> {
         providers: &Providers,
     ) -> Option<RadiusClient> {
         let addresses = self.client_addresses(at, &mut written);
-        let spellings = Spellings {
-            literal: written.secret.take(),
-            file: written.secret_file.take(),
-            credential: written.secret_credential.take(),
-            variable: written.secret_env.take(),
+        let (tls, secret) = match word(written.transport.take(), Transport::Udp) {
+            Transport::Tls => (Some(self.tls_client(at, &mut written)), Some(Secret::new(RADSEC.to_vec()))),
+            Transport::Udp => {
+                self.no_tls_client(at, &written);
+                (None, self.shared_secret(at, &mut written))
+            }
         };
-        let secret = self.secret(at, "secret", spellings);
-        if let Some(secret) = &secret
-            && secret.len() < SHORT_SECRET
-        {
-            let found = format!("has {} octets", secret.len());
-            self.warn(&at.key("secret"), found, "take 16 or more: who sees one packet can guess a short one offline");
-        }
-        let requirement = word(written.require_message_authenticator.take(), Requirement::Yes);
-        if requirement != Requirement::Yes {
+        // What comes over TLS cannot be changed on the way, signed or not.
+        let usual = if tls.is_some() { Requirement::No } else { Requirement::Yes };
+        let requirement = word(written.require_message_authenticator.take(), usual);
+        if requirement != Requirement::Yes && tls.is_none() {
             self.warn(
                 &at.key("require_message_authenticator"),
                 "unsigned requests of this client are answered (CVE-2024-3596)",
@@ -158,8 +158,9 @@ impl Checker<'_> {
             addresses,
             hands_on,
             secret: secret?,
+            tls,
             require_message_authenticator: requirement,
-            limit_proxy_state: word(written.limit_proxy_state, Requirement::Yes),
+            limit_proxy_state: word(written.limit_proxy_state, usual),
             duplicate_window,
             person_address,
             reply_attributes,
@@ -168,6 +169,26 @@ impl Checker<'_> {
             authorize_only,
             profile: self.places.profiled(at).cloned().map(Box::new),
         })
+    }
+
+    fn shared_secret(&self, at: &Path, written: &mut written::Client) -> Option<Secret> {
+        let spellings = Spellings {
+            literal: written.secret.take(),
+            file: written.secret_file.take(),
+            credential: written.secret_credential.take(),
+            variable: written.secret_env.take(),
+        };
+        self.long_secret(at, spellings)
+    }
+
+    /// A secret of RADIUS, with a warning where it is short.
+    pub(super) fn long_secret(&self, at: &Path, spellings: Spellings) -> Option<Secret> {
+        let secret = self.secret(at, "secret", spellings)?;
+        if secret.len() < SHORT_SECRET {
+            let found = format!("has {} octets", secret.len());
+            self.warn(&at.key("secret"), found, "take 16 or more: who sees one packet can guess a short one offline");
+        }
+        Some(secret)
     }
 
     /// Where a client's packets or connections come from.

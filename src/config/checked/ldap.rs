@@ -58,11 +58,7 @@ impl Checker<'_> {
     fn ldap_certificate(&self, at: &Path, written: &mut written::Ldap) -> Option<Certificate> {
         match (written.certificate.take(), written.certificate_key.take()) {
             (None, None) => None,
-            (chain, key) => {
-                let chain = self.readable(&at.key("certificate"), chain);
-                let key = self.readable(&at.key("certificate_key"), key);
-                Some(Certificate { chain: chain?, key: key? })
-            }
+            (chain, key) => self.certificate(at, chain, key),
         }
     }
 

@@ -5,17 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::place::Path;
 use super::super::values::OneOrMany;
 use super::super::{
-    Balance, ForwardAs, PersonAddress, RadiusTarget, ReplyAttribute, ReplyRules, Requirement, SendName, written,
+    Balance, ForwardAs, PersonAddress, RADSEC, RadiusServers, RadiusTarget, ReplyAttribute, ReplyRules, Requirement,
+    SendName, Transport, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, word};
 use crate::radius::dictionary;
+use crate::secret::Secret;
 
 /// The port of a server that is written without one.
 const PORT: u16 = 1812;
-
-/// Shorter shared secrets can be guessed offline from one packet.
-const SHORT_SECRET: usize = 16;
 
 /// Room for added attributes, in octets.
 const ADDED_ROOM: usize = 1000;
@@ -31,25 +30,29 @@ impl Checker<'_> {
                 "the addresses of its RADIUS servers, such as [\"10.0.0.5\", \"10.0.0.6:1645\"]",
             );
         }
-        let servers = self.radius_servers(&servers_at, given);
-        let spellings = Spellings {
-            literal: written.secret.take(),
-            file: written.secret_file.take(),
-            credential: written.secret_credential.take(),
-            variable: written.secret_env.take(),
+        let over_tls = word(written.transport.take(), Transport::Udp) == Transport::Tls;
+        let (servers, secret) = if over_tls {
+            // A secret that is given is left, and then refused: it would protect nothing.
+            let servers = self.tls_target(at, written, given).map(RadiusServers::Tls);
+            (servers, Some(Secret::new(RADSEC.to_vec())))
+        } else {
+            let servers = self.radius_servers(&servers_at, given).map(RadiusServers::Udp);
+            let spellings = Spellings {
+                literal: written.secret.take(),
+                file: written.secret_file.take(),
+                credential: written.secret_credential.take(),
+                variable: written.secret_env.take(),
+            };
+            (servers, self.long_secret(at, spellings))
         };
-        let secret = self.secret(at, "secret", spellings);
-        if let Some(secret) = &secret
-            && secret.len() < SHORT_SECRET
-        {
-            let found = format!("has {} octets", secret.len());
-            self.warn(&at.key("secret"), found, "take 16 or more: who sees one packet can guess a short one offline");
-        }
-        let requirement = word(written.require_message_authenticator.take(), Requirement::Yes);
+        let usual = if over_tls { Requirement::No } else { Requirement::Yes };
+        let requirement = word(written.require_message_authenticator.take(), usual);
         let signature_at = at.key("require_message_authenticator");
         match requirement {
             Requirement::Yes => {}
             Requirement::Auto => self.wrong(&signature_at, "found \"auto\"", "\"yes\" or \"no\""),
+            // What comes over TLS cannot be forged on the way, signed or not.
+            Requirement::No if over_tls => {}
             Requirement::No => self.warn(
                 &signature_at,
                 "unsigned answers of this target are believed: who can change its packets can forge an Accept (CVE-2024-3596)",

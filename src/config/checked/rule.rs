@@ -16,19 +16,45 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// The clients of the file, as rules speak of them.
 pub(super) struct Clients {
-    /// Name, application, and whether it tells where the person is.
-    pub(super) all: Vec<(String, String, bool)>,
+    /// Those that are fine.
+    pub(super) all: Vec<Known>,
     /// The names of all that were written, also of those with mistakes.
     pub(super) names: BTreeSet<String>,
 }
 
+/// A client, as far as a rule looks at it.
+pub(super) struct Known {
+    name: String,
+    application: String,
+    /// Whether it tells where the person's device is.
+    tells_address: bool,
+    /// Whether it tells the name of the person's computer.
+    tells_computer: bool,
+}
+
+impl Known {
+    /// Whether it tells something by which the person's device is known again.
+    pub(super) fn tells_device(&self) -> bool {
+        self.tells_address || self.tells_computer
+    }
+}
+
 impl Clients {
     pub(super) fn of(radius: &[Arc<RadiusClient>], ldap: &[Arc<LdapClient>], names: BTreeSet<String>) -> Clients {
-        let radius = radius.iter().map(|client| (&client.client, client.person_address.is_some()));
+        let radius =
+            radius.iter().map(|client| (&client.client, client.person_address.is_some(), client.authorize_only));
         // The address of the connection is the only one that an LDAP door can know.
-        let ldap = ldap.iter().map(|client| (&client.client, true));
-        let all = radius.chain(ldap).map(|(client, tells)| (client.name.clone(), client.application.clone(), tells));
+        let ldap = ldap.iter().map(|client| (&client.client, true, false));
+        let all = radius.chain(ldap).map(|(client, tells_address, tells_computer)| {
+            let (name, application) = (client.name.clone(), client.application.clone());
+            Known { name, application, tells_address, tells_computer }
+        });
         Clients { all: all.collect(), names }
+    }
+
+    /// Whether every client that was written is fine, so that what none of them has is nowhere.
+    fn are_whole(&self) -> bool {
+        self.all.len() == self.names.len()
     }
 }
 
@@ -40,11 +66,7 @@ impl Checker<'_> {
         let mut rules = Vec::new();
         for (position, written) in written.into_iter().enumerate() {
             let at = at.index(position);
-            if let Some(name) = &written.name
-                && !names.insert(name.to_lowercase())
-            {
-                self.wrong(&at.key("name"), format!("found {name:?} a second time"), "a name of its own");
-            }
+            self.own_name(&at, written.name.as_deref(), &mut names);
             let Some(rule) = self.rule(&at, written, clients) else { continue };
             if rule.is_for_all() && position < last {
                 self.warn(&at, "is for everybody at any time, so that those after it never count", "put it last");
@@ -58,7 +80,23 @@ impl Checker<'_> {
         rules
     }
 
-    fn rule(&self, at: &Path, written: written::Rule, clients: &Clients) -> Option<Rule> {
+    /// A name that no other rule has.
+    pub(super) fn own_name(&self, at: &Path, name: Option<&str>, names: &mut BTreeSet<String>) {
+        if let Some(name) = name
+            && !names.insert(name.to_lowercase())
+        {
+            self.wrong(&at.key("name"), format!("found {name:?} a second time"), "a name of its own");
+        }
+    }
+
+    fn rule(&self, at: &Path, mut written: written::Rule, clients: &Clients) -> Option<Rule> {
+        let then = self.then(at, written.then.take(), written.methods.take());
+        let rule = self.conditions(at, written, clients);
+        Some(rule?.with(then?))
+    }
+
+    /// Whom something is for, when, from where and through what; said of them is nothing yet.
+    pub(super) fn conditions(&self, at: &Path, written: written::Rule, clients: &Clients) -> Option<Rule<()>> {
         let name = self.required(&at.key("name"), written.name, "a name for the audit, the log and metrics");
         if let Some(name) = &name {
             self.name(&at.key("name"), name);
@@ -66,9 +104,9 @@ impl Checker<'_> {
         let for_clients = self.known_names(&at.key("clients"), written.clients, &clients.names, "client");
         let applications = self.list(&at.key("applications"), written.applications).unwrap_or_default();
         for (position, application) in applications.iter().enumerate() {
-            let same = |(_, known, _): &&(String, String, bool)| known.to_lowercase() == application.to_lowercase();
-            if !clients.all.iter().any(|one| same(&one)) && clients.all.len() == clients.names.len() {
-                let known: BTreeSet<&str> = clients.all.iter().map(|(_, known, _)| known.as_str()).collect();
+            let same = |known: &Known| known.application.to_lowercase() == application.to_lowercase();
+            if !clients.all.iter().any(same) && clients.are_whole() {
+                let known: BTreeSet<&str> = clients.all.iter().map(|known| known.application.as_str()).collect();
                 let known: Vec<&str> = known.into_iter().collect();
                 let allowed = format!("allowed, as the clients have them: {}", known.join(", "));
                 self.wrong(&at.key("applications").index(position), format!("found {application:?}"), allowed);
@@ -76,7 +114,6 @@ impl Checker<'_> {
         }
         let networks = self.list(&at.key("networks"), written.networks).unwrap_or_default();
         let networks = self.ranges(&at.key("networks"), &networks);
-        let then = self.then(at, written.then, written.methods);
         // Only now, so that one mistake does not hide another.
         let hours = self.hours(at, written.days, written.hours, written.zone);
         let rule = Rule {
@@ -87,24 +124,26 @@ impl Checker<'_> {
             groups: self.groups(&at.key("groups"), written.groups),
             networks,
             hours,
-            then: then?,
+            then: (),
         };
-        self.addresses_of_rule(at, &rule, clients);
+        if !rule.networks.is_empty() {
+            self.told_by_some(&at.key("networks"), &rule, clients, |client| client.tells_address);
+        }
         Some(rule)
     }
 
-    /// A network that no client of the rule can tell would never hold.
-    fn addresses_of_rule(&self, at: &Path, rule: &Rule, clients: &Clients) {
-        if rule.networks.is_empty() || clients.all.len() != clients.names.len() {
+    /// What looks at an address that no client of the rule can tell would never hold. `tells`: whether a client can.
+    pub(super) fn told_by_some(&self, at: &Path, rule: &Rule<()>, clients: &Clients, tells: impl Fn(&Known) -> bool) {
+        if !clients.are_whole() {
             return;
         }
-        let mine = || clients.all.iter().filter(|(name, application, _)| rule.is_for_client(name, application));
+        let mine = || clients.all.iter().filter(|one| rule.is_for_client(&one.name, &one.application));
         let advice = "set person_address of the client, for instance to \"Calling-Station-Id\"";
-        if !mine().any(|(.., tells)| *tells) {
-            self.wrong(&at.key("networks"), "can never hold, as no attribute says where the person is", advice);
-        } else if let Some((name, ..)) = mine().find(|(.., tells)| !tells) {
-            let found = format!("never holds through {name}, where no attribute says where the person is");
-            self.warn(&at.key("networks"), found, advice);
+        if !mine().any(&tells) {
+            self.wrong(at, "can never hold, as no attribute says where the person is", advice);
+        } else if let Some(one) = mine().find(|one| !tells(one)) {
+            let found = format!("never holds through {}, where no attribute says where the person is", one.name);
+            self.warn(at, found, advice);
         }
     }
 

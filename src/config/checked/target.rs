@@ -53,6 +53,7 @@ impl Checker<'_> {
         for key in written.left() {
             let belongs = match key {
                 "directory" | "policy" => "it belongs to a target with type = \"none\"",
+                "server_name" => "it belongs to RADIUS servers with transport = \"tls\"",
                 _ => "take it out: it belongs to another type of target",
             };
             self.wrong(&at.key(key), format!("found for {kind}"), belongs);

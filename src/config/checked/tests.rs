@@ -2,13 +2,13 @@
 
 use super::*;
 
-const MINIMAL: &str = include_str!("../../../conf/minimal.toml");
+pub(super) const MINIMAL: &str = include_str!("../../../conf/minimal.toml");
 const SAMPLE: &str = include_str!("../../../conf/anteroom.toml");
 
 /// Stands in every place that holds a secret, and must never be seen again.
 const PLANTED: &str = "PLANTED-do-not-show-this-anywhere";
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in [
         "vpn.secret",
@@ -21,6 +21,12 @@ fn folder() -> tempfile::TempDir {
         "okta.token",
         "texts.token",
         "ldap.pem",
+        "radsec.pem",
+        "radsec.key",
+        "radsec-clients.pem",
+        "anteroom.pem",
+        "anteroom.key",
+        "radsec-servers.pem",
         "ldap.key",
     ] {
         write(folder.path(), name, &format!("{PLANTED}\n"));
@@ -34,7 +40,7 @@ fn write(folder: &FilePath, name: &str, content: &str) {
     std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn read_in(folder: &FilePath, text: &str) -> Result<Checked, Mistakes> {
+pub(super) fn read_in(folder: &FilePath, text: &str) -> Result<Checked, Mistakes> {
     read_with(folder, text, &[])
 }
 
@@ -86,6 +92,8 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "key",
         "certificate",
         "provider_unreachable",
+        "client_crl_file",
+        "server_name",
         "ca_file",
         "domain",
         "group = \"VPN",
@@ -147,7 +155,7 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || ["[[radius.", "[[import.", "[import.item.", "[[target.gateway."]
+                || ["[[radius.", "[radius.", "[[import.", "[import.item.", "[[target.gateway."]
                     .iter()
                     .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
@@ -163,6 +171,18 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     // kinds of value
     ("#held = 10000\n", "held = \"many\"\n", "radius.client[0].held", "allowed: a whole number"),
     ("#held = 10000\n", "held = -1\n", "radius.client[0].held", "not negative"),
+    // RADIUS over TLS
+    (
+        "[\"nas1.branch.example.com\"",
+        "[\"*.branch.example.com\"",
+        "radius.client[3].certificate_names[0]",
+        "a DNS name",
+    ),
+    ("#certificate_common_name = false", "secret = \"x\"", "radius.client[3].secret", "the certificate counts"),
+    ("#transport = \"udp\"", "connections = 9", "radius.client[0].connections", "set transport"),
+    ("client_ca_file = \"radsec-clients.pem\"", "", "radius.tls.client_ca_file", "missing"),
+    ("\"radius.example.com\", \"192", "\"a b\", \"192", "target.radsec.servers[0]", "2083"),
+    ("#server_name = \"radius.example.com\"", "secret = \"x\"", "target.radsec.secret", "take it out"),
     ("#drain = \"60s\"", "drain = 60", "server.drain", "a duration in quotes"),
     ("#drain = \"60s\"", "drain = \"sixty\"", "server.drain", "a duration in quotes"),
     (STORE, "store = \"postgres://a:planted@h/d\"", "server.store", "give that as store_password_file"),

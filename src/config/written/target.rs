@@ -6,7 +6,9 @@
 use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
-use super::super::{Authentication, Balance, Device, ForwardAs, Requirement, Security, SendName, TargetKind};
+use super::super::{
+    Authentication, Balance, Device, ForwardAs, Requirement, Security, SendName, TargetKind, Transport,
+};
 
 /// Declares the struct, and which keys are still there.
 macro_rules! keys {
@@ -66,6 +68,10 @@ keys! {
     // none
     directory: String,
     // radius
+    transport: Word<Transport>,
+    server_name: String,
+    certificate: String,
+    certificate_key: String,
     secret: Hidden,
     secret_file: String,
     secret_credential: String,

@@ -184,9 +184,10 @@ fn post(phone: &Simulator, asked: Asked, code: Option<&str>, key: &str) -> Step 
     prompts.counts.posts = prompts.counts.posts.saturating_add(1);
     let mut behaviour = prompts.behaviours.of(&asked.person);
     let known = prompts.repeat(key);
-    // A code is checked at once, where the person would be waited for.
-    let waits = matches!(behaviour, Behaviour::Manual | Behaviour::Answer { decision: Decision::Approve, .. });
-    if &*asked.method == "oath" && waits && known.is_none() {
+    // A code is checked at once, where the person would be waited for or a code is wanted of them.
+    use Decision::{Approve, NeedsCode};
+    let checks = matches!(behaviour, Behaviour::Manual | Behaviour::Answer { decision: Approve | NeedsCode, .. });
+    if &*asked.method == "oath" && checks && known.is_none() {
         behaviour = Behaviour::Answer { decision: prompts.behaviours.check_code(&asked.person, code), after_ms: 0 };
     }
     match behaviour {

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -29,6 +28,7 @@ use crate::ldap::message::{LARGE_FRAME, SMALL_FRAME, frame_length, op};
 use crate::ldap::result::{LdapResult, code, oid, write_extended_request};
 use crate::ldap::search::{Entry, SearchRequest};
 use crate::primary::Refusal;
+use crate::tls;
 
 /// Room that is offered to each read, in octets: more than an answer on the sign-in path takes.
 const READ_ROOM: usize = 4096;
@@ -119,7 +119,8 @@ impl Connection {
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(server: &ServerUrl, tls: &TlsConnector) -> Result<Self, ConnectError> {
-        let tcp = connect_tcp(server).await?;
+        let addresses = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
+        let tcp = tls::connect(addresses.map_err(ConnectError::Resolve)?).await.map_err(ConnectError::Tcp)?;
         let mut connection = Connection {
             stream: Stream::Plain(tcp),
             input: BytesMut::new(),
@@ -377,50 +378,11 @@ impl<T, R: Fn(&Entry<'_>) -> T> Found<T, R> {
 }
 
 /// Connects to the first address that answers.
-async fn connect_tcp(server: &ServerUrl) -> Result<TcpStream, ConnectError> {
-    let addresses: Vec<SocketAddr> =
-        tokio::net::lookup_host((server.host.as_str(), server.port)).await.map_err(ConnectError::Resolve)?.collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => {
-                let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
-                let prepared =
-                    tcp.set_nodelay(true).and_then(|()| socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive));
-                return prepared.map(|()| tcp).map_err(ConnectError::Tcp);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(ConnectError::Tcp(last))
-}
-
 /// Makes the TLS side of connections, with verification on: against the authorities in `ca`, or the system's
 /// where that is `None`.
 ///
 /// # Errors
 /// What is wrong with the authorities, in words.
 pub fn tls_connector(ca: Option<&std::path::Path>) -> Result<TlsConnector, String> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let mut roots = rustls::RootCertStore::empty();
-    if let Some(path) = ca {
-        let shown = path.display();
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("{shown}: {error}"))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| format!("{shown}: {error}"))?;
-            roots.add(certificate).map_err(|error| format!("{shown}: {error}"))?;
-        }
-        if roots.is_empty() {
-            return Err(format!("{shown}: no certificate in it"));
-        }
-    } else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(TlsConnector::from(Arc::new(tls::client_config(ca, None, &[])?)))
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::config::Balance;
 use crate::signin::testing::StoreOf;
@@ -6,7 +8,7 @@ fn target(domains: &[&str], realms: &[&str]) -> RadiusTarget {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     RadiusTarget {
         name: "nps".into(),
-        servers: vec!["127.0.0.1:9".parse().unwrap()],
+        servers: crate::config::RadiusServers::Udp(vec!["127.0.0.1:9".parse().unwrap()]),
         secret: Secret::new(vec![7; 16]),
         balance: Balance::Ordered,
         timeout: Duration::from_secs(1),
@@ -35,7 +37,7 @@ fn people() -> Vec<Person> {
 
 async fn who(typed: &str) -> Result<String, IdentifyError> {
     let store: Arc<dyn Store> = Arc::new(StoreOf(Some(people())));
-    let radius = Radius::new(&target(&["CORP"], &["corp.example"]), store, [0; 4]);
+    let radius = Radius::new(&target(&["CORP"], &["corp.example"]), store, [0; 4]).unwrap();
     radius.identify(typed, Instant::now()).await.map(|who| who.unique_id)
 }
 
@@ -111,7 +113,7 @@ async fn a_plain_name_that_is_nobodys_is_somebody_unknown() {
 #[tokio::test]
 async fn without_domains_and_realms_nothing_is_cut_off() {
     let store: Arc<dyn Store> = Arc::new(StoreOf(Some(people())));
-    let radius = Radius::new(&target(&[], &[]), store, [0; 4]);
+    let radius = Radius::new(&target(&[], &[]), store, [0; 4]).unwrap();
     for typed in ["CORP\\alice", "alice@corp.example"] {
         assert_eq!(radius.identify(typed, Instant::now()).await, Err(IdentifyError::Unknown), "{typed}");
     }
@@ -121,7 +123,7 @@ async fn without_domains_and_realms_nothing_is_cut_off() {
 
 #[tokio::test]
 async fn a_store_that_is_away_makes_nobody_unknown() {
-    let radius = Radius::new(&target(&[], &[]), crate::signin::testing::store_away(), [0; 4]);
+    let radius = Radius::new(&target(&[], &[]), crate::signin::testing::store_away(), [0; 4]).unwrap();
     let found = radius.identify("alice", Instant::now()).await;
     assert!(matches!(found, Err(IdentifyError::Fault(_))), "{found:?}");
 }

@@ -2,11 +2,16 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{PersonAddress, RadiusClient, ReplyAttribute, Requirement};
-use crate::radius::attribute::{CALLING_STATION_ID, CLASS, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE};
+use crate::radius::attribute::{
+    CALLING_STATION_ID, CHAP_PASSWORD, CLASS, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE,
+    USER_NAME, USER_PASSWORD,
+};
 use crate::radius::authenticator::sign_request;
 use crate::radius::client::Request;
 use crate::radius::packet::Builder;
 use crate::radius::testing::{accept, bad_packets, client, key, shared, vector};
+use crate::secret::Secret;
+use crate::signin::attempt::Unusable;
 
 mod any_datagrams;
 

@@ -1,10 +1,14 @@
+use super::station::{AbortOnDrop, Answer, Work, hold};
 use super::*;
 use crate::config::RadiusClient;
 use crate::radius::attribute::{ACCT_SESSION_ID, ACCT_STATUS_TYPE};
 use crate::radius::client::{Patience, Request, exchange};
+use crate::radius::door::{Begin, Step};
 use crate::radius::packet::Code;
 use crate::radius::testing::{client, key, range, shared};
 use crate::secret::Secret;
+use crate::signin::outcome::Outcome;
+use crate::signin::waiting::Waiting;
 
 const PATIENCE: Patience = Patience { timeout: Duration::from_millis(500), sends: 4, require_signature: true };
 

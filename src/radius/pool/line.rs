@@ -1,14 +1,14 @@
-//! One socket to one server, with 256 identifiers.
+//! One socket or connection to one server, with 256 identifiers.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::radius::authenticator::{ClientKey, Verified};
 use crate::radius::packet::{Authenticator, MAX_PACKET, Packet};
@@ -52,7 +52,7 @@ impl Dropped {
 pub struct Drops([AtomicU64; 4]);
 
 impl Drops {
-    fn note(&self, cause: Dropped) {
+    pub(super) fn note(&self, cause: Dropped) {
         if let Some(count) = self.0.get(cause as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -69,8 +69,10 @@ impl Drops {
 pub(super) enum Heard {
     /// The reply.
     Reply(Box<[u8]>),
-    /// The server's machine says that nobody listens there.
+    /// Nobody listens there, or nothing was sent.
     Gone,
+    /// The connection broke after it was sent.
+    Lost,
 }
 
 /// A request under an identifier.
@@ -89,12 +91,58 @@ struct Slots {
     free: VecDeque<u8>,
 }
 
+/// Packets that a connection has yet to send, each under its identifier.
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    packets: Mutex<VecDeque<(u8, Box<[u8]>)>>,
+    pub(super) filled: Notify,
+}
+
+impl Unsent {
+    /// Waits for packets and puts some of them into `chunk`.
+    pub(super) async fn next(&self, chunk: &mut Vec<u8>) {
+        chunk.clear();
+        loop {
+            {
+                let mut packets = self.packets();
+                while chunk.len() < MAX_PACKET
+                    && let Some((_, packet)) = packets.pop_front()
+                {
+                    chunk.extend_from_slice(&packet);
+                }
+            }
+            if !chunk.is_empty() {
+                return;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn packets(&self) -> MutexGuard<'_, VecDeque<(u8, Box<[u8]>)>> {
+        self.packets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What carries a line's packets.
+#[derive(Debug)]
+enum Carrier {
+    Udp(UdpSocket),
+    /// Whoever has the connection sends them.
+    Tls(Unsent),
+}
+
 /// A line.
 #[derive(Debug)]
 pub(super) struct Line {
-    socket: UdpSocket,
+    carrier: Carrier,
     slots: Mutex<Slots>,
     busy: AtomicUsize,
+    /// Nothing new goes over it.
+    retired: AtomicBool,
+    /// Somebody has left a retired line.
+    pub(super) left: Notify,
+    /// Replies that it has brought, of whatever kind.
+    heard: AtomicU64,
 }
 
 impl Line {
@@ -107,9 +155,48 @@ impl Line {
         let socket = std::net::UdpSocket::bind(any)?;
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
+        Ok(Self::over(Carrier::Udp(UdpSocket::from_std(socket)?)))
+    }
+
+    /// A line over a connection that is yet to be made.
+    pub(super) fn connecting() -> Line {
+        Self::over(Carrier::Tls(Unsent::default()))
+    }
+
+    fn over(carrier: Carrier) -> Line {
         let slots = Slots { waiting: (0..IDENTIFIERS).map(|_| None).collect(), free: (0..=u8::MAX).collect() };
-        let socket = UdpSocket::from_std(socket)?;
-        Ok(Line { socket, slots: Mutex::new(slots), busy: AtomicUsize::new(0) })
+        Line {
+            carrier,
+            slots: Mutex::new(slots),
+            busy: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+            left: Notify::new(),
+            heard: AtomicU64::new(0),
+        }
+    }
+
+    /// What a connection is to send; nothing for a socket.
+    pub(super) fn unsent(&self) -> Option<&Unsent> {
+        match &self.carrier {
+            Carrier::Udp(_) => None,
+            Carrier::Tls(unsent) => Some(unsent),
+        }
+    }
+
+    /// Whether nothing new goes over it.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// From now on nothing new goes over it; what waits on it waits on.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.left.notify_one();
+    }
+
+    /// Replies that it has brought.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Identifiers that are in use.
@@ -120,6 +207,9 @@ impl Line {
     /// Takes an identifier, if one is free.
     pub(super) fn take(self: &Arc<Self>, authenticator: Authenticator, requires_signature: bool) -> Option<Taken> {
         let mut slots = self.slots();
+        if self.is_retired() {
+            return None;
+        }
         let identifier = slots.free.pop_front()?;
         let (tell, heard) = oneshot::channel();
         if let Some(slot) = slots.waiting.get_mut(usize::from(identifier)) {
@@ -137,16 +227,17 @@ impl Line {
 
     /// Reads replies for as long as the line is there.
     pub(super) async fn read(line: Arc<Line>, key: Arc<ClientKey>, drops: Arc<Drops>) {
+        let Carrier::Udp(socket) = &line.carrier else { return };
         let mut buffer = vec![0; MAX_PACKET + 1].into_boxed_slice();
         loop {
-            match line.socket.recv(&mut buffer).await {
+            match socket.recv(&mut buffer).await {
                 Ok(length) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
                     if let Err(cause) = line.hear(datagram, &key) {
                         drops.note(cause);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => line.tell_gone(),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => line.tell(|_| Heard::Gone),
                 Err(error) => {
                     tracing::debug!(%error, "cannot read from a RADIUS target");
                     tokio::time::sleep(REST).await;
@@ -156,7 +247,7 @@ impl Line {
     }
 
     /// Gives a reply to whom it is for. The digests are made without the lock.
-    fn hear(&self, datagram: &[u8], key: &ClientKey) -> Result<(), Dropped> {
+    pub(super) fn hear(&self, datagram: &[u8], key: &ClientKey) -> Result<(), Dropped> {
         let packet = Packet::decode(datagram).map_err(|_| Dropped::Malformed)?;
         let at = usize::from(packet.identifier());
         let waits = |waiting: &Waiting| (waiting.authenticator, waiting.requires_signature);
@@ -171,14 +262,28 @@ impl Line {
         // Meanwhile the identifier may have gone to another request.
         let waiting = slot.take_if(|waiting| waiting.authenticator == asked).ok_or(Dropped::Unexpected)?;
         drop(slots);
+        self.heard.fetch_add(1, Ordering::Relaxed);
         waiting.tell.send(Heard::Reply(packet.bytes().into())).map_err(|_| Dropped::Unexpected)
     }
 
-    fn tell_gone(&self) {
-        let told: Vec<_> = self.slots().waiting.iter_mut().filter_map(Option::take).collect();
-        for waiting in told {
+    /// The connection has ended, or was never made. Nobody waits for an answer to what was not sent.
+    pub(super) fn end(&self) {
+        self.retire();
+        let unsent: Vec<u8> = match &self.carrier {
+            Carrier::Udp(_) => Vec::new(),
+            Carrier::Tls(unsent) => unsent.packets().drain(..).map(|(identifier, _)| identifier).collect(),
+        };
+        self.tell(|identifier| if unsent.contains(&identifier) { Heard::Gone } else { Heard::Lost });
+    }
+
+    fn tell(&self, what: impl Fn(u8) -> Heard) {
+        let mut slots = self.slots();
+        let each = (0..=u8::MAX).zip(slots.waiting.iter_mut());
+        let told: Vec<_> = each.filter_map(|(identifier, slot)| Some((identifier, slot.take()?))).collect();
+        drop(slots);
+        for (identifier, waiting) in told {
             // Who does not listen any more has been served.
-            let _ = waiting.tell.send(Heard::Gone);
+            let _ = waiting.tell.send(what(identifier));
         }
     }
 }
@@ -192,14 +297,36 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Sends the packet.
+    /// Sends the packet, or leaves it to the connection to do so.
     pub(super) async fn send(&self, packet: &[u8]) -> io::Result<()> {
-        self.line.socket.send(packet).await.map(|_| ())
+        match &self.line.carrier {
+            Carrier::Udp(socket) => socket.send(packet).await.map(|_| ()),
+            Carrier::Tls(unsent) => {
+                unsent.packets().push_back((self.identifier, packet.into()));
+                unsent.filled.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the line brings replies in their order of sending, and loses none while it is there: then nothing is sent
+    /// twice over it (RFC 6613 section 2.6.1).
+    pub(super) fn is_reliable(&self) -> bool {
+        self.line.unsent().is_some()
+    }
+
+    /// The line.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
+        if let Carrier::Tls(unsent) = &self.line.carrier {
+            // Nobody waits for it any more.
+            unsent.packets().retain(|(identifier, _)| *identifier != self.identifier);
+        }
         let mut slots = self.line.slots();
         if let Some(slot) = slots.waiting.get_mut(usize::from(self.identifier)) {
             *slot = None;
@@ -207,5 +334,8 @@ impl Drop for Taken {
         slots.free.push_back(self.identifier);
         drop(slots);
         self.line.busy.fetch_sub(1, Ordering::Relaxed);
+        if self.line.is_retired() {
+            self.line.left.notify_one();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One server of a target: its lines, and whether it is thought alive.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::line::{Drops, Heard, Line, Taken};
+use super::secure::{Secure, keep};
 use super::{Make, Settings, now};
 use crate::radius::authenticator::ClientKey;
 use crate::radius::client::Request;
@@ -26,6 +28,22 @@ pub(super) enum Unasked {
     TooLong,
 }
 
+/// Where it is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Udp(SocketAddr),
+    Tls(Arc<Secure>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Udp(address) => address.fmt(f),
+            Place::Tls(secure) => secure.fmt(f),
+        }
+    }
+}
+
 /// What is known of its health.
 #[derive(Debug, Default)]
 struct Health {
@@ -38,7 +56,7 @@ struct Health {
 /// One server.
 #[derive(Debug)]
 pub(super) struct Server {
-    address: SocketAddr,
+    place: Place,
     key: Arc<ClientKey>,
     settings: Arc<Settings>,
     lines: Mutex<Vec<(Arc<Line>, AbortHandle)>>,
@@ -49,9 +67,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(address: SocketAddr, key: Arc<ClientKey>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(place: Place, key: Arc<ClientKey>, settings: Arc<Settings>) -> Self {
         Server {
-            address,
+            place,
             key,
             settings,
             lines: Mutex::default(),
@@ -62,8 +80,8 @@ impl Server {
         }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn drops(&self) -> &Drops {
@@ -90,22 +108,14 @@ impl Server {
         let began = now();
         let end = began + patience;
         loop {
-            let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
-            let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
-            let heard = self.repeat(&mut taken, &packet, end).await;
-            drop(taken);
-            match heard {
-                Ok(reply) => {
-                    self.answered();
-                    return Ok((authenticator, reply));
-                }
+            match self.ask_once(make, end).await {
+                Err(Unasked::Gone) => self.silent_since(began),
                 Err(Unasked::Silent) => {
                     self.silent_since(began);
                     return Err(Unasked::Silent);
                 }
-                Err(_) => {}
+                other => return other,
             }
-            self.silent_since(began);
             let again = now() + self.settings.timeout;
             if !last || again >= end {
                 return Err(Unasked::Gone);
@@ -114,22 +124,41 @@ impl Server {
         }
     }
 
+    async fn ask_once(self: &Arc<Self>, make: Make<'_>, end: Instant) -> Result<(Authenticator, Box<[u8]>), Unasked> {
+        let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
+        let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
+        let reply = self.repeat(&mut taken, &packet, end).await?;
+        self.answered();
+        Ok((authenticator, reply))
+    }
+
     /// Sends, and again, until a reply comes or the time is up.
     async fn repeat(&self, taken: &mut Taken, packet: &[u8], end: Instant) -> Result<Box<[u8]>, Unasked> {
-        for sent in 0..self.settings.tries.max(1) {
+        let tries = self.settings.tries.max(1);
+        let heard = taken.line().heard();
+        let (tries, each) = match taken.is_reliable() {
+            true => (1, self.settings.timeout.saturating_mul(tries)),
+            false => (tries, self.settings.timeout),
+        };
+        for sent in 0..tries {
             // What was sent before the port closed may have been worked on.
             let gone = if sent == 0 { Unasked::Gone } else { Unasked::Silent };
             if let Err(error) = taken.send(packet).await {
-                tracing::debug!(%error, server = %self.address, "cannot send to a RADIUS target");
+                tracing::debug!(%error, server = %self.place, "cannot send to a RADIUS target");
                 return Err(gone);
             }
-            let until = end.min(now() + self.settings.timeout);
+            let until = end.min(now() + each);
             match tokio::time::timeout_at(until.into(), &mut taken.heard).await {
                 Ok(Ok(Heard::Reply(reply))) => return Ok(reply),
+                Ok(Ok(Heard::Lost)) => return Err(Unasked::Silent),
                 Ok(Ok(Heard::Gone) | Err(_)) => return Err(gone),
                 Err(_) if now() >= end => break,
                 Err(_) => {}
             }
+        }
+        if taken.is_reliable() && taken.line().heard() == heard {
+            // Nobody has had an answer meanwhile: the other side may be gone without a word.
+            taken.line().retire();
         }
         Err(Unasked::Silent)
     }
@@ -155,6 +184,7 @@ impl Server {
             return Err(Unasked::Gone);
         }
         let mut lines = self.lines();
+        lines.retain(|(line, _)| !line.is_retired());
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let count = lines.len();
         for turn in 0..count {
@@ -166,15 +196,32 @@ impl Server {
         if count >= self.settings.sockets {
             return Err(Unasked::Full);
         }
-        let line = Line::open(self.address).map(Arc::new).map_err(|error| {
-            tracing::warn!(%error, server = %self.address, "no socket to a RADIUS target");
-            Unasked::Gone
-        })?;
-        let reading = Line::read(Arc::clone(&line), Arc::clone(&self.key), Arc::clone(&self.drops));
-        let reader = tokio::spawn(reading).abort_handle();
+        let (line, reader) = self.open()?;
         let taken = line.take(authenticator, requires_signature).ok_or(Unasked::Full)?;
         lines.push((line, reader));
         Ok((authenticator, taken))
+    }
+
+    /// A new line, and the task that reads it.
+    fn open(&self) -> Result<(Arc<Line>, AbortHandle), Unasked> {
+        let (key, drops) = (Arc::clone(&self.key), Arc::clone(&self.drops));
+        Ok(match &self.place {
+            Place::Udp(address) => {
+                let line = Line::open(*address).map(Arc::new).map_err(|error| {
+                    tracing::warn!(%error, server = %self.place, "no socket to a RADIUS target");
+                    Unasked::Gone
+                })?;
+                (Arc::clone(&line), tokio::spawn(Line::read(line, key, drops)).abort_handle())
+            }
+            Place::Tls(secure) => {
+                if secure.rests(now()) {
+                    return Err(Unasked::Gone);
+                }
+                let line = Arc::new(Line::connecting());
+                let keeping = keep(Arc::clone(&line), Arc::clone(secure), key, drops);
+                (line, tokio::spawn(keeping).abort_handle())
+            }
+        })
     }
 
     fn answered(&self) {
@@ -184,7 +231,7 @@ impl Server {
             health.dead_until.take().is_some()
         };
         if was_dead {
-            tracing::info!(target_name = self.settings.target, server = %self.address, "RADIUS server answers again");
+            tracing::info!(target_name = self.settings.target, server = %self.place, "RADIUS server answers again");
         }
     }
 
@@ -203,7 +250,7 @@ impl Server {
                 return;
             }
         }
-        tracing::warn!(target_name = self.settings.target, server = %self.address, "RADIUS server does not answer");
+        tracing::warn!(target_name = self.settings.target, server = %self.place, "RADIUS server does not answer");
         if let Some(every) = self.settings.probe
             && !self.probing.swap(true, Ordering::AcqRel)
         {

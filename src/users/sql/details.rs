@@ -9,8 +9,8 @@ use crate::users::sealed::Sealed;
 use crate::users::sql::driver::{Change, Dialect, Insertion};
 use crate::users::sql::people::{current, raise, read_person};
 use crate::users::sql::records::{self, Noted};
-use crate::users::sql::text;
 use crate::users::sql::value::{Kind, Row, Value, fixed, unreadable};
+use crate::users::sql::{approvals, text};
 use crate::users::store::{StoreError, StoreResult};
 use crate::users::token::{Moving, Token};
 
@@ -159,6 +159,8 @@ pub(super) async fn set_block(
 ) -> StoreResult<bool> {
     let Some(person) = person(change, unique_id).await? else { return Ok(false) };
     change.run(fixed(text::BLOCK), vec![unique_id.into(), until.into()]).await?;
+    // What was approved before a block, or while it began, is good for nothing after it.
+    change.run(fixed(approvals::DROP_PERSON), vec![unique_id.into()]).await?;
     let fields = one("blocked until", person.blocked_until.map(time_text), until.map(time_text));
     let kind = if until.is_some() { "blocked" } else { "unblocked" };
     note(change, dialect, &person, kind, by, fields).await?;

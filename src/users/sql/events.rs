@@ -8,7 +8,7 @@ use crate::users::sql::value::{Row, Value, built, list, unreadable};
 use crate::users::store::{StoreResult, folded};
 
 const COLUMNS: &str = "id, time, sign_in, door, client, application, name, unique_id, account, source, person_address, \
-     method, provider, primary_result, factor_result, verdict, reason, rule, requests, identify_us, primary_us, \
+     method, provider, primary_result, factor_result, verdict, reason, rule, earlier, requests, identify_us, primary_us, \
      policy_us, factor_us, total_us, server";
 
 /// The statement for what is wanted, and its values.
@@ -118,6 +118,7 @@ fn read(row: &mut Row) -> StoreResult<EventRecord> {
         verdict: row.needed_text("verdict")?,
         reason: row.needed_text("reason")?,
         rule: row.text("rule")?,
+        earlier: row.text("earlier")?,
         requests: row.needed_int("requests")?,
         identify_ms: milliseconds(row.int("identify_us")?),
         primary_ms: milliseconds(row.int("primary_us")?),

@@ -12,7 +12,7 @@ use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable}
 use crate::users::store::StoreResult;
 
 /// Columns of an event, in the order of [`event_row`].
-const EVENT_COLUMNS: [(&str, Kind); 24] = [
+const EVENT_COLUMNS: [(&str, Kind); 25] = [
     ("time", Kind::Int),
     ("sign_in", Kind::Text),
     ("door", Kind::Text),
@@ -37,6 +37,7 @@ const EVENT_COLUMNS: [(&str, Kind); 24] = [
     ("total_us", Kind::Int),
     ("server", Kind::Text),
     ("rule", Kind::Text),
+    ("earlier", Kind::Text),
 ];
 
 /// Columns of an accounting record, in the order of [`accounting_row`].
@@ -98,6 +99,7 @@ pub(super) fn event_row(event: &Event) -> Vec<Value> {
         event.steps.total.into(),
         event.server.as_str().into(),
         event.rule.as_deref().into(),
+        event.earlier.as_deref().into(),
     ]
 }
 

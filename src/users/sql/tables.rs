@@ -24,7 +24,7 @@ macro_rules! table {
 }
 
 /// All of them; a table that refers to another comes after it.
-pub(in crate::users) static TABLES: [Table; 22] = [
+pub(in crate::users) static TABLES: [Table; 23] = [
     table!("people_state", [("one", Int), ("current", Int), ("newest", Int), ("version", Int)]),
     table!(
         "people",
@@ -174,6 +174,25 @@ pub(in crate::users) static TABLES: [Table; 22] = [
             ("total_us", Int),
             ("server", Text),
             ("rule", Text),
+            ("earlier", Text),
+        ]
+    ),
+    table!(
+        "approvals",
+        [
+            ("key", Blob),
+            ("unique_id", Text),
+            ("name", Text),
+            ("rule", Text),
+            ("kind", Text),
+            ("client", Text),
+            ("application", Text),
+            ("place", Text),
+            ("method", Text),
+            ("provider", Text),
+            ("approved", Int),
+            ("until", Int),
+            ("sign_in", Text),
         ]
     ),
     table!(

@@ -1,12 +1,14 @@
 //! What the tests with real peers share: the server as a process, the controller, a RADIUS client written by
 //! hand, and what to do where a peer is missing.
 
+pub(crate) mod authority;
 pub(crate) mod freeradius;
 pub(crate) mod ldap;
 pub(crate) mod ldap_world;
 pub(crate) mod phone;
 pub(crate) mod postgres;
 pub(crate) mod privacyidea;
+pub(crate) mod radsecproxy;
 pub(crate) mod relay;
 pub(crate) mod samba;
 pub(crate) mod script;

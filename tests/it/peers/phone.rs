@@ -70,6 +70,16 @@ impl Phone {
         self.simulator.set_behaviour(None, Behaviour::Answer { decision: Decision::Approve, after_ms: 0 });
     }
 
+    /// From now on the service wants a typed code of everybody.
+    pub(crate) fn want_codes(&self) {
+        self.simulator.set_behaviour(None, Behaviour::Answer { decision: Decision::NeedsCode, after_ms: 0 });
+    }
+
+    /// How many prompts wait for an answer.
+    pub(crate) fn open(&self) -> usize {
+        self.simulator.pending()
+    }
+
     /// How many prompts have gone out.
     pub(crate) fn asked(&self) -> u64 {
         self.simulator.counts().prompts

@@ -132,7 +132,8 @@ impl Nas {
         self.receive(&request, wait)
     }
 
-    fn check(&self, bytes: &[u8], request: &Request) -> Reply {
+    /// The reply in `bytes`, which must be an authentic one to `request`.
+    pub(crate) fn check(&self, bytes: &[u8], request: &Request) -> Reply {
         assert_eq!(usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), bytes.len(), "length");
         let asked = &request.bytes[4..20];
         let expected = Md5::digest([&bytes[..4], asked, &bytes[20..], &self.secret].concat());

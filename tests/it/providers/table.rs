@@ -153,6 +153,7 @@ impl Broken {
             ]),
             routes: Vec::new(),
             rules: Vec::new(),
+            caching: Default::default(),
             mails: false,
             store: Arc::new(fakes::enrolled()),
             ledger: Arc::new(Recorder::default()),

@@ -279,6 +279,7 @@ fn event(number: u64, name: &str, unique_id: Option<&str>, verdict: Verdict) -> 
         verdict,
         reason: Reason::Approved,
         rule: None,
+        earlier: None,
         requests: 1,
         steps: Steps::default(),
         server: "gate-1".into(),

@@ -217,6 +217,7 @@ pub(crate) fn deps(
         providers: providers.into_iter().map(|(name, provider)| (name.to_owned(), provider)).collect(),
         routes: Vec::new(),
         rules: Vec::new(),
+        caching: Default::default(),
         mails: false,
         store,
         ledger: ledger.clone(),

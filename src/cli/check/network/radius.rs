@@ -5,21 +5,21 @@ use std::sync::Arc;
 use super::{Finding, rounded};
 use crate::config::RadiusTarget;
 use crate::radius::authenticator::ClientKey;
-use crate::radius::pool::{Dropped, Pool, Settings};
+use crate::radius::pool::Pool;
 
 /// Asks each server once.
 pub(super) async fn probe(target: &RadiusTarget) -> Vec<Finding> {
     let key = Arc::new(ClientKey::new(target.secret.duplicate()));
+    let pool = match Pool::of(target, &key) {
+        Ok(pool) => pool,
+        Err(why) => return vec![Finding::fail(format!("target {}", target.name), why, "")],
+    };
     let mut findings = Vec::new();
-    for server in &target.servers {
-        // A pool for each, so that what was dropped is this server's.
-        let pool = Pool::new(Settings::from(target), std::slice::from_ref(server), &key);
-        let took = pool.probe().await.into_iter().next().and_then(|(_, took)| took);
-        let what = format!("target {} server {server}", target.name);
-        let dropped = |cause| pool.dropped(cause) > 0;
-        findings.push(match took {
+    for probed in pool.probe().await {
+        let what = format!("target {} server {}", target.name, probed.server);
+        findings.push(match probed.took {
             Some(took) => Finding::ok(what, format!("answers Status-Server in {:?}", rounded(took))),
-            None if dropped(Dropped::Forged) => {
+            None if probed.forged => {
                 Finding::fail(what, "its answer is not authentic", "is the secret the same on both sides?")
             }
             None => Finding::warn(

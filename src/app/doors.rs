@@ -1,0 +1,39 @@
+//! The RADIUS door of a configuration: its sockets and, where there are clients over TLS, its connections.
+
+use std::sync::Arc;
+
+use super::AppError;
+use crate::audit::Audit;
+use crate::config::Config;
+use crate::radius::door::Shared;
+use crate::radius::listener::{Listener, Settings, Sink, TlsListener};
+use crate::signin::reception::SignIns;
+use crate::telemetry::metrics::Metrics;
+
+/// RADIUS requests that one socket keeps in mind, at some 200 octets each.
+const REMEMBERED: usize = 262_144;
+
+/// Binds all addresses and starts to serve them.
+pub(super) fn radius(
+    config: &Config,
+    shared: &Arc<Shared>,
+    sign_ins: &Arc<SignIns>,
+    audit: &Arc<Audit>,
+    metrics: &Arc<Metrics>,
+) -> Result<Listener, AppError> {
+    let sockets = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let settings = Settings { sockets, remembered: REMEMBERED };
+    let (access, accounting) = (&config.radius.listen, &config.radius.accounting);
+    let audit = Arc::clone(audit);
+    let sink: Sink = Arc::new(move |record| audit.account(record));
+    let listener = Listener::start(access, accounting, settings, shared, sign_ins, Some(&sink));
+    let listener = listener.map_err(|error| {
+        AppError(format!(
+            "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
+        ))
+    })?;
+    let door = config.radius.tls.as_ref();
+    let tls = door.map(|door| TlsListener::start(door, shared, sign_ins, Some(&sink), metrics));
+    let tls = tls.transpose().map_err(|why| AppError(format!("radius.tls: {why}")))?;
+    Ok(listener.with_tls(tls))
+}

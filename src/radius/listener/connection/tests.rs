@@ -1,0 +1,154 @@
+use tokio::io::DuplexStream;
+
+use super::*;
+use crate::radius::client::Request;
+use crate::radius::door::{Door, Shared, Whose};
+use crate::radius::packet::Packet;
+use crate::radius::testing::{client, key, shared};
+use crate::secret::Secret;
+
+const PEER: &str = "192.0.2.1:40000";
+
+fn limits() -> TlsLimits {
+    TlsLimits {
+        connections: 10,
+        first_packet_within: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        send_within: Duration::from_secs(30),
+    }
+}
+
+/// A connection to a server that rejects everybody: the client's end, and how it ends.
+fn connected(sink: Option<Sink>) -> (DuplexStream, tokio::task::JoinHandle<End>, watch::Sender<bool>) {
+    let start = std::time::Instant::now();
+    let shared: Arc<Shared> = shared(vec![client("vpn")], start);
+    let peer: SocketAddr = PEER.parse().unwrap();
+    let whose = Whose::Proven(Arc::clone(shared.clients.find(peer.ip()).unwrap()));
+    let door = Door::of(Arc::clone(&shared), whose.clone(), 256);
+    let connection = Connection {
+        station: Arc::new(Station { port: Outbox::new(peer), door }),
+        accounting: AccountingDoor::of(shared, whose, 256),
+        sign_ins: crate::signin::testing::rejecting(),
+        sink,
+        limits: limits(),
+    };
+    let (ours, theirs) = tokio::io::duplex(8192);
+    let (stop, stopping) = watch::channel(false);
+    let first_until = Instant::now() + limits().first_packet_within;
+    let served = tokio::spawn(connection.converse(theirs, first_until, stopping));
+    (ours, served, stop)
+}
+
+fn access(identifier: u8, salt: u8) -> Vec<u8> {
+    let password = Secret::new(b"x".to_vec());
+    Request::access("nemo", &password).encode(identifier, &[salt; 16], &key()).unwrap()
+}
+
+fn accounting(identifier: u8) -> Vec<u8> {
+    let attributes = [(40, vec![0, 0, 0, 1]), (44, b"session".to_vec())];
+    let request = Request {
+        code: Code::ACCOUNTING_REQUEST,
+        name: Some("nemo"),
+        password: None,
+        attributes: &attributes,
+        sign: false,
+    };
+    request.encode(identifier, &[0; 16], &key()).unwrap()
+}
+
+async fn answer(stream: &mut DuplexStream) -> Vec<u8> {
+    let mut packet = vec![0; 4];
+    stream.read_exact(&mut packet).await.unwrap();
+    packet.resize(usize::from(u16::from_be_bytes([packet[2], packet[3]])), 0);
+    stream.read_exact(&mut packet[4..]).await.unwrap();
+    packet
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_kinds_of_requests_are_answered_on_one_connection_however_they_are_cut() {
+    let (mut stream, _served, _stop) = connected(Some(Arc::new(|record| record.session == "session")));
+    let status = Request::status().encode(9, &[9; 16], &key()).unwrap();
+    for octet in [access(1, 1), status, accounting(3)].concat() {
+        stream.write_all(&[octet]).await.unwrap();
+    }
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let packet = answer(&mut stream).await;
+        let packet = Packet::decode(&packet).unwrap();
+        answers.push((packet.identifier(), packet.code()));
+    }
+    answers.sort_by_key(|(identifier, _)| *identifier);
+    assert_eq!(answers, [(1, Code::ACCESS_REJECT), (3, Code::ACCOUNTING_RESPONSE), (9, Code::ACCESS_ACCEPT)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_it_and_a_slow_packet_too() {
+    let (mut stream, served, _stop) = connected(None);
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "no first packet");
+    assert_eq!(served.await.unwrap(), End::Silent);
+    let (mut stream, served, _stop) = connected(None);
+    let begin = Instant::now();
+    stream.write_all(&access(1, 1)).await.unwrap();
+    answer(&mut stream).await;
+    // An octet now and then does not make a packet.
+    let bytes = access(2, 2);
+    for octet in &bytes[..4] {
+        stream.write_all(&[*octet]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    assert_eq!(served.await.unwrap(), End::Silent);
+    assert_eq!(begin.elapsed().as_secs(), 12, "the last octet was written before it was noticed");
+    let (mut stream, served, _stop) = connected(None);
+    let begin = Instant::now();
+    stream.write_all(&access(1, 1)).await.unwrap();
+    answer(&mut stream).await;
+    assert_eq!(served.await.unwrap(), End::Silent);
+    assert_eq!(begin.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_ends_it_and_what_is_only_unwanted_does_not() {
+    let mut forged = access(1, 1);
+    forged[25] ^= 1;
+    for (bytes, end) in [
+        (vec![1, 1, 0, 0], End::Length),
+        (vec![1, 1, 0xff, 0xff], End::Length),
+        (forged, End::Packet(Discarded::WrongSignature)),
+    ] {
+        let (mut stream, served, _stop) = connected(None);
+        stream.write_all(&bytes).await.unwrap();
+        assert_eq!(served.await.unwrap(), end);
+    }
+    let (mut stream, _served, _stop) = connected(None);
+    // A code that nobody asks for.
+    let mut other = access(1, 1);
+    other[0] = 40;
+    stream.write_all(&other).await.unwrap();
+    stream.write_all(&access(2, 2)).await.unwrap();
+    assert_eq!(answer(&mut stream).await[1], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_no_answers_is_read_no_more_and_cut_off() {
+    let (mut stream, served, _stop) = connected(None);
+    let status: Vec<Vec<u8>> =
+        (0..=255).map(|identifier| Request::status().encode(identifier, &[identifier; 16], &key()).unwrap()).collect();
+    let status = status.concat();
+    let mut written = 0;
+    // Until nothing is taken any more; then it ends, as nothing of it is read.
+    while stream.write_all(&status).await.is_ok() {
+        written += status.len();
+        assert!(written < 1 << 20, "answers pile up");
+    }
+    assert_eq!(served.await.unwrap(), End::Stalled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_gives_its_last_answers_and_an_end_in_order() {
+    let (mut stream, served, stop) = connected(None);
+    stream.write_all(&access(1, 1)).await.unwrap();
+    answer(&mut stream).await;
+    stop.send_replace(true);
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(served.await.unwrap(), End::Closed);
+}
