@@ -87,11 +87,9 @@ impl Server {
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let (store, soundness) = store(&config).await?;
-        let metrics = metrics(&config);
-        let shared_store: Arc<dyn Store> = store.clone();
+        let (metrics, shared_store): (_, Arc<dyn Store>) = (metrics(&config), store.clone());
         let audit = audit(&config, &metrics, &shared_store)?;
-        let directories = directories(&config)?;
-        let radius_targets = radius_targets(&config, &shared_store)?;
+        let (directories, radius_targets) = (directories(&config)?, radius_targets(&config, &shared_store)?);
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let sign_ins = SignIns::new(Deps {
