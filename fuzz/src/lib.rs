@@ -9,7 +9,7 @@ use anteroom::config::import::{
 };
 use anteroom::config::{AddressRange, Client, ClientPolicy, OnDeadline, PersonAddress, RadiusClient, Requirement};
 use anteroom::import::preset::attributes;
-use anteroom::radius::attribute::MESSAGE_AUTHENTICATOR;
+use anteroom::radius::attribute::{AddressForm, MESSAGE_AUTHENTICATOR};
 use anteroom::radius::authenticator::ClientKey;
 use anteroom::radius::clients::Clients;
 use anteroom::radius::door::Shared;
@@ -45,6 +45,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         challenge: None,
         shows_texts: false,
         reuse: None,
+        reply: None,
         held: 1000,
         policy: ClientPolicy::default(),
     };
@@ -57,7 +58,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         limit_proxy_state: Requirement::Auto,
         duplicate_window: Duration::from_secs(5),
         hands_on: false,
-        person_address: Some(PersonAddress { vendor: Some(12356), number: 2 }),
+        person_address: Some((PersonAddress { vendor: Some(12356), number: 2 }, AddressForm::Binary)),
         reply_attributes: Vec::new(),
         reject_message: Some("Access denied.".into()),
         packets_per_second: 1_000_000,

@@ -19,6 +19,7 @@ pub(crate) type Directories = Vec<(String, Arc<Directory>, bool)>;
 pub(crate) fn directories(config: &Config) -> Result<Directories, AppError> {
     let made = config.targets.iter().map(|(name, target)| {
         let directory = Directory::new(target).map_err(|error| AppError(format!("target {name:?}: {error}")))?;
+        let directory = directory.asking_for(config.details(name));
         Ok((name.clone(), Arc::new(directory), target.dn_from_store))
     });
     made.collect()

@@ -150,7 +150,7 @@ const BYPASS: [&str; 8] = ["time", "user", "by", "reason", "until", "used", "sig
 const BLOCK: [&str; 7] = ["time", "user", "kind", "by", "reason", "until", "sign_in"];
 
 /// Reasons of [`What::Denials`]: everything that ends a sign-in after the password was right, or keeps a guesser off.
-const DENIALS: [Reason; 17] = [
+const DENIALS: [Reason; 19] = [
     Reason::Denied,
     Reason::Fraud,
     Reason::Expired,
@@ -163,6 +163,8 @@ const DENIALS: [Reason; 17] = [
     Reason::NoMethod,
     Reason::RuleRefused,
     Reason::RuleUndecided,
+    Reason::ReplyUndecided,
+    Reason::ReplyUnfit,
     Reason::PromptLimited,
     Reason::ThrottledPerson,
     Reason::ThrottledSource,

@@ -239,6 +239,7 @@ async fn enrol(
             upn: None,
             dn: String::new(),
             remembered: false,
+            details: None,
         },
         None => {
             let config = config.ok_or(

@@ -3,6 +3,7 @@
 //! All mistakes are collected and told at once. Nothing here gives up early: a section that is wrong
 //! yields a stand-in, and [`read`] hands out a [`Config`] only when not one mistake was found.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use super::place::Path;
 use super::reading::{Places, Reading};
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
+use crate::radius::dictionary::Dictionary;
+
 use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
 
 mod address;
@@ -29,6 +32,7 @@ mod pin;
 mod provider;
 mod radius_target;
 mod radsec;
+mod reply;
 mod route;
 mod rule;
 mod secrets;
@@ -110,6 +114,7 @@ pub fn read(
         mistakes: RefCell::new(mistakes),
         warnings: RefCell::default(),
         radius_targets: RefCell::default(),
+        dictionary: RefCell::new(Cow::Borrowed(Dictionary::shipped())),
     };
     // A file that is not TOML says nothing about its keys.
     let config = is_toml.then(|| checker.config(file));
@@ -136,11 +141,14 @@ struct Checker<'a> {
     warnings: RefCell<Vec<Mistake>>,
     /// The targets that are RADIUS servers, once they are known.
     radius_targets: RefCell<BTreeSet<String>>,
+    /// The names of attributes, once they are known.
+    dictionary: RefCell<Cow<'static, Dictionary>>,
 }
 
 impl Checker<'_> {
     fn config(&self, mut file: written::File) -> Config {
         gateway::name_targets(&mut file);
+        self.dictionary(file.radius.dictionary.take());
         let (targets, authorizing, radius_targets) = self.targets(file.target);
         let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
@@ -160,8 +168,9 @@ impl Checker<'_> {
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
         self.own_names([("radius", &radius_names), ("ldap", &ldap_names)]);
         let names: BTreeSet<String> = radius_names.into_iter().chain(ldap_names).flatten().collect();
+        let replies = self.replies(file.reply, &file.radius.client);
         let tls = self.radius_tls(file.radius.tls, wants_tls);
-        let clients = self.clients(file.radius.client, &targets, &authorizing, &providers);
+        let clients = self.clients(file.radius.client, &targets, &authorizing, &providers, &replies);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
         let of_rules = rule::Clients::of(&clients, &ldap_door.clients, names);

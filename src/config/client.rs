@@ -1,7 +1,9 @@
 //! A client as the sign-in sees it: who may come in through it, and how. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::reply::ClientReply;
 use super::{AddressRange, NumberMatching, UnreachableRule};
 use crate::users::model::Method;
 
@@ -41,6 +43,8 @@ pub struct Client {
     pub reuse: Option<Reuse>,
     /// Who may come in how.
     pub policy: ClientPolicy,
+    /// What Access-Accepts have for whom; none: the same for everybody.
+    pub reply: Option<Arc<ClientReply>>,
 }
 
 /// How a code stands behind the password in one field.

@@ -33,6 +33,8 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("pin", fields_of::<written::Pin>()),
         ("route.*", fields_of::<written::Route>()),
         ("rule.*", fields_of::<written::Rule>()),
+        ("reply.*", fields_of::<written::Reply>()),
+        ("reply.*.attributes.*", fields_of::<written::From>()),
         ("caching.*", fields_of::<written::Caching>()),
         ("limits", fields_of::<written::Limits>()),
         ("throttle", fields_of::<written::Throttle>()),
@@ -47,7 +49,7 @@ pub(super) fn is_table_list(path: &Path) -> bool {
     let path = pattern(path);
     matches!(
         path.as_str(),
-        "radius.client" | "ldap.client" | "route" | "rule" | "caching" | "import.item" | "target.*.policy"
+        "radius.client" | "ldap.client" | "route" | "rule" | "reply" | "caching" | "import.item" | "target.*.policy"
     )
 }
 
@@ -78,7 +80,9 @@ fn pattern(path: &Path) -> String {
     for step in &path.0 {
         let word = match step {
             Step::Index(_) => "*",
-            Step::Key(_) if words == ["target"] || words == ["provider"] => "*",
+            Step::Key(_) if words == ["target"] || words == ["provider"] || words == ["reply", "*", "attributes"] => {
+                "*"
+            }
             Step::Key(key) => key,
         };
         words.push(word);

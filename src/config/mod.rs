@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::radius::attribute::AddressForm;
 use crate::secret::Secret;
 use crate::texts::Texts;
 use crate::users::pin::Rules;
@@ -32,6 +33,7 @@ pub mod provider;
 mod radius_target;
 mod radsec;
 pub mod reading;
+pub mod reply;
 pub mod route;
 pub mod rule;
 pub mod sources;
@@ -98,6 +100,21 @@ pub struct Config {
     pub log: Log,
     /// Where `GET /metrics` and `GET /health` are served, if anywhere.
     pub metrics: Option<SocketAddr>,
+}
+
+impl Config {
+    /// The attributes of people's entries that replies through a target's clients need, each once, in lower case.
+    pub fn details(&self, directory: &str) -> Vec<String> {
+        let asks = |target: &str| {
+            target == directory || self.authorizing.get(target).is_some_and(|target| target.directory == directory)
+        };
+        let clients = self.radius.clients.iter().map(|client| &client.client).filter(|client| asks(&client.target));
+        let mut names: Vec<String> =
+            clients.filter_map(|client| client.reply.as_ref()).flat_map(|reply| reply.details()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
 }
 
 /// This server's own name and folders.
@@ -177,8 +194,8 @@ pub struct RadiusClient {
     pub limit_proxy_state: Requirement,
     /// How long the reply to a request is kept for its retransmissions.
     pub duplicate_window: Duration,
-    /// The attribute that holds the person's own address, if any (Calling-Station-Id, …).
-    pub person_address: Option<PersonAddress>,
+    /// The attribute that holds the person's own address, if any (Calling-Station-Id, …), and how it is written there.
+    pub person_address: Option<(PersonAddress, AddressForm)>,
     /// Whether its target is RADIUS servers, which get its requests with all their attributes.
     pub hands_on: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 
 use super::caching::Likeness;
 use super::known;
-use super::written::{HttpMethod, ProviderKind, ThenWord, ViaKind, Weak};
+use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
     NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
@@ -191,6 +191,10 @@ impl Words for OnDeadline {
 impl Words for Lenience {
     const WORDS: &'static [(&'static str, Self)] =
         &[("reject", Lenience::Reject), ("password_only", Lenience::PasswordOnly)];
+}
+
+impl Words for Unfit {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Unfit::Refuse), ("cut", Unfit::Cut)];
 }
 
 impl Words for UnreachableClass {

@@ -30,6 +30,10 @@ mod pin;
 
 pub use pin::{Pin, Weak};
 
+mod reply;
+
+pub use reply::{From, Reply, Unfit, Value, Values};
+
 mod radsec;
 
 pub use radsec::RadiusTls;
@@ -69,6 +73,8 @@ pub struct File {
     pub route: Vec<Route>,
     /// `[[rule]]`
     pub rule: Vec<Rule>,
+    /// `[[reply]]`
+    pub reply: Vec<Reply>,
     /// `[[caching]]`
     pub caching: Vec<Caching>,
     /// `[limits]`
@@ -109,6 +115,7 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub dictionary: Option<OneOrMany>,
     pub tls: RadiusTls,
     pub client: Vec<Client>,
 }

@@ -52,6 +52,8 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::OneTimeBypass
         | Reason::RuleRefused
         | Reason::RuleUndecided
+        | Reason::ReplyUndecided
+        | Reason::ReplyUnfit
         | Reason::NoPassword
         | Reason::UnwantedPassword
         | Reason::ConnectionDenied

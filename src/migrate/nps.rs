@@ -140,7 +140,7 @@ fn client(node: &Node) -> Client {
 }
 
 /// Settings that are understood, or that say nothing to a gateway.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 16] = [
     "IP_Filter_Template_Guid",
     "Opaque_Data",
     "Template_Guid",
@@ -152,6 +152,11 @@ const KNOWN: [&str; 12] = [
     "msRADIUSIdleTimeout",
     "msRADIUSSessionTimeout",
     "msNPAllowedEapType",
+    // Multilink and the encryption of dial-up and VPN connections, which every profile of the wizard has.
+    "msRASBapLinednLimit",
+    "msRASBapLinednTime",
+    "msRASMPPEEncryptionPolicy",
+    "msRASMPPEEncryptionType",
     "Description",
 ];
 

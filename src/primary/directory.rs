@@ -13,7 +13,7 @@ use tracing::warn;
 use super::groups;
 use super::locate::Locator;
 use super::names::{self, BadName, NameRules, TypedName};
-use super::{Fault, Finding, IdentifyError, Identity, Primary, Refusal};
+use super::{Details, Fault, Finding, IdentifyError, Identity, Primary, Refusal};
 use crate::config::{DirectoryKind, DirectoryTarget, ServerUrl, Servers};
 use crate::ldap::filter::Filter;
 use crate::ldap::pool::tls_connector;
@@ -44,6 +44,8 @@ pub struct Directory {
     rules: NameRules,
     domains: Vec<String>,
     unique_id: String,
+    /// What else of people's entries is asked for, in lower case.
+    details: Vec<String>,
     confirmed: judging::Confirmed,
     timeout: Duration,
     located: Option<Arc<Located>>,
@@ -131,6 +133,7 @@ impl Directory {
             },
             domains: target.domains.clone(),
             unique_id: target.unique_id.clone(),
+            details: Vec::new(),
             confirmed: judging::Confirmed::default(),
             timeout: target.timeout,
             pool: Pool::new(settings, tls_connector(target.ca_file.as_deref())?, servers),
@@ -139,6 +142,12 @@ impl Directory {
                 Arc::new(Located { locator, believed_until: Mutex::new(None), turn })
             }),
         })
+    }
+
+    /// That also asks for these attributes, in lower case, wherever it looks for a person.
+    #[must_use]
+    pub fn asking_for(self, details: Vec<String>) -> Self {
+        Directory { details, ..self }
     }
 
     /// Its servers as they are known now, as `host:port`, and whether each answered when it was last asked.
@@ -222,7 +231,7 @@ impl Directory {
     /// The attributes that make an identity.
     fn wanted(&self) -> Vec<&str> {
         let names = self.rules.name_attributes.first().into_iter().chain(self.rules.at_attributes.first());
-        std::iter::once(&self.unique_id).chain(names).map(String::as_str).collect()
+        std::iter::once(&self.unique_id).chain(names).chain(&self.details).map(String::as_str).collect()
     }
 
     /// An entry as an identity; `None` when what identifies it is missing.
@@ -236,7 +245,27 @@ impl Directory {
             upn: upn.map(str::to_owned),
             dn: entry.dn.to_owned(),
             remembered: false,
+            details: self.details_of(entry),
         })
+    }
+
+    /// What a `[[reply]]` needs of an entry.
+    fn details_of(&self, entry: &Entry<'_>) -> Option<Box<Details>> {
+        if self.details.is_empty() {
+            return None;
+        }
+        let mut details = Details::default();
+        for name in &self.details {
+            match entry.ranged(name) {
+                // More values than the server gives at once.
+                Some((Some(_), values)) => {
+                    details.add(name, values);
+                    details.cut();
+                }
+                _ => details.add(name, entry.values(name)),
+            }
+        }
+        Some(Box::new(details))
     }
 
     fn unique_id_text(&self, value: &[u8]) -> String {

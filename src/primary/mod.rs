@@ -16,8 +16,11 @@ use crate::radius::onward::Onward;
 use crate::radius::said::Said;
 use crate::secret::Secret;
 
+pub use details::Details;
+
 mod account;
 pub mod bind_names;
+pub mod details;
 pub mod directory;
 pub mod groups;
 pub mod locate;
@@ -39,6 +42,8 @@ pub struct Identity {
     /// Whether the user store said all this, and not the directory just now: the entry may have moved since, and
     /// another one may have its distinguished name.
     pub remembered: bool,
+    /// What else of the entry a `[[reply]]` needs, where one does.
+    pub details: Option<Box<Details>>,
 }
 
 /// Why a name did not become an [`Identity`].
@@ -287,9 +292,23 @@ impl PrimaryPassed {
         &self.who
     }
 
-    /// What a RADIUS target said, for the client.
+    /// What a RADIUS target said, for the client, and what the configuration has for this very person before it.
     pub fn said(&self) -> Option<&Said> {
         self.said.as_deref()
+    }
+
+    /// With attributes of our own for this very person, encoded, before what a target said. What was known of the person
+    /// to make them of is forgotten.
+    #[must_use]
+    pub fn with_attributes(self, encoded: &[u8]) -> Self {
+        let PrimaryPassed { mut who, mut said } = self;
+        if who.details.is_some() {
+            who = Arc::new(Identity { details: None, ..Identity::clone(&who) });
+        }
+        if !encoded.is_empty() {
+            said.get_or_insert_default().put_before(encoded);
+        }
+        PrimaryPassed { who, said }
     }
 }
 

@@ -116,13 +116,13 @@ impl Radius {
         }
         match (found, names.first()) {
             (Some(Person { unique_id, name, upn, dn, .. }), _) => {
-                Ok(Identity { unique_id, name, upn, dn: dn.unwrap_or_default(), remembered: false })
+                Ok(Identity { unique_id, name, upn, dn: dn.unwrap_or_default(), remembered: false, details: None })
             }
             (None, Some(name)) if may_be_unknown => {
                 let name = name.to_lowercase();
                 // No directory has ids of this form.
                 let unique_id = format!("radius:{}:{name}", self.name);
-                Ok(Identity { unique_id, name, upn: None, dn: String::new(), remembered: false })
+                Ok(Identity { unique_id, name, upn: None, dn: String::new(), remembered: false, details: None })
             }
             _ => Err(IdentifyError::Unknown),
         }

@@ -13,7 +13,6 @@ use std::time::Instant;
 use super::attribute::{AddressForm, EAP_MESSAGE, PROXY_STATE, vendor_value};
 use super::authenticator::{ClientKey, Verified};
 use super::certificate::Shown;
-use super::dictionary;
 use super::discard::{Discarded, LogGate};
 use super::packet::{EncodeError, Packet};
 use super::reply::Replies;
@@ -155,7 +154,7 @@ impl Known {
             config: Arc::clone(config),
             key: ClientKey::new(config.secret.duplicate()),
             replies,
-            person_address: config.person_address.map(|place| (place, dictionary::address_form(place))),
+            person_address: config.person_address,
             signed: AtomicU64::new(0),
             unsigned: AtomicU64::new(0),
             signs: AtomicBool::new(false),

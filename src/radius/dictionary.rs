@@ -3,295 +3,244 @@
 //! `Filter-Id = "staff"`, `Service-Type = Framed-User`, `Tunnel-Type:1 = VLAN`: parsed once, when the
 //! configuration is read, into octets that are ready for the wire. What must not be configured is refused
 //! with the reason; a name that is not known comes back with the nearest one that is.
+//!
+//! The RFCs' attributes and the common vendors' ship ([`shipped`]); more come from files ([`file`]).
 
-use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::attribute::{AddressForm, VENDOR_SPECIFIC, join_vendor};
+use super::attribute::{AddressForm, TUNNEL_CLIENT_ENDPOINT};
 use super::packet::MAX_VALUE;
 use crate::config::{PersonAddress, ReplyAttribute};
 
-use table::{Named, TABLE};
+use shipped::Bar;
+use value::{Kind, Written, unquote};
 
-mod table;
+mod error;
+pub mod file;
+mod shipped;
+mod value;
+mod writable;
 
-/// The type of an attribute, and whether a reply may be configured to have it.
+pub use error::DictionaryError;
+pub use file::{FileError, Include};
+pub use writable::Writable;
+
+/// How a vendor writes its attributes (RFC 2865 section 5.26 recommends the usual form).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    /// Text that a request may have and a reply not.
-    RequestText,
-    Octets,
-    Integer,
-    Ipv4,
-    Ipv6,
-    Date,
-    /// An integer of 3 octets after a tag (RFC 2868).
-    TaggedInteger,
-    /// Text after an optional tag (RFC 2868).
-    TaggedText,
-    /// Not to be configured, for this reason.
-    Refused(&'static str),
+struct Form {
+    /// Octets of the number: 1, 2 or 4.
+    kind: u8,
+    /// Octets of the length: 0, 1 or 2.
+    length: u8,
+    /// Whether long values go on in the next attribute.
+    continues: bool,
 }
 
-impl Kind {
-    /// What a value may look like.
-    fn allowed(self) -> &'static str {
-        match self {
-            Kind::Text | Kind::RequestText => "a text, such as \"staff\"",
-            Kind::TaggedText => "a text, such as \"120\"; the tag, 1 to 31, stands after the name: `Name:1`",
-            Kind::Octets => "a text such as \"staff\", or octets in hexadecimal such as 0x0a1b",
-            Kind::Integer => "a number from 0 to 4294967295, or one of the value's names",
-            Kind::TaggedInteger => {
-                "a number from 0 to 16777215, or one of the value's names; the tag, 1 to 31, stands after the name: `Name:1`"
-            }
-            Kind::Ipv4 => "an IPv4 address, such as 192.0.2.7",
-            Kind::Ipv6 => "an IPv6 address, such as 2001:db8::7",
-            Kind::Date => "a time such as 2030-01-31T12:00:00Z, or seconds since 1970",
-            Kind::Refused(why) => why,
+impl Form {
+    const USUAL: Form = Form { kind: 1, length: 1, continues: false };
+
+    /// The largest number of an attribute.
+    fn largest(self) -> u32 {
+        u32::MAX.checked_shr(32 - 8 * u32::from(self.kind)).unwrap_or(u32::MAX)
+    }
+
+    /// Octets before the value, the vendor's number not counted.
+    fn header(self) -> usize {
+        usize::from(self.kind) + usize::from(self.length)
+    }
+}
+
+/// A vendor and its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Vendor {
+    number: u32,
+    form: Form,
+}
+
+/// One named attribute.
+#[derive(Debug, Clone)]
+struct Named {
+    name: Box<str>,
+    vendor: Option<Vendor>,
+    number: u32,
+    kind: Kind,
+    tagged: bool,
+    barred: Option<Bar>,
+    values: Vec<(Box<str>, u64)>,
+}
+
+impl Named {
+    /// The longest value, in octets.
+    fn most(&self) -> usize {
+        MAX_VALUE - self.vendor.map_or(0, |vendor| 4 + vendor.form.header())
+    }
+
+    /// Where rules find it; nothing where its vendor has a form of its own.
+    fn place(&self) -> Option<PersonAddress> {
+        let usual = self.vendor.is_none_or(|vendor| vendor.form == Form::USUAL);
+        let number = u8::try_from(self.number).ok().filter(|_| usual)?;
+        Some(PersonAddress { vendor: self.vendor.map(|vendor| vendor.number), number })
+    }
+
+    fn refused(&self, why: &'static str) -> DictionaryError {
+        DictionaryError::Refused { name: self.name.to_string(), why }
+    }
+
+    /// The value's octets, tag included.
+    fn encode(&self, tag: Option<u8>, written: &Written<'_>) -> Option<Vec<u8>> {
+        let mut value = self.kind.encode(written, &self.values)?;
+        if !self.tagged {
+            return Some(value);
         }
-    }
-}
-
-/// Why a configured attribute is refused. The texts are for the person who writes the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DictionaryError {
-    /// There is no `=` between name and value.
-    NoEquals,
-    /// The name is not known.
-    UnknownName {
-        /// As written.
-        name: String,
-        /// The known name that looks most like it, if any does.
-        nearest: Option<&'static str>,
-    },
-    /// The attribute must not be configured here.
-    Refused {
-        /// Its name.
-        name: &'static str,
-        /// Why.
-        why: &'static str,
-    },
-    /// The value does not have the attribute's type.
-    WrongValue {
-        /// The attribute's name.
-        name: &'static str,
-        /// What would be allowed.
-        allowed: &'static str,
-        /// Names that the value may have, if any.
-        names: Vec<&'static str>,
-    },
-    /// The value is empty or too long.
-    WrongLength {
-        /// The attribute's name.
-        name: &'static str,
-        /// Octets of the value.
-        have: usize,
-        /// The most that are allowed.
-        most: usize,
-    },
-}
-
-impl fmt::Display for DictionaryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DictionaryError::NoEquals => f.write_str("write it as `Name = value`, such as `Filter-Id = \"staff\"`"),
-            DictionaryError::UnknownName { name, nearest: None } => write!(f, "no attribute is called {name:?}"),
-            DictionaryError::UnknownName { name, nearest: Some(nearest) } => {
-                write!(f, "no attribute is called {name:?}; did you mean {nearest}?")
-            }
-            DictionaryError::Refused { name, why } => write!(f, "{name} cannot be configured: {why}"),
-            DictionaryError::WrongValue { name, allowed, names } if names.is_empty() => {
-                write!(f, "the value of {name} must be {allowed}")
-            }
-            DictionaryError::WrongValue { name, allowed, names } => {
-                write!(f, "the value of {name} must be {allowed} ({})", names.join(", "))
-            }
-            DictionaryError::WrongLength { name, have, most } => {
-                write!(f, "the value of {name} must have 1 to {most} octets, not {have}")
-            }
+        if self.kind == Kind::Integer(4) {
+            // The tag takes the place of the first octet, also where there is none (RFC 2868 section 3.1).
+            let first = value.first_mut().filter(|first| **first == 0)?;
+            *first = tag.unwrap_or(0);
+            return Some(value);
         }
-    }
-}
-
-impl std::error::Error for DictionaryError {}
-
-/// Parses a reply attribute written as `Name = value`.
-///
-/// # Errors
-/// [`DictionaryError`].
-pub fn parse_reply_attribute(line: &str) -> Result<ReplyAttribute, DictionaryError> {
-    let (name, value) = line.split_once('=').ok_or(DictionaryError::NoEquals)?;
-    reply_attribute(name.trim(), value.trim())
-}
-
-/// Encodes a reply attribute from its name, with `:tag` where it takes one, and its value, which may stand
-/// in quotes.
-///
-/// # Errors
-/// [`DictionaryError`].
-pub fn reply_attribute(name: &str, value: &str) -> Result<ReplyAttribute, DictionaryError> {
-    let (bare, tag) = match name.split_once(':') {
-        Some((bare, tag)) => (bare.trim_end(), Some(tag.trim())),
-        None => (name, None),
-    };
-    let named = find(bare)?;
-    match named.kind {
-        Kind::Refused(why) => return Err(DictionaryError::Refused { name: named.name, why }),
-        Kind::RequestText => {
-            return Err(DictionaryError::Refused {
-                name: named.name,
-                why: "it belongs into requests, not into replies",
-            });
+        // Without a tag, a first octet up to 0x1f would be taken for one (RFC 2868 section 3.3).
+        if tag.is_none() && value.first().is_some_and(|first| *first <= 0x1f) {
+            return None;
         }
-        _ => {}
-    }
-    let wrong = || DictionaryError::WrongValue {
-        name: named.name,
-        allowed: named.kind.allowed(),
-        names: named.values.iter().map(|(name, _)| *name).collect(),
-    };
-    let tag = match tag {
-        None => None,
-        Some(tag) if matches!(named.kind, Kind::TaggedInteger | Kind::TaggedText) => {
-            Some(tag.parse().ok().filter(|tag| (1..=31).contains(tag)).ok_or_else(wrong)?)
-        }
-        Some(_) => return Err(DictionaryError::UnknownName { name: name.into(), nearest: Some(named.name) }),
-    };
-    let value = encode(named, tag, &unquote(value).ok_or_else(wrong)?).ok_or_else(wrong)?;
-    let (have, most) = (value.len(), if named.vendor.is_some() { MAX_VALUE - 6 } else { MAX_VALUE });
-    if have == 0 || have > most {
-        return Err(DictionaryError::WrongLength { name: named.name, have, most });
-    }
-    match named.vendor {
-        None => Ok(ReplyAttribute { number: named.number, value }),
-        Some(vendor) => join_vendor(vendor, named.number, &value)
-            .map(|value| ReplyAttribute { number: VENDOR_SPECIFIC, value })
-            .map_err(|_| DictionaryError::WrongLength { name: named.name, have, most }),
+        Some(tag.into_iter().chain(value).collect())
     }
 }
 
-/// The attribute of requests that holds the address of the person's device, by name.
-///
-/// # Errors
-/// [`DictionaryError`] when the name is not known or the attribute cannot hold an address.
-pub fn person_address_attribute(name: &str) -> Result<PersonAddress, DictionaryError> {
-    let named = find(name)?;
-    let place = PersonAddress { vendor: named.vendor, number: named.number };
-    let addresses = [Kind::Ipv4, Kind::Ipv6, Kind::RequestText].contains(&named.kind)
-        || place.vendor.is_none() && place.number == super::attribute::TUNNEL_CLIENT_ENDPOINT;
-    if addresses {
-        Ok(place)
-    } else {
+/// The names that are known.
+#[derive(Debug, Clone, Default)]
+pub struct Dictionary {
+    vendors: HashMap<Box<str>, Vendor>,
+    attributes: Vec<Arc<Named>>,
+    /// Places in `attributes`, by name in lower case. What comes later replaces what came before.
+    by_name: HashMap<Box<str>, usize>,
+}
+
+impl Dictionary {
+    fn empty() -> Dictionary {
+        Dictionary::default()
+    }
+
+    /// What ships.
+    pub fn shipped() -> &'static Dictionary {
+        &shipped::SHIPPED
+    }
+
+    /// Adds what a file has, and what it includes: see [`file`].
+    ///
+    /// # Errors
+    /// [`FileError`] at the first line that cannot be read.
+    pub fn read(&mut self, name: &str, text: &str, include: &mut Include<'_>) -> Result<(), FileError> {
+        file::Reading::new(self, include).file(name, text)
+    }
+
+    /// How many names of attributes it has.
+    pub fn names(&self) -> usize {
+        self.by_name.len()
+    }
+
+    fn vendor(&self, name: &str) -> Option<Vendor> {
+        self.vendors.get(name.to_ascii_lowercase().as_str()).copied()
+    }
+
+    fn add_vendor(&mut self, name: &str, vendor: Vendor) {
+        self.vendors.insert(name.to_ascii_lowercase().into(), vendor);
+    }
+
+    fn add(&mut self, named: Named) {
+        let name = named.name.to_ascii_lowercase().into();
+        self.by_name.insert(name, self.attributes.len());
+        self.attributes.push(Arc::new(named));
+    }
+
+    fn change(&mut self, name: &str) -> Option<&mut Arc<Named>> {
+        let place = *self.by_name.get(name.to_ascii_lowercase().as_str())?;
+        self.attributes.get_mut(place)
+    }
+
+    fn find(&self, name: &str) -> Result<&Arc<Named>, DictionaryError> {
+        let place = self.by_name.get(name.to_ascii_lowercase().as_str());
+        place
+            .and_then(|place| self.attributes.get(*place))
+            .ok_or_else(|| DictionaryError::UnknownName { name: name.into(), nearest: self.nearest(name) })
+    }
+
+    /// The known name with the smallest edit distance, if that is small.
+    fn nearest(&self, name: &str) -> Option<String> {
+        let names = self.attributes.iter().filter(|named| named.name.len().abs_diff(name.len()) <= 8);
+        let (distance, nearest) = names.map(|named| (distance(name, &named.name), &named.name)).min()?;
+        (distance <= 3.max(name.len() / 3)).then(|| nearest.to_string())
+    }
+
+    /// Parses a reply attribute written as `Name = value`: `:tag` may stand behind the name, and the value in quotes.
+    ///
+    /// # Errors
+    /// [`DictionaryError`].
+    pub fn parse_reply_attribute(&self, line: &str) -> Result<(Writable, ReplyAttribute), DictionaryError> {
+        let (name, value) = line.split_once('=').ok_or(DictionaryError::NoEquals)?;
+        let writable = self.writable(name.trim())?;
+        let written = unquote(value.trim()).ok_or_else(|| writable.wrong())?;
+        let encoded = writable.encode(&written)?;
+        Ok((writable, encoded))
+    }
+
+    /// An attribute that a reply may be configured to have, by its name, with `:tag` where it takes one.
+    ///
+    /// # Errors
+    /// [`DictionaryError`].
+    pub fn writable(&self, name: &str) -> Result<Writable, DictionaryError> {
+        let (bare, tag) = match name.split_once(':') {
+            Some((bare, tag)) => (bare.trim_end(), Some(tag.trim())),
+            None => (name, None),
+        };
+        let named = self.find(bare)?;
+        if let Some(bar) = named.barred {
+            return Err(named.refused(bar.why()));
+        }
+        let writable = Writable::new(Arc::clone(named), None);
+        let tag = match tag {
+            None => None,
+            Some(tag) if named.tagged => {
+                Some(tag.parse().ok().filter(|tag| (1..=31).contains(tag)).ok_or_else(|| writable.wrong())?)
+            }
+            Some(_) => {
+                return Err(DictionaryError::UnknownName { name: name.into(), nearest: Some(named.name.to_string()) });
+            }
+        };
+        Ok(Writable::new(Arc::clone(named), tag))
+    }
+
+    /// The attribute of requests that holds the address of the person's device, by name, and how it writes it.
+    ///
+    /// # Errors
+    /// [`DictionaryError`] when the name is not known or the attribute cannot hold an address.
+    pub fn person_address(&self, name: &str) -> Result<(PersonAddress, AddressForm), DictionaryError> {
+        let named = self.find(name)?;
+        let form = match (named.kind, named.barred) {
+            (Kind::Ipv4 | Kind::Ipv6 | Kind::Ip, None) => Some(AddressForm::Binary),
+            (_, Some(Bar::RequestAddress)) => Some(AddressForm::Text),
+            _ if named.vendor.is_none() && named.number == u32::from(TUNNEL_CLIENT_ENDPOINT) => {
+                Some(AddressForm::TaggedText)
+            }
+            _ => None,
+        };
         let why = "it does not hold the address of the person's device; Calling-Station-Id often does";
-        Err(DictionaryError::Refused { name: named.name, why })
+        named.place().zip(form).ok_or_else(|| named.refused(why))
     }
-}
 
-/// The place of an attribute that a reply may have, by name.
-///
-/// # Errors
-/// [`DictionaryError`] when the name is not known, or is one of those that belong into requests or are made here.
-pub fn attribute_place(name: &str) -> Result<PersonAddress, DictionaryError> {
-    let named = find(name)?;
-    match named.kind {
-        Kind::Refused(why) if !table::is_encrypted(named) => Err(DictionaryError::Refused { name: named.name, why }),
-        _ => Ok(PersonAddress { vendor: named.vendor, number: named.number }),
-    }
-}
-
-/// How an attribute writes an address.
-pub fn address_form(place: PersonAddress) -> AddressForm {
-    let named = TABLE.iter().find(|named| named.vendor == place.vendor && named.number == place.number);
-    match named.map(|named| named.kind) {
-        Some(Kind::Ipv4 | Kind::Ipv6) => AddressForm::Binary,
-        Some(Kind::TaggedText) => AddressForm::TaggedText,
-        _ => AddressForm::Text,
-    }
-}
-
-fn find(name: &str) -> Result<&'static Named, DictionaryError> {
-    TABLE
-        .iter()
-        .find(|named| named.name.eq_ignore_ascii_case(name))
-        .ok_or_else(|| DictionaryError::UnknownName { name: name.into(), nearest: nearest(name) })
-}
-
-/// A value without its quotes; nothing where they do not close. `\"` and `\\` stand for themselves.
-fn unquote(value: &str) -> Option<Written<'_>> {
-    let Some(inner) = value.strip_prefix('"') else { return Some(Written { text: value.into(), quoted: false }) };
-    let mut text = String::with_capacity(inner.len());
-    let mut characters = inner.chars();
-    loop {
-        match characters.next()? {
-            '"' => break,
-            '\\' => text.push(characters.next()?),
-            other => text.push(other),
+    /// The place of an attribute that a reply may have, by name.
+    ///
+    /// # Errors
+    /// [`DictionaryError`] when the name is not known, or is one of those that belong into requests or are made here.
+    pub fn attribute_place(&self, name: &str) -> Result<PersonAddress, DictionaryError> {
+        let named = self.find(name)?;
+        match named.barred {
+            None | Some(Bar::Encrypted | Bar::RequestAddress) => named
+                .place()
+                .ok_or_else(|| named.refused("its vendor's attributes have a form that cannot be taken apart")),
+            Some(bar) => Err(named.refused(bar.why())),
         }
     }
-    characters.as_str().is_empty().then(|| Written { text: text.into(), quoted: true })
-}
-
-/// A value as written: in quotes it is never read as hexadecimal.
-struct Written<'a> {
-    text: std::borrow::Cow<'a, str>,
-    quoted: bool,
-}
-
-fn encode(named: &Named, tag: Option<u8>, written: &Written<'_>) -> Option<Vec<u8>> {
-    let text = written.text.as_ref();
-    match named.kind {
-        Kind::Text | Kind::RequestText => Some(text.as_bytes().to_vec()),
-        Kind::TaggedText => {
-            // Without a tag, a first octet up to 0x1f would be taken for one (RFC 2868 section 3.3).
-            let untagged = tag.is_none() && text.as_bytes().first().is_some_and(|first| *first <= 0x1f);
-            (!untagged).then(|| tag.into_iter().chain(text.bytes()).collect())
-        }
-        Kind::Octets => match text.strip_prefix("0x").filter(|_| !written.quoted) {
-            Some(digits) => hexadecimal(digits),
-            None => Some(text.as_bytes().to_vec()),
-        },
-        Kind::Integer => Some(integer(named, text)?.to_be_bytes().to_vec()),
-        Kind::TaggedInteger => {
-            let [0, high, middle, low] = integer(named, text)?.to_be_bytes() else { return None };
-            Some(vec![tag.unwrap_or(0), high, middle, low])
-        }
-        Kind::Ipv4 => Some(text.parse::<Ipv4Addr>().ok()?.octets().to_vec()),
-        Kind::Ipv6 => Some(text.parse::<Ipv6Addr>().ok()?.octets().to_vec()),
-        Kind::Date => {
-            let seconds = match text.parse::<u32>() {
-                Ok(seconds) => seconds,
-                Err(_) => u32::try_from(text.parse::<jiff::Timestamp>().ok()?.as_second()).ok()?,
-            };
-            Some(seconds.to_be_bytes().to_vec())
-        }
-        Kind::Refused(_) => None,
-    }
-}
-
-fn integer(named: &Named, text: &str) -> Option<u32> {
-    if let Some((_, value)) = named.values.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-        return Some(*value);
-    }
-    match text.strip_prefix("0x") {
-        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => u32::from_str_radix(digits, 16).ok(),
-        _ if text.bytes().all(|digit| digit.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
-    }
-}
-
-fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    let octets = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    if rest.is_empty() { octets.collect() } else { None }
-}
-
-/// The known name with the smallest edit distance, if that is small.
-fn nearest(name: &str) -> Option<&'static str> {
-    let (distance, nearest) =
-        TABLE.iter().map(|named| (distance(name, named.name), named.name)).min_by_key(|(distance, _)| *distance)?;
-    (distance <= 3.max(name.len() / 3)).then_some(nearest)
 }
 
 /// Levenshtein distance without regard to ASCII case.

@@ -45,6 +45,7 @@ pub mod rates;
 pub mod reply;
 pub mod said;
 mod salted;
+pub mod template;
 
 #[cfg(test)]
 pub(crate) mod testing;

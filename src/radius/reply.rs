@@ -63,7 +63,8 @@ impl Replies {
         let attributes = |packet: Builder| packet.bytes().get(HEADER..).unwrap_or_default().into();
         let shows_texts = client.client.shows_texts;
         let challenges = client.client.challenge.is_some();
-        let own = if client.authorize_only { MAX_SETTINGS } else { 0 };
+        let settings = if client.authorize_only { MAX_SETTINGS } else { 0 };
+        let own = settings + client.client.reply.as_ref().map_or(0, |reply| reply.room);
         let replies = Replies { accept: attributes(accept), reject: attributes(reject), shows_texts, challenges, own };
         if replies.longest() + HEADER + SIGNATURE > MAX_PACKET {
             return Err(EncodeError::PacketTooLong);

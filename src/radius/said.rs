@@ -43,7 +43,8 @@ pub enum SaidError {
     TooLong,
 }
 
-/// A target's reply, as far as the client is to have it.
+/// A target's reply, as far as the client is to have it, and attributes of our own before it.
+#[derive(Default)]
 pub struct Said {
     pieces: Vec<Piece>,
     length: usize,
@@ -123,6 +124,12 @@ impl Said {
         let said =
             Said { pieces: reading.pieces, length: reading.length, name, state: packet.value(STATE).map(Into::into) };
         if said.length > room.min(MAX_PACKET) { Err(SaidError::TooLong) } else { Ok(said) }
+    }
+
+    /// Puts attributes of our own, encoded, before what the target says.
+    pub fn put_before(&mut self, encoded: &[u8]) {
+        self.length += encoded.len();
+        self.pieces.insert(0, Piece::Open(encoded.into()));
     }
 
     /// Whom the target names (User-Name), unless a rule drops that.

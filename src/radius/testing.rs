@@ -43,6 +43,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         challenge: None,
         shows_texts: false,
         reuse: None,
+        reply: None,
         held: 1000,
         policy: ClientPolicy::default(),
     };
@@ -89,7 +90,7 @@ pub(super) fn accept() -> Outcome {
         }
     }
     let (unique_id, name, dn) = ("1".into(), "nemo".into(), "CN=nemo".into());
-    let who = Arc::new(Identity { unique_id, name, upn: None, dn, remembered: false });
+    let who = Arc::new(Identity { unique_id, name, upn: None, dn, remembered: false, details: None });
     let password = Secret::new(b"arctangent".to_vec());
     let primary = crate::primary::check(&Right, &who, &password, Instant::now()).now_or_never().unwrap().unwrap();
     let policy = ClientPolicy { unknown_users: Lenience::PasswordOnly, ..ClientPolicy::default() };

@@ -27,6 +27,7 @@ use crate::users::model::{Method, Person};
 
 mod connection;
 mod plans;
+mod replied;
 mod ruled;
 mod told;
 
@@ -185,6 +186,7 @@ impl Walk<'_> {
         } else {
             self.say("password", "note", "taken as right: none is tried");
         }
+        self.replies(&attempt, &who).await?;
         lock(&sign_ins.throttle)
             .would_admit(&who.unique_id, attempt.person_address, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;

@@ -25,6 +25,7 @@ use crate::signin::policy::{self, Decision};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::replies;
 use crate::signin::rounds::{self, Asked};
 use crate::signin::route;
 use crate::signin::rules::Chosen;
@@ -77,11 +78,12 @@ impl Told {
 pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Identity, Reason> {
     let target = target(sign_ins, attempt)?;
     if target.dn_from_store
+        && !attempt.client.reply.as_ref().is_some_and(|reply| reply.needs_details())
         && let Ok(Some(mut person)) = sign_ins.deps.store.person_named(&attempt.name).await
         && let Some(dn) = person.dn.take()
     {
         let Person { unique_id, name, upn, .. } = person;
-        return Ok(Identity { unique_id, name, upn, dn, remembered: true });
+        return Ok(Identity { unique_id, name, upn, dn, remembered: true, details: None });
     }
     // The store is a shortcut here; when it is away the directory knows, too.
     let primary = primary_of(attempt, target);
@@ -112,7 +114,10 @@ pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 }
 
 async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let primary = Box::pin(check_password(sign_ins, ending)).await?;
+    let mut primary = Box::pin(check_password(sign_ins, ending)).await?;
+    if replies::are_due(ending) {
+        primary = Box::pin(replies::add(sign_ins, ending, primary)).await?;
+    }
 
     let began = now();
     let mut person = {

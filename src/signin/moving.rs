@@ -4,7 +4,7 @@
 //! node 1: keep ─ pack ─ seal ─▶ database ─▶ take ─ open ─ unpack: node 2 goes on
 //! ```
 //!
-//! What cannot be moved stays where it is: a prompt that is out, what a target said, a gateway's connection. Its State
+//! What cannot be moved stays where it is: a prompt that is out, what a target said or a `[[reply]]` section gives, a gateway's connection. Its State
 //! says so, and another node refuses it by that.
 
 use std::collections::BTreeMap;
@@ -258,6 +258,7 @@ fn unpack(sign_ins: &Arc<SignIns>, packed: Packed, client: Arc<Client>, referenc
         upn: packed.upn,
         dn: packed.dn,
         remembered: false,
+        details: None,
     });
     let attempt = Attempt {
         id: SignInId::new(packed.sign_in),

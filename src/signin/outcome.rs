@@ -206,6 +206,10 @@ reasons! {
     RuleRefused = "rule_refused", "a [[rule]] that refuses fits; the event names it";
     /// A rule may refuse or require.
     RuleUndecided = "rule_undecided", "the directory could not say whether the person is in the groups of a [[rule]] that requires or refuses; see the log";
+    /// Groups of a `[[reply]]`.
+    ReplyUndecided = "reply_undecided", "the directory could not say whether the person is in the groups of a [[reply]], so that nobody knows what the client is to be told; see the log";
+    /// A value of a `[[reply]]`.
+    ReplyUnfit = "reply_unfit", "a value that a [[reply]] has for the person does not fit its attribute or the packet; the log names both, and unfit = \"cut\" leaves it out";
     /// No way to ask.
     NoMethod = "no_method", "the person's method needs a device or a phone number that the user store does not have; `anteroom user set`";
     /// Too many wrong passwords for the person.

@@ -51,6 +51,7 @@ impl Primary for Counting {
             upn: None,
             dn: format!("CN={typed},DC=corp,DC=example"),
             remembered: false,
+            details: None,
         };
         Box::pin(async move { Ok(who) })
     }

@@ -79,6 +79,7 @@ pub(crate) fn alice() -> Identity {
         upn: Some("alice@fake.test".into()),
         dn: PERSON.0.into(),
         remembered: false,
+        details: None,
     }
 }
 

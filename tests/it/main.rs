@@ -67,6 +67,9 @@ mod import_peers;
 /// The directory client against directories that misbehave.
 mod ldap_client;
 
+/// Reply attributes by group and by person, as pyrad and radclient read them; dictionaries.
+mod replies;
+
 /// What the guides show is accepted.
 mod guides;
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::peers::samba::{Directory, PASSWORD};
 use crate::peers::server::SHARED_SECRET;
 use crate::peers::world::World;
-use crate::peers::{peer_file, program};
+use crate::peers::{peer_file, program, pyrad_is_there};
 
 /// A world of approving people; `require` is the client's `require_message_authenticator`.
 fn world(directory: &Directory, require: &str) -> World {
@@ -193,15 +193,6 @@ fn pyrad(server: SocketAddr, name: &str, password: &str) -> Value {
         .output()
         .unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-pub(crate) fn pyrad_is_there() -> bool {
-    let found = Command::new("/usr/bin/python3").args(["-c", "import pyrad"]).output();
-    let there = found.is_ok_and(|output| output.status.success());
-    if !there {
-        crate::peers::missing("pyrad", "/usr/bin/python3 cannot import it");
-    }
-    there
 }
 
 #[test]

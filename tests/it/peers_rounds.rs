@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::peers::peer_file;
+use crate::peers::pyrad_is_there;
 use crate::peers::samba::{Directory, PASSWORD};
 use crate::peers::server::SHARED_SECRET;
 use crate::peers::world::World;
-use crate::peers_clients::pyrad_is_there;
 
 const CHALLENGE: u64 = 11;
 const ACCEPT: u64 = 2;

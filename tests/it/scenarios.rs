@@ -12,6 +12,7 @@ use anteroom::config::{
 };
 use anteroom::factor::{Answer, Factor, Refusal, Request};
 use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
+use anteroom::radius::attribute::AddressForm;
 use anteroom::radius::clients::Clients;
 use anteroom::radius::door::{Door, Shared, Step};
 use anteroom::secret::Secret;
@@ -56,7 +57,7 @@ impl Primary for Directory {
             Ok(()) => {
                 let name = typed.split('@').next().unwrap_or_default().to_lowercase();
                 let (unique_id, dn) = (format!("id-of-{name}"), format!("CN={name}"));
-                Ok(Identity { unique_id, dn, upn: None, name, remembered: false })
+                Ok(Identity { unique_id, dn, upn: None, name, remembered: false, details: None })
             }
         };
         Box::pin(async { found })
@@ -183,6 +184,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
             challenge: None,
             shows_texts: false,
             reuse: None,
+            reply: None,
             held: 100,
             policy: ClientPolicy::default(),
         }),
@@ -192,7 +194,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         tls: None,
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
-        person_address: Some(PersonAddress { vendor: None, number: 31 }),
+        person_address: Some((PersonAddress { vendor: None, number: 31 }, AddressForm::Text)),
         hands_on: false,
         reply_attributes: Vec::new(),
         reject_message: None,

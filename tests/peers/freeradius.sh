@@ -45,6 +45,10 @@ alice	Cleartext-Password := "Us3r-Passw0rd!"
 bob	Cleartext-Password := "Us3r-Passw0rd!"
 	Tunnel-Password = "of the tunnel"
 
+# an RD Gateway asks without a password: the NPS that this server plays lets alice connect, and nobody else
+DEFAULT	User-Name =~ "alice$", Called-Station-Id =~ "^UserAuthType:", Auth-Type := Accept
+	MS-TSG-Device-Redirection = 7
+
 # answers as somebody else than was asked for
 liar	Cleartext-Password := "Us3r-Passw0rd!"
 	User-Name := "alice"

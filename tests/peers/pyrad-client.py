@@ -4,7 +4,8 @@
 pyrad-client.py ADDRESS PORT SECRET SECONDS NAME PASSWORD
 
 Prints the reply as one line of JSON: code, whether the Response Authenticator is right, whether the
-Message-Authenticator is there, is the first attribute and is right, and all attribute numbers in order.
+Message-Authenticator is there, is the first attribute and is right, all attribute numbers in order, and the values that
+it knows by name.
 """
 import hashlib, io, json, os, sys
 
@@ -21,6 +22,13 @@ ATTRIBUTE NAS-Identifier 32 string
 ATTRIBUTE Message-Authenticator 80 octets
 ATTRIBUTE Reply-Message 18 string
 ATTRIBUTE Class 25 octets
+ATTRIBUTE Filter-Id 11 string
+ATTRIBUTE Session-Timeout 27 integer
+ATTRIBUTE Framed-IP-Address 8 ipaddr
+VENDOR Cisco 9
+BEGIN-VENDOR Cisco
+ATTRIBUTE Cisco-AVPair 1 string
+END-VENDOR Cisco
 """
 
 address, port, secret, seconds, name, password = sys.argv[1:]
@@ -38,4 +46,8 @@ while at < len(raw):
     numbers.append(raw[at])
     at += raw[at + 1]
 right = hashlib.md5(raw[:4] + request.authenticator + raw[20:] + secret).digest() == raw[4:20]
-print(json.dumps({"code": reply.code, "authentic": right, "signed_first": request.is_reply_signed_first(), "attributes": numbers}))
+text = lambda value: value.decode() if isinstance(value, bytes) else value
+values = {name: [text(value) for value in reply[name]] for name in reply.keys()
+          if isinstance(name, str) and name != "Message-Authenticator"}
+print(json.dumps({"values": values, "code": reply.code, "authentic": right,
+                  "signed_first": request.is_reply_signed_first(), "attributes": numbers}))

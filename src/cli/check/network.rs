@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use super::{Finding, gateway, lockout};
-use crate::config::{AuthorizingTarget, Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
+use crate::config::{AuthorizingTarget, Client, Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
 use crate::factor::build::build;
 use crate::factor::local::House;
 use crate::factor::native::wire::ServerIdentity;
@@ -46,6 +46,9 @@ pub trait Probes: Sync {
         directory: &'a DirectoryTarget,
     ) -> BoxFuture<'a, Vec<Finding>>;
 
+    /// Whether a directory has the groups that a client's `[[reply]]` sections name.
+    fn replies<'a>(&'a self, client: &'a Client, directory: &'a DirectoryTarget) -> BoxFuture<'a, Vec<Finding>>;
+
     /// Whether a provider answers and takes our credentials.
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>>;
 }
@@ -69,6 +72,12 @@ pub async fn probe(config: &Config, probes: &dyn Probes, report: &mut impl FnMut
     for target in config.authorizing.values() {
         if let Some(directory) = config.targets.get(&target.directory) {
             probes.policies(target, directory).await.into_iter().for_each(&mut *report);
+        }
+    }
+    for client in config.radius.clients.iter().map(|client| &client.client).filter(|client| client.reply.is_some()) {
+        let behind = config.authorizing.get(&client.target).map_or(&client.target, |target| &target.directory);
+        if let Some(directory) = config.targets.get(behind) {
+            probes.replies(client, directory).await.into_iter().for_each(&mut *report);
         }
     }
     for provider in config.providers.values() {
@@ -182,6 +191,10 @@ impl Probes for Network {
         directory: &'a DirectoryTarget,
     ) -> BoxFuture<'a, Vec<Finding>> {
         Box::pin(gateway::policies(target, directory))
+    }
+
+    fn replies<'a>(&'a self, client: &'a Client, directory: &'a DirectoryTarget) -> BoxFuture<'a, Vec<Finding>> {
+        Box::pin(gateway::replies(client, directory))
     }
 
     fn provider<'a>(&'a self, provider: &'a Provider) -> BoxFuture<'a, Vec<Finding>> {

@@ -7,17 +7,13 @@ use super::super::place::Path;
 use super::super::values::{OneOrMany, When, Word};
 use super::super::{
     AddressRange, AuthorizingTarget, Client, ClientPolicy, DirectoryTarget, LdapClient, Lenience, NumberMatching,
-    OnDeadline, Passcode, PersonAddress, Provider, RADSEC, RadiusClient, ReplyAttribute, Requirement, Route,
-    ServiceAccounts, Transport, UnreachableClass, UnreachableRule, written,
+    OnDeadline, Passcode, Provider, RADSEC, RadiusClient, Requirement, Route, ServiceAccounts, Transport,
+    UnreachableClass, UnreachableRule, written,
 };
+use super::reply::Section;
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
-use crate::radius::dictionary;
 use crate::secret::Secret;
-
-/// Room for reply attributes, in octets: a packet has 4096 (RFC 2865 section 3), of which header,
-/// Message-Authenticator, a Reply-Message and the client's Proxy-States need the rest.
-const REPLY_ROOM: usize = 3000;
 
 /// Shorter shared secrets can be guessed offline from one packet (RFC 2865 section 3 asks for 16 octets).
 const SHORT_SECRET: usize = 16;
@@ -32,10 +28,11 @@ impl Checker<'_> {
         targets: &Named<DirectoryTarget>,
         authorizing: &BTreeMap<String, AuthorizingTarget>,
         providers: &Providers,
+        replies: &[Section],
     ) -> Vec<Arc<RadiusClient>> {
         let at = Path::top("radius").key("client");
         let clients = written.into_iter().enumerate().filter_map(|(position, client)| {
-            self.client(&at.index(position), client, targets, authorizing, providers).map(Arc::new)
+            self.client(&at.index(position), client, (targets, authorizing), providers, replies).map(Arc::new)
         });
         clients.collect()
     }
@@ -109,9 +106,9 @@ impl Checker<'_> {
         &self,
         at: &Path,
         mut written: written::Client,
-        targets: &Named<DirectoryTarget>,
-        authorizing: &BTreeMap<String, AuthorizingTarget>,
+        (targets, authorizing): (&Named<DirectoryTarget>, &BTreeMap<String, AuthorizingTarget>),
         providers: &Providers,
+        replies: &[Section],
     ) -> Option<RadiusClient> {
         let addresses = self.client_addresses(at, &mut written);
         let (tls, secret) = match word(written.transport.take(), Transport::Udp) {
@@ -133,7 +130,7 @@ impl Checker<'_> {
         }
         let person_address =
             written.person_address.take().and_then(|text| self.person(&at.key("person_address"), &text));
-        let reply_attributes = self.reply(at, &mut written);
+        let always = self.reply_attributes(at, &mut written);
         // A spoiled key names an attribute, too.
         let knows_address = person_address.is_some() || self.is_spoiled(&at.key("person_address"));
         let challenge = self.challenge(at, &mut written);
@@ -151,7 +148,11 @@ impl Checker<'_> {
         }
         let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
-        let mut client = Client { challenge, ..client? };
+        let client = client?;
+        let reply = self.client_reply((&client.name, &client.target), &always, replies);
+        // Where there are sections, they have these, too.
+        let reply_attributes = always.into_iter().map(|(_, encoded)| encoded).filter(|_| reply.is_none()).collect();
+        let mut client = Client { challenge, reply, ..client };
         let authorize_only = self.gateway_client(at, &mut client, profile, authorizing);
         Some(RadiusClient {
             client: Arc::new(client),
@@ -245,6 +246,7 @@ impl Checker<'_> {
             challenge: None,
             shows_texts: written.show_texts.take().unwrap_or(false),
             reuse: None,
+            reply: None,
             policy,
         })
     }
@@ -372,34 +374,6 @@ impl Checker<'_> {
             self.warn(&at, found, "for an emergency; whoever can cut the line to the provider needs no second factor");
         }
         Some(UnreachableRule { classes, until, lasting })
-    }
-
-    fn person(&self, at: &Path, text: &str) -> Option<PersonAddress> {
-        match dictionary::person_address_attribute(text) {
-            Ok(attribute) => Some(attribute),
-            Err(why) => {
-                self.wrong(at, why.to_string(), "the name of an attribute, such as \"Calling-Station-Id\"");
-                None
-            }
-        }
-    }
-
-    fn reply(&self, at: &Path, written: &mut written::Client) -> Vec<ReplyAttribute> {
-        let at = at.key("reply_attributes");
-        let mut attributes = Vec::new();
-        for (position, text) in self.list(&at, written.reply_attributes.take()).unwrap_or_default().iter().enumerate() {
-            match dictionary::parse_reply_attribute(text) {
-                Ok(attribute) => attributes.push(attribute),
-                Err(why) => {
-                    self.wrong(&at.index(position), why.to_string(), "write 'Name = value', such as 'Class = \"vpn\"'")
-                }
-            }
-        }
-        let size: usize = attributes.iter().map(|attribute| attribute.value.len() + 2).sum();
-        if size > REPLY_ROOM {
-            self.wrong(&at, format!("{size} octets in all"), format!("allowed: up to {REPLY_ROOM}"));
-        }
-        attributes
     }
 }
 

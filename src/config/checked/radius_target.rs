@@ -10,7 +10,6 @@ use super::super::{
 };
 use super::secrets::Spellings;
 use super::{Checker, word};
-use crate::radius::dictionary;
 use crate::secret::Secret;
 
 /// The port of a server that is written without one.
@@ -119,8 +118,8 @@ impl Checker<'_> {
         let add_at = at.key("reply_add");
         let mut add: Vec<ReplyAttribute> = Vec::new();
         for (position, text) in self.list(&add_at, written.reply_add.take()).unwrap_or_default().iter().enumerate() {
-            match dictionary::parse_reply_attribute(text) {
-                Ok(attribute) => add.push(attribute),
+            match self.dictionary.borrow().parse_reply_attribute(text) {
+                Ok((_, attribute)) => add.push(attribute),
                 Err(why) => {
                     let allowed = "write 'Name = value', such as 'Class = \"vpn\"'";
                     self.wrong(&add_at.index(position), why.to_string(), allowed);
@@ -170,7 +169,7 @@ impl Checker<'_> {
 
     /// The place of an attribute of replies, by its name.
     fn reply_name(&self, at: &Path, name: &str) -> Option<PersonAddress> {
-        match dictionary::attribute_place(name) {
+        match self.dictionary.borrow().attribute_place(name) {
             Ok(place) => Some(place),
             Err(why) => {
                 self.wrong(at, why.to_string(), "the name of an attribute, such as \"Class\" or \"Filter-Id\"");

@@ -121,6 +121,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "reply_add",
         "from = \"+1",
         "subject",
+        "dictionary",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -299,6 +300,20 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "radius.client[0].person_address",
         "Caller",
     ),
+    ("\"Filter-Id\" = \"staff\"", "\"Filtre-Id\" = \"x\"", "reply[0].attributes.Filtre-Id", "did you mean Filter-Id"),
+    ("\"Filter-Id\" = \"staff\"", "\"Filter-Id\" = \"{usr}\"", "reply[0].attributes.Filter-Id", "{usr} is no field"),
+    ("\"Filter-Id\" = \"staff\"", "\"Session-Timeout\" = \"x\"", "reply[0].attributes.Session-Timeout", "a number"),
+    ("\"Filter-Id\" = \"staff\"", "\"Filter-Id\" = true", "reply[0].attributes.Filter-Id", "text in quotes, a number"),
+    ("\"Filter-Id\" = \"staff\"", "\"State\" = \"x\"", "reply[0].attributes.State", "cannot be configured"),
+    ("\"Filter-Id\" = \"staff\"", "\"Tunnel-Password\" = \"x\"", "reply[0].attributes.Tunnel-Password", "encrypted"),
+    ("{ from = \"memberOf\", ", "{ ", "reply[1].attributes.Class.from", "missing"),
+    ("{ from = \"memberOf\", ", "{ from = \"userPassword\", ", "reply[1].attributes.Class.from", "holds a secret"),
+    ("template = \"OU={cn};\"", "template = \"OU={dc};\"", "reply[1].attributes.Class.template", "is no field"),
+    ("template = \"OU={cn};\"", "templat = \"OU={cn};\"", "reply[1].attributes.Class.templat", "did you mean template"),
+    ("\"user={user}\"", "\"group={group}\"", "reply[1].attributes.Cisco-AVPair", "found {group}"),
+    ("name = \"groups-of-the-directory\"", "name = \"staff\"", "reply[1].name", "a second time"),
+    ("#unfit = \"refuse\"", "unfit = \"ignore\"", "reply[0].unfit", "\"refuse\" or \"cut\""),
+    ("#dictionary = [\"dictionary.acme\"]", "dictionary = \"missing\"", "radius.dictionary[0]", "there is no file"),
     ("'Class = \"vpn\"'", "'Colour = \"red\"'", "radius.client[0].reply_attributes[0]", "Colour"),
     (
         "#provider_unreachable = { classes = [\"connect\", \"outage\"], ",
@@ -793,4 +808,49 @@ fn texts_of_a_folder_stand_before_those_that_come_along() {
     }
     std::fs::remove_dir_all(&texts).unwrap();
     assert!(read_in(folder.path(), &text).unwrap_err().to_string().contains("it does not exist"));
+}
+
+#[test]
+fn names_of_a_dictionary_are_good_everywhere_and_its_mistakes_have_their_line() {
+    let folder = folder();
+    write(folder.path(), "acme", "VENDOR Acme 64000\nBEGIN-VENDOR Acme\n$INCLUDE acme.more\nEND-VENDOR Acme\n");
+    write(folder.path(), "acme.more", "ATTRIBUTE Acme-Role 1 string Acme\nATTRIBUTE Acme-Address 2 ipaddr Acme\n");
+    let text = SAMPLE
+        .replacen("#dictionary = [\"dictionary.acme\"]", "dictionary = [\"acme\"]", 1)
+        .replacen("'Class = \"vpn\"'", "'Acme-Role = \"vpn\"'", 1)
+        .replacen("person_address = \"Calling-Station-Id\"", "person_address = \"Acme-Address\"", 1)
+        .replacen("\"Filter-Id\" = \"staff\"", "\"Acme-Role\" = \"{user}\"", 1);
+    let config = read_in(folder.path(), &text).unwrap().config;
+    let client = &config.radius.clients[0];
+    let place = crate::config::PersonAddress { vendor: Some(64000), number: 2 };
+    assert_eq!(client.person_address, Some((place, crate::radius::attribute::AddressForm::Binary)));
+    let reply = client.client.reply.as_ref().expect("sections");
+    assert_eq!(reply.always[0].1.value[..6], [0, 0, 0xfa, 0, 1, 5]);
+    assert!(client.reply_attributes.is_empty(), "they are in one place");
+    assert_eq!((reply.details(), config.details("corp")), (vec!["memberof".to_owned()], vec!["memberof".to_owned()]));
+    write(folder.path(), "acme.more", "ATTRIBUTE Acme-Role 1 string Acme\nATTRIBUTES x\n");
+    let mistakes = read_in(folder.path(), &text).unwrap_err().to_string();
+    assert!(mistakes.contains("acme.more:2: \"ATTRIBUTES\" is not known"), "{mistakes}");
+}
+
+#[test]
+fn a_section_that_needs_a_directory_is_not_for_a_radius_target() {
+    let folder = folder();
+    let radius = "[target.behind]\ntype = \"radius\"\nservers = \"192.0.2.5\"\nsecret = \"0123456789abcdef\"\n";
+    let with = |section: &str| {
+        format!(
+            "{}\n{radius}\n{section}",
+            MINIMAL.replacen("[[radius.client]]", "[[radius.client]]\ntarget = \"behind\"", 1)
+        )
+    };
+    let client = read_in(folder.path(), MINIMAL).unwrap().config.radius.clients[0].client.name.clone();
+    let section = |keys: &str| with(&format!("[[reply]]\nname = \"r\"\nattributes = {{ Class = \"x\" }}\n{keys}"));
+    let named = read_in(folder.path(), &section(&format!("clients = \"{client}\"\ngroups = \"CN=x\"")));
+    assert!(named.unwrap_err().to_string().contains("which know no groups"));
+    let unnamed = read_in(folder.path(), &section("groups = \"CN=x\""));
+    let said = unnamed.as_ref().map_or_else(|mistakes| &mistakes.warnings, |checked| &checked.warnings);
+    assert!(said.iter().any(|warning| warning.found.contains("is not for client")), "{said:?}");
+    let people = read_in(folder.path(), &section("people = \"alice\"")).map(|checked| checked.config);
+    let people = people.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(people.radius.clients[0].client.reply.as_ref().map(|reply| reply.room), Some(3));
 }

@@ -131,5 +131,5 @@ fn service(dn: &str) -> Identity {
     let name =
         plain.split(',').next().and_then(|first| first.split_once('=')).map_or(plain.as_str(), |(_, value)| value);
     let (unique_id, name) = (format!("dn:{plain}"), name.to_owned());
-    Identity { unique_id, name, upn: None, dn: dn.to_owned(), remembered: false }
+    Identity { unique_id, name, upn: None, dn: dn.to_owned(), remembered: false, details: None }
 }

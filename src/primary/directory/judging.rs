@@ -119,7 +119,14 @@ mod tests {
     use super::*;
 
     fn alice(dn: &str) -> Identity {
-        Identity { unique_id: "1".into(), name: "alice".into(), upn: None, dn: dn.into(), remembered: true }
+        Identity {
+            unique_id: "1".into(),
+            name: "alice".into(),
+            upn: None,
+            dn: dn.into(),
+            remembered: true,
+            details: None,
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn replies_that_fit_no_packet_are_a_mistake_of_the_configuration() {
 
 #[test]
 fn the_persons_address_is_read_from_the_configured_attribute() {
-    let place = Some(PersonAddress { vendor: None, number: CALLING_STATION_ID });
+    let place = Some((PersonAddress { vendor: None, number: CALLING_STATION_ID }, AddressForm::Text));
     let known = Known::new(&Arc::new(RadiusClient { person_address: place, ..client("vpn") }), Instant::now()).unwrap();
     for (text, expected) in [("198.51.100.3", Some("198.51.100.3")), ("00-11-22-33-44-55", None)] {
         let mut builder = crate::radius::packet::Builder::new(crate::radius::packet::Code(1), 0, &[0; 16], 0);

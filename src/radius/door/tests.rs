@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::config::{PersonAddress, RadiusClient, ReplyAttribute, Requirement};
 use crate::radius::attribute::{
-    CALLING_STATION_ID, CHAP_PASSWORD, CLASS, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, REPLY_MESSAGE,
-    USER_NAME, USER_PASSWORD,
+    AddressForm, CALLING_STATION_ID, CHAP_PASSWORD, CLASS, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE,
+    REPLY_MESSAGE, USER_NAME, USER_PASSWORD,
 };
 use crate::radius::authenticator::sign_request;
 use crate::radius::client::Request;
@@ -73,7 +73,7 @@ fn numbers(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn a_request_becomes_an_attempt() {
     let lab = Lab::new(RadiusClient {
-        person_address: Some(PersonAddress { vendor: None, number: CALLING_STATION_ID }),
+        person_address: Some((PersonAddress { vendor: None, number: CALLING_STATION_ID }, AddressForm::Text)),
         ..client("vpn")
     });
     let begin = lab.begin(&request(7, true, &[(CALLING_STATION_ID, b"198.51.100.3".to_vec())]));

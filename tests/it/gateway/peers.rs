@@ -10,7 +10,7 @@ use crate::peers::samba::{BASE, Directory, PASSWORD};
 use crate::peers::server::SHARED_SECRET;
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT};
 use crate::peers::world::World;
-use crate::peers::{missing, peer_file, program};
+use crate::peers::{peer_file, program, pyrad_is_there};
 
 /// The gateway's address. The VPN of every world has the rest of the loopback network.
 const GATEWAY: &str = "127.0.0.2";
@@ -71,15 +71,6 @@ fn connect(world: &World, name: &str, computer: &str, by: &str, states: &[&str])
 /// The same, to its end.
 fn connected(world: &World, name: &str, computer: &str, by: &str) -> Heard {
     connect(world, name, computer, by, &[]).join().unwrap()
-}
-
-fn pyrad_is_there() -> bool {
-    let found = Command::new("/usr/bin/python3").args(["-c", "import pyrad"]).output();
-    let found = found.is_ok_and(|output| output.status.success());
-    if !found {
-        missing("pyrad", "python3 cannot import it");
-    }
-    found
 }
 
 fn directory() -> Option<Directory> {

@@ -46,6 +46,16 @@ pub(crate) fn program(name: &str) -> bool {
     found
 }
 
+/// Whether pyrad can be used; says so where it cannot.
+pub(crate) fn pyrad_is_there() -> bool {
+    let found = Command::new("/usr/bin/python3").args(["-c", "import pyrad"]).output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        missing("pyrad", "/usr/bin/python3 cannot import it");
+    }
+    found
+}
+
 /// Waits until `what` is there, twenty seconds at most.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(20);

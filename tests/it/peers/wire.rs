@@ -71,7 +71,12 @@ fn hide(password: &[u8], secret: &[u8], authenticator: &[u8]) -> Vec<u8> {
 impl Nas {
     /// A client of `server` with this secret.
     pub(crate) fn new(server: SocketAddr, secret: &str) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Nas::at("127.0.0.1", server, secret)
+    }
+
+    /// The same, with this address.
+    pub(crate) fn at(address: &str, server: SocketAddr, secret: &str) -> Self {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
         socket.connect(server).unwrap();
         Nas { socket, secret: secret.as_bytes().to_vec(), next: 0 }
     }

@@ -356,6 +356,7 @@ pub(crate) fn alice() -> Identity {
         upn: Some("alice@corp.example".into()),
         dn: "CN=Alice,DC=corp,DC=example".into(),
         remembered: false,
+        details: None,
     }
 }
 
@@ -396,6 +397,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         challenge: None,
         shows_texts: false,
         reuse: None,
+        reply: None,
         held: 1000,
         policy,
     })
