@@ -52,7 +52,9 @@ pub use provider::{
     NativeAuthentication, NativeProvider, OktaAuthentication, OktaProvider, Outbound, OutboundProxy,
     PrivacyIdeaAuthorisation, PrivacyIdeaProvider, Provider, SendFields, Triggers,
 };
-pub use radius_target::{Balance, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind};
+pub use radius_target::{
+    Balance, EapIdentity, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind,
+};
 pub use radsec::{
     CertificateName, RADSEC, RADSEC_PORT, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget, Transport,
 };

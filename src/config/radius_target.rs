@@ -52,6 +52,8 @@ pub struct RadiusTarget {
     pub realms: Vec<String>,
     /// Which name a password is sent with.
     pub send_name: SendName,
+    /// What tells who came in by EAP.
+    pub eap_identity: EapIdentity,
     /// What becomes of the attributes of its replies.
     pub reply: ReplyRules,
 }
@@ -93,6 +95,15 @@ pub enum SendName {
     Name,
     /// The name with an `@` in the user store.
     Upn,
+}
+
+/// What tells who came in by EAP, whose outer name anybody can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EapIdentity {
+    /// User-Name in the target's Access-Accept, alone: without one nobody comes in.
+    Reply,
+    /// The same, and where there is none the request's name, for targets that see to it that it is the inner one.
+    Request,
 }
 
 /// What becomes of the attributes of a target's replies.

@@ -11,8 +11,8 @@ use super::caching::Likeness;
 use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
-    Anonymous, Authentication, Balance, CloudName, Codes, Device, EntraMode, ForwardAs, Lenience, LogFormat,
-    NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
+    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
+    LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
     UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
@@ -225,6 +225,10 @@ impl Words for Balance {
 
 impl Words for ForwardAs {
     const WORDS: &'static [(&'static str, Self)] = &[("proxy", ForwardAs::Proxy), ("client", ForwardAs::Client)];
+}
+
+impl Words for EapIdentity {
+    const WORDS: &'static [(&'static str, Self)] = &[("reply", EapIdentity::Reply), ("request", EapIdentity::Request)];
 }
 
 impl Words for SendName {

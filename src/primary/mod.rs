@@ -184,8 +184,8 @@ pub struct Handed<'a> {
     pub request: &'a Onward,
     /// Its password, where it brings one.
     pub password: Option<&'a Secret>,
-    /// In a further round: which server asked for it, and that server's State.
-    pub round: Option<(usize, &'a [u8])>,
+    /// In a further round: which server asked for it, and that server's State, where it gave one.
+    pub round: Option<(usize, Option<&'a [u8]>)>,
 }
 
 /// A place where primary credentials are checked. One a client, never one for the whole server.

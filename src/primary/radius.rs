@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 
 use super::names::{BadName, MAX_NAME, TypedName, same};
 use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
-use crate::config::{ForwardAs, RadiusTarget, ReplyRules, SendName};
+use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
 use crate::ldap::result::code;
 use crate::radius::authenticator::{ClientKey, Verified};
 use crate::radius::onward::{Filling, Form, ProofKind};
@@ -34,6 +34,7 @@ pub struct Radius {
     domains: Vec<String>,
     realms: Vec<String>,
     send_name: SendName,
+    eap_identity: EapIdentity,
     store: Arc<dyn Store>,
 }
 
@@ -63,6 +64,7 @@ impl Radius {
             domains: target.domains.clone(),
             realms: target.realms.clone(),
             send_name: target.send_name,
+            eap_identity: target.eap_identity,
             store,
         })
     }
@@ -140,7 +142,7 @@ impl Radius {
             (SendName::Name, Some(who)) => Some(who.name.as_str()),
             (SendName::Upn, Some(who)) => Some(who.upn.as_deref().unwrap_or(&who.name)),
         };
-        let filling = Filling { name, password: handed.password, state: handed.round.map(|(_, state)| state) };
+        let filling = Filling { name, password: handed.password, state: handed.round.and_then(|(_, state)| state) };
         let make = |identifier: u8, authenticator: &_| {
             request.encode(filling, &self.form, (identifier, authenticator), &self.key)
         };
@@ -216,7 +218,7 @@ impl Primary for Radius {
     }
 
     fn names_people(&self) -> bool {
-        true
+        self.eap_identity == EapIdentity::Reply
     }
 }
 

@@ -18,6 +18,7 @@ use super::clients::Known;
 use super::discard::Discarded;
 use super::door::{Shared, Whose};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
+use super::eap::Eap;
 use super::packet::{Code, Packet};
 use super::reply::{self, Asked};
 
@@ -156,6 +157,7 @@ impl AccountingDoor {
         // The last records of ending sessions are taken while the server drains, too.
         Verified::accounting(packet, &client.key)?;
         let asked = Asked {
+            eap: Eap::None,
             identifier: packet.identifier(),
             authenticator: packet.authenticator(),
             proxy_states: &reply::proxy_states(&packet),

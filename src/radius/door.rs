@@ -23,6 +23,7 @@ use super::authenticator::Verified;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
+use super::eap::Eap;
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
 use super::reply::{self, Asked};
@@ -182,12 +183,14 @@ pub struct Ticket {
     key: RequestKey,
     authenticator: Authenticator,
     identifier: u8,
+    eap: Eap,
     generation: u32,
 }
 
 impl Ticket {
     fn asked(&self) -> Asked<'_> {
-        Asked { identifier: self.identifier, authenticator: &self.authenticator, proxy_states: &self.proxy_states }
+        let Ticket { identifier, authenticator, proxy_states, eap, .. } = self;
+        Asked { identifier: *identifier, authenticator, proxy_states, eap: *eap }
     }
 }
 
@@ -276,16 +279,18 @@ impl<H> Door<H> {
             return Err(Discarded::ProxyStateTooLong);
         }
         let begun = self.table().begin(key, &print, now).map_err(|Full| Discarded::TableFull)?;
+        let eap = Eap::read(&packet);
         let ticket = Ticket {
             client: Arc::clone(client),
             proxy_states,
             key,
             authenticator: *packet.authenticator(),
             identifier: packet.identifier(),
+            eap: eap.unwrap_or_default(),
             generation: begun.generation,
         };
         let room = client.replies.room().saturating_sub(ticket.proxy_states.len());
-        let attempt = attempt(client, &request, room, (peer, now), random());
+        let attempt = attempt(client, (&request, eap), room, (peer, now), random());
         Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
     }
 
@@ -377,6 +382,7 @@ impl Shared {
             identifier: packet.identifier(),
             authenticator: packet.authenticator(),
             proxy_states: &proxy_states,
+            eap: Eap::None,
         };
         reply::status(accounting, asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)
     }

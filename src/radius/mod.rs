@@ -34,6 +34,7 @@ pub mod dictionary;
 pub mod discard;
 pub mod door;
 pub mod duplicates;
+pub mod eap;
 pub mod framing;
 pub mod gateway;
 pub mod listener;

@@ -113,6 +113,12 @@ impl Onward {
         })
     }
 
+    /// Of EAP, that it is. What it brings is gone.
+    pub fn emptied(&self) -> Option<Onward> {
+        let (name, attributes) = (Box::default(), Box::default());
+        (self.kind == ProofKind::Eap).then_some(Onward { kind: self.kind, name, attributes, room: self.room })
+    }
+
     /// What it brings as proof.
     pub fn kind(&self) -> ProofKind {
         self.kind

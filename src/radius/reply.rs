@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use super::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, PROXY_STATE, REPLY_MESSAGE, STATE};
 use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
+use super::eap::Eap;
 use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
 use super::said::Said;
 use crate::config::RadiusClient;
@@ -112,6 +113,15 @@ pub struct Asked<'a> {
     pub authenticator: &'a Authenticator,
     /// Its Proxy-State attributes, encoded, in order.
     pub proxy_states: &'a [u8],
+    /// Its EAP packet.
+    pub eap: Eap,
+}
+
+impl Asked<'_> {
+    /// What a refusal within EAP holds, and nothing else (RFC 3579 section 2.6.5).
+    fn refused<'a>(&self, otherwise: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+        self.eap.failure().map_or(otherwise, |failure| failure.to_vec().into())
+    }
 }
 
 /// The answer to an Access-Request, or nothing where the client shall hear nothing.
@@ -131,11 +141,17 @@ pub fn verdict(
             encode(Code::ACCESS_ACCEPT, asked, attributes, true, key).map(Some)
         }
         Outcome::Explained { text, .. } => {
-            encode(Code::ACCESS_REJECT, asked, (&*replies.explained(text), None), true, key).map(Some)
+            let attributes = asked.refused(replies.explained(text));
+            encode(Code::ACCESS_REJECT, asked, (&attributes, None), true, key).map(Some)
         }
-        Outcome::Reject(_) => encode(Code::ACCESS_REJECT, asked, (&*replies.reject, None), true, key).map(Some),
+        Outcome::Reject(_) => {
+            let attributes = asked.refused((&*replies.reject).into());
+            encode(Code::ACCESS_REJECT, asked, (&attributes, None), true, key).map(Some)
+        }
         Outcome::Challenge(challenge) => {
-            encode(Code::ACCESS_CHALLENGE, asked, (&challenged(challenge)?, None), true, key).map(Some)
+            let said = challenge.relayed.as_ref().map(|relayed| &*relayed.said);
+            let attributes = (&*challenged(challenge)?, said);
+            encode(Code::ACCESS_CHALLENGE, asked, attributes, true, key).map(Some)
         }
         Outcome::Discard(_) => Ok(None),
     }
@@ -154,7 +170,6 @@ fn challenged(challenge: &Challenge) -> Result<Vec<u8>, EncodeError> {
     if challenge.hidden {
         packet.push(PROMPT, &NO_ECHO)?;
     }
-    packet.push_encoded(challenge.relayed.as_deref().unwrap_or_default())?;
     Ok(packet.bytes().get(HEADER..).unwrap_or_default().to_vec())
 }
 
@@ -242,10 +257,10 @@ mod tests {
     fn a_challenge_has_its_state_and_text_and_nothing_of_the_clients() {
         let key = crate::radius::testing::key();
         let proxy = [PROXY_STATE, 4, 1, 2];
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy };
-        let sent = |text: &str, hidden, relayed: Option<&[u8]>| {
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy, eap: Eap::None };
+        let sent = |text: &str, hidden| {
             let (text, state) = (text.into(), [5; challenge::STATE].as_slice().into());
-            let challenge = Challenge { text, state, hidden, relayed: relayed.map(Into::into) };
+            let challenge = Challenge { text, state, hidden, relayed: None };
             let reply = verdict(&Outcome::Challenge(challenge.into()), asked, &replies(true), &key);
             reply.expect("fits").expect("an answer")
         };
@@ -254,24 +269,38 @@ mod tests {
             assert_eq!(packet.code(), Code::ACCESS_CHALLENGE);
             packet.attributes().map(|attribute| (attribute.number, attribute.value.to_vec())).collect::<Vec<_>>()
         };
-        let short = attributes(&sent("Code?", false, None));
+        let short = attributes(&sent("Code?", false));
         assert_eq!(short[0].0, MESSAGE_AUTHENTICATOR, "first");
         assert_eq!(short[1..3], [(REPLY_MESSAGE, b"Code?".to_vec()), (STATE, vec![5; challenge::STATE])]);
         assert_eq!(short[3..], [(PROXY_STATE, vec![1, 2])], "last");
-        let hidden = attributes(&sent("PIN?", true, Some(&[24 + 1, 3, 7])));
-        assert_eq!(hidden[3..5], [(PROMPT, vec![0; 4]), (25, vec![7])]);
-        let long = attributes(&sent(&"あ".repeat(100), false, None));
+        let hidden = attributes(&sent("PIN?", true));
+        assert_eq!(hidden[3], (PROMPT, vec![0; 4]));
+        let long = attributes(&sent(&"あ".repeat(100), false));
         assert_eq!((long[1].1.len(), long[2].1.len()), (252, 48), "no sign is cut in two");
-        assert_eq!(attributes(&sent("", false, None)).len(), 3);
+        assert_eq!(attributes(&sent("", false)).len(), 3);
     }
 
     #[test]
     fn an_explained_refusal_is_a_reject() {
         let key = crate::radius::testing::key();
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[] };
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None };
         let outcome = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
         let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");
         assert_eq!(reply.first(), Some(&Code::ACCESS_REJECT.0));
         assert!(reply.windows(5).any(|part| part == b"Enrol"));
+    }
+
+    #[test]
+    fn a_refusal_within_eap_is_an_eap_failure_and_no_text() {
+        let key = crate::radius::testing::key();
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::Response(42) };
+        let explained = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
+        for outcome in [Outcome::Reject(Reason::Denied), explained] {
+            let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");
+            let packet = Packet::decode(&reply).expect("a packet");
+            let found: Vec<_> = packet.attributes().map(|attribute| attribute.number).collect();
+            assert_eq!(found, [MESSAGE_AUTHENTICATOR, 79]);
+            assert_eq!(packet.value(79), Some(&[4, 42, 0, 4][..]));
+        }
     }
 }

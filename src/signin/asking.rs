@@ -61,8 +61,9 @@ pub(super) fn asking(
     // What is known of the person is not needed while they look for their phone.
     let person = known.person.take().ok_or(Reason::Internal)?;
     // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
-    let shows = client.challenge.is_some();
-    let tell = (shows || client.shows_texts).then(|| Tell::speaking(&sign_ins.deps.texts, &person.language, shows));
+    let shows = attempt.challenges().is_some();
+    let tell = (shows || client.shows_texts && !attempt.is_eap())
+        .then(|| Tell::speaking(&sign_ins.deps.texts, &person.language, shows));
     Ok(Box::new(Asking {
         sign_in: attempt.id.of_round(round),
         person,
@@ -72,7 +73,7 @@ pub(super) fn asking(
         deadline: prompt_end(attempt.deadline()),
         device,
         number_matching: client.number_matching,
-        can_type: client.passcode.is_some() || shows,
+        can_type: client.passcode.is_some() && !attempt.is_eap() || shows,
         tell,
         given,
         roster: asks_a_number.then(|| sign_ins.deps.pins.as_ref().map(|pins| Arc::clone(&pins.roster))).flatten(),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Client, Reuse};
+use crate::config::{Challenges, Client, Reuse};
 use crate::primary::Primary;
 use crate::primary::none::Connection;
 use crate::radius::onward::{Onward, ProofKind};
@@ -81,6 +81,8 @@ impl Door {
 pub enum Unusable {
     /// There is no password in it that we can check.
     NoPassword,
+    /// Its EAP packet is broken, or speaks of another name than the request.
+    BrokenEap,
     /// The password is empty (RFC 4513 section 5.1.2: an empty password is no proof).
     EmptyPassword,
     /// The name is missing, empty, too long, or not UTF-8, or has control characters.
@@ -170,6 +172,28 @@ impl Attempt {
             }
             (Err(unusable), _) => Err(*unusable),
         }
+    }
+
+    /// Whether it is a round of EAP, for a target to judge.
+    pub fn is_eap(&self) -> bool {
+        self.onward.as_ref().is_some_and(|request| request.kind() == ProofKind::Eap)
+    }
+
+    /// How more is asked of the person; nothing within EAP, which has no place for it.
+    pub fn challenges(&self) -> Option<Challenges> {
+        self.client.challenge.filter(|_| !self.is_eap())
+    }
+
+    /// Drops what was given as proof. Of what was EAP stays that it was.
+    pub fn forget_credential(&mut self) {
+        self.station = None;
+        self.onward = self.onward.take().and_then(|request| request.emptied()).map(Box::new);
+        self.credential = Err(Unusable::NoPassword);
+    }
+
+    /// Takes over what a further request of the same sign-in brings as proof.
+    pub fn renew(&mut self, next: Attempt) {
+        (self.station, self.onward, self.credential) = (next.station, next.onward, next.credential);
     }
 
     /// What a gateway asks, where there is no credential.

@@ -19,6 +19,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::radius::said::Said;
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::signin::outcome::Reason;
@@ -50,8 +51,23 @@ pub struct Challenge {
     pub state: Box<[u8]>,
     /// Whether what they type is not to be shown while they type it.
     pub hidden: bool,
-    /// Attributes of a target's own challenge, encoded; without State and Message-Authenticator.
-    pub relayed: Option<Box<[u8]>>,
+    /// A target's own, which asks for more by itself.
+    pub relayed: Option<Box<Relayed>>,
+}
+
+/// A target's own challenge.
+#[derive(Debug)]
+pub struct Relayed {
+    /// What it said.
+    pub said: Box<Said>,
+    /// Which of its servers asked: only that one knows its State.
+    pub server: usize,
+    /// How often it has asked, this time included.
+    pub round: u8,
+    /// When the first of its rounds began.
+    pub began: Instant,
+    /// Until when it may be answered.
+    pub until: Instant,
 }
 
 /// What a round asks for.
@@ -157,6 +173,15 @@ impl States {
     pub fn reference(&self, sign_in: SignInId, round: u8) -> Reference {
         let mut digest = self.references.clone();
         digest.update(b"reference");
+        digest.update(sign_in.octets());
+        digest.update(&[round]);
+        Reference(half(digest))
+    }
+
+    /// The reference of this round of a sign-in with its target, which are counted by themselves.
+    pub fn relayed(&self, sign_in: SignInId, round: u8) -> Reference {
+        let mut digest = self.references.clone();
+        digest.update(b"relayed");
         digest.update(sign_in.octets());
         digest.update(&[round]);
         Reference(half(digest))
@@ -323,6 +348,11 @@ impl<T, S: Clone> Rounds<T, S> {
             return Err(Reason::StateForeign);
         }
         self.remove(reference).ok_or(Reason::StateUsed)
+    }
+
+    /// Whether a round waits.
+    pub fn is_open(&self, reference: Reference) -> bool {
+        self.open.contains_key(&reference)
     }
 
     /// Takes out a round that has ended, if there is one.

@@ -8,30 +8,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::audit::Steps;
-use crate::primary::{Finding, IdentifyError, Identity, Primary, Refusal};
+use crate::primary::{IdentifyError, Identity, Primary};
 use crate::signin::answering;
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
-use crate::signin::authorizing;
-use crate::signin::caching::{self, Case, Proved};
+use crate::signin::caching::{self, Case};
 use crate::signin::challenge::Ask;
 pub(super) use crate::signin::known::{Known, look_up};
 use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
-use crate::signin::passcode::{self, Typed};
+use crate::signin::passcode::Typed;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::pinning;
 use crate::signin::policy::{self, Decision};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::relayed;
 use crate::signin::replies;
 use crate::signin::rounds::{self, Asked};
 use crate::signin::route;
 use crate::signin::rules::Chosen;
 use crate::signin::ruling::required_methods;
 use crate::signin::settling;
-use crate::signin::trying::try_password;
+use crate::signin::trying::{self, Checked};
 use crate::users::model::{Method, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
@@ -105,63 +105,86 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
 
 /// One sign-in of an identified person, top to bottom; or a further round of one.
 pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
-    let outcome = if ending.attempt().is_some_and(|attempt| attempt.state.is_some()) {
-        Box::pin(answering::next(sign_ins, ending, lead)).await
-    } else {
-        run(sign_ins, ending, lead).await
+    let primary = match Box::pin(first(sign_ins, ending, lead)).await {
+        Ok(Checked::Passed(primary)) => primary,
+        Ok(Checked::Says(outcome)) => return outcome,
+        Err(reason) => return Outcome::Reject(reason),
     };
-    outcome.unwrap_or_else(Outcome::Reject)
+    second(sign_ins, ending, lead, primary).await.unwrap_or_else(Outcome::Reject)
 }
 
-async fn run(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
-    let mut primary = Box::pin(check_password(sign_ins, ending)).await?;
-    if replies::are_due(ending) {
-        primary = Box::pin(replies::add(sign_ins, ending, primary)).await?;
-    }
-
-    let began = now();
-    let mut person = {
-        let mut case = ending.trail.case.take();
-        let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let typed = ending.trail.typed.as_deref();
-        let person = Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed, case.as_deref_mut())).await?;
-        ending.trail.case = case;
-        person
+/// The first proof: of the password, or in a round with the target; or what a further round of ours comes to.
+async fn first(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Checked, Reason> {
+    let attempt = ending.attempt().ok_or(Reason::Internal)?;
+    let checked = if relayed::concerns(sign_ins, attempt) {
+        Box::pin(relayed::next(sign_ins, ending, lead)).await
+    } else if attempt.state.is_some() {
+        Box::pin(answering::next(sign_ins, ending, lead)).await.map(Checked::Says)
+    } else {
+        trying::check_password(sign_ins, ending).await
     };
-    if let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await? {
-        return rounds::ask(sign_ins, ending, primary, asked, None);
+    match checked? {
+        Checked::Passed(primary) if replies::are_due(ending) => {
+            Box::pin(replies::add(sign_ins, ending, primary)).await.map(Checked::Passed)
+        }
+        checked => Ok(checked),
     }
-    ending.trail.rule = person.rule;
-    let required = required_methods(sign_ins, person.rule);
-    ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
-    let decision = person.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
-    ending.trail.steps.policy = Some(now().saturating_duration_since(began));
+}
 
-    if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
-        && person.can_ask
-        && let attempt = ending.attempt().ok_or(Reason::Internal)?
-        && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
-    {
-        return rounds::ask(sign_ins, ending, primary, asked, None);
-    }
-    let held = match decision {
-        Decision::Reject(reason) => return Err(reason),
-        Decision::Exempt(exempted) => {
-            caching::note(&mut ending.trail);
-            Held::Passed(SecondPassed::Exempt(exempted))
+/// The second proof of somebody who has given the first.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+pub(super) fn second<'a>(
+    sign_ins: &'a Arc<SignIns>,
+    ending: &'a mut Ending,
+    lead: &'a Lead,
+    primary: PrimaryPassed,
+) -> impl Future<Output = Result<Outcome, Reason>> + Send + use<'a> {
+    async move {
+        let began = now();
+        let mut person = {
+            let mut case = ending.trail.case.take();
+            let attempt = ending.attempt().ok_or(Reason::Internal)?;
+            let typed = ending.trail.typed.as_deref();
+            let person =
+                Box::pin(measure::look_up(sign_ins, attempt, primary.who(), typed, case.as_deref_mut())).await?;
+            ending.trail.case = case;
+            person
+        };
+        if let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await? {
+            return rounds::ask(sign_ins, ending, primary, asked, None);
         }
-        Decision::Due(_) => {
-            let began = now();
-            let held = hold(sign_ins, ending, lead, &mut person).await;
-            ending.trail.steps.factor = Some(now().saturating_duration_since(began));
-            held?
+        ending.trail.rule = person.rule;
+        let required = required_methods(sign_ins, person.rule);
+        ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
+        let decision = person.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
+        ending.trail.steps.policy = Some(now().saturating_duration_since(began));
+
+        if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
+            && person.can_ask
+            && let attempt = ending.attempt().ok_or(Reason::Internal)?
+            && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
+        {
+            return rounds::ask(sign_ins, ending, primary, asked, None);
         }
-    };
-    match held {
-        Held::Passed(second) => {
-            Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+        let held = match decision {
+            Decision::Reject(reason) => return Err(reason),
+            Decision::Exempt(exempted) => {
+                caching::note(&mut ending.trail);
+                Held::Passed(SecondPassed::Exempt(exempted))
+            }
+            Decision::Due(_) => {
+                let began = now();
+                let held = hold(sign_ins, ending, lead, &mut person).await;
+                ending.trail.steps.factor = Some(now().saturating_duration_since(began));
+                held?
+            }
+        };
+        match held {
+            Held::Passed(second) => {
+                Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
+            }
+            Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
         }
-        Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
     }
 }
 
@@ -172,57 +195,6 @@ pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a
 /// Where this attempt's password is checked: through the door's own connection where it brings one.
 pub(super) fn primary_of<'a>(attempt: &'a Attempt, target: &'a Target) -> &'a dyn Primary {
     attempt.through.as_ref().map_or(target.primary.as_ref(), |own| own.0.as_ref())
-}
-
-/// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
-/// over.
-async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<PrimaryPassed, Reason> {
-    let began = now();
-    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
-        authorizing::check_account(sign_ins, ending).await?
-    } else {
-        let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
-        let proof = attempt.proof().map_err(Reason::from_unusable)?;
-        let whole = proof.secret();
-        let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
-        let cut = rule.and_then(|rule| passcode::cut(rule, whole));
-        // What is no password proves nothing that could be known again.
-        let case = |password| {
-            proof.is_password().then(|| caching::begin(sign_ins, attempt, who, Proved::Password(password))).flatten()
-        };
-        let (checked, typed, case) = match cut {
-            None => (try_password(sign_ins, attempt, who, whole).await?, None, case(whole)),
-            Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
-                // It may be a password that ends like this. The throttle has its say on this try, too.
-                Err(Finding::Wrong(Refusal::WrongPassword)) => {
-                    let again = try_password(sign_ins, attempt, who, whole).await;
-                    (again.unwrap_or(Err(Finding::Wrong(Refusal::WrongPassword))), None, case(whole))
-                }
-                checked => (checked, Some(cut.typed), case(&cut.password)),
-            },
-        };
-        if let Err(Finding::Fault(fault)) = &checked {
-            tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "directory cannot check the password");
-        }
-        ending.trail.typed = typed.map(Box::new);
-        ending.trail.case = case;
-        checked
-    };
-    ending.forget_credential();
-    ending.leave_directory();
-    ending.trail.steps.primary = Some(now().saturating_duration_since(began));
-    let reason = match checked {
-        Ok(passed) => {
-            ending.trail.primary = Some(Ok(()));
-            return Ok(passed);
-        }
-        Err(Finding::Wrong(refusal)) => Reason::from_primary(refusal),
-        Err(Finding::Fault(fault)) => Reason::from_fault(&fault),
-        Err(Finding::Right | Finding::Moved(_)) => Reason::Internal,
-    };
-    ending.trail.primary = Some(Err(reason));
-    Err(reason)
 }
 
 /// What became of asking for the second factor.
@@ -256,7 +228,7 @@ pub(super) async fn hold(
     lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;
     let typed = ending.trail.typed.take();
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let (began, rule) = (attempt.received, attempt.client.challenge);
+    let (began, rule) = (attempt.received, attempt.challenges());
     let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;

@@ -14,6 +14,7 @@ use crate::signin::moving;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::relayed::{self, Kept};
 
 /// How often rounds that nobody answers are looked for, at least.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -36,6 +37,9 @@ pub(super) async fn keep(
     (key, requests): (HoldKey, u32),
     challenge: Challenge,
 ) -> Arc<Outcome> {
+    if challenge.relayed.is_some() {
+        return relayed::keep(sign_ins, ending, (key, requests), challenge);
+    }
     if let Some(round) = &mut ending.round {
         round.requests = requests;
     }
@@ -79,7 +83,7 @@ pub(super) async fn keep(
 pub(super) async fn again(sign_ins: &SignIns, key: HoldKey) -> Option<Arc<Outcome>> {
     let (reference, said, is_shared) = {
         let rounds = lock(&sign_ins.rounds);
-        let said = rounds.again(key, now())?;
+        let Some(said) = rounds.again(key, now()) else { return lock(&sign_ins.relays).again(key, now()) };
         let reference = rounds.leads_to(key)?;
         (reference, said, matches!(rounds.get(reference), Some(Waits::Shared)))
     };
@@ -93,13 +97,27 @@ pub(super) async fn again(sign_ins: &SignIns, key: HoldKey) -> Option<Arc<Outcom
     Some(said)
 }
 
+/// A sign-in that waits, with its requests so far.
+type Counted = (Box<Ending>, u32);
+
+/// A sign-in whose round has ended here; nothing where any node may have it.
+fn counted(waits: Waits) -> Option<Counted> {
+    match waits {
+        Waits::Here(ending) => {
+            let requests = requests(&ending);
+            Some((ending, requests))
+        }
+        Waits::Shared => None,
+    }
+}
+
 /// Requests of a sign-in that waits, so far.
 fn requests(kept: &Ending) -> u32 {
     kept.round.as_ref().map_or(1, |round| round.requests)
 }
 
 /// Sees to it that rounds which nobody answers leave their event, by one task for all of them.
-fn sweep(sign_ins: &Arc<SignIns>) {
+pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
     if sign_ins.sweeping.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -112,20 +130,20 @@ fn sweep(sign_ins: &Arc<SignIns>) {
             };
             let (mut ended, next) = {
                 let mut rounds = lock(&sign_ins.rounds);
-                let ended: Vec<Waits> = std::iter::from_fn(|| rounds.expired(now())).collect();
-                let next = rounds.next_end();
+                let mut relays = lock(&sign_ins.relays);
+                let asked = std::iter::from_fn(|| rounds.expired(now())).filter_map(counted);
+                let mut ended: Vec<Counted> = asked.collect();
+                ended.extend(std::iter::from_fn(|| relays.expired(now())).map(Kept::counted));
+                let next = rounds.next_end().into_iter().chain(relays.next_end()).min();
                 if next.is_none() {
-                    // Under the lock: whoever keeps a round after this starts another task.
+                    // Under the locks: whoever keeps a round after this starts another task.
                     sign_ins.sweeping.store(false, Ordering::Release);
                 }
                 (ended, next)
             };
-            ended.extend(over.into_iter().map(|ending| Waits::Here(Box::new(ending))));
-            for waits in ended {
-                if let Waits::Here(ending) = waits {
-                    let requests = requests(&ending);
-                    let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
-                }
+            ended.extend(over.into_iter().filter_map(|ending| counted(Waits::Here(Box::new(ending)))));
+            for (ending, requests) in ended {
+                let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
             }
             drop(sign_ins);
             let Some(next) = next else { return };
@@ -137,11 +155,9 @@ fn sweep(sign_ins: &Arc<SignIns>) {
 /// Gives up every round that is here: the server is stopping. Other nodes may go on with the rest.
 pub(super) fn give_up(sign_ins: &SignIns) {
     let kept = lock(&sign_ins.rounds).clear();
-    for waits in kept {
-        if let Waits::Here(ending) = waits {
-            let requests = requests(&ending);
-            let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown), requests);
-        }
+    let relayed = lock(&sign_ins.relays).clear().into_iter().map(Kept::counted);
+    for (ending, requests) in kept.into_iter().filter_map(counted).chain(relayed) {
+        let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown), requests);
     }
 }
 
@@ -180,11 +196,11 @@ pub(super) async fn resume(
     let waited = kept.round.as_ref().map_or(Duration::ZERO, |round| now().saturating_duration_since(round.kept));
     kept.trail.steps.total += waited;
     lead.hold.served_before(requests(&kept));
-    ending.go_on(kept);
+    drop(ending.go_on(kept));
     Ok(typed.into())
 }
 
 /// Whether a further round is of the person who began: clients send the name again as it was typed.
-fn is_same(first: &Attempt, next: &Attempt) -> bool {
+pub(super) fn is_same(first: &Attempt, next: &Attempt) -> bool {
     first.name == next.name && first.door == next.door && Arc::ptr_eq(&first.client, &next.client)
 }

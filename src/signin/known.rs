@@ -85,7 +85,7 @@ pub(super) async fn look_up(
         steps: Vec::new(),
         wants_code: false,
         takes_code: false,
-        can_ask: attempt.client.challenge.is_some(),
+        can_ask: attempt.challenges().is_some(),
         language: Box::default(),
         more: None,
     };
@@ -99,7 +99,7 @@ pub(super) async fn look_up(
         let wishes = route::allowed(typed, person.method, listed, required);
         let names = route::providers(&attempt.client, chosen).iter();
         let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
-        let means = Means::of(&attempt.client, typed);
+        let means = Means::of(&attempt.client, typed).within(attempt.is_eap());
         let Planned { steps, wants_code, takes_code } = route::plan(providers, &person, &wishes, means);
         (known.steps, known.wants_code, known.takes_code) = (steps, wants_code, takes_code);
         if known.can_ask {

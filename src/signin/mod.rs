@@ -34,6 +34,7 @@ mod prompting;
 pub mod proof;
 mod reasons;
 pub mod reception;
+mod relayed;
 mod replies;
 mod rounds;
 pub mod route;

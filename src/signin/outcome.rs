@@ -147,7 +147,9 @@ reasons! {
     /// [`crate::signin::policy::Exemption::OneTimeBypass`].
     OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
     /// No password that we can check.
-    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP";
+    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target of RADIUS servers";
+    /// An EAP packet that is none.
+    BrokenEap = "broken_eap", "the request's EAP packet is broken or out of order, or names somebody else than the request; look at the client";
     /// A password that nobody would check.
     UnwantedPassword = "unwanted_password", "the request carries a password, and the client's target of type \"none\" checks none: it is for RD Gateways only";
     /// Empty password.
@@ -183,7 +185,7 @@ reasons! {
     /// [`crate::primary::Refusal::Unnamed`].
     UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept";
     /// [`crate::primary::Refusal::AsksMore`].
-    TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge, which cannot be passed on here";
+    TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge: set the client's challenge = \"yes\" where it shows challenges; or it asked again and again without an end";
     /// [`crate::primary::Fault::Loop`].
     RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
     /// A connection policy says no.

@@ -32,6 +32,8 @@ use crate::signin::proof::FactorApproved;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
 
+pub(super) mod sharing;
+
 /// Requests that wait for one hold, at most. A client that retries more often than this within one
 /// `answer_within` is broken.
 const PLACES: u32 = 64;
@@ -85,6 +87,11 @@ impl Hold {
         self.places.fetch_add(1, Ordering::AcqRel);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.heard_again(now);
+    }
+
+    /// Whether anybody waits.
+    fn has_place(&self) -> bool {
+        self.places.load(Ordering::Acquire) > 0
     }
 
     /// The outcome, once there is one.
@@ -151,6 +158,8 @@ impl Drop for Place {
 #[derive(Debug)]
 struct Table {
     holds: HashMap<HoldKey, Arc<Hold>>,
+    /// Holds of people who have come by EAP, by what another conversation of theirs finds them by.
+    shared: HashMap<HoldKey, Arc<Hold>>,
     /// Flows that have not ended. A hold that everybody has left is out of `holds` a little sooner.
     leads: usize,
     per_client: HashMap<usize, usize>,
@@ -165,6 +174,7 @@ impl Table {
     fn new(limits: &Limits) -> Self {
         Table {
             holds: HashMap::new(),
+            shared: HashMap::new(),
             leads: 0,
             per_client: HashMap::new(),
             per_person: HashMap::new(),
@@ -316,7 +326,7 @@ impl Pending {
             return Entered::Full(Reason::ShuttingDown);
         }
         if let Some(hold) = table.holds.get(&key)
-            && hold.places.load(Ordering::Acquire) > 0
+            && hold.has_place()
         {
             if hold.places.load(Ordering::Acquire) >= PLACES {
                 return Entered::Full(Reason::OverHeldPerson);

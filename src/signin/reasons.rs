@@ -30,6 +30,7 @@ impl Reason {
     pub fn from_unusable(unusable: Unusable) -> Self {
         match unusable {
             Unusable::NoPassword => Reason::NoPassword,
+            Unusable::BrokenEap => Reason::BrokenEap,
             Unusable::EmptyPassword => Reason::EmptyPassword,
             Unusable::UnwantedPassword => Reason::UnwantedPassword,
             Unusable::BadName => Reason::BadName,

@@ -4,6 +4,7 @@
 //! it. The flow outlives a request whose client gave up as long as another one waits, and ends, its prompt
 //! cancelled, when none does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -26,6 +27,7 @@ use crate::signin::keeping::{self, Waits};
 use crate::signin::moving::Shared;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
+use crate::signin::relayed::{self, Kept};
 use crate::signin::rounds::Round;
 use crate::signin::ruling;
 use crate::signin::standing::Standings;
@@ -88,6 +90,8 @@ pub struct SignIns {
     pub(super) standings: Standings,
     /// Sign-ins that wait for the answer to a challenge.
     pub(super) rounds: Mutex<Rounds<Waits, Arc<Outcome>>>,
+    /// Sign-ins that wait for the next round with their target.
+    pub(super) relays: Mutex<Rounds<Kept, Arc<Outcome>>>,
     pub(super) states: States,
     /// Whether somebody looks after the rounds that nobody answers.
     pub(super) sweeping: AtomicBool,
@@ -110,6 +114,7 @@ impl SignIns {
             pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
             standings: Standings::new(&deps.random),
             rounds: Mutex::new(Rounds::new(deps.limits.held, deps.limits.held_per_person)),
+            relays: Mutex::new(Rounds::new(relayed::MOST_OPEN, relayed::MOST_OPEN_PER_CLIENT)),
             states: States::new(&deps.random, deps.rounds.as_ref().map_or(&deps.random, |shared| &shared.secret)),
             sweeping: AtomicBool::new(false),
             people: RandomState::new(),
@@ -143,14 +148,11 @@ impl SignIns {
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
-        if let Some(state) = &attempt.state {
-            return Box::pin(self.admit_round(attempt, state)).await;
+        if attempt.state.is_some() || attempt.is_eap() {
+            return Box::pin(self.admit_round(ending)).await;
         }
         attempt.mark().map_err(Reason::from_unusable)?;
-        ending.trail.at_directory = true;
-        if self.at_directory.fetch_add(1, Ordering::AcqRel) >= self.deps.limits.at_directory {
-            return Err(Reason::Overloaded);
-        }
+        self.ask_directory(ending)?;
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let mark = attempt.mark().map_err(Reason::from_unusable)?;
         let began = now();
@@ -172,18 +174,29 @@ impl SignIns {
 
     /// The steps before a further round: was the very same answered already, or is it being looked at? Whether the
     /// State is any good is found out by whoever leads.
-    async fn admit_round(self: &Arc<Self>, attempt: &Attempt, state: &[u8]) -> Result<Entered, Reason> {
-        let typed = match &attempt.credential {
-            Ok(secret) => secret.open(),
-            Err(Unusable::EmptyPassword | Unusable::NoPassword) => &[],
-            Err(unusable) => return Err(Reason::from_unusable(*unusable)),
+    async fn admit_round(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        let mark = match attempt.mark() {
+            Ok(mark) => mark,
+            Err(Unusable::EmptyPassword | Unusable::NoPassword) if !attempt.is_eap() => Cow::default(),
+            Err(unusable) => return Err(Reason::from_unusable(unusable)),
         };
-        let key = self.pending.round_key(attempt, state, typed);
+        let (key, person) = relayed::round(self, attempt, attempt.state.as_deref(), &mark);
         if let Some(outcome) = keeping::again(self, key).await {
             return Ok(Entered::Known(outcome));
         }
-        let person = self.people.hash_one(&attempt.name);
+        if attempt.is_eap() {
+            self.ask_directory(ending)?;
+        }
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
         Ok(self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline())))
+    }
+
+    /// Counts a sign-in among those that the directory has yet to speak on, if there is room.
+    fn ask_directory(&self, ending: &mut Ending) -> Result<(), Reason> {
+        ending.trail.at_directory = true;
+        let waiting = self.at_directory.fetch_add(1, Ordering::AcqRel);
+        if waiting >= self.deps.limits.at_directory { Err(Reason::Overloaded) } else { Ok(()) }
     }
 
     /// Runs one sign-in to its end. Whatever happens, it ends once.
@@ -288,9 +301,14 @@ impl Ending {
     /// Drops the password as soon as nobody needs it any more.
     pub(super) fn forget_credential(&mut self) {
         if let Some(attempt) = &mut self.attempt {
-            attempt.station = None;
-            attempt.onward = None;
-            attempt.credential = Err(crate::signin::attempt::Unusable::NoPassword);
+            attempt.forget_credential();
+        }
+    }
+
+    /// Takes over what a further request of the same sign-in brought as proof.
+    pub(super) fn renew(&mut self, brought: Attempt) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.renew(brought);
         }
     }
 
@@ -300,12 +318,13 @@ impl Ending {
     }
 
     /// Goes on with a sign-in that began with an earlier request, in place of the one that this request would be.
-    pub(super) fn go_on(&mut self, earlier: Ending) {
-        let newcomer = std::mem::replace(self, earlier);
+    /// What the request brought is given back.
+    pub(super) fn go_on(&mut self, earlier: Ending) -> Option<Attempt> {
+        let mut newcomer = std::mem::replace(self, earlier);
         if let (Some(attempt), Some(next)) = (&mut self.attempt, newcomer.attempt.as_ref()) {
             attempt.received = next.received;
         }
-        newcomer.joined();
+        newcomer.attempt.take()
     }
 
     fn refuse(self, reason: Reason) -> Outcome {
@@ -408,20 +427,4 @@ impl std::fmt::Debug for Ending {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Octets of the future that a function of three arguments returns.
-    fn size<A, B, C, F>(_: impl FnOnce(A, B, C) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    #[test]
-    fn a_held_sign_in_is_small() {
-        let (task, flow) = (size(SignIns::lead), size(flow::flow));
-        let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
-        let state = size_of::<Ending>();
-        assert!(state <= 352, "state {state}");
-        assert!(task <= 256 && flow <= 432 && waiting <= 320, "task {task}, flow {flow}, waiting {waiting}");
-    }
-}
+mod tests;

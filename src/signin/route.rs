@@ -78,6 +78,12 @@ impl Means {
         let can_type = client.passcode.is_some() || can_ask;
         Means { typed: typed.is_some_and(|typed| typed.code().is_some()), can_type, can_ask }
     }
+
+    /// The same within EAP, where nothing of ours can be typed.
+    #[must_use]
+    pub fn within(self, eap: bool) -> Means {
+        if eap { Means { typed: false, can_type: false, can_ask: false } } else { self }
+    }
 }
 
 /// Whether a provider can ask a person in some way here.

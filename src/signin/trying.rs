@@ -1,42 +1,132 @@
-//! One try of a password, or of what a request brings instead: leave from the throttle, the target, and what it comes to for the throttle.
+//! One try of a password, or of what a request brings instead: leave from the throttle, the target, and what it comes to
+//! for the throttle.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crate::primary::{self, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
+use crate::primary::{self, Answered, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
+use crate::signin::authorizing;
+use crate::signin::caching::{self, Proved};
 use crate::signin::flow::{primary_of, target};
-use crate::signin::outcome::Reason;
+use crate::signin::outcome::{Outcome, Reason};
+use crate::signin::passcode;
 use crate::signin::pending::lock;
-use crate::signin::reception::{SignIns, now};
+use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::relayed;
 use crate::signin::throttle::{Guess, Permit};
 
+/// What a try has come to.
+pub(super) enum Checked {
+    /// The first proof.
+    Passed(PrimaryPassed),
+    /// What comes of it without a second: the target asks for more, or a round ends otherwise.
+    Says(Outcome),
+}
+
+/// Throttle and primary: the password, or where a gateway has checked it, the account. The password is wiped when this is
+/// over.
+pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<Checked, Reason> {
+    let began = now();
+    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
+        authorizing::check_account(sign_ins, ending).await?.map_err(Answered::from)
+    } else {
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
+        let proof = attempt.proof().map_err(Reason::from_unusable)?;
+        let whole = proof.secret();
+        let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
+        let cut = rule.and_then(|rule| passcode::cut(rule, whole));
+        // What is no password proves nothing that could be known again.
+        let case = |password| {
+            proof.is_password().then(|| caching::begin(sign_ins, attempt, who, Proved::Password(password))).flatten()
+        };
+        let (checked, typed, case) = match cut {
+            None => (try_password(sign_ins, attempt, who, whole).await?, None, case(whole)),
+            Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
+                // It may be a password that ends like this. The throttle has its say on this try, too.
+                Err(wrong) if wrong.finding == Finding::Wrong(Refusal::WrongPassword) => {
+                    (try_password(sign_ins, attempt, who, whole).await.unwrap_or(Err(wrong)), None, case(whole))
+                }
+                checked => (checked, Some(cut.typed), case(&cut.password)),
+            },
+        };
+        ending.trail.typed = typed.map(Box::new);
+        ending.trail.case = case;
+        checked
+    };
+    ending.trail.steps.primary = Some(now().saturating_duration_since(began));
+    match checked {
+        Ok(passed) => {
+            ending.trail.primary = Some(Ok(()));
+            ending.forget_credential();
+            ending.leave_directory();
+            Ok(Checked::Passed(passed))
+        }
+        Err(answered) if answered.finding == Finding::Wrong(Refusal::AsksMore) => {
+            relayed::asks(ending, answered, None).map(Checked::Says)
+        }
+        Err(answered) => {
+            ending.forget_credential();
+            ending.leave_directory();
+            Err(refused(ending, &answered.finding))
+        }
+    }
+}
+
+/// What a finding comes to that is no proof.
+pub(super) fn refused(ending: &mut Ending, finding: &Finding) -> Reason {
+    let reason = match finding {
+        Finding::Wrong(refusal) => Reason::from_primary(*refusal),
+        Finding::Fault(fault) => {
+            if let Some(attempt) = ending.attempt() {
+                tracing::warn!(sign_in = %attempt.id, target = attempt.client.target, ?fault, "target cannot check what was given as proof");
+            }
+            Reason::from_fault(fault)
+        }
+        Finding::Right | Finding::Moved(_) => Reason::Internal,
+    };
+    ending.trail.primary = Some(Err(reason));
+    reason
+}
+
 /// One try, counted by the throttle.
-pub(super) async fn try_password(
+async fn try_password(
     sign_ins: &Arc<SignIns>,
     attempt: &Attempt,
     who: &Arc<Identity>,
     password: &Secret,
-) -> Result<Result<PrimaryPassed, Finding>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, who, password)?;
+) -> Result<Result<PrimaryPassed, Answered>, Reason> {
+    if let Some(request) = &attempt.onward {
+        let handed = Handed { request, password: Some(password), round: None };
+        return hand_on(sign_ins, attempt, (Some(who), &who.unique_id), (handed, password)).await;
+    }
+    let permit = Admission::new(sign_ins, attempt, &who.unique_id, password)?;
     let primary = primary_of(attempt, target(sign_ins, attempt)?);
-    let checked = match &attempt.onward {
-        None => primary::check(primary, who, password, attempt.deadline()).await,
-        Some(request) => {
-            let handed = Handed { request, password: Some(password), round: None };
-            let named = (Some(who), &*attempt.name);
-            let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
-            checked.map_err(|answered| answered.finding)
-        }
-    };
+    let checked = primary::check(primary, who, password, attempt.deadline()).await;
     permit.settle(checked.as_ref().err());
+    Ok(checked.map_err(Answered::from))
+}
+
+/// Hands a request on, counted by the throttle under `counted`. `who` is nobody where only the target can tell.
+pub(super) async fn hand_on(
+    sign_ins: &Arc<SignIns>,
+    attempt: &Attempt,
+    (who, counted): (Option<&Arc<Identity>>, &str),
+    (handed, proof): (Handed<'_>, &Secret),
+) -> Result<Result<PrimaryPassed, Answered>, Reason> {
+    let permit = Admission::new(sign_ins, attempt, counted, proof)?;
+    let primary = primary_of(attempt, target(sign_ins, attempt)?);
+    let named = (who, &*attempt.name);
+    let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
+    permit.settle(checked.as_ref().err().map(|answered| &answered.finding));
     Ok(checked)
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, nobody knows what the directory made of the
 /// password.
-struct Admission<'a> {
+pub(super) struct Admission<'a> {
     sign_ins: &'a SignIns,
     permit: Option<Permit>,
     /// Stands for the password, for as long as this process runs.
@@ -44,13 +134,19 @@ struct Admission<'a> {
 }
 
 impl<'a> Admission<'a> {
-    fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, password: &Secret) -> Result<Self, Reason> {
-        let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now())?;
-        let password = sign_ins.people.hash_one((&who.unique_id, password.open()));
+    /// Leave for one try as the person of this unique id.
+    pub(super) fn new(
+        sign_ins: &'a SignIns,
+        attempt: &Attempt,
+        unique_id: &str,
+        password: &Secret,
+    ) -> Result<Self, Reason> {
+        let permit = lock(&sign_ins.throttle).admit(unique_id, attempt.person_address, now())?;
+        let password = sign_ins.people.hash_one((unique_id, password.open()));
         Ok(Admission { sign_ins, permit: Some(permit), password })
     }
 
-    fn settle(mut self, finding: Option<&Finding>) {
+    pub(super) fn settle(mut self, finding: Option<&Finding>) {
         let guess = match finding {
             None | Some(Finding::Right | Finding::Moved(_)) => Guess::Right,
             Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,

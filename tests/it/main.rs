@@ -31,6 +31,9 @@ mod commands;
 /// `anteroom status` and `anteroom outage` as an operator runs them, and what a declared outage does.
 mod control;
 
+/// EAP and a RADIUS target's own challenges, in rounds, with the factor behind the last.
+mod eap;
+
 /// `kill -9` in the middle of holds lets nobody in and harms nothing.
 mod crash;
 

@@ -9,7 +9,7 @@ use crate::peers::phone::Phone;
 use crate::peers::server::{PROVIDER_KEY, PROVIDER_KEY_ID, SHARED_SECRET, Server};
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply};
 use crate::peers::world::{SOON, device_token};
-use crate::peers::{peer_file, program};
+use crate::peers::{eventually, peer_file, program};
 
 const CLASS: u8 = 25;
 const FILTER_ID: u8 = 11;
@@ -17,17 +17,18 @@ const VENDOR_SPECIFIC: u8 = 26;
 const PROXY_STATE: u8 = 33;
 
 /// The server, the phone, and a RADIUS target.
-struct Relayed {
-    server: Server,
-    phone: Phone,
+pub(crate) struct Relayed {
+    pub(crate) server: Server,
+    pub(crate) phone: Phone,
 }
 
 /// A server whose target is these RADIUS servers. `target` and `client` are further keys of their sections.
-fn relayed(servers: &[SocketAddr], target: &str, client: &str) -> Relayed {
+pub(crate) fn relayed(servers: &[SocketAddr], target: &str, client: &str) -> Relayed {
     let phone = Phone::start();
     let provider = phone.address();
     let servers: Vec<String> = servers.iter().map(|server| format!("{:?}", server.to_string())).collect();
     let servers = servers.join(", ");
+    let answer_within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
     let server = Server::start_written(|folder, address| {
         let folder = folder.display();
         format!(
@@ -45,7 +46,7 @@ accounting = "{address}:1813"
 name = "vpn"
 address = "127.0.0.0/8"
 secret = "{SHARED_SECRET}"
-answer_within = "20s"
+{answer_within}
 reply_attributes = ["Idle-Timeout = 600"]
 {client}
 
@@ -89,6 +90,14 @@ listen = "{address}:9464"
 }
 
 impl Relayed {
+    /// Waits until so many requests have joined a sign-in that was running.
+    pub(crate) fn joins(&self, count: u64) {
+        eventually("requests to join", || {
+            let metrics = self.server.http("/metrics")?;
+            metrics.contains(&format!("anteroom_joins_total {count}\n")).then_some(())
+        });
+    }
+
     fn sign_in(&self, name: &str, password: &str, more: &[(u8, &[u8])]) -> Reply {
         let mut nas = Nas::new(self.server.radius(), SHARED_SECRET);
         let request = nas.request(name, password.as_bytes(), more);
@@ -102,7 +111,7 @@ fn nobody() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn values(reply: &Reply, number: u8) -> Vec<&[u8]> {
+pub(crate) fn values(reply: &Reply, number: u8) -> Vec<&[u8]> {
     reply.attributes.iter().filter(|(found, _)| *found == number).map(|(_, value)| value.as_slice()).collect()
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::place::Path;
 use super::super::values::OneOrMany;
 use super::super::{
-    Balance, ForwardAs, PersonAddress, RADSEC, RadiusServers, RadiusTarget, ReplyAttribute, ReplyRules, Requirement,
-    SendName, Transport, written,
+    Balance, EapIdentity, ForwardAs, PersonAddress, RADSEC, RadiusServers, RadiusTarget, ReplyAttribute, ReplyRules,
+    Requirement, SendName, Transport, written,
 };
 use super::secrets::Spellings;
 use super::{Checker, word};
@@ -87,6 +87,7 @@ impl Checker<'_> {
             domains,
             realms,
             send_name: word(written.send_name.take(), SendName::Typed),
+            eap_identity: word(written.eap_identity.take(), EapIdentity::Reply),
             reply,
         })
     }

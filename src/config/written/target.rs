@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{
-    Authentication, Balance, Device, ForwardAs, Requirement, Security, SendName, TargetKind, Transport,
+    Authentication, Balance, Device, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind, Transport,
 };
 
 /// Declares the struct, and which keys are still there.
@@ -86,6 +86,7 @@ keys! {
     nas_identifier: String,
     realms: OneOrMany,
     send_name: Word<SendName>,
+    eap_identity: Word<EapIdentity>,
     reply_only: OneOrMany,
     reply_drop: OneOrMany,
     reply_rename: OneOrMany,

@@ -22,6 +22,7 @@ fn target(domains: &[&str], realms: &[&str]) -> RadiusTarget {
         domains: owned(domains),
         realms: owned(realms),
         send_name: SendName::Typed,
+        eap_identity: EapIdentity::Reply,
         reply: ReplyRules::default(),
     }
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use crate::radius::attribute::{CALLING_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, STATE, USER_NAME, USER_PASSWORD};
 use crate::radius::authenticator::Verified;
 use crate::radius::clients::Known;
+use crate::radius::eap::{Broken, Eap};
 use crate::radius::gateway;
-use crate::radius::onward::{Onward, ProofKind};
+use crate::radius::onward::Onward;
 use crate::radius::packet::Packet;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
@@ -16,7 +17,7 @@ use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
 /// Makes the value that knows no protocol.
 pub(super) fn attempt(
     client: &Known,
-    request: &Verified<'_>,
+    (request, eap): (&Verified<'_>, Result<Eap, Broken>),
     room: usize,
     (peer, now): (SocketAddr, Instant),
     random: [u8; 12],
@@ -31,13 +32,18 @@ pub(super) fn attempt(
         },
         Ok(()) => (credential(request), None),
     };
+    let onward = onward(client, request, room).map(Box::new);
+    let credential = match credential {
+        Err(Unusable::NoPassword) if eap.is_err() && onward.is_some() => Err(Unusable::BrokenEap),
+        credential => credential,
+    };
     Attempt {
         id: SignInId::new(random),
         door: Entrance::Radius,
         client: Arc::clone(&client.config.client),
         name: name.into(),
         credential,
-        onward: onward(client, request, room).map(Box::new),
+        onward,
         source: peer.ip().to_canonical(),
         person_address: client.person_address(&packet),
         station: packet.value(CALLING_STATION_ID).map(Into::into),
@@ -74,8 +80,7 @@ fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
 
 /// The whole request, where the client's target is to get it.
 fn onward(client: &Known, request: &Verified<'_>, room: usize) -> Option<Onward> {
-    let onward = Onward::read(request, room).filter(|_| client.config.hands_on)?;
-    (onward.kind() != ProofKind::Eap).then_some(onward)
+    Onward::read(request, room).filter(|_| client.config.hands_on)
 }
 
 /// The password. CHAP and EAP are no passwords that a directory bind could check.

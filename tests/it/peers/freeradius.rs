@@ -42,6 +42,11 @@ impl FreeRadius {
         format!("{}:18120", self.address).parse().unwrap()
     }
 
+    /// A file of its TLS: `ca.pem`, `cert.pem`, `key.pem`.
+    pub(crate) fn tls(&self, file: &str) -> PathBuf {
+        self.folder.join("tls").join(file)
+    }
+
     /// Every request that it has had, as it writes them down.
     pub(crate) fn requests(&self) -> String {
         std::fs::read_to_string(self.folder.join("requests")).unwrap_or_default()

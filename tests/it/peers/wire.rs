@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 pub(crate) const ACCESS_REQUEST: u8 = 1;
 pub(crate) const ACCESS_ACCEPT: u8 = 2;
 pub(crate) const ACCESS_REJECT: u8 = 3;
+pub(crate) const ACCESS_CHALLENGE: u8 = 11;
 const USER_NAME: u8 = 1;
 const USER_PASSWORD: u8 = 2;
 const MESSAGE_AUTHENTICATOR: u8 = 80;
@@ -85,8 +86,20 @@ impl Nas {
     pub(crate) fn request(&mut self, name: &str, password: &[u8], more: &[(u8, &[u8])]) -> Request {
         let mut authenticator = [0; 16];
         getrandom::fill(&mut authenticator).unwrap();
-        self.next = self.next.wrapping_add(1);
         let hidden = hide(password, &self.secret, &authenticator);
+        let password = (USER_PASSWORD, hidden.as_slice());
+        self.signed(authenticator, name, &[&[password], more].concat())
+    }
+
+    /// A signed request without a password.
+    pub(crate) fn bare(&mut self, name: &str, more: &[(u8, &[u8])]) -> Request {
+        let mut authenticator = [0; 16];
+        getrandom::fill(&mut authenticator).unwrap();
+        self.signed(authenticator, name, more)
+    }
+
+    fn signed(&mut self, authenticator: [u8; 16], name: &str, more: &[(u8, &[u8])]) -> Request {
+        self.next = self.next.wrapping_add(1);
         let mut bytes = vec![ACCESS_REQUEST, self.next, 0, 0];
         bytes.extend_from_slice(&authenticator);
         let mut attribute = |number: u8, value: &[u8]| {
@@ -96,7 +109,6 @@ impl Nas {
         };
         attribute(MESSAGE_AUTHENTICATOR, &[0; 16]);
         attribute(USER_NAME, name.as_bytes());
-        attribute(USER_PASSWORD, &hidden);
         more.iter().for_each(|(number, value)| attribute(*number, value));
         let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
         bytes[2..4].copy_from_slice(&length);
