@@ -34,11 +34,11 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
 use crate::users::pins::Pins;
-use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
 mod behind;
+mod books;
 mod desk;
 mod doors;
 mod error;
@@ -114,7 +114,8 @@ impl Server {
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);
         let shared = Arc::new(Shared::new(clients, start));
-        let listener = doors::radius(&config, &shared, &sign_ins, &audit, &metrics)?;
+        let (books, spools) = books::open(&config, &audit)?;
+        let listener = doors::radius(&config, &shared, &sign_ins, &books, &metrics)?;
         let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
         let behind = |target: &str| {
             let directory = directories.iter().find(|(name, ..)| name == target)?;
@@ -137,6 +138,7 @@ impl Server {
             store: shared_store,
             directories: directories.into_iter().map(|(name, directory, _)| (name, directory)).collect(),
             radius_targets,
+            spools,
             providers: providers.iter().map(|(name, _, guarded)| (name.clone(), Arc::clone(guarded))).collect(),
             server: config.server.name.clone(),
             notes: desk::notes(&audit),
@@ -144,10 +146,8 @@ impl Server {
         // Nothing can fail any more: what goes on by itself begins only now.
         let importing = tokio::spawn(schedule::run(importer));
         let mails = mails.map(|sender| tokio::spawn(sender.run()));
-        let drain = config.server.drain;
         let control = desk::open(&config, &sign_ins, &providers, &audit);
-        let roster: Arc<dyn Roster> = store.clone();
-        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(roster, keep)));
+        let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(store.clone(), keep)));
         Ok(Server {
             sign_ins,
             metrics,
@@ -157,7 +157,7 @@ impl Server {
             store,
             soundness,
             providers,
-            drain,
+            drain: config.server.drain,
             monitor,
             importing,
             mails,

@@ -100,7 +100,7 @@ pub struct Accounted {
 pub struct Note {
     /// When it happened.
     pub time: SystemTime,
-    /// `late_fraud`, `outage_begin`, `outage_end` or `approvals_cleared`.
+    /// `late_fraud`, `outage_begin`, `outage_end`, `approvals_cleared` or `accounting_full`.
     pub kind: &'static str,
     /// Which providers it is about.
     pub providers: Vec<String>,

@@ -62,6 +62,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         reply_attributes: Vec::new(),
         reject_message: Some("Access denied.".into()),
         packets_per_second: 1_000_000,
+        accounting_target: None,
         authorize_only: false,
     };
     Arc::new(Shared::new(Clients::new(&[Arc::new(client)], start).expect("the replies fit"), start))

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::AppError;
-use crate::audit::Audit;
 use crate::config::Config;
 use crate::radius::door::Shared;
-use crate::radius::listener::{Listener, Settings, Sink, TlsListener};
+use crate::radius::listener::{Books, Listener, Settings, TlsListener};
 use crate::signin::reception::SignIns;
 use crate::telemetry::metrics::Metrics;
 
@@ -18,22 +17,20 @@ pub(super) fn radius(
     config: &Config,
     shared: &Arc<Shared>,
     sign_ins: &Arc<SignIns>,
-    audit: &Arc<Audit>,
+    books: &Books,
     metrics: &Arc<Metrics>,
 ) -> Result<Listener, AppError> {
     let sockets = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let settings = Settings { sockets, remembered: REMEMBERED };
     let (access, accounting) = (&config.radius.listen, &config.radius.accounting);
-    let audit = Arc::clone(audit);
-    let sink: Sink = Arc::new(move |record| audit.account(record));
-    let listener = Listener::start(access, accounting, settings, shared, sign_ins, Some(&sink));
+    let listener = Listener::start(access, accounting, settings, shared, sign_ins, books);
     let listener = listener.map_err(|error| {
         AppError(format!(
             "cannot listen on {access:?} and {accounting:?}: {error}; is another RADIUS server running there?"
         ))
     })?;
     let door = config.radius.tls.as_ref();
-    let tls = door.map(|door| TlsListener::start(door, shared, sign_ins, Some(&sink), metrics));
+    let tls = door.map(|door| TlsListener::start(door, shared, sign_ins, books, metrics));
     let tls = tls.transpose().map_err(|why| AppError(format!("radius.tls: {why}")))?;
     Ok(listener.with_tls(tls))
 }

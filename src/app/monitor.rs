@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::books::Spools;
 use super::habits::Habits;
 use crate::audit::{Note, Notes};
 use crate::factor::routing::{BreakerState, Guarded};
@@ -29,6 +30,7 @@ pub(super) struct Watched {
     pub(super) store: Arc<dyn Store>,
     pub(super) directories: Vec<(String, Arc<Directory>)>,
     pub(super) radius_targets: Vec<(String, Arc<Radius>)>,
+    pub(super) spools: Spools,
     pub(super) providers: Vec<(String, Arc<Guarded>)>,
     /// This server's name, and where what it has to note goes.
     pub(super) server: String,
@@ -80,6 +82,9 @@ pub(super) async fn run(mut watched: Watched) {
         for (name, directory) in &watched.directories {
             watch_target(&watched, name, &directory.servers(), "no directory server answers");
         }
+        for (name, spool) in &*watched.spools {
+            watched.metrics.accounting_waiting(name, spool.waiting());
+        }
         for (name, target) in &watched.radius_targets {
             let states = target.pool().states();
             watch_target(&watched, name, &states, "no RADIUS server answers");
@@ -122,6 +127,7 @@ mod tests {
             store: crate::signin::testing::store_away(),
             directories: Vec::new(),
             radius_targets: Vec::new(),
+            spools: Arc::default(),
             providers: Vec::new(),
             server: "test".into(),
             notes: Arc::new(|_| {}),

@@ -40,7 +40,7 @@
 //! | field | value |
 //! | --- | --- |
 //! | `time` | when it happened |
-//! | `kind` | `late_fraud`, `outage_begin`, `outage_end` or `approvals_cleared` |
+//! | `kind` | `late_fraud`, `outage_begin`, `outage_end`, `approvals_cleared` or `accounting_full` |
 //! | `providers` | of which providers |
 //! | `sign_in` | of a late fraud report: which sign-in it is about; whoever it was is in that one's line |
 //! | `seconds`, `reason`, `by` | of an outage: for how long, why, and the user id of whoever declared it; of approvals: how many of whom, and by whom |

@@ -181,10 +181,15 @@ impl Checker<'_> {
             self.used_targets(&clients, &ldap_door.clients, &targets, &authorizing);
         }
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
+        let server = self.server(file.server);
+        let spool = self.spool(file.radius.accounting_spool, &server.store);
+        let size_at = Path::top("radius").key("accounting_spool_size");
+        let spool_size =
+            u64::from(self.count(&size_at, file.radius.accounting_spool_size, 268_435_456, 1_048_576, u32::MAX));
         Config {
             file: self.file.clone(),
-            server: self.server(file.server),
-            radius: Radius { listen, accounting, tls, clients },
+            server,
+            radius: Radius { listen, accounting, spool, spool_size, tls, clients },
             ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),

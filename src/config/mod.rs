@@ -143,6 +143,10 @@ pub struct Radius {
     pub listen: Vec<SocketAddr>,
     /// Where Accounting-Requests and Status-Server are received.
     pub accounting: Vec<SocketAddr>,
+    /// Where accounting records wait for targets that are to have them: a folder.
+    pub spool: PathBuf,
+    /// Octets that they may take there for each target.
+    pub spool_size: u64,
     /// Where RADIUS over TLS is spoken, if anywhere.
     pub tls: Option<RadiusTls>,
     /// The configured clients.
@@ -206,6 +210,8 @@ pub struct RadiusClient {
     pub reject_message: Option<String>,
     /// Packets per second from one source address, and the same again as a burst.
     pub packets_per_second: u32,
+    /// The RADIUS target that its accounting is forwarded to.
+    pub accounting_target: Option<Arc<str>>,
     /// Whether it is a gateway whose requests carry no credential, as it has checked one itself.
     pub authorize_only: bool,
     /// What appliance it is, and what that has set.

@@ -26,6 +26,8 @@ pub struct RadiusTarget {
     pub name: String,
     /// Its servers, in order of preference.
     pub servers: RadiusServers,
+    /// Where accounting goes, in order of preference.
+    pub accounting: RadiusServers,
     /// The secret that it shares with all of them (RFC 2865 section 3).
     pub secret: Secret,
     /// Which server is asked first.

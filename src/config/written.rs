@@ -115,6 +115,8 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub accounting_spool: Option<String>,
+    pub accounting_spool_size: Option<Count>,
     pub dictionary: Option<OneOrMany>,
     pub tls: RadiusTls,
     pub client: Vec<Client>,
@@ -127,6 +129,7 @@ pub struct Radius {
 pub struct Client {
     pub name: Option<String>,
     pub address: Option<OneOrMany>,
+    pub accounting_target: Option<String>,
     pub transport: Option<Word<Transport>>,
     pub certificate_names: Option<OneOrMany>,
     pub certificate_common_name: Option<bool>,

@@ -21,6 +21,7 @@ use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
 use super::eap::Eap;
 use super::packet::{Code, Packet};
 use super::reply::{self, Asked};
+use super::reported;
 
 /// What a client reports about a session. All texts are the client's own and not to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +100,23 @@ pub struct AccountingTicket {
     reply: Reply,
     window: Duration,
     peer: SocketAddr,
+    onward: Option<Onward>,
+}
+
+/// A record that is to go to a target, too.
+#[derive(Debug)]
+pub struct Onward {
+    /// Which target.
+    pub target: Arc<str>,
+    /// What it is to have: attributes, encoded.
+    pub attributes: Box<[u8]>,
+}
+
+impl AccountingTicket {
+    /// What is to go to a target; at most once.
+    pub fn take_onward(&mut self) -> Option<Onward> {
+        self.onward.take()
+    }
 }
 
 /// The accounting door of one socket or connection.
@@ -165,7 +183,12 @@ impl AccountingDoor {
         let reply = reply::acknowledgement(asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)?;
         let begun = self.table().begin(key, packet.authenticator(), now).map_err(|Full| Discarded::TableFull)?;
         let window = client.config.duplicate_window;
-        let ticket = AccountingTicket { key, generation: begun.generation, reply, window, peer };
+        let onward = client
+            .config
+            .accounting_target
+            .as_ref()
+            .map(|target| Onward { target: Arc::clone(target), attributes: reported::attributes(&packet, peer.ip()) });
+        let ticket = AccountingTicket { key, generation: begun.generation, reply, window, peer, onward };
         Ok(AccountingStep::Record(Box::new(AccountingRecord::read(client, &packet, peer)), ticket))
     }
 

@@ -12,9 +12,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
-use super::accounting::{AccountingDoor, AccountingRecord};
+use super::accounting::{AccountingDoor, AccountingRecord, Onward};
 use super::discard::LogGate;
 use super::door::{Door, Shared};
 use crate::signin::reception::SignIns;
@@ -41,6 +42,24 @@ pub struct Settings {
 /// Takes an accounting record, at once and without waiting, and says whether it did.
 pub type Sink = Arc<dyn Fn(AccountingRecord) -> bool + Send + Sync>;
 
+/// Takes what is to go to a target, at once; what comes back says whether it is on the disk.
+pub type Keep = Arc<dyn Fn(Onward) -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Where accounting records go.
+#[derive(Clone, Default)]
+pub struct Books {
+    /// Every one of them.
+    pub sink: Option<Sink>,
+    /// Those that are to go to a target, too. Without it none of these is acknowledged.
+    pub keep: Option<Keep>,
+}
+
+impl From<Sink> for Books {
+    fn from(sink: Sink) -> Self {
+        Books { sink: Some(sink), keep: None }
+    }
+}
+
 /// The running listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -53,8 +72,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds all addresses and starts to serve them. Accounting records are logged, and handed to `sink`
-    /// where there is one: a record that it does not take is not acknowledged. Must be called within a tokio
+    /// Binds all addresses and starts to serve them. Accounting records are logged and entered into the `books`: a record
+    /// that is not taken there is not acknowledged. Must be called within a tokio
     /// runtime.
     ///
     /// # Errors
@@ -65,7 +84,7 @@ impl Listener {
         settings: Settings,
         shared: &Arc<Shared>,
         sign_ins: &Arc<SignIns>,
-        sink: Option<&Sink>,
+        books: &Books,
     ) -> io::Result<Listener> {
         // SO_REUSEPORT lets a second process share our addresses, and take half of the packets, without an
         // error. So each address is bound alone first.
@@ -89,7 +108,7 @@ impl Listener {
         }
         for port in accounting_ports {
             let door = AccountingDoor::new(Arc::clone(shared), settings.remembered);
-            listener.loops.push(tokio::spawn(record(port, door, sink.cloned())));
+            listener.loops.push(tokio::spawn(record(Arc::new(port), Arc::new(door), books.clone())));
         }
         Ok(listener)
     }
@@ -183,12 +202,13 @@ async fn serve(station: Arc<Station>, sign_ins: Arc<SignIns>) {
     }
 }
 
-async fn record(port: Port, door: AccountingDoor, sink: Option<Sink>) {
+async fn record(port: Arc<Port>, door: Arc<AccountingDoor>, books: Books) {
     let mut buffer = Buffer::new();
     let mut troubles = Troubles::default();
     loop {
         let turn = take_turn(&port, &mut buffer, |bytes, route| {
-            station::record(&port, &door, sink.as_ref(), bytes, (route.peer, route));
+            let way = Arc::clone(&port);
+            station::record(&door, &books, bytes, route.peer, move |reply| station::send_now(&*way, reply, &route));
         });
         troubles.after(turn.await).await;
     }

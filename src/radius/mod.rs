@@ -10,7 +10,7 @@
 //! Over TLS (RFC 6614) packets come in a stream ([`framing`]) and a client is known by its [`certificate`]; the door is
 //! the same.
 //!
-//! Everything but [`listener`], [`client`] and [`pool`] is pure: bytes, `now` and randomness are arguments.
+//! Everything but [`listener`], [`client`], [`pool`] and [`spool`] is pure: bytes, `now` and randomness are arguments.
 //!
 //! Where a client's target is RADIUS servers, its request goes on, and their reply comes back:
 //!
@@ -44,8 +44,10 @@ pub mod password;
 pub mod pool;
 pub mod rates;
 pub mod reply;
+pub mod reported;
 pub mod said;
 mod salted;
+pub mod spool;
 pub mod template;
 
 #[cfg(test)]

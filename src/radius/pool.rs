@@ -126,8 +126,20 @@ impl Pool {
     /// # Errors
     /// What is wrong with a certificate, in words.
     pub fn of(target: &RadiusTarget, key: &Arc<ClientKey>) -> Result<Pool, String> {
-        let settings = Settings::from(target);
-        Ok(match &target.servers {
+        Self::servers(Settings::from(target), &target.servers, key)
+    }
+
+    /// The servers that a target's accounting goes to, which sign no acknowledgement (RFC 2866 section 5.13). As for
+    /// [`Pool::of`].
+    ///
+    /// # Errors
+    /// What is wrong with a certificate, in words.
+    pub fn of_accounting(target: &RadiusTarget, key: &Arc<ClientKey>) -> Result<Pool, String> {
+        Self::servers(Settings { requires_signature: false, ..Settings::from(target) }, &target.accounting, key)
+    }
+
+    fn servers(settings: Settings, servers: &RadiusServers, key: &Arc<ClientKey>) -> Result<Pool, String> {
+        Ok(match servers {
             RadiusServers::Udp(servers) => Self::new(settings, servers, key),
             RadiusServers::Tls(over_tls) => {
                 let places = Secure::each(over_tls, &settings)?.into_iter().map(|place| Place::Tls(Arc::new(place)));

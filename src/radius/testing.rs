@@ -60,6 +60,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1_000_000,
+        accounting_target: None,
         authorize_only: false,
         profile: None,
     }

@@ -59,6 +59,7 @@ pub struct Metrics {
     known_servers: Mutex<HashSet<Labels<2>>>,
     ldap_refused: Family<Labels<1>, Counter>,
     radius_tls_ended: Family<Labels<1>, Counter>,
+    accounting_waiting: Family<Labels<1>, Gauge>,
     /// Addresses that a service account had not used before.
     pub service_addresses: Counter,
     /// Connections to the LDAP door that are open now.
@@ -115,6 +116,8 @@ impl Metrics {
         let radius_tls_ended = Family::default();
         let help = "RADIUS connections over TLS that were not served or were cut off, by cause";
         registry.register("radius_tls_ended", help, radius_tls_ended.clone());
+        let accounting_waiting = Family::default();
+        registry.register("accounting_waiting", "Accounting records for targets", accounting_waiting.clone());
         let mut histogram = |name: &str, help: &str, buckets: [f64; 10]| {
             let histogram = Histogram::new(buckets);
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -166,6 +169,7 @@ impl Metrics {
             ldap_connections,
             radius_tls_ended,
             radius_tls_connections,
+            accounting_waiting,
             service_addresses,
             held,
             primary,
@@ -244,6 +248,12 @@ impl Metrics {
             let counter = self.requests.get_or_create_owned(&[("client", client.into()), ("signed", word.into())]);
             counter.inc_by(seen.saturating_sub(counter.get()));
         }
+    }
+
+    /// Notes how many accounting records wait for a target.
+    pub fn accounting_waiting(&self, target: &str, records: u64) {
+        let gauge = self.accounting_waiting.get_or_create(&[("target", target.into())]).clone();
+        gauge.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// Notes whether a provider answers.

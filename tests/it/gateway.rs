@@ -78,6 +78,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         secret: Secret::from_text(SECRET.into()),
         require_message_authenticator: Requirement::Yes,
         tls: None,
+        accounting_target: None,
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: None,

@@ -10,6 +10,9 @@
 
 mod support;
 
+/// Accounting is forwarded to a target: once, in order, whatever goes away meanwhile.
+mod accounting;
+
 /// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
 mod attacker;
 

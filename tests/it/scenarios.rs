@@ -192,6 +192,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         secret: Secret::new(nas::SECRET.to_vec()),
         require_message_authenticator: Requirement::Yes,
         tls: None,
+        accounting_target: None,
         limit_proxy_state: Requirement::Yes,
         duplicate_window: Duration::from_secs(30),
         person_address: Some((PersonAddress { vendor: None, number: 31 }, AddressForm::Text)),

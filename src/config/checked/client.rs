@@ -146,6 +146,7 @@ impl Checker<'_> {
             let allowed = "exempt_users, or a target that is a directory";
             self.wrong(&at.key("exempt_groups"), "its target is RADIUS servers, which know no groups", allowed);
         }
+        let accounting_target = self.accounting_target(at, written.accounting_target.take());
         let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
         let client = client?;
@@ -167,6 +168,7 @@ impl Checker<'_> {
             reply_attributes,
             reject_message: written.reject_message,
             packets_per_second,
+            accounting_target,
             authorize_only,
             profile: self.places.profiled(at).cloned().map(Box::new),
         })

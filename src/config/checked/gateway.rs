@@ -182,7 +182,7 @@ impl Checker<'_> {
     /// behind the LDAP door.
     pub(super) fn used_targets(
         &self,
-        radius: &[Arc<RadiusClient>],
+        radius_clients: &[Arc<RadiusClient>],
         ldap: &[Arc<LdapClient>],
         targets: &Named<DirectoryTarget>,
         authorizing: &BTreeMap<String, AuthorizingTarget>,
@@ -194,9 +194,11 @@ impl Checker<'_> {
                 self.wrong(&at, format!("found {target:?}, which is of type \"none\""), "a directory");
             }
         }
-        let radius = radius.iter().map(|client| &client.client.target);
+        let radius = radius_clients.iter().map(|client| &client.client.target);
+        let accounted = radius_clients.iter().filter_map(|client| client.accounting_target.as_deref());
         let clients = radius.chain(ldap.iter().map(|client| &client.client.target));
         let used = clients.chain(authorizing.values().map(|target| &target.directory)).map(String::as_str);
+        let used = used.chain(accounted);
         self.unused("target", &targets.written, used);
     }
 }

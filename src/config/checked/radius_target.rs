@@ -1,6 +1,7 @@
 //! `[target.NAME]` with `type = "radius"`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::values::OneOrMany;
@@ -29,13 +30,24 @@ impl Checker<'_> {
                 "the addresses of its RADIUS servers, such as [\"10.0.0.5\", \"10.0.0.6:1645\"]",
             );
         }
+        let accounting_at = at.key("accounting_servers");
         let over_tls = word(written.transport.take(), Transport::Udp) == Transport::Tls;
         let (servers, secret) = if over_tls {
             // A secret that is given is left, and then refused: it would protect nothing.
             let servers = self.tls_target(at, written, given).map(RadiusServers::Tls);
-            (servers, Some(Secret::new(RADSEC.to_vec())))
+            // Everything goes over the one port there.
+            (servers.clone().zip(servers), Some(Secret::new(RADSEC.to_vec())))
         } else {
-            let servers = self.radius_servers(&servers_at, given).map(RadiusServers::Udp);
+            let servers = self.radius_servers(&servers_at, given, PORT);
+            let accounting = match written.accounting_servers.take() {
+                Some(given) => self.radius_servers(&accounting_at, Some(given), PORT + 1),
+                // 1813 beside 1812, 1646 beside 1645.
+                None => servers.as_ref().map(|servers| {
+                    let next = |server: &SocketAddr| SocketAddr::new(server.ip(), server.port().saturating_add(1));
+                    servers.iter().map(next).collect()
+                }),
+            };
+            let servers = servers.map(RadiusServers::Udp).zip(accounting.map(RadiusServers::Udp));
             let spellings = Spellings {
                 literal: written.secret.take(),
                 file: written.secret_file.take(),
@@ -71,9 +83,11 @@ impl Checker<'_> {
         self.text_length(&at.key("nas_identifier"), &nas_identifier, 253);
         let reply = self.reply_rules(at, written);
         // Only now, so that one mistake does not hide another.
+        let (servers, accounting) = servers?;
         Some(RadiusTarget {
             name,
-            servers: servers?,
+            servers,
+            accounting,
             secret: secret?,
             balance: word(written.balance.take(), Balance::Ordered),
             timeout,
@@ -92,12 +106,12 @@ impl Checker<'_> {
         })
     }
 
-    fn radius_servers(&self, at: &Path, given: Option<OneOrMany>) -> Option<Vec<SocketAddr>> {
+    fn radius_servers(&self, at: &Path, given: Option<OneOrMany>, usual: u16) -> Option<Vec<SocketAddr>> {
         let texts = self.filled_list(at, given, "at least one server")?;
         let mut servers = Vec::new();
         for (position, text) in texts.iter().enumerate() {
             let at = at.index(position);
-            let alone = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
+            let alone = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, usual));
             match text.parse::<SocketAddr>().or_else(|_| alone()) {
                 Ok(server) if server.port() == 0 || server.ip().is_unspecified() || server.ip().is_multicast() => {
                     self.wrong(&at, format!("found {text:?}"), "the address of one server");
@@ -153,6 +167,16 @@ impl Checker<'_> {
         };
         let only = names("reply_only", written.reply_only.take());
         ReplyRules { only, drop: names("reply_drop", written.reply_drop.take()), rename, add }
+    }
+
+    /// Which target a client's accounting is forwarded to.
+    pub(super) fn accounting_target(&self, at: &Path, given: Option<String>) -> Option<Arc<str>> {
+        let name = given?;
+        if !self.is_radius(&name) {
+            let allowed = "the name of a [target.NAME] with type = \"radius\"";
+            self.wrong(&at.key("accounting_target"), format!("found {name:?}"), allowed);
+        }
+        Some(name.into())
     }
 
     /// Whether a target is RADIUS servers.

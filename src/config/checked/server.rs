@@ -42,6 +42,15 @@ impl Checker<'_> {
         Server { name, store: Arc::new(store), keys, control, texts: Arc::new(texts), drain }
     }
 
+    /// Where accounting records wait: beside the database, or in the usual folder where that is a server.
+    pub(super) fn spool(&self, given: Option<String>, store: &StoreAt) -> PathBuf {
+        match (given, store.file()) {
+            (Some(path), _) => self.path(&path),
+            (None, Some(file)) => file.with_file_name("accounting"),
+            (None, None) => PathBuf::from(HOME).join("accounting"),
+        }
+    }
+
     /// The texts that come along, and over them those of the folder.
     fn texts(&self, at: &Path, folder: Option<&str>) -> Texts {
         let mut texts = Texts::built_in();

@@ -53,6 +53,7 @@ impl Checker<'_> {
         for key in written.left() {
             let belongs = match key {
                 "directory" | "policy" => "it belongs to a target with type = \"none\"",
+                "accounting_servers" => "it belongs to RADIUS servers over UDP",
                 "server_name" => "it belongs to RADIUS servers with transport = \"tls\"",
                 _ => "take it out: it belongs to another type of target",
             };

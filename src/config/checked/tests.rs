@@ -93,6 +93,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "certificate",
         "provider_unreachable",
         "client_crl_file",
+        "accounting_target",
         "server_name",
         "ca_file",
         "domain",
@@ -172,6 +173,12 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     // kinds of value
     ("#held = 10000\n", "held = \"many\"\n", "radius.client[0].held", "allowed: a whole number"),
     ("#held = 10000\n", "held = -1\n", "radius.client[0].held", "not negative"),
+    (
+        "#accounting_target = \"nps\"",
+        "accounting_target = \"corp\"",
+        "radius.client[0].accounting_target",
+        "type = \"radius\"",
+    ),
     // RADIUS over TLS
     (
         "[\"nas1.branch.example.com\"",

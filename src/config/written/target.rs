@@ -70,6 +70,7 @@ keys! {
     // radius
     transport: Word<Transport>,
     server_name: String,
+    accounting_servers: OneOrMany,
     certificate: String,
     certificate_key: String,
     secret: Hidden,

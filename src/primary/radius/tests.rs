@@ -9,6 +9,7 @@ fn target(domains: &[&str], realms: &[&str]) -> RadiusTarget {
     RadiusTarget {
         name: "nps".into(),
         servers: crate::config::RadiusServers::Udp(vec!["127.0.0.1:9".parse().unwrap()]),
+        accounting: crate::config::RadiusServers::Udp(Vec::new()),
         secret: Secret::new(vec![7; 16]),
         balance: Balance::Ordered,
         timeout: Duration::from_secs(1),

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Sink;
-use super::station::{Dice, Station, Way, record};
+use super::Books;
+use super::station::{Dice, Station, Way, record, send_now};
 use crate::config::TlsLimits;
 use crate::radius::accounting::AccountingDoor;
 use crate::radius::discard::Discarded;
@@ -147,9 +147,9 @@ impl End {
 /// What a connection needs besides its stream.
 pub(super) struct Connection {
     pub(super) station: Arc<Station<Outbox>>,
-    pub(super) accounting: AccountingDoor,
+    pub(super) accounting: Arc<AccountingDoor>,
     pub(super) sign_ins: Arc<SignIns>,
-    pub(super) sink: Option<Sink>,
+    pub(super) books: Books,
     pub(super) limits: TlsLimits,
 }
 
@@ -215,7 +215,8 @@ impl Connection {
             let packet = input.split_to(length);
             let (station, peer) = (&self.station, self.station.port.peer);
             let discarded = if packet.first() == Some(&Code::ACCOUNTING_REQUEST.0) {
-                record(&station.port, &self.accounting, self.sink.as_ref(), &packet, (peer, ()))
+                let way = Arc::clone(station);
+                record(&self.accounting, &self.books, &packet, peer, move |reply| send_now(&way.port, reply, &()))
             } else {
                 station.take(&self.sign_ins, &packet, (peer, ()), dice)
             };

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
-use super::Sink;
+use super::Books;
 use super::port::{Port, Route};
-use crate::radius::accounting::{AccountingDoor, AccountingStep};
+use crate::radius::accounting::{AccountingDoor, AccountingRecord, AccountingStep, AccountingTicket};
 use crate::radius::discard::Discarded;
 use crate::radius::door::{Begin, Door, Step, Ticket};
 use crate::radius::duplicates::Reply;
@@ -84,19 +84,20 @@ impl<W: Way> Station<W> {
     }
 }
 
-/// Takes a packet that may be an Accounting-Request, and says why where it was discarded.
-pub(super) fn record<W: Way>(
-    way: &W,
-    door: &AccountingDoor,
-    sink: Option<&Sink>,
+/// Takes a packet that may be an Accounting-Request, and says why where it was discarded. What is to go to a target is
+/// acknowledged once it is on the disk.
+pub(super) fn record(
+    door: &Arc<AccountingDoor>,
+    books: &Books,
     bytes: &[u8],
-    (peer, route): (SocketAddr, W::Route),
+    peer: SocketAddr,
+    answer: impl Fn(&Reply) + Send + 'static,
 ) -> Option<Discarded> {
     match door.receive(peer, bytes, Instant::now()) {
         AccountingStep::Discard(cause) => return Some(cause),
         AccountingStep::Running => {}
-        AccountingStep::Reply(reply) => send_now(way, &reply, &route),
-        AccountingStep::Record(record, ticket) => {
+        AccountingStep::Reply(reply) => answer(&reply),
+        AccountingStep::Record(record, mut ticket) => {
             // The client's texts are logged with `?`, which keeps control characters out of the log.
             tracing::info!(
                 client = record.client, source = %record.source, status = record.status_word(),
@@ -104,18 +105,46 @@ pub(super) fn record<W: Way>(
                 octets_out = record.octets_out,
                 session_seconds = record.session_time.map(|time| time.as_secs()), "accounting"
             );
-            if sink.is_none_or(|sink| sink(*record)) {
-                send_now(way, &door.acknowledge(ticket, Instant::now()), &route);
-            } else {
-                door.forget(&ticket, Instant::now());
-            }
+            let Some(onward) = ticket.take_onward() else {
+                entered(door, books, *record, ticket, answer);
+                return None;
+            };
+            // At once, so that records stay in their order.
+            let kept = books.keep.as_ref().map(|keep| keep(onward));
+            let (door, books) = (Arc::clone(door), books.clone());
+            tokio::spawn(async move {
+                let is_kept = match kept {
+                    Some(kept) => kept.await,
+                    None => false,
+                };
+                if is_kept {
+                    entered(&door, &books, *record, ticket, answer);
+                } else {
+                    door.forget(&ticket, Instant::now());
+                }
+            });
         }
     }
     None
 }
 
+/// Hands a record over and acknowledges it; one that is not taken is forgotten, so that the client sends it again.
+fn entered(
+    door: &AccountingDoor,
+    books: &Books,
+    record: AccountingRecord,
+    ticket: AccountingTicket,
+    answer: impl Fn(&Reply),
+) {
+    if books.sink.as_ref().is_none_or(|sink| sink(record)) {
+        answer(&door.acknowledge(ticket, Instant::now()));
+    } else {
+        door.forget(&ticket, Instant::now());
+    }
+}
+
 /// Sends from within the loop. When the kernel's buffer is full, the client's retransmission gets it.
-fn send_now<W: Way>(way: &W, reply: &Reply, route: &W::Route) {
+pub(super) fn send_now<W: Way>(way: &W, reply: &Reply, route: &W::Route) {
     if reply.is_empty() {
         return;
     }

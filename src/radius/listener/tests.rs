@@ -151,7 +151,7 @@ async fn it_answers_over_both_families_and_on_wildcard_addresses() {
         ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"].iter().map(|address| address.parse().unwrap()).collect();
     let shared = shared(vec![loopback_only()], Instant::now());
     let sign_ins = crate::signin::testing::rejecting();
-    let listener = Listener::start(&addresses, &[], settings(), &shared, &sign_ins, None).unwrap();
+    let listener = Listener::start(&addresses, &[], settings(), &shared, &sign_ins, &Books::default()).unwrap();
     let bound: Vec<SocketAddr> = listener.access().to_vec();
     assert_eq!(bound.len(), 4);
     let at = |address: &str, n: usize| SocketAddr::new(address.parse().unwrap(), bound[n].port());
@@ -173,7 +173,7 @@ async fn records_reach_the_sink_and_are_acknowledged_only_then() {
     let sink: Sink = Arc::new(move |record| sender.try_send(record).is_ok());
     let sign_ins = crate::signin::testing::rejecting();
     let address = ["127.0.0.1:0".parse().unwrap()];
-    let listener = Listener::start(&[], &address, settings(), &shared, &sign_ins, Some(&sink)).unwrap();
+    let listener = Listener::start(&[], &address, settings(), &shared, &sign_ins, &sink.into()).unwrap();
     let server = listener.accounting()[0];
     let attributes = [(ACCT_STATUS_TYPE, vec![0, 0, 0, 1]), (ACCT_SESSION_ID, b"s".to_vec())];
     let start =
@@ -191,7 +191,8 @@ async fn records_reach_the_sink_and_are_acknowledged_only_then() {
 async fn an_address_in_use_is_an_error_although_ports_are_reused() {
     let shared = shared(vec![loopback_only()], Instant::now());
     let sign_ins = crate::signin::testing::rejecting();
-    let start = |addresses: &[SocketAddr]| Listener::start(addresses, &[], settings(), &shared, &sign_ins, None);
+    let start =
+        |addresses: &[SocketAddr]| Listener::start(addresses, &[], settings(), &shared, &sign_ins, &Books::default());
     let first = start(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let error = start(first.access()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Sink;
+use super::Books;
 use super::connection::{Connection, End, Outbox};
 use super::station::Station;
 use crate::config::{RadiusTls, TlsLimits};
@@ -50,7 +50,7 @@ pub struct TlsListener {
 struct Around {
     shared: Arc<Shared>,
     sign_ins: Arc<SignIns>,
-    sink: Option<Sink>,
+    books: Books,
     limits: TlsLimits,
     config: Reloaded<ServerConfig>,
     metrics: Arc<Metrics>,
@@ -141,7 +141,7 @@ impl TlsListener {
         door: &RadiusTls,
         shared: &Arc<Shared>,
         sign_ins: &Arc<SignIns>,
-        sink: Option<&Sink>,
+        books: &Books,
         metrics: &Arc<Metrics>,
     ) -> Result<TlsListener, String> {
         let authorities = Authorities { ca: door.client_ca.clone(), crl: door.client_crl.clone() };
@@ -152,7 +152,7 @@ impl TlsListener {
         let around = Arc::new(Around {
             shared: Arc::clone(shared),
             sign_ins: Arc::clone(sign_ins),
-            sink: sink.cloned(),
+            books: books.clone(),
             limits: door.limits,
             config: Reloaded::new("the RADIUS door for TLS", files, make)?,
             metrics: Arc::clone(metrics),
@@ -268,9 +268,9 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, a
     let registered = Registered::new(&around, Arc::clone(&client), place, peer);
     let connection = Connection {
         station: Arc::clone(&registered.station),
-        accounting: AccountingDoor::of(Arc::clone(&around.shared), whose, REMEMBERED),
+        accounting: Arc::new(AccountingDoor::of(Arc::clone(&around.shared), whose, REMEMBERED)),
         sign_ins: Arc::clone(&around.sign_ins),
-        sink: around.sink.clone(),
+        books: around.books.clone(),
         limits: around.limits,
     };
     let end = connection.converse(stream, first_until, around.stopping.subscribe()).await;

@@ -309,6 +309,13 @@ impl Taken {
         }
     }
 
+    /// Its reply will be one to a request with this authenticator.
+    pub(super) fn expect(&self, authenticator: Authenticator) {
+        if let Some(Some(waiting)) = self.line.slots().waiting.get_mut(usize::from(self.identifier)) {
+            waiting.authenticator = authenticator;
+        }
+    }
+
     /// Whether the line brings replies in their order of sending, and loses none while it is there: then nothing is sent
     /// twice over it (RFC 6613 section 2.6.1).
     pub(super) fn is_reliable(&self) -> bool {

@@ -13,7 +13,7 @@ use super::secure::{Secure, keep};
 use super::{Make, Settings, now};
 use crate::radius::authenticator::ClientKey;
 use crate::radius::client::Request;
-use crate::radius::packet::Authenticator;
+use crate::radius::packet::{Authenticator, Packet};
 
 /// Why a server did not reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,9 @@ impl Server {
     async fn ask_once(self: &Arc<Self>, make: Make<'_>, end: Instant) -> Result<(Authenticator, Box<[u8]>), Unasked> {
         let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
         let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
+        // An Accounting-Request has made its own (RFC 2866 section 3).
+        let authenticator = Packet::decode(&packet).map_or(authenticator, |packet| *packet.authenticator());
+        taken.expect(authenticator);
         let reply = self.repeat(&mut taken, &packet, end).await?;
         self.answered();
         Ok((authenticator, reply))

@@ -42,6 +42,16 @@ impl FreeRadius {
         format!("{}:18120", self.address).parse().unwrap()
     }
 
+    /// Where accounting goes.
+    pub(crate) fn accounting(&self) -> SocketAddr {
+        format!("{}:18130", self.address).parse().unwrap()
+    }
+
+    /// Every accounting record that it has had, as it writes them down.
+    pub(crate) fn detail(&self) -> String {
+        std::fs::read_to_string(self.folder.join("acct/detail")).unwrap_or_default()
+    }
+
     /// A file of its TLS: `ca.pem`, `cert.pem`, `key.pem`.
     pub(crate) fn tls(&self, file: &str) -> PathBuf {
         self.folder.join("tls").join(file)

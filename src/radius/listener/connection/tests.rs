@@ -3,6 +3,7 @@ use tokio::io::DuplexStream;
 use super::*;
 use crate::radius::client::Request;
 use crate::radius::door::{Door, Shared, Whose};
+use crate::radius::listener::Sink;
 use crate::radius::packet::Packet;
 use crate::radius::testing::{client, key, shared};
 use crate::secret::Secret;
@@ -27,9 +28,9 @@ fn connected(sink: Option<Sink>) -> (DuplexStream, tokio::task::JoinHandle<End>,
     let door = Door::of(Arc::clone(&shared), whose.clone(), 256);
     let connection = Connection {
         station: Arc::new(Station { port: Outbox::new(peer), door }),
-        accounting: AccountingDoor::of(shared, whose, 256),
+        accounting: Arc::new(AccountingDoor::of(shared, whose, 256)),
         sign_ins: crate::signin::testing::rejecting(),
-        sink,
+        books: Books { sink, keep: None },
         limits: limits(),
     };
     let (ours, theirs) = tokio::io::duplex(8192);

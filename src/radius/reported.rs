@@ -1,0 +1,114 @@
+//! A client's Accounting-Request as a target is to have it, now or after the target was away (RFC 2866). Pure.
+//!
+//! The client has been acknowledged before, so that its Proxy-States concern nobody behind. Acct-Delay-Time grows by what
+//! the record has waited with us (RFC 2866 section 5.2); where nothing says whose it is, the client's address does.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::attribute::{
+    Attributes, CHAP_PASSWORD, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS, PROXY_STATE, USER_PASSWORD,
+};
+use super::authenticator::{ClientKey, sign_accounting};
+use super::client::RequestError;
+use super::packet::{Builder, Code, Packet};
+
+/// Acct-Delay-Time (RFC 2866 section 5.2).
+const ACCT_DELAY_TIME: u8 = 41;
+/// NAS-IPv6-Address (RFC 3162 section 2.1).
+const NAS_IPV6_ADDRESS: u8 = 95;
+
+/// The attributes of a verified request that go on, encoded. `source`: where it came from.
+pub fn attributes(packet: &Packet<'_>, source: IpAddr) -> Box<[u8]> {
+    let mut kept = Vec::with_capacity(packet.bytes().len() + 18);
+    let mut push = |number: u8, value: &[u8]| {
+        if let Ok(size) = u8::try_from(value.len() + 2) {
+            kept.extend_from_slice(&[number, size]);
+            kept.extend_from_slice(value);
+        }
+    };
+    let named = [NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS];
+    if !named.iter().any(|number| packet.value(*number).is_some()) {
+        match source.to_canonical() {
+            IpAddr::V4(address) => push(NAS_IP_ADDRESS, &address.octets()),
+            IpAddr::V6(address) => push(NAS_IPV6_ADDRESS, &address.octets()),
+        }
+    }
+    for attribute in packet.attributes() {
+        if !matches!(attribute.number, MESSAGE_AUTHENTICATOR | PROXY_STATE | USER_PASSWORD | CHAP_PASSWORD) {
+            push(attribute.number, attribute.value);
+        }
+    }
+    kept.into_boxed_slice()
+}
+
+/// The packet for the target, after the record has `waited` here.
+///
+/// # Errors
+/// [`RequestError`] when it does not fit.
+pub fn encode(attributes: &[u8], waited: Duration, identifier: u8, key: &ClientKey) -> Result<Vec<u8>, RequestError> {
+    let mut packet = Builder::new(Code::ACCOUNTING_REQUEST, identifier, &[0; 16], attributes.len() + 6);
+    let mut delay = u32::try_from(waited.as_secs()).unwrap_or(u32::MAX);
+    for attribute in Attributes::new(attributes) {
+        match <[u8; 4]>::try_from(attribute.value) {
+            Ok(octets) if attribute.number == ACCT_DELAY_TIME => {
+                delay = delay.saturating_add(u32::from_be_bytes(octets));
+            }
+            _ => packet.push(attribute.number, attribute.value)?,
+        }
+    }
+    packet.push(ACCT_DELAY_TIME, &delay.to_be_bytes())?;
+    let mut bytes = packet.into_bytes();
+    sign_accounting(&mut bytes, key);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::authenticator::Verified;
+    use crate::radius::testing::key;
+
+    fn request(attributes: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut packet = Builder::new(Code::ACCOUNTING_REQUEST, 1, &[0; 16], 0);
+        attributes.iter().for_each(|(number, value)| packet.push(*number, value).unwrap());
+        packet.into_bytes()
+    }
+
+    fn forwarded(asked: &[(u8, &[u8])], waited: u64) -> Vec<(u8, Vec<u8>)> {
+        let asked = request(asked);
+        let kept = attributes(&Packet::decode(&asked).unwrap(), "192.0.2.9".parse().unwrap());
+        let bytes = encode(&kept, Duration::from_secs(waited), 7, &key()).unwrap();
+        let verified = Verified::accounting(Packet::decode(&bytes).unwrap(), &key()).unwrap().packet().identifier();
+        assert_eq!(verified, 7);
+        let packet = Packet::decode(&bytes).unwrap();
+        packet.attributes().map(|attribute| (attribute.number, attribute.value.to_vec())).collect()
+    }
+
+    #[test]
+    fn what_a_client_reports_goes_on_with_the_time_that_it_waited() {
+        let asked: [(u8, &[u8]); 6] = [
+            (NAS_IDENTIFIER, b"nas"),
+            (PROXY_STATE, b"theirs"),
+            (41, &[0, 0, 0, 5]),
+            (44, b"session"),
+            (MESSAGE_AUTHENTICATOR, &[7; 16]),
+            (26, &[0, 0, 0, 9, 1, 3, 7]),
+        ];
+        let expected = [
+            (NAS_IDENTIFIER, b"nas".to_vec()),
+            (44, b"session".to_vec()),
+            (26, vec![0, 0, 0, 9, 1, 3, 7]),
+            (41, vec![0, 0, 0, 65]),
+        ];
+        assert_eq!(forwarded(&asked, 60), expected);
+    }
+
+    #[test]
+    fn who_does_not_say_who_it_is_is_its_address() {
+        assert_eq!(
+            forwarded(&[(44, b"s")], 0),
+            [(NAS_IP_ADDRESS, vec![192, 0, 2, 9]), (44, b"s".to_vec()), (41, vec![0; 4])]
+        );
+    }
+}
