@@ -118,5 +118,6 @@ fn request(number: u32) -> Request {
         number_matching: NumberMatching::Approve,
         can_type: false,
         tell: None,
+        given: None,
     }
 }

@@ -7,13 +7,14 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+pub use error::AppError;
 
 use crate::audit::Audit;
 use crate::config::Config;
@@ -32,6 +33,7 @@ use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::users::open::open;
+use crate::users::pins::Pins;
 use crate::users::sql::SqlStore;
 use crate::users::store::Store;
 
@@ -39,10 +41,12 @@ mod behind;
 mod books;
 mod desk;
 mod doors;
+mod error;
 mod habits;
 mod monitor;
 mod pages;
 mod retention;
+mod rounds;
 mod soundness;
 
 pub(crate) use behind::{Directories, directories, radius_targets, targets};
@@ -53,18 +57,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How long the answers to the last verdicts may take to leave.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-/// Why the service could not start or go on.
-#[derive(Debug)]
-pub struct AppError(String);
-
-impl fmt::Display for AppError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for AppError {}
 
 /// A running server.
 #[derive(Debug)]
@@ -95,11 +87,9 @@ impl Server {
     /// What could not be opened, bound or understood, and what to do.
     pub async fn start(config: Config) -> Result<Server, AppError> {
         let (store, soundness) = store(&config).await?;
-        let metrics = metrics(&config);
-        let shared_store: Arc<dyn Store> = store.clone();
+        let (metrics, shared_store): (_, Arc<dyn Store>) = (metrics(&config), store.clone());
         let audit = audit(&config, &metrics, &shared_store)?;
-        let directories = directories(&config)?;
-        let radius_targets = radius_targets(&config, &shared_store)?;
+        let (directories, radius_targets) = (directories(&config)?, radius_targets(&config, &shared_store)?);
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
         let sign_ins = SignIns::new(Deps {
@@ -117,6 +107,8 @@ impl Server {
             metrics: Arc::clone(&metrics),
             random: random()?,
             texts: Arc::clone(&config.server.texts),
+            pins: Some(Pins { roster: store.clone(), rules: config.pin }),
+            rounds: rounds::shared(&config, &store).await,
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;

@@ -104,13 +104,21 @@ texts! {
     /// Asks for the PIN.
     EnterPin = "enter_pin", &[];
     /// Asks for a new PIN.
-    NewPin = "new_pin", &[];
+    NewPin = "new_pin", &["least"];
+    /// Asks for a new PIN, where those that are easy to guess are refused.
+    NewPinStrict = "new_pin_strict", &["least"];
     /// Asks for the new PIN again.
     RepeatPin = "repeat_pin", &[];
     /// The two were not the same.
     PinsDiffer = "pins_differ", &[];
-    /// Too short, too weak, or used before.
-    PinRefused = "pin_refused", &["least"];
+    /// Not all digits, too short or too long.
+    PinLength = "pin_length", &["least", "most"];
+    /// Digits in a row.
+    PinRow = "pin_row", &[];
+    /// Digits of a phone number.
+    PinInPhone = "pin_in_phone", &[];
+    /// Used before.
+    PinUsedBefore = "pin_used_before", &[];
     /// Asks for the next code of the token.
     NextCode = "next_code", &[];
 }
@@ -253,7 +261,7 @@ pub fn plain(text: &str) -> String {
 fn longest_fill(name: &str) -> &'static str {
     match name {
         // Tries and lengths are small; numbers to compare have two or three digits, and room for more.
-        "left" | "least" => "100",
+        "left" | "least" | "most" => "100",
         "number" => "12345678",
         _ => "",
     }
@@ -325,8 +333,8 @@ mod tests {
             let (one, two) = (texts.wrong(language, 1), texts.wrong(language, 2));
             assert!(two.contains('2') && !one.contains('{') && !two.contains('{'), "{language}: {one} {two}");
             assert_ne!(one, two.replace('2', "1"), "{language} has a singular of its own");
-            let least = texts.say(language, Text::PinRefused, &[("least", "6")]);
-            assert!(least.contains('6'), "{language}");
+            let bounds = texts.say(language, Text::PinLength, &[("least", "6"), ("most", "16")]);
+            assert!(bounds.contains('6') && bounds.contains("16"), "{language}");
         }
     }
 

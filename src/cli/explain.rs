@@ -157,6 +157,8 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
         metrics: Arc::new(Metrics::new([])),
         random: [0; 32],
         texts: Arc::new(crate::texts::Texts::built_in()),
+        pins: None,
+        rounds: None,
     }))
 }
 

@@ -7,7 +7,9 @@ use crate::cli::{ConfigFile, Ended, Failure, output, runtime};
 use crate::users::keys::KeyFile;
 use crate::users::open::open;
 use crate::users::roster::Roster;
+use crate::users::rounds::{SHARED_SECRET, SharedRounds};
 use crate::users::sealed::KeyId;
+use crate::users::sql::SqlStore;
 use crate::users::token::Token;
 
 /// Tokens read from the store at once.
@@ -59,7 +61,7 @@ pub fn run(args: &Args) -> Ended {
     })
 }
 
-async fn act(action: &Action, keys: &KeyFile, store: &dyn Roster) -> Ended {
+async fn act(action: &Action, keys: &KeyFile, store: &SqlStore) -> Ended {
     match action {
         Action::Show => show(keys, store).await?,
         Action::Add => output::line(format_args!("made the key {} in {}", keys.add()?, keys.path().display())),
@@ -91,17 +93,20 @@ async fn every_token(store: &dyn Roster) -> Result<Vec<Token>, Failure> {
 }
 
 /// How many values each key has sealed.
-async fn used(store: &dyn Roster) -> Result<BTreeMap<KeyId, usize>, Failure> {
+async fn used(store: &SqlStore) -> Result<BTreeMap<KeyId, usize>, Failure> {
     let mut used = BTreeMap::new();
     for token in every_token(store).await? {
         if let Some(id) = token.seed.key_id() {
             *used.entry(id).or_default() += 1;
         }
     }
+    for id in store.secrets().await?.iter().filter_map(|(_, sealed)| sealed.key_id()) {
+        *used.entry(id).or_default() += 1;
+    }
     Ok(used)
 }
 
-async fn show(keys: &KeyFile, store: &dyn Roster) -> Result<(), Failure> {
+async fn show(keys: &KeyFile, store: &SqlStore) -> Result<(), Failure> {
     let mut used = used(store).await?;
     let ids = keys.ids();
     output::line(format_args!("key file {}", keys.path().display()));
@@ -116,7 +121,7 @@ async fn show(keys: &KeyFile, store: &dyn Roster) -> Result<(), Failure> {
 }
 
 /// Seals every value with the newest key. What cannot be opened stays as it is and is told.
-async fn rotate(keys: &KeyFile, store: &dyn Roster) -> Result<(), Failure> {
+async fn rotate(keys: &KeyFile, store: &SqlStore) -> Result<(), Failure> {
     let newest = keys.ids().last().copied();
     let (mut sealed, mut left) = (0, 0);
     for token in every_token(store).await? {
@@ -134,6 +139,18 @@ async fn rotate(keys: &KeyFile, store: &dyn Roster) -> Result<(), Failure> {
             Err(error) => {
                 left += 1;
                 output::error(format_args!("the seed of token {serial:?} stays as it is: {error}"));
+            }
+        }
+    }
+    for (name, secret) in store.secrets().await?.iter().filter(|(_, secret)| secret.key_id() != newest) {
+        match keys.open_sealed(SHARED_SECRET, &[name], secret) {
+            Ok(opened) => {
+                let anew = keys.seal(SHARED_SECRET, &[name], &opened)?;
+                sealed += i32::from(store.reseal_secret(name, secret, &anew).await?);
+            }
+            Err(error) => {
+                left += 1;
+                output::error(format_args!("the shared secret {name:?} stays as it is: {error}"));
             }
         }
     }

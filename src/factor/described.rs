@@ -189,6 +189,11 @@ impl Described {
         matches!(self.kind, Kind::Local | Kind::Codes(_))
     }
 
+    /// Whether it calls and texts the number that it is given.
+    pub fn takes_number(&self) -> bool {
+        matches!(self.kind, Kind::Native) && self.send.phone
+    }
+
     /// Whether it can ask this person this way, as far as can be said without asking it.
     pub fn can_ask(&self, person: &Person, method: Method) -> bool {
         let known = |user: CloudName| user.of(person).is_some_and(|name| !name.is_empty());

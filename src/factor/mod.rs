@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use crate::config::{NumberMatching, UnreachableClass};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
+use crate::users::pins::PinPassed;
 
 pub mod assertion;
 pub mod build;
@@ -63,6 +64,45 @@ pub struct Request {
     pub can_type: bool,
     /// Where a text for the person can be put; none where their client shows nothing.
     pub tell: Option<Tell>,
+    /// What the person has given before, or can be asked for after this; none where there is nothing of either.
+    pub given: Option<Box<Given>>,
+}
+
+/// What goes with a request beyond its code.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Their PIN was right.
+    pub pin: Option<PinPassed>,
+    /// The code that they typed before this one, which is to be the next of the same token.
+    pub before: Option<Secret>,
+    /// Whether they can be asked for a PIN, or for the next code of a token that is too far off.
+    pub can_ask: bool,
+}
+
+impl Given {
+    /// The same, for the next that is asked.
+    pub fn again(&self) -> Given {
+        let before = self.before.as_ref().map(Secret::duplicate);
+        Given { pin: self.pin.clone(), before, can_ask: self.can_ask }
+    }
+}
+
+impl Request {
+    /// Whether the person's PIN was right before this was asked.
+    pub fn pin_passed(&self) -> bool {
+        let pin = self.given.as_deref().and_then(|given| given.pin.as_ref());
+        pin.is_some_and(|pin| pin.is_of(&self.person.unique_id))
+    }
+
+    /// Whether more can be asked of the person.
+    pub fn can_ask(&self) -> bool {
+        self.given.as_deref().is_some_and(|given| given.can_ask)
+    }
+
+    /// The code that was typed before this one.
+    pub fn before(&self) -> Option<&Secret> {
+        self.given.as_deref()?.before.as_ref()
+    }
 }
 
 /// What a provider answered.
@@ -98,6 +138,10 @@ pub enum Refusal {
     PinDue,
     /// A PIN goes with this way, and the person has none.
     NoPin,
+    /// A PIN goes with this way, and none was typed. Nobody was prompted, and no code was looked at.
+    NeedsPin,
+    /// The code is one of the person's token, further off than it may be: with the one that follows the token is found again.
+    NextCode,
     /// So many codes were sent to the person just now that no more are.
     TooOften,
     /// The provider could not be reached, and no prompt can have been sent.
@@ -121,7 +165,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 25] = [
+    pub const ALL: [Refusal; 27] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
@@ -131,6 +175,8 @@ impl Refusal {
         Refusal::WrongPin,
         Refusal::PinDue,
         Refusal::NoPin,
+        Refusal::NeedsPin,
+        Refusal::NextCode,
         Refusal::TooOften,
         Refusal::Unreachable(UnreachableClass::Connect),
         Refusal::Unreachable(UnreachableClass::Tls),
@@ -184,6 +230,17 @@ pub trait Factor: Send + Sync {
             Some(described) => described.answers_with_code(method),
             None => matches!(method, Method::SmsCode | Method::EmailCode),
         }
+    }
+
+    /// Whether it calls and texts the number that it is given.
+    fn takes_number(&self) -> bool {
+        self.described().is_some_and(Described::takes_number)
+    }
+
+    /// Whether it asks people in PIN mode for their PIN itself, on their phone, with this way of asking.
+    fn carries_pin(&self, method: Method) -> bool {
+        let _ = method;
+        false
     }
 
     /// The failure with which it answers everybody at once, as it is out of use.
@@ -276,6 +333,29 @@ impl FactorApproved {
     }
 }
 
+/// Whether this way of asking goes with a PIN that nobody would look at: the person is in PIN mode, theirs was not typed, and
+/// the provider does not ask for it. Providers of the house look for it in what is typed.
+pub fn lacks_pin(provider: &dyn Factor, person: &Person, method: Method, passed: bool) -> bool {
+    person.mode == Mode::Pin
+        && !passed
+        && match method {
+            Method::Push | Method::Call | Method::SmsReply | Method::SmsCode | Method::EmailCode => {
+                !provider.carries_pin(method)
+            }
+            Method::Oath => !provider.is_of_the_house(),
+            Method::BackupCode | Method::TemporaryCode => false,
+        }
+}
+
+/// What is not even asked.
+fn unasked(provider: &dyn Factor, request: &Request) -> Option<Refusal> {
+    if lacks_pin(provider, &request.person, request.method, request.pin_passed()) {
+        return Some(Refusal::NeedsPin);
+    }
+    // Two codes in a row are for whoever has the seed.
+    (request.before().is_some() && !provider.is_of_the_house()).then_some(Refusal::NotThisWay)
+}
+
 /// Asks the provider: the one maker of [`FactorApproved`].
 ///
 /// # Errors
@@ -283,7 +363,10 @@ impl FactorApproved {
 pub fn ask(provider: &dyn Factor, request: Request) -> impl Future<Output = Result<FactorApproved, Refusal>> + '_ {
     let (sign_in, unique_id, method) = (request.sign_in, request.person.unique_id.clone(), request.method);
     // Not inside: what is asked is not kept while the person looks for their phone.
-    let asked = provider.run(request);
+    let asked = match unasked(provider, &request) {
+        None => provider.run(request),
+        Some(refusal) => Box::pin(std::future::ready(Answer::Refused(refusal))),
+    };
     async move {
         match asked.await {
             Answer::Approved => Ok(FactorApproved { sign_in, unique_id, method }),

@@ -215,6 +215,10 @@ impl Factor for Guarded {
         self.provider.is_of_the_house()
     }
 
+    fn carries_pin(&self, method: Method) -> bool {
+        self.provider.carries_pin(method)
+    }
+
     fn out_of_use(&self) -> Option<UnreachableClass> {
         if self.outage_left().is_some() { Some(UnreachableClass::Outage) } else { self.breaker.class() }
     }

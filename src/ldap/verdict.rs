@@ -92,6 +92,8 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::WrongPin
         | Reason::PinDue
         | Reason::NoPin
+        | Reason::PinLocked
+        | Reason::NeedsPin
         | Reason::ProviderUnreachable
         | Reason::ProviderLost
         | Reason::ProviderRefused
@@ -105,6 +107,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::ChallengeExpired
         | Reason::StateForeign
         | Reason::StateUsed
+        | Reason::StateElsewhere
         | Reason::ProviderBypassed => (code::INVALID_CREDENTIALS, ""),
     }
 }

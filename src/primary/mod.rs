@@ -3,7 +3,8 @@
 //! [`check`] is the one maker of [`PrimaryPassed`]; for RADIUS servers, which get whole requests, [`check_handed`]. Both
 //! refuse an empty password before any target sees one (real AD answers *success* to it) and turn only
 //! [`Finding::Right`] and [`Finding::Moved`] into a proof.
-//! Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
+//! A round of a challenge that another node sealed brings its proof along ([`PrimaryPassed`], remade by
+//! [`crate::signin::moving`] alone). Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -281,6 +282,11 @@ pub struct PrimaryPassed {
 }
 
 impl PrimaryPassed {
+    /// Of a round that a node of ours sealed after it had checked the credential, and that this one has opened.
+    pub(crate) fn again(who: &Arc<Identity>) -> Self {
+        PrimaryPassed { who: Arc::clone(who), said: None }
+    }
+
     /// Whose credential it was.
     pub fn who(&self) -> &Arc<Identity> {
         &self.who

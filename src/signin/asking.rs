@@ -1,6 +1,9 @@
 //! What is asked of a person, put together; and what need not be asked, as it was approved a moment ago.
 
-use crate::factor::{FactorApproved, Refusal, Tell};
+use std::sync::Arc;
+
+use crate::factor::{FactorApproved, Given, Refusal, Tell};
+use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::flow::{Known, prompt_end};
 use crate::signin::outcome::Reason;
@@ -9,6 +12,7 @@ use crate::signin::policy;
 use crate::signin::proof::SecondPassed;
 use crate::signin::reception::{Ending, SignIns, now};
 use crate::signin::route::{Asking, Failed};
+use crate::users::model::Method;
 
 /// An approval that was kept for this sign-in. A further round has none: its first one would have taken it.
 pub(super) fn kept_approval(
@@ -62,9 +66,16 @@ pub(super) fn asking(
     let client = &attempt.client;
     let device = typed.as_deref().and_then(Typed::device);
     let code = match typed.map(|typed| *typed) {
-        Some(Typed::Code(code)) => Some(code),
+        Some(Typed::Code(code) | Typed::Sent(code, _)) => Some(code),
         Some(Typed::Word(_)) | None => None,
     };
+    let given = (known.more.is_some() || known.can_ask).then(|| {
+        let (can_ask, more) = (known.can_ask, known.more());
+        more.code = code.as_ref().filter(|_| can_ask).map(Secret::duplicate);
+        Box::new(Given { pin: more.pin.clone(), before: more.before.take(), can_ask })
+    });
+    let asks_a_number =
+        known.steps.iter().any(|step| step.methods.iter().any(|way| matches!(way, Method::Call | Method::SmsReply)));
     // What is known of the person is not needed while they look for their phone.
     let person = known.person.take().ok_or(Reason::Internal)?;
     // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
@@ -82,5 +93,7 @@ pub(super) fn asking(
         number_matching: client.number_matching,
         can_type: client.passcode.is_some() && !attempt.is_eap() || shows,
         tell,
+        given,
+        roster: asks_a_number.then(|| sign_ins.deps.pins.as_ref().map(|pins| Arc::clone(&pins.roster))).flatten(),
     }))
 }

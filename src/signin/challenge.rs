@@ -16,6 +16,7 @@ use std::fmt;
 use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::radius::said::Said;
@@ -34,6 +35,9 @@ const HALF: usize = 16;
 
 /// The first octet of a State of ours.
 const VERSION: u8 = b'1';
+
+/// The first octet of one whose round stays on the node that gave it out, while others go on with all else.
+const STAYS: u8 = b'2';
 
 /// Rounds of one sign-in, at most: whoever answers nothing again and again is not asked for ever.
 pub const MOST_ROUNDS: u8 = 20;
@@ -67,7 +71,7 @@ pub struct Relayed {
 }
 
 /// What a round asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// A typed code.
     Code {
@@ -80,6 +84,21 @@ pub enum Ask {
     Menu(Box<[Method]>),
     /// Nothing but to go on, while a prompt is out.
     Prompt,
+    /// The PIN.
+    Pin,
+    /// A new PIN.
+    NewPin,
+    /// The new PIN once more.
+    RepeatPin,
+    /// The code that follows the one before, of the same token.
+    NextCode,
+}
+
+impl Ask {
+    /// Whether what is typed is to be hidden while it is typed.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self, Ask::Pin | Ask::NewPin | Ask::RepeatPin)
+    }
 }
 
 /// What somebody typed into a challenge.
@@ -110,7 +129,10 @@ pub fn read(ask: &Ask, text: &[u8]) -> Typed {
             _ => passcode::word(text).map_or_else(whole, Typed::Word),
         },
         Ask::Code { sent: Some(_), .. } if text.eq_ignore_ascii_case(b"r") => Typed::Refresh,
-        Ask::Code { .. } | Ask::Prompt => passcode::word(text).map_or_else(whole, Typed::Word),
+        Ask::Code { .. } | Ask::Prompt | Ask::Pin | Ask::NextCode => {
+            passcode::word(text).map_or_else(whole, Typed::Word)
+        }
+        Ask::NewPin | Ask::RepeatPin => whole(),
     }
 }
 
@@ -165,28 +187,33 @@ impl States {
         Reference(half(digest))
     }
 
-    /// The State of a round through this client.
-    pub fn state(&self, reference: Reference, client: &str) -> Box<[u8]> {
-        let tag = half(self.tagged(reference, client));
+    /// The State of a round through this client; `stays`: no other node can go on with it.
+    pub fn state(&self, reference: Reference, client: &str, stays: bool) -> Box<[u8]> {
+        let version = if stays { STAYS } else { VERSION };
+        let tag = half(self.tagged(version, reference, client));
         let digits = reference.0.iter().chain(&tag).flat_map(|octet| [octet >> 4, octet & 15]);
-        std::iter::once(VERSION).chain(digits.map(digit)).collect()
+        std::iter::once(version).chain(digits.map(digit)).collect()
     }
 
-    /// Which round a State is about. `None`: it is not one that was given to this client, or was altered.
-    pub fn judge(&self, state: &[u8], client: &str) -> Option<Reference> {
+    /// Which round a State is about, and whether that stays on its node. `None`: it is not one that was given to this
+    /// client, or was altered.
+    pub fn judge(&self, state: &[u8], client: &str) -> Option<(Reference, bool)> {
         let (version, rest) = state.split_first()?;
         let (reference, tag) = rest.split_first_chunk::<{ 2 * HALF }>()?;
-        if *version != VERSION || tag.len() != 2 * HALF {
+        if !matches!(*version, VERSION | STAYS) || tag.len() != 2 * HALF {
             return None;
         }
         let (reference, tag) = (Reference(read_half(reference)?), read_half(tag)?);
-        self.tagged(reference, client).verify_truncated_left(&tag).ok().map(|()| reference)
+        self.tagged(*version, reference, client)
+            .verify_truncated_left(&tag)
+            .ok()
+            .map(|()| (reference, *version == STAYS))
     }
 
-    fn tagged(&self, reference: Reference, client: &str) -> Hmac<Sha256> {
+    fn tagged(&self, version: u8, reference: Reference, client: &str) -> Hmac<Sha256> {
         let mut digest = self.tags.clone();
         digest.update(b"state");
-        digest.update(&[VERSION]);
+        digest.update(&[version]);
         digest.update(&reference.0);
         digest.update(client.as_bytes());
         digest
@@ -297,6 +324,16 @@ impl<T, S: Clone> Rounds<T, S> {
         (now < open.place.again && now < open.place.until).then(|| open.said.clone())
     }
 
+    /// Which round a request with this key led to, if that still waits.
+    pub fn leads_to(&self, key: HoldKey) -> Option<Reference> {
+        self.led_to.get(&key).copied()
+    }
+
+    /// What a round that waits has kept.
+    pub fn get(&self, reference: Reference) -> Option<&T> {
+        self.open.get(&reference).map(|open| &open.kept)
+    }
+
     /// Takes a round: it is gone afterwards, if it is `right`.
     ///
     /// # Errors
@@ -350,7 +387,8 @@ impl<T, S: Clone> Rounds<T, S> {
         self.open.is_empty()
     }
 
-    fn remove(&mut self, reference: Reference) -> Option<T> {
+    /// Takes out a round, whatever it is.
+    pub fn remove(&mut self, reference: Reference) -> Option<T> {
         let Open { kept, place, .. } = self.open.remove(&reference)?;
         self.ends.remove(&(place.until, reference));
         if self.led_to.get(&place.key) == Some(&reference) {

@@ -13,11 +13,13 @@ use crate::signin::answering;
 use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::caching::{self, Case};
+use crate::signin::challenge::Ask;
 pub(super) use crate::signin::known::{Known, look_up};
 use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::Typed;
 use crate::signin::pending::{Lead, lock};
+use crate::signin::pinning;
 use crate::signin::policy::{self, Decision};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
@@ -148,6 +150,9 @@ pub(super) fn second<'a>(
             ending.trail.case = case;
             person
         };
+        if let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await? {
+            return rounds::ask(sign_ins, ending, primary, asked, None);
+        }
         ending.trail.rule = person.rule;
         let required = required_methods(sign_ins, person.rule);
         ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
@@ -214,6 +219,10 @@ pub(super) async fn hold(
 ) -> Result<Held, Reason> {
     if let Some(passed) = asking::kept_approval(sign_ins, ending, known)? {
         return Ok(Held::Passed(passed));
+    }
+    if known.can_ask && pinning::is_due(known) {
+        let typed = ending.trail.typed.take().map(|typed| *typed);
+        return Ok(Held::Asks(Box::new(Asked::before(Ask::Pin, typed, &known.language))));
     }
     let who = Arc::clone(&known.who);
     lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;

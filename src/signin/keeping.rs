@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::signin::attempt::Attempt;
 use crate::signin::challenge::{Challenge, Place};
+use crate::signin::moving;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::reception::{Ending, SignIns, now};
@@ -18,8 +19,19 @@ use crate::signin::relayed::{self, Kept};
 /// How often rounds that nobody answers are looked for, at least.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// How much later than its own end one is looked for that any node may have taken.
+const LATER: Duration = Duration::from_secs(1);
+
+/// A sign-in that waits.
+pub(super) enum Waits {
+    /// In this process.
+    Here(Box<Ending>),
+    /// In the user database, where any node finds it.
+    Shared,
+}
+
 /// Keeps a sign-in until the answer to its challenge comes; what everybody who waits for it is told.
-pub(super) fn keep(
+pub(super) async fn keep(
     sign_ins: &Arc<SignIns>,
     mut ending: Box<Ending>,
     (key, requests): (HoldKey, u32),
@@ -34,29 +46,69 @@ pub(super) fn keep(
     let (Some(attempt), Some(round), Some(identified)) = (ending.attempt(), &ending.round, &ending.identified) else {
         return Arc::new(ending.finish(Outcome::Reject(Reason::Internal), requests));
     };
+    let shared = sign_ins.deps.rounds.as_deref();
+    let stays = shared.is_some() && !moving::can_move(&ending);
     let reference = sign_ins.states.reference(attempt.id, ending.trail.round);
-    let state = sign_ins.states.state(reference, &attempt.client.name);
+    let state = sign_ins.states.state(reference, &attempt.client.name, stays);
     let outcome = Arc::new(Outcome::Challenge(Box::new(Challenge { state, ..challenge })));
     let person = sign_ins.people.hash_one(&identified.who.unique_id);
-    let again = now().checked_add(attempt.client.carry_over).unwrap_or(round.until);
-    let place = Place { person, key, again, until: round.until };
-    let mut rounds = lock(&sign_ins.rounds);
-    if let Err(reason) = rounds.has_room(person) {
-        drop(rounds);
-        return Arc::new(ending.finish(Outcome::Reject(reason), requests));
-    }
-    rounds.keep(reference, ending, Arc::clone(&outcome), place);
-    drop(rounds);
+    let until = round.earlier.until;
+    let again = now().checked_add(attempt.client.carry_over).unwrap_or(until);
+    let mut place = Place { person, key, again, until };
+    let room = lock(&sign_ins.rounds).has_room(person);
+    let moved = match (room, shared) {
+        (Err(reason), _) => Err(reason),
+        (Ok(()), Some(shared)) if !stays => {
+            moving::keep(shared, &ending, reference, sign_ins.deps.limits.held_per_person).await
+        }
+        (Ok(()), _) => Ok(false),
+    };
+    let waits = match moved {
+        Err(reason) => return Arc::new(ending.finish(Outcome::Reject(reason), requests)),
+        Ok(true) => {
+            ending.joined();
+            // The database counts it for its person, wherever it goes on.
+            place.person = sign_ins.people.hash_one(reference.octets());
+            place.until = until.checked_add(LATER).unwrap_or(until);
+            Waits::Shared
+        }
+        Ok(false) => Waits::Here(ending),
+    };
+    lock(&sign_ins.rounds).keep(reference, waits, Arc::clone(&outcome), place);
     sweep(sign_ins);
     outcome
+}
+
+/// What the same request was told a moment ago, if that round still waits.
+pub(super) async fn again(sign_ins: &SignIns, key: HoldKey) -> Option<Arc<Outcome>> {
+    let (reference, said, is_shared) = {
+        let rounds = lock(&sign_ins.rounds);
+        let Some(said) = rounds.again(key, now()) else { return lock(&sign_ins.relays).again(key, now()) };
+        let reference = rounds.leads_to(key)?;
+        (reference, said, matches!(rounds.get(reference), Some(Waits::Shared)))
+    };
+    if let (true, Some(shared)) = (is_shared, &sign_ins.deps.rounds)
+        && !moving::waits(shared, reference).await
+    {
+        // Another node has gone on with it.
+        let _ = lock(&sign_ins.rounds).remove(reference);
+        return None;
+    }
+    Some(said)
 }
 
 /// A sign-in that waits, with its requests so far.
 type Counted = (Box<Ending>, u32);
 
-fn counted(ending: Box<Ending>) -> Counted {
-    let requests = requests(&ending);
-    (ending, requests)
+/// A sign-in whose round has ended here; nothing where any node may have it.
+fn counted(waits: Waits) -> Option<Counted> {
+    match waits {
+        Waits::Here(ending) => {
+            let requests = requests(&ending);
+            Some((ending, requests))
+        }
+        Waits::Shared => None,
+    }
 }
 
 /// Requests of a sign-in that waits, so far.
@@ -72,14 +124,16 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
     let sign_ins = Arc::downgrade(sign_ins);
     tokio::spawn(async move {
         while let Some(sign_ins) = sign_ins.upgrade() {
-            let (ended, next) = {
+            let over = match &sign_ins.deps.rounds {
+                Some(shared) => moving::over(&sign_ins, shared).await,
+                None => Vec::new(),
+            };
+            let (mut ended, next) = {
                 let mut rounds = lock(&sign_ins.rounds);
                 let mut relays = lock(&sign_ins.relays);
-                let ended = std::iter::from_fn(|| {
-                    let asked = rounds.expired(now()).map(counted);
-                    asked.or_else(|| relays.expired(now()).map(Kept::counted))
-                });
-                let ended: Vec<Counted> = ended.collect();
+                let asked = std::iter::from_fn(|| rounds.expired(now())).filter_map(counted);
+                let mut ended: Vec<Counted> = asked.collect();
+                ended.extend(std::iter::from_fn(|| relays.expired(now())).map(Kept::counted));
                 let next = rounds.next_end().into_iter().chain(relays.next_end()).min();
                 if next.is_none() {
                     // Under the locks: whoever keeps a round after this starts another task.
@@ -87,6 +141,7 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
                 }
                 (ended, next)
             };
+            ended.extend(over.into_iter().filter_map(|ending| counted(Waits::Here(Box::new(ending)))));
             for (ending, requests) in ended {
                 let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
             }
@@ -97,27 +152,51 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
     });
 }
 
-/// Gives up every round: the server is stopping.
+/// Gives up every round that is here: the server is stopping. Other nodes may go on with the rest.
 pub(super) fn give_up(sign_ins: &SignIns) {
     let kept = lock(&sign_ins.rounds).clear();
     let relayed = lock(&sign_ins.relays).clear().into_iter().map(Kept::counted);
-    for (ending, requests) in kept.into_iter().map(counted).chain(relayed) {
+    for (ending, requests) in kept.into_iter().filter_map(counted).chain(relayed) {
         let _ = ending.finish(Outcome::Reject(Reason::ShuttingDown), requests);
     }
 }
 
 /// Finds the round that the request's State is about, and goes on with its sign-in; what was typed.
-pub(super) fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Result<Zeroizing<Vec<u8>>, Reason> {
+pub(super) async fn resume(
+    sign_ins: &Arc<SignIns>,
+    ending: &mut Ending,
+    lead: &Lead,
+) -> Result<Zeroizing<Vec<u8>>, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let state = attempt.state.as_deref().ok_or(Reason::Internal)?;
-    let reference = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
+    let (reference, stays) = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
     let typed = attempt.credential.as_ref().map(|typed| typed.open().to_vec()).unwrap_or_default();
-    let mut kept = lock(&sign_ins.rounds)
-        .take(reference, now(), |kept| kept.attempt().is_some_and(|first| is_same(first, attempt)))?;
+    let here = {
+        let mut rounds = lock(&sign_ins.rounds);
+        match (rounds.get(reference), &sign_ins.deps.rounds) {
+            (Some(Waits::Shared) | None, Some(_)) => {
+                let _ = rounds.remove(reference);
+                None
+            }
+            _ => {
+                let is_theirs = |waits: &Waits| match waits {
+                    Waits::Here(kept) => kept.attempt().is_some_and(|first| is_same(first, attempt)),
+                    Waits::Shared => false,
+                };
+                Some(rounds.take(reference, now(), is_theirs)?)
+            }
+        }
+    };
+    let mut kept = match (here, &sign_ins.deps.rounds) {
+        (Some(Waits::Here(kept)), _) => *kept,
+        (_, Some(_)) if stays => return Err(Reason::StateElsewhere),
+        (_, Some(shared)) => moving::take(sign_ins, shared, reference, attempt).await?,
+        (_, None) => return Err(Reason::StateUsed),
+    };
     let waited = kept.round.as_ref().map_or(Duration::ZERO, |round| now().saturating_duration_since(round.kept));
     kept.trail.steps.total += waited;
     lead.hold.served_before(requests(&kept));
-    drop(ending.go_on(*kept));
+    drop(ending.go_on(kept));
     Ok(typed.into())
 }
 

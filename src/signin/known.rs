@@ -10,6 +10,7 @@ use crate::signin::challenge::Ask;
 use crate::signin::flow::{primary_of, target};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::Typed;
+use crate::signin::pinning::More;
 use crate::signin::policy::{self, Decision, Facts, Ruling};
 use crate::signin::reception::SignIns;
 use crate::signin::rounds::Asked;
@@ -42,6 +43,8 @@ pub(super) struct Known {
     pub(super) can_ask: bool,
     /// The person's language, where their client can show them something.
     pub(super) language: Box<str>,
+    /// What they gave beside the password, where their client shows challenges or they are in PIN mode.
+    pub(super) more: Option<Box<More>>,
 }
 
 /// Reads the store and, where a rule needs it, the groups.
@@ -84,6 +87,7 @@ pub(super) async fn look_up(
         takes_code: false,
         can_ask: attempt.challenges().is_some(),
         language: Box::default(),
+        more: None,
     };
     if let Some(person) = person {
         known.route = chosen_route(sign_ins, attempt, &known.who).await?;
@@ -92,7 +96,7 @@ pub(super) async fn look_up(
         let required = required_methods(sign_ins, rule);
         // What was typed and a rule does not take is as if it had not been typed.
         let typed = typed.filter(|typed| route::takes(required, typed));
-        let wishes = route::required(route::wishes(typed, person.method, listed), required);
+        let wishes = route::allowed(typed, person.method, listed, required);
         let names = route::providers(&attempt.client, chosen).iter();
         let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
         let means = Means::of(&attempt.client, typed).within(attempt.is_eap());

@@ -233,11 +233,15 @@ reasons! {
     /// The typed code was wrong.
     WrongCode = "wrong_code", "the password was right and the code typed with it was not";
     /// The PIN typed with the code was wrong.
-    WrongPin = "wrong_pin", "the password and the code were right, and the PIN typed with the code was not";
+    WrongPin = "wrong_pin", "the password was right, and the PIN was not";
     /// The PIN must be changed.
-    PinDue = "pin_due", "password, code and PIN were right, and the PIN must be changed first; `anteroom user pin`";
+    PinDue = "pin_due", "password and PIN were right, and the PIN must be changed first; `anteroom user pin`";
     /// No PIN.
     NoPin = "no_pin", "the person is in PIN mode and has no PIN; `anteroom user pin`";
+    /// Too many wrong PINs.
+    PinLocked = "pin_locked", "the person was wrong about their PIN too often; it is not looked at for a while, see [pin], or set a new one: `anteroom user pin`";
+    /// A PIN is wanted, and there is no place for it.
+    NeedsPin = "needs_pin", "the person is in PIN mode, and no PIN was typed; let them type it behind the password, or let the client show challenges";
     /// The provider cannot be reached.
     ProviderUnreachable = "provider_unreachable", "the provider cannot be reached; run `anteroom check`";
     /// The provider was lost in the middle.
@@ -262,6 +266,8 @@ reasons! {
     StateForeign = "state_foreign", "the State is none of this server's, was altered, or belongs to another client or another person";
     /// A State that is good no more.
     StateUsed = "state_used", "the challenge was answered already or its time is over: a replay, or a client that was too late";
+    /// A State of a round that another node has.
+    StateElsewhere = "state_elsewhere", "the challenge waits at the node that gave it out, as a prompt was open or the target had answered, or was answered there already; let the client come back to the same node";
     /// `answer_within` is over.
     Deadline = "deadline", "the sign-in was not finished within answer_within";
     /// Nobody is left to receive the answer.

@@ -20,6 +20,8 @@ const DIGITS: std::ops::RangeInclusive<usize> = 4..=24;
 pub enum Typed {
     /// A one-time code.
     Code(Secret),
+    /// The code that was sent in this very sign-in, this way.
+    Sent(Secret, Method),
     /// How they want to be asked.
     Word(Word),
 }
@@ -34,6 +36,14 @@ pub struct Word {
 }
 
 impl Word {
+    /// One that was taken apart: its ways and its device.
+    pub fn again(methods: &[Method], device: Option<u8>) -> Option<Word> {
+        let one = Word::of(*methods.first()?);
+        let both: &[Method] = &[Method::SmsReply, Method::SmsCode];
+        let methods = if methods == both { &[Method::SmsReply, Method::SmsCode] } else { one.methods };
+        Some(Word { methods, device })
+    }
+
     /// One way, as if its word had been typed.
     pub fn of(method: Method) -> Word {
         let methods: &[Method] = match method {
@@ -51,10 +61,26 @@ impl Word {
 }
 
 impl Typed {
+    /// The code, where it is one.
+    pub fn code(&self) -> Option<&Secret> {
+        match self {
+            Typed::Code(code) | Typed::Sent(code, _) => Some(code),
+            Typed::Word(_) => None,
+        }
+    }
+
+    /// The code itself, where it is one.
+    pub fn into_code(self) -> Option<Secret> {
+        match self {
+            Typed::Code(code) | Typed::Sent(code, _) => Some(code),
+            Typed::Word(_) => None,
+        }
+    }
+
     /// How the person may be asked, the best way first.
     pub fn methods(&self) -> &'static [Method] {
         match self {
-            Typed::Code(_) => &[Method::Oath],
+            Typed::Code(_) | Typed::Sent(..) => &[Method::Oath],
             Typed::Word(word) => word.methods,
         }
     }
@@ -62,7 +88,7 @@ impl Typed {
     /// Which device they named.
     pub fn device(&self) -> Option<u8> {
         match self {
-            Typed::Code(_) => None,
+            Typed::Code(_) | Typed::Sent(..) => None,
             Typed::Word(word) => word.device,
         }
     }
@@ -141,7 +167,7 @@ mod tests {
     fn parts(rule: &Passcode, whole: &str) -> Option<(String, String)> {
         let cut = cut(rule, &Secret::from_text(whole.into()))?;
         let typed = match &cut.typed {
-            Typed::Code(code) => String::from_utf8(code.open().to_vec()).unwrap(),
+            Typed::Code(code) | Typed::Sent(code, _) => String::from_utf8(code.open().to_vec()).unwrap(),
             Typed::Word(word) => {
                 let device = word.device.map(|device| device.to_string()).unwrap_or_default();
                 format!("{}{device}", word.methods[0])

@@ -94,6 +94,8 @@ impl Reason {
             factor::Refusal::WrongPin => Reason::WrongPin,
             factor::Refusal::PinDue => Reason::PinDue,
             factor::Refusal::NoPin => Reason::NoPin,
+            factor::Refusal::NeedsPin => Reason::NeedsPin,
+            factor::Refusal::NextCode => Reason::WrongCode,
             factor::Refusal::TooOften => Reason::PromptLimited,
             factor::Refusal::Unreachable(_) => Reason::ProviderUnreachable,
             factor::Refusal::Lost => Reason::ProviderLost,

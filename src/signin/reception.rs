@@ -23,7 +23,8 @@ use crate::signin::attempt::{Attempt, SignInId, Unusable};
 use crate::signin::caching::Caching;
 use crate::signin::challenge::{Rounds, States};
 use crate::signin::flow::{self, Trail};
-use crate::signin::keeping;
+use crate::signin::keeping::{self, Waits};
+use crate::signin::moving::Shared;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
 use crate::signin::relayed::{self, Kept};
@@ -34,6 +35,7 @@ use crate::signin::throttle::Throttle;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
 use crate::texts::Texts;
+use crate::users::pins::Pins;
 use crate::users::store::Store;
 
 /// A target and how to use it.
@@ -74,6 +76,10 @@ pub struct Deps {
     pub random: [u8; 32],
     /// What people read.
     pub texts: Arc<Texts>,
+    /// Where the PINs of people in PIN mode are; none: nobody's is right.
+    pub pins: Option<Pins>,
+    /// Where rounds of challenges wait that any node may go on with; none: they stay on this one.
+    pub rounds: Option<Arc<Shared>>,
 }
 
 /// The reception: takes attempts, hands out outcomes.
@@ -83,7 +89,7 @@ pub struct SignIns {
     pub(super) pending: Arc<Pending>,
     pub(super) standings: Standings,
     /// Sign-ins that wait for the answer to a challenge.
-    pub(super) rounds: Mutex<Rounds<Box<Ending>, Arc<Outcome>>>,
+    pub(super) rounds: Mutex<Rounds<Waits, Arc<Outcome>>>,
     /// Sign-ins that wait for the next round with their target.
     pub(super) relays: Mutex<Rounds<Kept, Arc<Outcome>>>,
     pub(super) states: States,
@@ -109,7 +115,7 @@ impl SignIns {
             standings: Standings::new(&deps.random),
             rounds: Mutex::new(Rounds::new(deps.limits.held, deps.limits.held_per_person)),
             relays: Mutex::new(Rounds::new(relayed::MOST_OPEN, relayed::MOST_OPEN_PER_CLIENT)),
-            states: States::new(&deps.random, &deps.random),
+            states: States::new(&deps.random, deps.rounds.as_ref().map_or(&deps.random, |shared| &shared.secret)),
             sweeping: AtomicBool::new(false),
             people: RandomState::new(),
             at_directory: AtomicUsize::new(0),
@@ -143,7 +149,7 @@ impl SignIns {
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         if attempt.state.is_some() || attempt.is_eap() {
-            return self.admit_round(ending);
+            return Box::pin(self.admit_round(ending)).await;
         }
         attempt.mark().map_err(Reason::from_unusable)?;
         self.ask_directory(ending)?;
@@ -155,11 +161,10 @@ impl SignIns {
         let who = Arc::new(who?);
         let key = self.pending.key(attempt, &who.unique_id, &mark);
         let person = self.people.hash_one(&who.unique_id);
-        if attempt.client.challenge.is_some() {
-            let known = lock(&self.rounds).again(key, now());
-            if let Some(outcome) = known.or_else(|| lock(&self.relays).again(key, now())) {
-                return Ok(Entered::Known(outcome));
-            }
+        if attempt.client.challenge.is_some()
+            && let Some(outcome) = Box::pin(keeping::again(self, key)).await
+        {
+            return Ok(Entered::Known(outcome));
         }
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
         ending.trail.steps.identify = Some(identify);
@@ -169,7 +174,7 @@ impl SignIns {
 
     /// The steps before a further round: was the very same answered already, or is it being looked at? Whether the
     /// State is any good is found out by whoever leads.
-    fn admit_round(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
+    async fn admit_round(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let mark = match attempt.mark() {
             Ok(mark) => mark,
@@ -177,8 +182,7 @@ impl SignIns {
             Err(unusable) => return Err(Reason::from_unusable(unusable)),
         };
         let (key, person) = relayed::round(self, attempt, attempt.state.as_deref(), &mark);
-        let known = lock(&self.rounds).again(key, now());
-        if let Some(outcome) = known.or_else(|| lock(&self.relays).again(key, now())) {
+        if let Some(outcome) = keeping::again(self, key).await {
             return Ok(Entered::Known(outcome));
         }
         if attempt.is_eap() {
@@ -208,7 +212,9 @@ impl SignIns {
         };
         let requests = lead.hold.requests();
         let outcome = match outcome {
-            Outcome::Challenge(challenge) => keeping::keep(&self, ending, (lead.key, requests), *challenge),
+            Outcome::Challenge(challenge) => {
+                Box::pin(keeping::keep(&self, ending, (lead.key, requests), *challenge)).await
+            }
             outcome => Arc::new(ending.finish(outcome, requests)),
         };
         lead.hold.finish(outcome);
@@ -270,6 +276,11 @@ impl Ending {
         }
     }
 
+    /// A sign-in that began at another node, and goes on here.
+    pub(super) fn again(sign_ins: &Arc<SignIns>, attempt: Attempt) -> Self {
+        Ending::new(sign_ins, attempt)
+    }
+
     /// The attempt, as long as the sign-in has not ended.
     pub(super) fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_ref()
@@ -302,7 +313,7 @@ impl Ending {
     }
 
     /// This request is part of another sign-in, which leaves the event.
-    fn joined(mut self) {
+    pub(super) fn joined(mut self) {
         self.attempt = None;
     }
 

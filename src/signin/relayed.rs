@@ -73,7 +73,7 @@ pub(super) struct Earlier {
 pub(super) fn concerns(sign_ins: &SignIns, attempt: &Attempt) -> bool {
     let is_open = |state: &[u8]| {
         let reference = sign_ins.states.judge(state, &attempt.client.name);
-        reference.is_some_and(|reference| lock(&sign_ins.relays).is_open(reference))
+        reference.is_some_and(|(reference, _)| lock(&sign_ins.relays).is_open(reference))
     };
     attempt.is_eap() || attempt.state.as_deref().is_some_and(is_open)
 }
@@ -126,7 +126,7 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
 fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Result<Option<Earlier>, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let Some(state) = attempt.state.as_deref() else { return Ok(None) };
-    let reference = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
+    let (reference, _) = sign_ins.states.judge(state, &attempt.client.name).ok_or(Reason::StateForeign)?;
     let is_same = |first: &Attempt| keeping::is_same(first, attempt) && first.is_eap() == attempt.is_eap();
     let Kept { ending: mut kept, earlier, requests } =
         lock(&sign_ins.relays).take(reference, now(), |kept| kept.ending.attempt().is_some_and(is_same))?;
@@ -241,7 +241,7 @@ pub(super) fn keep(
     let (round, until) = (*round, *until);
     let earlier = Earlier { server: *server, state: said.state().map(Into::into), round, began: *began };
     let reference = sign_ins.states.relayed(attempt.id, round);
-    let state = sign_ins.states.state(reference, &attempt.client.name);
+    let state = sign_ins.states.state(reference, &attempt.client.name, sign_ins.deps.rounds.is_some());
     let outcome = Arc::new(Outcome::Challenge(Box::new(Challenge { state, ..challenge })));
     let again = match attempt.is_eap() {
         true => until,

@@ -15,14 +15,19 @@
 use std::time::{Duration, Instant};
 
 use crate::factor::Refusal;
+use crate::secret::Secret;
 use crate::signin::challenge::{Ask, Challenge, MOST_ROUNDS};
-use crate::signin::flow::{Known, Trail};
+use crate::signin::flow::Trail;
+use crate::signin::known::Known;
 use crate::signin::outcome::{Outcome, Reason};
+use crate::signin::passcode::Typed;
+use crate::signin::pinning;
 use crate::signin::prompting::Prompting;
 use crate::signin::proof::PrimaryPassed;
 use crate::signin::reception::{Ending, SignIns, now};
 use crate::texts::Text;
 use crate::users::model::Method;
+use crate::users::pins::PinPassed;
 
 /// A challenge that is over sooner than this is not worth being shown.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -31,9 +36,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 pub(super) struct Round {
     pub(super) primary: PrimaryPassed,
     pub(super) ask: Ask,
-    /// Wrong answers until it is refused.
-    pub(super) tries: u32,
-    pub(super) until: Instant,
+    pub(super) earlier: Earlier,
+    pub(super) so_far: SoFar,
     /// The prompt that is out.
     pub(super) prompting: Option<Prompting>,
     pub(super) language: Box<str>,
@@ -43,45 +47,75 @@ pub(super) struct Round {
     pub(super) requests: u32,
 }
 
+/// What the rounds of a sign-in have in common.
+pub(super) struct Earlier {
+    /// Wrong answers until it is refused.
+    pub(super) tries: u32,
+    pub(super) until: Instant,
+    /// The person's PIN was right.
+    pub(super) pin: Option<PinPassed>,
+}
+
+/// What the person has typed that waits for another answer.
+#[derive(Debug, Default)]
+pub(super) struct SoFar {
+    /// What they typed before the PIN was asked for, or the code whose next one is.
+    pub(super) typed: Option<Typed>,
+    /// A new PIN, typed once.
+    pub(super) new_pin: Option<Secret>,
+}
+
 /// What is to be asked, as a step of the sign-in found out.
 pub(super) struct Asked {
     pub(super) ask: Ask,
     /// What the person reads; none: what is always said when this is asked.
     pub(super) text: Option<String>,
     pub(super) prompting: Option<Prompting>,
-    /// Whether a wrong answer led here.
-    pub(super) wrong: bool,
+    /// What the sign-in ends with if the wrong answer that led here was the last.
+    pub(super) wrong: Option<Reason>,
     /// Whether the phone did not answer.
     pub(super) silent: bool,
     pub(super) language: Box<str>,
+    pub(super) so_far: SoFar,
 }
 
 impl Asked {
     /// With the usual words.
     pub(super) fn new(ask: Ask, language: &str) -> Asked {
-        Asked { ask, text: None, prompting: None, wrong: false, silent: false, language: language.into() }
+        let (language, so_far) = (language.into(), SoFar::default());
+        Asked { ask, text: None, prompting: None, wrong: None, silent: false, language, so_far }
     }
 
     /// For a code that the person has or makes.
     pub(super) fn code(language: &str) -> Asked {
         Asked::new(Ask::Code { provider: None, sent: None }, language)
     }
+
+    /// For something that goes before what was typed already.
+    pub(super) fn before(ask: Ask, typed: Option<Typed>, language: &str) -> Asked {
+        Asked { so_far: SoFar { typed, new_pin: None }, ..Asked::new(ask, language) }
+    }
 }
 
 /// What is asked after nobody approved, where there is something.
-pub(super) fn after(refusal: Refusal, known: &Known, trail: &mut Trail) -> Option<Asked> {
-    let asked = |ask, text, wrong| Some(Asked { text, wrong, ..Asked::new(ask, &known.language) });
+pub(super) fn after(sign_ins: &SignIns, refusal: Refusal, known: &mut Known, trail: &mut Trail) -> Option<Asked> {
+    let language = known.language.clone();
     let text = trail.text.take().map(|told| String::from(told.0));
+    let code = || Asked::code(&language);
+    let mut typed = || known.more().code.take().map(Typed::Code);
     match refusal {
-        Refusal::WrongCode => asked(Ask::Code { provider: None, sent: None }, None, true),
+        Refusal::WrongCode | Refusal::WrongPin => Some(Asked { wrong: Some(Reason::from_factor(refusal)), ..code() }),
         Refusal::NeedsCode => {
             let (provider, sent) = (trail.provider.clone(), trail.method.filter(|method| *method != Method::Oath));
-            asked(Ask::Code { provider, sent }, text, false)
+            Some(Asked { text, ..Asked::new(Ask::Code { provider, sent }, &language) })
         }
+        Refusal::NeedsPin => Some(Asked::before(Ask::Pin, typed(), &language)),
+        Refusal::PinDue if pinning::may_change(sign_ins) => Some(Asked::before(Ask::NewPin, typed(), &language)),
+        Refusal::NextCode => Some(Asked::before(Ask::NextCode, typed(), &language)),
         Refusal::Undeliverable | Refusal::Expired | Refusal::NotThisWay | Refusal::Unreachable(_)
             if known.takes_code =>
         {
-            asked(Ask::Code { provider: None, sent: None }, text, false).map(|asked| Asked { silent: true, ..asked })
+            Some(Asked { text, silent: true, ..code() })
         }
         _ => None,
     }
@@ -96,17 +130,19 @@ pub(super) fn ask(
     ending: &mut Ending,
     primary: PrimaryPassed,
     asked: Asked,
-    earlier: Option<(u32, Instant)>,
+    earlier: Option<Earlier>,
 ) -> Result<Outcome, Reason> {
     let rule = ending.attempt().and_then(|attempt| attempt.client.challenge).ok_or(Reason::NeedsCode)?;
-    let Asked { ask, text, prompting, wrong, silent, language } = asked;
-    let begins = || (rule.tries, now().checked_add(rule.within).unwrap_or_else(now));
-    let (tries, until) = earlier.unwrap_or_else(begins);
-    let tries = tries.saturating_sub(u32::from(wrong));
-    if tries == 0 {
-        return Err(Reason::WrongCode);
+    let Asked { ask, text, prompting, wrong, silent, language, so_far } = asked;
+    let begins = || Earlier { tries: rule.tries, until: now().checked_add(rule.within).unwrap_or_else(now), pin: None };
+    let mut earlier = earlier.unwrap_or_else(begins);
+    if let Some(reason) = wrong {
+        earlier.tries = earlier.tries.saturating_sub(1);
+        if earlier.tries == 0 {
+            return Err(reason);
+        }
     }
-    if ending.trail.round >= MOST_ROUNDS || until < now() + SHORTEST {
+    if ending.trail.round >= MOST_ROUNDS || earlier.until < now() + SHORTEST {
         return Err(Reason::ChallengeExpired);
     }
     let texts = &sign_ins.deps.texts;
@@ -116,14 +152,20 @@ pub(super) fn ask(
         Ask::Menu(ways) => texts.menu(&language, ways),
         Ask::Prompt if rule.beside_prompt => texts.say(&language, Text::PromptOrCode, &[]),
         Ask::Prompt => texts.say(&language, Text::PromptOut, &[]),
+        Ask::Pin => texts.say(&language, Text::EnterPin, &[]),
+        Ask::NewPin => pinning::rules(sign_ins, &language),
+        Ask::RepeatPin => texts.say(&language, Text::RepeatPin, &[]),
+        Ask::NextCode => texts.say(&language, Text::NextCode, &[]),
     };
     let said = text.filter(|text| !text.is_empty()).unwrap_or(usual);
-    let said = if wrong { format!("{} {said}", texts.wrong(&language, tries)) } else { said };
+    let said = if wrong.is_some() { format!("{} {said}", texts.wrong(&language, earlier.tries)) } else { said };
     ending.trail.prompt_open = prompting.is_some();
     ending.trail.round += 1;
     // Where nothing has been decided yet, nothing is said of it.
     ending.trail.factor = None;
-    ending.round = Some(Box::new(Round { primary, ask, tries, until, prompting, language, kept: now(), requests: 0 }));
+    let hidden = ask.is_hidden();
+    let round = Round { primary, ask, earlier, so_far, prompting, language, kept: now(), requests: 0 };
+    ending.round = Some(Box::new(round));
     let text = crate::texts::plain(&said).into_boxed_str();
-    Ok(Outcome::Challenge(Box::new(Challenge { text, state: Box::default(), hidden: false, relayed: None })))
+    Ok(Outcome::Challenge(Box::new(Challenge { text, state: Box::default(), hidden, relayed: None })))
 }

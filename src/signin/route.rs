@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Client, NumberMatching, Route, UnreachableClass};
-use crate::factor::{self, Factor, FactorApproved, Refusal, Request, Tell};
+use crate::factor::{self, Factor, FactorApproved, Given, Refusal, Request, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
+use crate::signin::backup;
 use crate::signin::passcode::Typed;
 use crate::users::model::{Method, Person};
+use crate::users::roster::Roster;
 
 /// One provider, and how it is to ask.
 #[derive(Clone)]
@@ -31,9 +33,22 @@ pub fn wishes(typed: Option<&Typed>, own: Method, listed: &[Method]) -> Vec<Meth
     }
 }
 
-/// Whether a rule that requires these ways, or any where there is none, takes what was typed.
+/// Whether a rule that requires these ways, or any where there is none, takes what was typed. A code that was sent in this
+/// sign-in is of the way by which it was sent.
 pub fn takes(rule: &[Method], typed: &Typed) -> bool {
-    rule.is_empty() || typed.methods().iter().any(|method| rule.contains(method))
+    match typed {
+        _ if rule.is_empty() => true,
+        Typed::Sent(_, way) if rule.contains(way) => true,
+        typed => typed.methods().iter().any(|method| rule.contains(method)),
+    }
+}
+
+/// How the person may be asked: what they typed, else what is listed, else their own, as far as a rule allows it.
+pub fn allowed(typed: Option<&Typed>, own: Method, listed: &[Method], rule: &[Method]) -> Vec<Method> {
+    match typed {
+        Some(typed @ Typed::Sent(..)) if takes(rule, typed) => typed.methods().to_vec(),
+        typed => required(wishes(typed, own, listed), rule),
+    }
 }
 
 /// Of these ways those that a rule requires, the rule's own where none is among them.
@@ -61,7 +76,7 @@ impl Means {
     pub fn of(client: &Client, typed: Option<&Typed>) -> Means {
         let can_ask = client.challenge.is_some();
         let can_type = client.passcode.is_some() || can_ask;
-        Means { typed: matches!(typed, Some(Typed::Code(_))), can_type, can_ask }
+        Means { typed: typed.is_some_and(|typed| typed.code().is_some()), can_type, can_ask }
     }
 
     /// The same within EAP, where nothing of ours can be typed.
@@ -160,10 +175,13 @@ pub(super) struct Asking {
     pub(super) number_matching: NumberMatching,
     pub(super) can_type: bool,
     pub(super) tell: Option<Tell>,
+    pub(super) given: Option<Box<Given>>,
+    /// Where backup phones are, where a call or a text may go out.
+    pub(super) roster: Option<Arc<dyn Roster>>,
 }
 
 impl Asking {
-    fn request(self, method: Method) -> Request {
+    pub(super) fn request(self, method: Method) -> Request {
         Request {
             sign_in: self.sign_in,
             person: self.person,
@@ -176,6 +194,7 @@ impl Asking {
             number_matching: self.number_matching,
             can_type: self.can_type,
             tell: self.tell,
+            given: self.given,
         }
     }
 
@@ -185,6 +204,8 @@ impl Asking {
             code: self.code.as_ref().map(Secret::duplicate),
             application: Arc::clone(&self.application),
             tell: self.tell.clone(),
+            given: self.given.as_deref().map(|given| Box::new(given.again())),
+            roster: self.roster.clone(),
             ..*self
         }
     }
@@ -238,13 +259,24 @@ pub(super) async fn ask_in_turn(
             let next = if more { asking.as_deref().map(Asking::again) } else { asking.take().map(|asking| *asking) };
             let Some(next) = next else { return Err(failed) };
             asked(provider.as_ref(), method);
-            let refusal = match factor::ask(provider.as_ref(), next.request(method)).await {
+            let spare = backup::may_follow(provider.as_ref(), method).then(|| Box::new(next.again()));
+            let mut answer = factor::ask(provider.as_ref(), next.request(method)).await;
+            if let (Err(Refusal::Undeliverable), Some(spare)) = (&answer, spare)
+                && let Some(second) = Box::pin(backup::ask(provider.as_ref(), *spare, method)).await
+            {
+                answer = second;
+            }
+            let refusal = match answer {
                 Ok(approved) => return Ok(approved),
                 Err(refusal) => refusal,
             };
             failed.refusal = refusal;
             match refusal {
                 Refusal::NotThisWay => failed.answered = true,
+                Refusal::NextCode if typed => {
+                    unknown_code = Some(refusal);
+                    break;
+                }
                 Refusal::WrongCode | Refusal::LockedThere if typed && provider.is_of_the_house() => {
                     unknown_code.get_or_insert(refusal);
                     break;

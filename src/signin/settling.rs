@@ -58,13 +58,28 @@ pub(super) async fn settle(
                 _ => Err(Reason::from_factor(failed.refusal)),
             };
             match exempted.map(SecondPassed::Exempt) {
-                Err(reason) if known.can_ask => rounds::after(failed.refusal, known, &mut ending.trail)
+                Err(reason) if known.can_ask => rounds::after(sign_ins, failed.refusal, known, &mut ending.trail)
                     .map(|asked| Held::Asks(Box::new(asked)))
                     .ok_or(reason),
                 exempted => exempted.map(Held::Passed),
             }
         }
     }
+}
+
+/// Counts a denial, or something wrong that was typed; after too many the person is locked out.
+async fn count_refused(sign_ins: &Arc<SignIns>, about: About<'_>) {
+    if lock(&sign_ins.throttle).refused(about.unique_id, now()) {
+        sign_ins.pending.forget_carried(Some(about.unique_id));
+        measure::block(sign_ins, about, MeasureKind::Lockout).await;
+    }
+}
+
+/// Counts a wrong PIN of whoever signs in.
+pub(super) async fn count_wrong(sign_ins: &Arc<SignIns>, ending: &Ending) {
+    let (Some(attempt), Some(identified)) = (ending.attempt(), &ending.identified) else { return };
+    let (sign_in, who) = (attempt.id, Arc::clone(&identified.who));
+    count_refused(sign_ins, About { unique_id: &who.unique_id, name: &who.name, sign_in }).await;
 }
 
 /// Tells the throttle, and after a fraud report blocks the person. False when an approval does not count,
@@ -78,14 +93,11 @@ async fn settle_prompt(
     let unique_id = about.unique_id;
     match answer {
         Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
-        Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode)) => {
+        Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode | factor::Refusal::WrongPin)) => {
             if refusal == factor::Refusal::Denied {
                 lock(&sign_ins.throttle).denied(unique_id, now());
             }
-            if lock(&sign_ins.throttle).refused(unique_id, now()) {
-                sign_ins.pending.forget_carried(Some(unique_id));
-                measure::block(sign_ins, about, MeasureKind::Lockout).await;
-            }
+            count_refused(sign_ins, about).await;
         }
         Err(factor::Refusal::Expired) => lock(&sign_ins.throttle).unanswered(unique_id, now()),
         Err(factor::Refusal::Fraud) => {

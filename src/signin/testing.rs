@@ -100,6 +100,8 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         metrics: Arc::new(Metrics::new([])),
         random: [0; 32],
         texts: Arc::new(crate::texts::Texts::built_in()),
+        pins: None,
+        rounds: None,
     })
 }
 

@@ -21,6 +21,7 @@ pub mod place;
 pub mod postgres;
 pub mod profile;
 pub mod roster;
+pub mod rounds;
 pub mod sealed;
 pub mod sql;
 pub mod sqlite;

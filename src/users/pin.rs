@@ -46,15 +46,44 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// Digits that a PIN has at least, as people are told.
+    pub fn least(&self) -> usize {
+        self.shortest.max(*DIGITS.start())
+    }
+
     /// Why a PIN may not be used, if so: not all digits, too short or long, too easy to guess. `phones` are the person's.
-    pub fn unfit(&self, pin: &Secret, phones: &[&str]) -> Option<String> {
+    pub fn unfit(&self, pin: &Secret, phones: &[&str]) -> Option<Fault> {
         if !pin.open().iter().all(u8::is_ascii_digit) {
-            return Some("a PIN has digits only".into());
+            return Some(Fault::NotDigits);
         }
-        if !(self.shortest.max(*DIGITS.start())..=*DIGITS.end()).contains(&pin.len()) {
-            return Some(format!("a PIN has {} to {} digits", self.shortest, DIGITS.end()));
+        if !(self.least()..=*DIGITS.end()).contains(&pin.len()) {
+            return Some(Fault::Length(self.least()));
         }
-        weakness(pin.open(), phones).filter(|_| self.refuse_weak).map(str::to_owned)
+        weakness(pin.open(), phones).filter(|_| self.refuse_weak)
+    }
+}
+
+/// Why a PIN may not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// There is something in it that is no digit.
+    NotDigits,
+    /// Too short or too long; the digits that it has at least.
+    Length(usize),
+    /// Three digits in a row go up, down or stay.
+    Row,
+    /// Four digits in a row are those of a phone number of the person.
+    InPhone,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::NotDigits => f.write_str("a PIN has digits only"),
+            Fault::Length(least) => write!(f, "a PIN has {least} to {} digits", DIGITS.end()),
+            Fault::Row => f.write_str("three digits in a row go up, down or stay the same"),
+            Fault::InPhone => f.write_str("four digits in a row are part of a phone number"),
+        }
     }
 }
 
@@ -78,7 +107,7 @@ pub fn matches(pin: &Secret, hash: &str) -> bool {
 
 /// Why a PIN is too easy to guess, if it is: three digits in a row that go up, down or stay, or four in a row out of one
 /// of the person's phone numbers.
-fn weakness(digits: &[u8], phones: &[&str]) -> Option<&'static str> {
+fn weakness(digits: &[u8], phones: &[&str]) -> Option<Fault> {
     let runs = |step: i16| {
         digits.windows(3).any(|three| match three {
             [a, b, c] => i16::from(*b) - i16::from(*a) == step && i16::from(*c) - i16::from(*b) == step,
@@ -86,13 +115,13 @@ fn weakness(digits: &[u8], phones: &[&str]) -> Option<&'static str> {
         })
     };
     if runs(1) || runs(-1) || runs(0) {
-        return Some("three digits in a row go up, down or stay the same");
+        return Some(Fault::Row);
     }
     let in_phone = |phone: &&str| {
         let phone: Vec<u8> = phone.bytes().filter(u8::is_ascii_digit).collect();
         digits.windows(4).any(|four| phone.windows(4).any(|part| part == four))
     };
-    phones.iter().any(in_phone).then_some("four digits in a row are part of a phone number")
+    phones.iter().any(in_phone).then_some(Fault::InPhone)
 }
 
 #[cfg(test)]
@@ -134,7 +163,7 @@ mod tests {
             ("90147", "phone"),
             ("0255", "phone"),
         ] {
-            assert!(weak(pin).is_some_and(|told| told.contains(why)), "{pin}: {:?}", weak(pin));
+            assert!(weak(pin).is_some_and(|told| told.to_string().contains(why)), "{pin}: {:?}", weak(pin));
         }
     }
 
@@ -142,7 +171,7 @@ mod tests {
     fn rules_may_want_more_digits_and_take_weak_ones() {
         let rules = Rules { shortest: 6, refuse_weak: false, ..Rules::default() };
         assert_eq!(rules.unfit(&secret("123456"), &["123456"]), None);
-        assert!(rules.unfit(&secret("40923"), &[]).unwrap().contains("6 to 16"));
+        assert!(rules.unfit(&secret("40923"), &[]).unwrap().to_string().contains("6 to 16"));
         assert!(rules.unfit(&secret("abcdef"), &[]).is_some(), "digits are no matter of taste");
     }
 

@@ -39,6 +39,7 @@ mod measures;
 mod people;
 mod records;
 mod roster;
+pub(in crate::users) mod rounds;
 mod staging;
 pub(in crate::users) mod tables;
 mod text;

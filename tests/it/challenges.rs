@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 use crate::support::fakes::{self, FakePrimary, FakeStore, Recorder};
 
 mod attacks;
+mod methods;
+mod nodes;
+mod pins;
 mod verdicts;
 
 pub(super) const RIGHT: &str = "123456";

@@ -59,6 +59,7 @@ fn asked(method: Method, code: Option<&str>) -> Request {
         number_matching: NumberMatching::Approve,
         can_type: true,
         tell: None,
+        given: None,
     }
 }
 

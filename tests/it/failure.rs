@@ -95,6 +95,8 @@ impl House {
             server: "test".into(),
             random: [7; 32],
             texts: Arc::new(anteroom::texts::Texts::built_in()),
+            pins: None,
+            rounds: None,
             metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         House { first, second, ledger, sign_ins }

@@ -22,9 +22,10 @@ mod caching;
 /// Entra and Duo, each against its simulator.
 mod clouds;
 
+/// Challenge rounds: asked, answered, attacked.
+mod backup_phone;
 /// What docs/challenges.md shows, and the built-in client that answers challenges.
 mod challenge_page;
-/// Challenge rounds: asked, answered, attacked.
 mod challenges;
 
 /// Every command that the README shows.

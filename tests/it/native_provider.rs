@@ -92,6 +92,7 @@ fn request(person: &str, sign_in: SignInId, within: Duration) -> Request {
         number_matching: NumberMatching::Approve,
         can_type: false,
         tell: None,
+        given: None,
     }
 }
 

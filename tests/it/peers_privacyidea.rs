@@ -81,6 +81,7 @@ fn request(user: &str, method: Method, code: Option<&str>) -> Request {
         number_matching: NumberMatching::Approve,
         can_type: true,
         tell: None,
+        given: None,
     }
 }
 

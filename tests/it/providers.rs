@@ -197,6 +197,7 @@ fn request(number: u32, within: Duration) -> Request {
         number_matching: NumberMatching::Approve,
         can_type: true,
         tell: None,
+        given: None,
     }
 }
 

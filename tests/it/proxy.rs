@@ -164,6 +164,7 @@ fn push() -> Request {
         number_matching: Default::default(),
         can_type: false,
         tell: None,
+        given: None,
     }
 }
 

@@ -239,6 +239,8 @@ fn build(
         server: "stage".into(),
         random: [3; 32],
         texts: Arc::new(anteroom::texts::Texts::built_in()),
+        pins: None,
+        rounds: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     });
     (door, sign_ins)

@@ -151,6 +151,7 @@ fn request(method: Method, code: Option<&str>) -> Request {
         number_matching: NumberMatching::Approve,
         can_type: true,
         tell: None,
+        given: None,
     }
 }
 

@@ -342,6 +342,7 @@ async fn proofs_of_two_people_do_not_make_an_accept() {
         number_matching: Default::default(),
         can_type: false,
         tell: None,
+        given: None,
     };
     let passed = anteroom::primary::check(&primary, &who, &password, deadline).await.unwrap();
     let approved = anteroom::factor::ask(&factor, request).await.unwrap();

@@ -18,10 +18,12 @@ use crate::config::codes::CodesProvider;
 use crate::factor::codes::gateway::{Gateway, Message};
 use crate::factor::http::BuildError;
 use crate::factor::local::House;
+use crate::factor::local::split::{PinSide, split};
 use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
 use crate::users::codes::fresh;
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
+use crate::users::pins::{self, PinVerdict};
 use crate::users::sealed::Sealed;
 use crate::users::store::StoreError;
 use crate::users::typed::SentCode;
@@ -125,8 +127,29 @@ impl Codes {
         answer
     }
 
-    async fn check(&self, person: &Person, typed: &Secret) -> Result<(), Refusal> {
-        let roster = &self.house.roster;
+    /// The code of what was typed, once the PIN beside it was right where one goes with it.
+    async fn without_pin(&self, request: &Request, typed: &Secret) -> Result<Secret, Refusal> {
+        let person = &*request.person;
+        let parts = split(typed, self.config.digits, PinSide::Before).filter(|_| person.mode == Mode::Pin);
+        if person.mode == Mode::Standard || request.pin_passed() {
+            // Who has just changed the PIN that they typed with the code need not type the code again.
+            return Ok(parts.map_or_else(|| typed.duplicate(), |(_, code)| code));
+        }
+        let (pin, code) = parts.ok_or(Refusal::NeedsPin)?;
+        let (now, house) = ((self.house.clock)(), &self.house);
+        let checked = pins::check(&*house.roster, &person.unique_id, &pin, &house.pins, now).await;
+        match checked.map_err(|error| self.lost(&error, "a PIN cannot be read"))? {
+            Ok(_) => Ok(code),
+            Err(PinVerdict::MustChange) => Err(Refusal::PinDue),
+            Err(PinVerdict::NoPin) => Err(Refusal::NoPin),
+            Err(PinVerdict::Locked) => Err(Refusal::LockedThere),
+            Err(PinVerdict::Wrong | PinVerdict::Right) => Err(Refusal::WrongPin),
+        }
+    }
+
+    async fn check(&self, request: &Request, typed: &Secret) -> Result<(), Refusal> {
+        let (person, roster) = (&*request.person, &self.house.roster);
+        let typed = self.without_pin(request, typed).await?;
         let now = (self.house.clock)();
         let sent = roster.try_sent(&person.unique_id, self.name(), now).await;
         let sealed: Sealed = match sent.map_err(|error| self.lost(&error, "a sent code cannot be read"))? {
@@ -163,7 +186,10 @@ impl Factor for Codes {
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
             if let Some(code) = &request.code {
-                return match self.check(&request.person, code).await {
+                if request.before().is_some() {
+                    return Answer::Refused(Refusal::NotThisWay);
+                }
+                return match self.check(&request, code).await {
                     Ok(()) => Answer::ApprovedBy(self.method),
                     Err(refusal) => Answer::Refused(refusal),
                 };

@@ -108,28 +108,38 @@ pub fn find(token: &Token, seed: &[u8], typed: &[u8], now: u64, patience: Patien
 /// The nearest pair is taken. Two codes of six digits are a number of twelve: that a wrong pair fits anywhere within the
 /// 5,760 steps of both sides happens once in 170 million tries, and tries are counted.
 pub fn resync(token: &Token, seed: &[u8], (first, second): (&[u8], &[u8]), now: u64) -> Option<Found> {
-    let unused = |step: u64| token.last_step.is_none_or(|last| step > last);
     let fits = |step: u64, typed: &[u8]| is_code(token.algorithm, seed, step, token.digits, typed);
-    let pair = |step: u64| {
+    let step = reachable(token, now, |step| {
         let next = step.checked_add(1)?;
-        (unused(step) && fits(step, first) && fits(next, second)).then_some(next)
+        (fits(step, first) && fits(next, second)).then_some(next)
+    })?;
+    let drift = match token.moving {
+        Moving::Counter { .. } => 0,
+        // The second code is shown while the clock here is one step further than where the search began, or not yet;
+        // the step that it is off more or less is within the window.
+        Moving::Time { period } => i64::try_from(i128::from(step) - i128::from(now / u64::from(period.max(1)))).ok()?,
     };
+    Some(Found { step, drift })
+}
+
+/// Whether a code could be the first of two by which [`resync`] finds the token again.
+pub fn could_resync(token: &Token, seed: &[u8], typed: &[u8], now: u64) -> bool {
+    let fits = |step| is_code(token.algorithm, seed, step, token.digits, typed).then_some(());
+    reachable(token, now, fits).is_some()
+}
+
+/// The nearest step within reach of [`resync`], later than every one that was used, that `fits`.
+fn reachable<T>(token: &Token, now: u64, fits: impl Fn(u64) -> Option<T>) -> Option<T> {
+    let fits = |step: u64| if token.last_step.is_none_or(|last| step > last) { fits(step) } else { None };
     match token.moving {
-        Moving::Counter { next } => {
-            let found = (next..=next.saturating_add(AHEAD)).find_map(pair)?;
-            Some(Found { step: found, drift: 0 })
-        }
+        Moving::Counter { next } => (next..=next.saturating_add(AHEAD)).find_map(fits),
         Moving::Time { period } => {
             let period = u64::from(period.max(1));
             let ours = now / period;
-            let step = (0..=REACH / period).find_map(|apart| {
-                let later = ours.checked_add(apart).and_then(pair);
-                later.or_else(|| ours.checked_sub(apart).filter(|_| apart > 0).and_then(pair))
-            })?;
-            // The second code is shown while the clock here is one step further than where the search began, or not yet;
-            // the step that it is off more or less is within the window.
-            let drift = i64::try_from(i128::from(step) - i128::from(ours)).ok()?;
-            Some(Found { step, drift })
+            (0..=REACH / period).find_map(|apart| {
+                let later = ours.checked_add(apart).and_then(fits);
+                later.or_else(|| ours.checked_sub(apart).filter(|_| apart > 0).and_then(fits))
+            })
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::users::codes::{self, CodeKind, KeptCode};
 use crate::users::details::Pin;
 use crate::users::hashing::slowly;
 use crate::users::keys::KeyFile;
-use crate::users::model::{Method, Mode, Person};
+use crate::users::model::{Method, Mode};
 use crate::users::pin::Rules;
 use crate::users::pins::{self, PinVerdict};
 use crate::users::roster::Roster;
@@ -114,7 +114,7 @@ impl Local {
             Ok(_) => roster.forget_tries(unique_id, Tried::Code).await,
             // A PIN that is to be changed was right, and so was the code.
             Err(Refusal::PinDue) => roster.forget_tries(unique_id, Tried::Code).await,
-            Err(Refusal::WrongCode | Refusal::WrongPin) => Ok(()),
+            Err(Refusal::WrongCode | Refusal::WrongPin | Refusal::NextCode) => Ok(()),
             // Neither a right code nor a wrong one was seen.
             Err(_) => roster.uncount_try(unique_id, Tried::Code).await,
         };
@@ -131,7 +131,8 @@ impl Local {
     }
 
     /// By which kind of code somebody gets in.
-    async fn look(&self, person: &Person, typed: &Secret) -> Result<Method, Refusal> {
+    async fn look(&self, request: &Request, typed: &Secret) -> Result<Method, Refusal> {
+        let person = &*request.person;
         let roster = &self.house.roster;
         let unread = |error: StoreError| self.lost(&error, "codes cannot be read");
         let kept = match CodeKind::of_length(typed.len()) {
@@ -150,7 +151,14 @@ impl Local {
         if let Some(used) = self.use_kept(&person.unique_id, kept, typed).await? {
             return Ok(used);
         }
-        self.use_token(person, &tokens, typed).await.map(|()| Method::Oath)
+        let used = self.use_token(request, &tokens, typed).await;
+        if used == Err(Refusal::WrongCode)
+            && request.can_ask()
+            && (person.mode == Mode::Standard || request.pin_passed())
+        {
+            return Err(self.further_off(tokens, typed).await);
+        }
+        used.map(|()| Method::Oath)
     }
 
     async fn use_kept(
@@ -180,20 +188,44 @@ impl Local {
         }))
     }
 
-    async fn use_token(&self, person: &Person, tokens: &[Token], typed: &Secret) -> Result<(), Refusal> {
-        let roster = &self.house.roster;
-        let wanted = match person.mode {
-            Mode::Standard => None,
-            Mode::Pin => {
-                let pin =
-                    roster.pin(&person.unique_id).await.map_err(|error| self.lost(&error, "a PIN cannot be read"))?;
-                Some(Wanted { pin: pin.ok_or(Refusal::NoPin)?, side: self.pin_side })
-            }
-        };
+    /// What a code is that fits none of these tokens as far as they may be off.
+    async fn further_off(&self, tokens: Vec<Token>, typed: &Secret) -> Refusal {
+        let seeds = tokens.into_iter().take(MOST_TOKENS).filter_map(|token| Some((self.seed(&token).ok()?, token)));
+        let (seeds, typed, now) = (seeds.collect::<Vec<_>>(), typed.duplicate(), self.house.seconds());
+        let fits = move || seeds.iter().any(|(seed, token)| code::could_resync(token, seed.open(), typed.open(), now));
+        // Thousands of hashes: not where others wait.
+        if slowly(fits).await == Some(true) { Refusal::NextCode } else { Refusal::WrongCode }
+    }
+
+    /// The PIN that must stand beside the code. None: none goes with it, or it was right before.
+    async fn wanted(&self, request: &Request, tokens: &[Token], typed: &Secret) -> Result<Option<Wanted>, Refusal> {
+        let person = &*request.person;
+        if person.mode == Mode::Standard || request.pin_passed() {
+            return Ok(None);
+        }
+        let pin = self.house.roster.pin(&person.unique_id).await;
+        let pin = pin.map_err(|error| self.lost(&error, "a PIN cannot be read"))?.ok_or(Refusal::NoPin)?;
+        // Decided by its length alone, so that it says nothing of the code.
+        let is_code = |token: &Token| usize::try_from(token.digits).is_ok_and(|digits| digits == typed.len());
+        if request.can_ask() && tokens.iter().any(is_code) {
+            return Err(Refusal::NeedsPin);
+        }
+        Ok(Some(Wanted { pin, side: self.pin_side }))
+    }
+
+    async fn use_token(&self, request: &Request, tokens: &[Token], typed: &Secret) -> Result<(), Refusal> {
+        let person = &*request.person;
+        let wanted = self.wanted(request, tokens, typed).await?;
+        // Who has just changed the PIN that they typed with the code need not type the code again.
+        let behind = person.mode == Mode::Pin && wanted.is_none();
         let mut answer = Refusal::WrongCode;
         let mut compared: Vec<(u32, PinVerdict)> = Vec::new();
         for token in tokens.iter().take(MOST_TOKENS) {
             let (pin, code) = match &wanted {
+                None if behind && usize::try_from(token.digits).is_ok_and(|digits| digits < typed.len()) => (
+                    None,
+                    split(typed, token.digits, self.pin_side).map_or_else(|| typed.duplicate(), |(_, code)| code),
+                ),
                 None => (None, typed.duplicate()),
                 Some(wanted) => match split(typed, token.digits, wanted.side) {
                     Some((pin, code)) => (Some((pin, &wanted.pin)), code),
@@ -224,9 +256,16 @@ impl Local {
                 PinVerdict::MustChange => return Err(Refusal::PinDue),
                 PinVerdict::Wrong | PinVerdict::Locked | PinVerdict::NoPin => return Err(Refusal::WrongPin),
             }
-            return self.use_found(&person.unique_id, token, found).await;
+            self.use_found(&person.unique_id, token, found).await?;
+            return if wanted.is_some() { self.forget_pins(&person.unique_id).await } else { Ok(()) };
         }
         Err(answer)
+    }
+
+    /// A PIN was right: the wrong ones before it count no more.
+    async fn forget_pins(&self, unique_id: &str) -> Result<(), Refusal> {
+        let forgotten = self.house.roster.forget_tries(unique_id, Tried::Pin).await;
+        forgotten.map_err(|error| self.lost(&error, "a right PIN cannot be noted"))
     }
 
     /// Which of a token's codes this is.
@@ -289,8 +328,13 @@ impl Factor for Local {
     fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
             let Some(code) = &request.code else { return Answer::Refused(Refusal::NeedsCode) };
-            let person = &request.person;
-            match self.counted(&person.unique_id, self.look(person, code)).await {
+            let unique_id = &*request.person.unique_id;
+            let checked = match request.before() {
+                Some(_) if request.person.mode == Mode::Pin && !request.pin_passed() => Err(Refusal::NeedsPin),
+                Some(before) => self.resync(unique_id, before, code).await.map(|()| Method::Oath),
+                None => self.counted(unique_id, self.look(&request, code)).await,
+            };
+            match checked {
                 Ok(method) => Answer::ApprovedBy(method),
                 Err(refusal) => Answer::Refused(refusal),
             }

@@ -389,6 +389,8 @@ impl Held<'_> {
                 | Refusal::WrongPin
                 | Refusal::PinDue
                 | Refusal::NoPin
+                | Refusal::NeedsPin
+                | Refusal::NextCode
                 | Refusal::TooOften
                 | Refusal::Unreachable(_)
                 | Refusal::Misconfigured

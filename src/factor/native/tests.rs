@@ -41,6 +41,7 @@ fn request(sign_in: SignInId) -> Request {
         number_matching: Default::default(),
         can_type: false,
         tell: None,
+        given: None,
     }
 }
 

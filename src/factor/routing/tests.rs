@@ -78,6 +78,7 @@ fn request(within: Duration) -> Request {
         number_matching: Default::default(),
         can_type: false,
         tell: None,
+        given: None,
     }
 }
 

@@ -27,10 +27,10 @@ type Table = Rounds<&'static str, u8>;
 fn a_state_is_good_for_its_client_and_octet_for_octet() {
     let states = states();
     let reference = states.reference(id(1), 1);
-    let state = states.state(reference, "vpn");
+    let state = states.state(reference, "vpn", false);
     assert_eq!(state.len(), STATE);
     assert!(state.iter().all(u8::is_ascii_alphanumeric), "a client that keeps it as text keeps it whole");
-    assert_eq!(states.judge(&state, "vpn"), Some(reference));
+    assert_eq!(states.judge(&state, "vpn"), Some((reference, false)));
     assert_eq!(states.judge(&state, "vpn2"), None);
     assert_eq!(states.judge(&state, ""), None);
     for place in 0..state.len() {
@@ -52,8 +52,8 @@ fn each_round_has_a_reference_of_its_own_that_only_this_process_can_tell() {
     assert_ne!(States::new(&[3; 32], &[2; 32]).reference(id(1), 1), all[0]);
     // another node of the same house takes its State all the same
     let other = States::new(&[3; 32], &[2; 32]);
-    assert_eq!(other.judge(&states.state(all[0], "vpn"), "vpn"), Some(all[0]));
-    assert_eq!(States::new(&[1; 32], &[3; 32]).judge(&states.state(all[0], "vpn"), "vpn"), None);
+    assert_eq!(other.judge(&states.state(all[0], "vpn", false), "vpn"), Some((all[0], false)));
+    assert_eq!(States::new(&[1; 32], &[3; 32]).judge(&states.state(all[0], "vpn", false), "vpn"), None);
 }
 
 #[test]
@@ -146,8 +146,8 @@ proptest! {
     fn a_state_of_one_client_is_none_of_any_other(first in "[a-z]{0,12}", second in "[a-z]{0,12}", round in any::<u8>()) {
         let states = states();
         let reference = states.reference(id(9), round);
-        let found = states.judge(&states.state(reference, &first), &second);
-        prop_assert_eq!(found, (first == second).then_some(reference));
+        let found = states.judge(&states.state(reference, &first, false), &second);
+        prop_assert_eq!(found, (first == second).then_some((reference, false)));
     }
 
     #[test]

@@ -7,12 +7,13 @@ use crate::users::postgres::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     (1, "store", include_str!("../migrations/postgres/0001_store.sql")),
     (2, "letters", include_str!("../migrations/postgres/0002_letters.sql")),
     (4, "codes", include_str!("../migrations/postgres/0004_codes.sql")),
     (5, "policy", include_str!("../migrations/postgres/0005_policy.sql")),
     (7, "history", include_str!("../migrations/postgres/0007_history.sql")),
+    (9, "rounds", include_str!("../migrations/postgres/0009_rounds.sql")),
     (11, "approvals", include_str!("../migrations/postgres/0011_approvals.sql")),
 ];
 

@@ -24,7 +24,7 @@ macro_rules! table {
 }
 
 /// All of them; a table that refers to another comes after it.
-pub(in crate::users) static TABLES: [Table; 21] = [
+pub(in crate::users) static TABLES: [Table; 23] = [
     table!("people_state", [("one", Int), ("current", Int), ("newest", Int), ("version", Int)]),
     table!(
         "people",
@@ -131,6 +131,8 @@ pub(in crate::users) static TABLES: [Table; 21] = [
             ("number", Int),
         ]
     ),
+    table!("rounds", [("reference", Text), ("holder", Text), ("unique_id", Text), ("sealed", Blob), ("until", Int)]),
+    table!("shared_secrets", [("name", Text), ("sealed", Blob)]),
     table!(
         "changes",
         [

@@ -199,11 +199,12 @@ pub(super) const NAMES_OF: &str = "SELECT folded, born, died FROM names \
 pub(super) const DROP_NAME: &str = "DELETE FROM names WHERE folded = $1 AND died = $2 AND unique_id = $3";
 
 /// Everything of a person but their names, one statement a table, details before the person.
-pub(super) const ERASE: [&str; 10] = [
+pub(super) const ERASE: [&str; 11] = [
     super::approvals::DROP_PERSON,
     "DELETE FROM codes WHERE unique_id = $1",
     "DELETE FROM tries WHERE unique_id = $1",
     "DELETE FROM sent_codes WHERE unique_id = $1",
+    "DELETE FROM rounds WHERE unique_id = $1",
     "DELETE FROM pin_history WHERE unique_id = $1",
     "DELETE FROM pins WHERE unique_id = $1",
     "DELETE FROM tokens WHERE unique_id = $1",

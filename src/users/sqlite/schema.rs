@@ -8,7 +8,7 @@ use crate::users::sqlite::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     (1, "people", include_str!("../migrations/0001_people.sql")),
     (2, "events", include_str!("../migrations/0002_events.sql")),
     (3, "accounting", include_str!("../migrations/0003_accounting.sql")),
@@ -17,6 +17,7 @@ const STEPS: [Step; 9] = [
     (7, "codes", include_str!("../migrations/0007_codes.sql")),
     (8, "policy", include_str!("../migrations/0008_policy.sql")),
     (10, "history", include_str!("../migrations/0010_history.sql")),
+    (12, "rounds", include_str!("../migrations/0012_rounds.sql")),
     (14, "approvals", include_str!("../migrations/0014_approvals.sql")),
 ];
 

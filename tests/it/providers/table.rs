@@ -171,6 +171,8 @@ impl Broken {
             server: "anteroom one".into(),
             random: [7; 32],
             texts: Arc::new(anteroom::texts::Texts::built_in()),
+            pins: None,
+            rounds: None,
             metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         let until = match says {

@@ -132,9 +132,22 @@ pub(crate) async fn pins_are_checked_and_changed_by_the_rules(store: &dyn Roster
     store.enrol(&profile("id-a", "alice"), "t").await.unwrap();
     let secret = |text: &str| Secret::from_text(text.into());
     let rules = Rules { bound: BOUND, history: 1, expires_after: Some(Duration::from_secs(1000)), ..Rules::default() };
-    let check = async |pin: &str, seconds| pins::check(store, "id-a", &secret(pin), &rules, at(seconds)).await.unwrap();
-    let change =
-        async |pin: &str, rules: &Rules| pins::change(store, "id-a", &secret(pin), rules, at(0)).await.unwrap();
+    let check = async |pin: &str, seconds| {
+        let checked = pins::check(store, "id-a", &secret(pin), &rules, at(seconds)).await.unwrap();
+        checked.map_or_else(
+            |verdict| verdict,
+            |passed| {
+                assert!(passed.is_of("id-a") && !passed.is_of("id-b"));
+                PinVerdict::Right
+            },
+        )
+    };
+    let change = async |pin: &str, rules: &Rules| {
+        let judged = pins::judge(store, "id-a", &secret(pin), rules).await.unwrap();
+        let changed = pins::change(store, "id-a", &secret(pin), rules, at(0)).await.unwrap().map(|_| ());
+        assert_eq!(judged, changed, "what was judged fit is taken, and nothing else");
+        changed
+    };
     assert_eq!(check("4092", 0).await, PinVerdict::NoPin);
     assert!(matches!(change("1234", &rules).await, Err(Unfit::Rule(_))));
     assert_eq!(change("4092", &Rules { own_change: false, ..rules }).await, Err(Unfit::NotAllowed));
@@ -153,7 +166,10 @@ pub(crate) async fn pins_are_checked_and_changed_by_the_rules(store: &dyn Roster
     }
     assert_eq!(check("4092", 3).await, PinVerdict::Locked, "also the right one");
     assert_eq!(check("4092", 103).await, PinVerdict::Right);
-    assert_eq!(pins::change(store, "nobody", &secret("4092"), &rules, at(0)).await.unwrap(), Err(Unfit::Nobody));
+    assert_eq!(
+        pins::change(store, "nobody", &secret("4092"), &rules, at(0)).await.unwrap().map(|_| ()),
+        Err(Unfit::Nobody)
+    );
     assert!(!store.expire_pin("nobody", "t").await.unwrap());
     store.dismiss("id-a", "t").await.unwrap();
 }

@@ -226,6 +226,8 @@ pub(crate) fn deps(
         server: "test".into(),
         random: [7; 32],
         texts: Arc::new(anteroom::texts::Texts::built_in()),
+        pins: None,
+        rounds: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     }
 }

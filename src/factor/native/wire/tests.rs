@@ -162,6 +162,7 @@ fn request(method: Method) -> Request {
         number_matching: Default::default(),
         can_type: false,
         tell: None,
+        given: None,
     }
 }
 
