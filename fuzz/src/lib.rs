@@ -64,6 +64,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         packets_per_second: 1_000_000,
         accounting_target: None,
         authorize_only: false,
+        profile: None,
     };
     Arc::new(Shared::new(Clients::new(&[Arc::new(client)], start).expect("the replies fit"), start))
 }

@@ -229,6 +229,7 @@ pub(super) async fn hold(
     let typed = ending.trail.typed.take();
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let (began, rule) = (attempt.received, attempt.challenges());
+    let takes_code = known.takes_code && attempt.client.passcode.is_some() && !attempt.is_eap();
     let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
     let steps = std::mem::take(&mut known.steps);
     ending.trail.prompt_open = true;
@@ -246,7 +247,7 @@ pub(super) async fn hold(
                 trail.provider = Some(provider.name().into());
             }))
             .await;
-            trail.text = asking::left_to_read(tell, known.takes_code, &answer).map(Told::new);
+            trail.text = asking::left_to_read(tell, takes_code, &answer).map(Told::new);
             answer
         }
     };

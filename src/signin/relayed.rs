@@ -204,12 +204,12 @@ async fn named(
 /// Why the client cannot have it.
 pub(super) fn asks(ending: &Ending, answered: Answered, earlier: Option<&Earlier>) -> Result<Outcome, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let request = attempt.onward.as_deref().ok_or(Reason::Internal)?;
     let lasts = match (attempt.is_eap(), attempt.client.challenge) {
         (true, _) => LASTS,
         (false, Some(rule)) => rule.within,
         (false, None) => return Err(Reason::TargetAsksMore),
     };
+    let request = attempt.onward.as_deref().ok_or(Reason::Internal)?;
     let said = answered.said.ok_or(Reason::Internal)?;
     if said.length() + STATE > request.room() {
         return Err(Reason::DirectoryGarbled);

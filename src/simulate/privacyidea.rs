@@ -65,7 +65,8 @@ impl PrivacyIdea {
             tokens.remove(0);
         }
         tokens.push((token.clone(), ends));
-        success(&json!({ "token": token, "role": "admin", "realm": "", "username": self.account }), None, None)
+        let login = json!({ "token": token, "role": "admin", "realm": "", "username": self.account });
+        success(&login, Some("ACCEPT"), None)
     }
 
     /// Whether the request has a token of ours that is still good.
@@ -116,7 +117,7 @@ impl PrivacyIdea {
         });
         let kinds: Vec<_> = kinds.collect();
         if kinds.is_empty() {
-            return success(&json!(0), None, Some(json!({ "messages": [], "multi_challenge": [] })));
+            return success(&json!(0), Some("REJECT"), Some(json!({ "messages": [], "multi_challenge": [] })));
         }
         let transaction = format!("{:020}", self.next());
         desk.begin(Asking {
@@ -129,7 +130,7 @@ impl PrivacyIdea {
             lives: None,
         });
         let challenges: Vec<Value> = kinds.iter().map(|kind| challenge(kind, &person, &transaction)).collect();
-        success(&json!(challenges.len()), None, Some(challenged(&transaction, &challenges)))
+        success(&json!(challenges.len()), Some("CHALLENGE"), Some(challenged(&transaction, &challenges)))
     }
 
     fn poll(call: &Call, desk: &Desk) -> Reply {
@@ -140,7 +141,8 @@ impl PrivacyIdea {
             Some(State::Cancelled) => (false, "cancelled"),
             Some(State::Pending | State::Undeliverable | State::Expired) | None => (false, "pending"),
         };
-        success(&json!(value), None, Some(json!({ "challenge_status": status })))
+        let authentication = if value { "ACCEPT" } else { "REJECT" };
+        success(&json!(value), Some(authentication), Some(json!({ "challenge_status": status })))
     }
 
     fn check(&self, call: &Call, desk: &Desk) -> Reply {
@@ -197,7 +199,7 @@ fn challenge(kind: &(&str, &str, &str), person: &str, transaction: &str) -> Valu
     };
     json!({
         "client_mode": mode, "message": message, "type": kind, "transaction_id": transaction,
-        "serial": format!("{}-{person}", kind.to_uppercase()), "image": "", "link_mode": Value::Null, "attributes": Value::Null,
+        "serial": format!("{}-{person}", kind.to_uppercase()), "attributes": Value::Null,
     })
 }
 
@@ -239,7 +241,7 @@ fn failure(status: u16, code: u32, message: &str) -> Reply {
         status,
         &json!({
             "id": 1, "jsonrpc": "2.0", "result": result, "detail": null, "time": 1_700_000_000.25,
-            "version": "privacyIDEA 3.14", "versionnumber": "3.14",
+            "version": "privacyIDEA 3.14", "signature": "rsa_sha256_pss:00",
         }),
     )
 }

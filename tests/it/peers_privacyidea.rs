@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod alike;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,6 +26,9 @@ use crate::peers::privacyidea::{ADMIN_PASSWORD, PrivacyIdea as Server};
 
 /// The secret of RFC 4226, appendix D.
 const KEY: &[u8] = b"12345678901234567890";
+
+/// Whoever has texts sent holds it: the latest one is what a test reads.
+static TEXTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Counts the codes of a HOTP token: each is good once.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -133,6 +138,7 @@ async fn codes_of_totp_and_hotp_tokens_are_right_wrong_and_good_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_by_text_message_and_e_mail_are_typed_at_the_next_sign_in() {
     let Some(server) = Server::get() else { return };
+    let _alone = TEXTS.lock().await;
     let provider = provider(server);
     for (user, method) in [("sms", Method::SmsCode), ("mail", Method::EmailCode)] {
         let tell = Tell::new(false);

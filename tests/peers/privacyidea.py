@@ -19,7 +19,7 @@ import urllib.request
 
 ADMIN, PASSWORD = "Adm1n-Passw0rd!", "Us3r-Passw0rd!"
 KEY = "3132333435363738393031323334353637383930"  # the secret of RFC 4226, appendix D
-PEOPLE = ["hotp", "totp", "mail", "sms", "push", "several", "notoken"]
+PEOPLE = ["hotp", "totp", "mail", "sms", "push", "several", "notoken", "alike"]
 
 
 def call(url, folder, method, path, token=None, **data):
@@ -115,6 +115,8 @@ def configure(folder, url):
     admin("POST", "/policy/code", scope="authentication", active=1, realm="lab", action=f"otppin=none, {challenges}")
     admin("POST", "/policy/pin", scope="authentication", active=1, realm="pinned",
           action=f"otppin=userstore, {challenges}")
+    # without it, `type` in a request is read and not obeyed
+    admin("POST", "/policy/kind", scope="authorization", active=1, action="application_tokentype")
     admin("POST", "/policy/push", scope="enrollment", active=1, realm="lab,pinned",
           action=f"push_firebase_configuration=poll only, push_registration_url={url}/ttype/push, push_ttl=10, push_ssl_verify=0")
     admin("POST", "/smtpserver/sink", server="127.0.0.1", port=smtp, sender="pi@lab.test", tls="0")
@@ -129,7 +131,7 @@ def configure(folder, url):
         admin("POST", "/token/init", type=kind, otpkey=KEY, genkey=0, user=user, realm=realm)
     admin("POST", "/token/init", type="email", email="mail@lab.test", user="mail", realm="lab")
     admin("POST", "/token/init", type="sms", phone="+12025550111", user="sms", realm="lab")
-    for user, realm in (("push", "lab"), ("several", "lab"), ("pinpush", "pinned")):
+    for user, realm in (("push", "lab"), ("several", "lab"), ("alike", "lab"), ("pinpush", "pinned")):
         enrol(folder, url, admin, user, realm)
     # from here on only Anteroom's account may do anything, and only this
     admin("POST", "/policy/anteroom", scope="admin", active=1, adminuser="anteroom", action="triggerchallenge")
