@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 
 use crate::peers::eventually;
 use crate::peers::freeradius::{FreeRadius, TARGET_SECRET};
-use crate::peers::server::{SHARED_SECRET, Server};
+use crate::peers::server::{self, SHARED_SECRET, Server};
 
 /// An Accounting-Request, written by hand from RFC 2866.
 fn report(number: u32) -> Vec<u8> {
@@ -50,16 +50,10 @@ fn a_thousand_records_arrive_once_and_in_order_though_the_target_was_away_and_th
     let Some(mut target) = FreeRadius::start() else { return };
     let mut server = Server::start_written(|folder, address| {
         let (folder, radius, accounting) = (folder.display(), target.radius(), target.accounting());
+        let doors = server::doors(&folder, address);
         format!(
             r#"
-[server]
-name = "test-node"
-store = "{folder}/anteroom.db"
-drain = "1s"
-
-[radius]
-listen = "{address}:1812"
-accounting = "{address}:1813"
+{doors}
 
 [[radius.client]]
 name = "vpn"

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::peers::freeradius::{FreeRadius, PASSWORD, TARGET_SECRET};
 use crate::peers::phone::Phone;
-use crate::peers::server::{PROVIDER_KEY, PROVIDER_KEY_ID, SHARED_SECRET, Server};
+use crate::peers::server::{self, SHARED_SECRET, Server};
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply};
 use crate::peers::world::{SOON, device_token};
 use crate::peers::{eventually, peer_file, program};
@@ -30,17 +30,11 @@ pub(crate) fn relayed(servers: &[SocketAddr], target: &str, client: &str) -> Rel
     let servers = servers.join(", ");
     let answer_within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
     let server = Server::start_written(|folder, address| {
-        let folder = folder.display();
+        let (doors, surroundings) =
+            (server::doors(folder.display(), address), server::surroundings(folder.display(), address, provider));
         format!(
             r#"
-[server]
-name = "test-node"
-store = "{folder}/anteroom.db"
-drain = "1s"
-
-[radius]
-listen = "{address}:1812"
-accounting = "{address}:1813"
+{doors}
 
 [[radius.client]]
 name = "vpn"
@@ -59,25 +53,7 @@ domains = ["CORP"]
 realms = ["corp.example.test"]
 {target}
 
-[provider.cloud]
-type = "native"
-url = "http://{provider}"
-key_id = "{PROVIDER_KEY_ID}"
-key = "{PROVIDER_KEY}"
-timeout = "2s"
-
-[throttle]
-failures_per_source = 1000
-prompts_per_person = 100
-
-[audit]
-file = "{folder}/audit.jsonl"
-
-[log]
-level = "debug"
-
-[metrics]
-listen = "{address}:9464"
+{surroundings}
 "#
         )
     });

@@ -12,7 +12,7 @@ use crate::peers::eventually;
 use crate::peers::freeradius::{FreeRadius, PASSWORD, TARGET_SECRET};
 use crate::peers::phone::Phone;
 use crate::peers::radsecproxy::RadsecProxy;
-use crate::peers::server::{PROVIDER_KEY, PROVIDER_KEY_ID, SHARED_SECRET, Server};
+use crate::peers::server::{self, SHARED_SECRET, Server};
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply, Request};
 use crate::peers::world::{SILENCE, SOON, device_token};
 
@@ -32,6 +32,7 @@ fn world(target: &str, tls: &str, authority: Authority) -> World {
         authority.issue("nas1.example.test");
         let certificates = authority.file("");
         let (folder, certificates) = (folder.display(), certificates.display());
+        let surroundings = server::surroundings(&folder, address, provider);
         format!(
             r#"
 [server]
@@ -58,25 +59,7 @@ type = "radius"
 timeout = "1s"
 {target}
 
-[provider.cloud]
-type = "native"
-url = "http://{provider}"
-key_id = "{PROVIDER_KEY_ID}"
-key = "{PROVIDER_KEY}"
-timeout = "2s"
-
-[throttle]
-failures_per_source = 1000
-prompts_per_person = 100
-
-[audit]
-file = "{folder}/audit.jsonl"
-
-[log]
-level = "debug"
-
-[metrics]
-listen = "{address}:9464"
+{surroundings}
 "#
         )
     });

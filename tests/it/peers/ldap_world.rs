@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::ldap::{Trust, Wire};
 use super::phone::Phone;
 use super::samba::{Directory, SERVICE_PASSWORD};
-use super::server::{PROVIDER_KEY, PROVIDER_KEY_ID, Server};
+use super::server::{self, Server};
 use super::slapd::{self, Slapd};
 
 /// The server with its LDAP door and everything around it.
@@ -56,6 +56,7 @@ impl LdapWorld {
         let server = Server::start_written(|folder, address| {
             certificate(folder, address);
             let folder = folder.display();
+            let surroundings = server::surroundings(&folder, address, provider);
             format!(
                 r#"
 [server]
@@ -80,25 +81,7 @@ answer_within = "20s"
 [target.directory]
 {target}
 
-[provider.cloud]
-type = "native"
-url = "http://{provider}"
-key_id = "{PROVIDER_KEY_ID}"
-key = "{PROVIDER_KEY}"
-timeout = "2s"
-
-[throttle]
-failures_per_source = 1000
-prompts_per_person = 100
-
-[audit]
-file = "{folder}/audit.jsonl"
-
-[log]
-level = "debug"
-
-[metrics]
-listen = "{address}:9464"
+{surroundings}
 "#
             )
         });

@@ -1,5 +1,6 @@
 //! The real program as a process: `anteroom serve --config FILE` on a loopback address of its own.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -54,16 +55,10 @@ fn own_address() -> String {
     format!("127.{}.{}.{}", 128 + (process >> 8 & 0x3f), process & 0xff, NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-impl Settings {
-    fn written(&self, folder: &Path, address: &str) -> String {
-        let folder = folder.display();
-        let Settings { directory, ca, provider, service_password, client, throttle, log } = self;
-        let (ca, base) = (ca.display(), super::samba::BASE);
-        let log = if log.is_empty() { "level = \"debug\"" } else { log };
-        let within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
-        format!(
-            r#"
-[server]
+/// Sections of a server with a store of its own and the doors for RADIUS.
+pub(crate) fn doors(folder: impl Display, address: &str) -> String {
+    format!(
+        r#"[server]
 name = "test-node"
 store = "{folder}/anteroom.db"
 drain = "1s"
@@ -71,6 +66,47 @@ drain = "1s"
 [radius]
 listen = "{address}:1812"
 accounting = "{address}:1813"
+"#
+    )
+}
+
+/// Sections of a server that asks the phones at `provider`, and tells all that it does.
+pub(crate) fn surroundings(folder: impl Display, address: &str, provider: impl Display) -> String {
+    format!(
+        r#"[provider.cloud]
+type = "native"
+url = "http://{provider}"
+key_id = "{PROVIDER_KEY_ID}"
+key = "{PROVIDER_KEY}"
+timeout = "2s"
+
+[throttle]
+failures_per_source = 1000
+prompts_per_person = 100
+
+[audit]
+file = "{folder}/audit.jsonl"
+
+[log]
+level = "debug"
+
+[metrics]
+listen = "{address}:9464"
+"#
+    )
+}
+
+impl Settings {
+    fn written(&self, folder: &Path, address: &str) -> String {
+        let folder = folder.display();
+        let Settings { directory, ca, provider, service_password, client, throttle, log } = self;
+        let (ca, base) = (ca.display(), super::samba::BASE);
+        let log = if log.is_empty() { "level = \"debug\"" } else { log };
+        let within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
+        let doors = doors(&folder, address);
+        format!(
+            r#"
+{doors}
 
 [[radius.client]]
 name = "vpn"
