@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::factor::Refusal;
 use crate::signin::challenge::{self, Ask, Typed};
+use crate::signin::ending::Ending;
 use crate::signin::flow::{self, Held};
 use crate::signin::keeping;
 use crate::signin::known::{self, Known};
@@ -15,7 +16,7 @@ use crate::signin::pinning;
 use crate::signin::policy::Decision;
 use crate::signin::prompting::Prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
-use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::rounds::{Asked, Earlier, Round, ask as ask_again};
 use crate::signin::route;
 use crate::signin::ruling::required_methods;

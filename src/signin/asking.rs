@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::factor::{FactorApproved, Given, Refusal, Tell};
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
+use crate::signin::ending::Ending;
 use crate::signin::flow::{Known, prompt_end};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::Typed;
 use crate::signin::policy;
 use crate::signin::proof::SecondPassed;
-use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::route::{Asking, Failed};
 use crate::users::model::Method;
 

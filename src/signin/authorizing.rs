@@ -8,9 +8,10 @@ use crate::primary::none::{Asked, Granted, authorize};
 use crate::primary::{Finding, Identity, PrimaryPassed};
 use crate::signin::attempt::Attempt;
 use crate::signin::caching::{self, Proved};
+use crate::signin::ending::Ending;
 use crate::signin::flow::target;
 use crate::signin::outcome::Reason;
-use crate::signin::reception::{Ending, SignIns};
+use crate::signin::reception::SignIns;
 
 /// Asks; what the gateway is to be told with the Accept is noted.
 pub(super) async fn check_account(

@@ -14,6 +14,7 @@ use crate::signin::asking;
 use crate::signin::attempt::{Attempt, Door};
 use crate::signin::caching::{self, Case};
 use crate::signin::challenge::Ask;
+use crate::signin::ending::Ending;
 pub(super) use crate::signin::known::{Known, look_up};
 use crate::signin::measure;
 use crate::signin::outcome::{Accept, Outcome, Reason};
@@ -23,7 +24,7 @@ use crate::signin::pinning;
 use crate::signin::policy::{self, Decision};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
-use crate::signin::reception::{Ending, SignIns, Target, now};
+use crate::signin::reception::{SignIns, Target, now};
 use crate::signin::relayed;
 use crate::signin::replies;
 use crate::signin::rounds::{self, Asked};
@@ -150,7 +151,9 @@ pub(super) fn second<'a>(
             ending.trail.case = case;
             person
         };
-        if let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await? {
+        if ending.trail.typed.is_some()
+            && let Some(asked) = Box::pin(pinning::typed_with_password(sign_ins, ending, &mut person)).await?
+        {
             return rounds::ask(sign_ins, ending, primary, asked, None);
         }
         ending.trail.rule = person.rule;

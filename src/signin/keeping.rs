@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::signin::attempt::Attempt;
 use crate::signin::challenge::{Challenge, Place};
+use crate::signin::ending::Ending;
 use crate::signin::moving;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{HoldKey, Lead, lock};
-use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::relayed::{self, Kept};
 
 /// How often rounds that nobody answers are looked for, at least.

@@ -19,6 +19,7 @@ mod backup;
 pub mod caching;
 mod carried;
 pub mod challenge;
+mod ending;
 pub mod explain;
 pub mod flow;
 mod keeping;

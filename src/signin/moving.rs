@@ -21,10 +21,11 @@ use crate::primary::{Identity, PrimaryPassed};
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Unusable};
 use crate::signin::challenge::{Ask, Reference};
+use crate::signin::ending::{Ending, Identified};
 use crate::signin::flow::Trail;
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::{Typed, Word};
-use crate::signin::reception::{Ending, Identified, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::rounds::{Earlier, Round, SoFar};
 use crate::users::keys::KeyFile;
 use crate::users::model::Method;
@@ -277,7 +278,7 @@ fn unpack(sign_ins: &Arc<SignIns>, packed: Packed, client: Arc<Client>, referenc
     };
     // An approval that is kept here under this is found by nobody else.
     let key = sign_ins.pending.round_key(&attempt, reference.as_bytes(), &[]);
-    let mut ending = Ending::again(sign_ins, attempt);
+    let mut ending = Ending::new(sign_ins, attempt);
     let [identify, primary, policy, factor] = packed.steps;
     ending.trail = Trail {
         primary: Some(Ok(())),

@@ -11,25 +11,24 @@ use std::hash::BuildHasher;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use crate::audit::{Event, Ledger, Steps};
-use crate::config::{Limits, OnDeadline, Route, Rule};
+use crate::audit::Ledger;
+use crate::config::{Limits, Route, Rule};
 use crate::factor::Factor;
-use crate::primary::{Identity, Primary};
-use crate::signin::attempt::{Attempt, SignInId, Unusable};
+use crate::primary::Primary;
+use crate::signin::attempt::{Attempt, Unusable};
 use crate::signin::caching::Caching;
 use crate::signin::challenge::{Rounds, States};
-use crate::signin::flow::{self, Trail};
+use crate::signin::ending::{Ending, Identified};
+use crate::signin::flow;
 use crate::signin::keeping::{self, Waits};
 use crate::signin::moving::Shared;
 use crate::signin::outcome::{Outcome, Reason};
-use crate::signin::pending::{Entered, HoldKey, Lead, Pending, lock};
+use crate::signin::pending::{Entered, Lead, Pending};
 use crate::signin::relayed::{self, Kept};
-use crate::signin::rounds::Round;
-use crate::signin::ruling;
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::signin::waiting::Waiting;
@@ -97,7 +96,7 @@ pub struct SignIns {
     pub(super) sweeping: AtomicBool,
     pub(super) people: RandomState,
     /// Sign-ins that the directory has yet to speak on.
-    at_directory: AtomicUsize,
+    pub(super) at_directory: AtomicUsize,
 }
 
 impl std::fmt::Debug for SignIns {
@@ -247,183 +246,6 @@ impl SignIns {
 /// The monotonic clock, which stands still in tests that pause it.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// Who it is and where their hold is found.
-pub(super) struct Identified {
-    pub(super) who: Arc<Identity>,
-    pub(super) key: HoldKey,
-}
-
-/// A sign-in on its way to its one audit event. Whoever drops it before its end leaves the event, too.
-pub(super) struct Ending {
-    sign_ins: Arc<SignIns>,
-    attempt: Option<Attempt>,
-    pub(super) identified: Option<Identified>,
-    pub(super) trail: Trail,
-    /// What a sign-in keeps from one round to the next.
-    pub(super) round: Option<Box<Round>>,
-}
-
-impl Ending {
-    fn new(sign_ins: &Arc<SignIns>, attempt: Attempt) -> Self {
-        Ending {
-            sign_ins: Arc::clone(sign_ins),
-            attempt: Some(attempt),
-            identified: None,
-            trail: Trail::default(),
-            round: None,
-        }
-    }
-
-    /// A sign-in that began at another node, and goes on here.
-    pub(super) fn again(sign_ins: &Arc<SignIns>, attempt: Attempt) -> Self {
-        Ending::new(sign_ins, attempt)
-    }
-
-    /// The attempt, as long as the sign-in has not ended.
-    pub(super) fn attempt(&self) -> Option<&Attempt> {
-        self.attempt.as_ref()
-    }
-
-    /// What the gateway is to be told with the Accept.
-    pub(super) fn settings(&self) -> Option<Arc<[u8]>> {
-        self.attempt.as_ref()?.connection.as_ref()?.settings.clone()
-    }
-
-    /// Notes it.
-    pub(super) fn set_settings(&mut self, settings: Arc<[u8]>) {
-        if let Some(connection) = self.attempt.as_mut().and_then(|attempt| attempt.connection.as_mut()) {
-            connection.settings = Some(settings);
-        }
-    }
-
-    /// Drops the password as soon as nobody needs it any more.
-    pub(super) fn forget_credential(&mut self) {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.forget_credential();
-        }
-    }
-
-    /// Takes over what a further request of the same sign-in brought as proof.
-    pub(super) fn renew(&mut self, brought: Attempt) {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.renew(brought);
-        }
-    }
-
-    /// This request is part of another sign-in, which leaves the event.
-    pub(super) fn joined(mut self) {
-        self.attempt = None;
-    }
-
-    /// Goes on with a sign-in that began with an earlier request, in place of the one that this request would be.
-    /// What the request brought is given back.
-    pub(super) fn go_on(&mut self, earlier: Ending) -> Option<Attempt> {
-        let mut newcomer = std::mem::replace(self, earlier);
-        if let (Some(attempt), Some(next)) = (&mut self.attempt, newcomer.attempt.as_ref()) {
-            attempt.received = next.received;
-        }
-        newcomer.attempt.take()
-    }
-
-    fn refuse(self, reason: Reason) -> Outcome {
-        self.finish(Outcome::Reject(reason), 1)
-    }
-
-    /// Leaves the one event of this sign-in. What the client hears is decided here, too: a server that is
-    /// stopping or overloaded stays silent, so that the client asks the next one; who has gone hears nothing.
-    /// `requests`: how many of the client's it was for.
-    pub(super) fn finish(mut self, outcome: Outcome, requests: u32) -> Outcome {
-        if self.trail.method.is_some() && self.trail.factor.is_none() {
-            self.trail.factor = Some(outcome.reason().code());
-        }
-        let silence = |attempt: &Attempt| attempt.client.on_deadline == OnDeadline::Silence;
-        let outcome = match outcome {
-            Outcome::Reject(reason @ (Reason::ShuttingDown | Reason::Overloaded | Reason::ClientGone)) => {
-                Outcome::Discard(reason)
-            }
-            Outcome::Reject(reason @ (Reason::Deadline | Reason::Expired))
-                if self.attempt.as_ref().is_some_and(silence) =>
-            {
-                Outcome::Discard(reason)
-            }
-            other => other,
-        };
-        let outcome = match (outcome, self.trail.text.take()) {
-            (Outcome::Reject(reason), Some(told)) => Outcome::Explained { reason, text: told.0 },
-            (outcome, _) => outcome,
-        };
-        if let Some(attempt) = self.attempt.take() {
-            self.leave(attempt, &outcome, requests);
-        }
-        outcome
-    }
-
-    /// The directory has spoken on this sign-in, or will not any more.
-    pub(super) fn leave_directory(&mut self) {
-        if std::mem::take(&mut self.trail.at_directory) {
-            self.sign_ins.at_directory.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-
-    fn leave(&mut self, attempt: Attempt, outcome: &Outcome, requests: u32) {
-        self.leave_directory();
-        let total = now().saturating_duration_since(attempt.received) + self.trail.steps.total;
-        let who = self.identified.as_ref().map(|identified| &identified.who);
-        let trail = std::mem::take(&mut self.trail);
-        if let Some(who) = who.filter(|_| trail.prompt_open) {
-            lock(&self.sign_ins.throttle).unanswered(&who.unique_id, now());
-        }
-        let (rule, earlier) = match trail.case.and_then(|case| case.used()) {
-            Some((rule, earlier)) => (Some(rule), Some(earlier)),
-            None => (ruling::name(&self.sign_ins, trail.rule), None),
-        };
-        if let Some(rule) = &rule {
-            self.sign_ins.deps.metrics.count_rule(rule, outcome.verdict());
-        }
-        self.sign_ins.deps.ledger.finish(Event {
-            time: SystemTime::now(),
-            sign_in: attempt.id,
-            door: attempt.door,
-            client: attempt.client.name.clone(),
-            application: attempt.client.application.clone(),
-            name: attempt.name.into(),
-            unique_id: who.map(|who| who.unique_id.clone()),
-            account: who.map(|who| who.name.clone()),
-            source: attempt.source,
-            person_address: attempt.person_address,
-            method: trail.method,
-            provider: trail.provider.map(String::from),
-            primary: trail.primary.map(|said| said.map_or_else(Reason::code, |()| "passed")),
-            factor: trail.factor,
-            verdict: outcome.verdict(),
-            reason: outcome.reason(),
-            rule,
-            earlier,
-            requests,
-            steps: Steps { total, ..trail.steps },
-            server: self.sign_ins.deps.server.clone(),
-        });
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.leave_directory();
-        if let Some(attempt) = self.attempt.take() {
-            // Dropped in mid-way: the door gave the request up, or the runtime is stopping.
-            self.leave(attempt, &Outcome::Discard(Reason::ClientGone), 1);
-        }
-    }
-}
-
-/// The sign-in's identifier, for the log.
-impl std::fmt::Debug for Ending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let id: Option<SignInId> = self.attempt.as_ref().map(|attempt| attempt.id);
-        f.debug_tuple("Ending").field(&id).finish()
-    }
 }
 
 #[cfg(test)]

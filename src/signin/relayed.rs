@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 use crate::primary::{Answered, Finding, Handed, PrimaryPassed, Refusal};
 use crate::signin::attempt::Attempt;
 use crate::signin::challenge::{self, Challenge, Place, Relayed};
+use crate::signin::ending::{Ending, Identified};
 use crate::signin::flow;
 use crate::signin::keeping;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::pending::sharing::Shared;
 use crate::signin::pending::{HoldKey, Lead, lock};
 use crate::signin::proof::SecondPassed;
-use crate::signin::reception::{Ending, Identified, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::replies;
 use crate::signin::trying::{self, Admission, Checked};
 

@@ -7,8 +7,9 @@ use crate::config::reply::{ClientReply, ReplySection};
 use crate::primary::{Fault, Identity, PrimaryPassed};
 use crate::radius::template::{Filled, Person};
 use crate::signin::attempt::Attempt;
+use crate::signin::ending::Ending;
 use crate::signin::outcome::Reason;
-use crate::signin::reception::{Ending, SignIns};
+use crate::signin::reception::SignIns;
 use crate::signin::ruling::{is_member, unsaid};
 
 /// What is for a person.

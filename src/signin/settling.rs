@@ -6,13 +6,14 @@ use std::time::{Instant, SystemTime};
 
 use crate::factor;
 use crate::signin::caching;
+use crate::signin::ending::Ending;
 use crate::signin::flow::{Held, Known};
 use crate::signin::measure::{self, About};
 use crate::signin::outcome::Reason;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy;
 use crate::signin::proof::{FactorApproved, SecondPassed};
-use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::rounds;
 use crate::signin::route::Failed;
 use crate::users::measures::MeasureKind;

@@ -9,11 +9,12 @@ use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::authorizing;
 use crate::signin::caching::{self, Proved};
+use crate::signin::ending::Ending;
 use crate::signin::flow::{primary_of, target};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::passcode;
 use crate::signin::pending::lock;
-use crate::signin::reception::{Ending, SignIns, now};
+use crate::signin::reception::{SignIns, now};
 use crate::signin::relayed;
 use crate::signin::throttle::{Guess, Permit};
 
