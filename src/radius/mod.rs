@@ -39,6 +39,7 @@ pub mod framing;
 pub mod gateway;
 pub mod listener;
 pub mod onward;
+pub mod mschap;
 pub mod packet;
 pub mod password;
 pub mod pool;

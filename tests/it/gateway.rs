@@ -83,6 +83,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         duplicate_window: Duration::from_secs(30),
         person_address: None,
         hands_on: false,
+        checks_ms_chap: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 100_000,

@@ -183,3 +183,6 @@ mod tidy;
 
 /// Every combination of what can happen: no Accept without its two proofs.
 mod verdict;
+
+/// MS-CHAPv2 against Active Directory through winbind: its keys, its refusals, and the factor behind it.
+mod winbind;

@@ -9,7 +9,7 @@ use crate::radius::authenticator::Verified;
 use crate::radius::clients::Known;
 use crate::radius::eap::{Broken, Eap};
 use crate::radius::gateway;
-use crate::radius::onward::Onward;
+use crate::radius::onward::{Onward, ProofKind, proof_kind};
 use crate::radius::packet::Packet;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
@@ -80,7 +80,12 @@ fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
 
 /// The whole request, where the client's target is to get it.
 fn onward(client: &Known, request: &Verified<'_>, room: usize) -> Option<Onward> {
-    Onward::read(request, room).filter(|_| client.config.hands_on)
+    if client.config.hands_on {
+        return Onward::read(request, room);
+    }
+    let is_for_directory = client.config.checks_ms_chap && proof_kind(&request.packet()) == Some(ProofKind::MsChap);
+    let onward = is_for_directory.then(|| Onward::read(request, room)).flatten();
+    onward.filter(|onward| onward.ms_chap().is_ok())
 }
 
 /// The password. CHAP and EAP are no passwords that a directory bind could check.
