@@ -12,8 +12,8 @@ use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
-    LogFormat, MsChapBy, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
-    UnreachableClass, YesNo,
+    LogFormat, MsChapBy, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport,
+    Triggers, UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;

@@ -151,8 +151,7 @@ impl Proof {
     /// `S=` and 40 hexadecimal digits (RFC 2759 section 8.7).
     fn authenticator_response(&self, hashed: &[u8; 16]) -> String {
         let digest = Sha1::new().chain_update(hashed).chain_update(self.response).chain_update(SIGNING).finalize();
-        let digest =
-            Sha1::new().chain_update(digest).chain_update(self.challenge).chain_update(PADDING).finalize();
+        let digest = Sha1::new().chain_update(digest).chain_update(self.challenge).chain_update(PADDING).finalize();
         let digits = digest.iter().flat_map(|octet| [octet >> 4, octet & 0xf]);
         let digits = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16));
         "S=".chars().chain(digits.map(|digit| digit.to_ascii_uppercase())).collect()

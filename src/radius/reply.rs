@@ -263,7 +263,8 @@ mod tests {
     fn a_challenge_has_its_state_and_text_and_nothing_of_the_clients() {
         let key = crate::radius::testing::key();
         let proxy = [PROXY_STATE, 4, 1, 2];
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy, eap: Eap::None, ms_chap: None };
+        let asked =
+            Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy, eap: Eap::None, ms_chap: None };
         let sent = |text: &str, hidden| {
             let (text, state) = (text.into(), [5; challenge::STATE].as_slice().into());
             let challenge = Challenge { text, state, hidden, relayed: None };
@@ -298,8 +299,10 @@ mod tests {
 
     #[test]
     fn a_refusal_of_ms_chap_holds_its_error_behind_the_text() {
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None, ms_chap: Some(5) };
-        let reply = verdict(&Outcome::Reject(Reason::PasswordExpired), asked, &replies(false), &crate::radius::testing::key());
+        let asked =
+            Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None, ms_chap: Some(5) };
+        let reply =
+            verdict(&Outcome::Reject(Reason::PasswordExpired), asked, &replies(false), &crate::radius::testing::key());
         let reply = reply.expect("fits").expect("an answer");
         let packet = Packet::decode(&reply).expect("a packet");
         let found: Vec<_> = packet.attributes().map(|attribute| attribute.number).collect();
@@ -311,7 +314,13 @@ mod tests {
     #[test]
     fn a_refusal_within_eap_is_an_eap_failure_and_no_text() {
         let key = crate::radius::testing::key();
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::Response(42), ms_chap: Some(1) };
+        let asked = Asked {
+            identifier: 7,
+            authenticator: &[9; 16],
+            proxy_states: &[],
+            eap: Eap::Response(42),
+            ms_chap: Some(1),
+        };
         let explained = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
         for outcome in [Outcome::Reject(Reason::Denied), explained] {
             let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");

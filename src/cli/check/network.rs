@@ -175,8 +175,9 @@ impl Probes for Network {
             };
             let now = SystemTime::now();
             let reports = directory.probe().await;
-            let servers =
-                reports.into_iter().flat_map(|(server, report)| server_findings(target, &server, report, throttle, now));
+            let servers = reports
+                .into_iter()
+                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now));
             servers.chain(winbind::probe(target).await).collect()
         })
     }

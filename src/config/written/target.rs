@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{
-    Authentication, Balance, Device, EapIdentity, ForwardAs, MsChapBy, Requirement, Security, SendName, TargetKind, Transport,
+    Authentication, Balance, Device, EapIdentity, ForwardAs, MsChapBy, Requirement, Security, SendName, TargetKind,
+    Transport,
 };
 
 /// Declares the struct, and which keys are still there.

@@ -106,13 +106,25 @@ fn key(digits: &str) -> Option<Zeroizing<[u8; 16]>> {
 /// What is said of an account, by a part of the text of Samba 4.16 and later, of that of those before, or by its name
 /// (MS-ERREF section 2.3). Whatever is not here is a fault: nobody's password is called wrong for it.
 const REFUSALS: [(&[&str], Refusal); 10] = [
-    (&["value provided as the current password is not correct", "wrong password", "nt_status_wrong_password"], Refusal::WrongPassword),
+    (
+        &["value provided as the current password is not correct", "wrong password", "nt_status_wrong_password"],
+        Refusal::WrongPassword,
+    ),
     (&["the attempted logon is invalid", "logon failure", "nt_status_logon_failure"], Refusal::WrongPassword),
     (&["specified account does not exist", "no such user", "nt_status_no_such_user"], Refusal::NoSuchUser),
-    (&["time restrictions and cannot be logged", "invalid logon hours", "nt_status_invalid_logon_hours"], Refusal::LogonHours),
-    (&["log on from the source workstation", "invalid workstation", "nt_status_invalid_workstation"], Refusal::Workstation),
+    (
+        &["time restrictions and cannot be logged", "invalid logon hours", "nt_status_invalid_logon_hours"],
+        Refusal::LogonHours,
+    ),
+    (
+        &["log on from the source workstation", "invalid workstation", "nt_status_invalid_workstation"],
+        Refusal::Workstation,
+    ),
     (&["account password has expired", "password expired", "nt_status_password_expired"], Refusal::PasswordExpired),
-    (&["password must be changed before", "must change password", "nt_status_password_must_change"], Refusal::MustChangePassword),
+    (
+        &["password must be changed before", "must change password", "nt_status_password_must_change"],
+        Refusal::MustChangePassword,
+    ),
     (&["account is currently disabled", "account disabled", "nt_status_account_disabled"], Refusal::Disabled),
     (&["user account has expired", "account expired", "nt_status_account_expired"], Refusal::AccountExpired),
     (&["automatically locked", "account locked out", "nt_status_account_locked_out"], Refusal::LockedOut),
@@ -195,17 +207,32 @@ mod tests {
     fn each_refusal_is_known_and_anything_else_is_a_fault() {
         let said = |error: &str| read(format!("Authenticated: No\nAuthentication-Error: {error}\n.\n.\n").as_bytes());
         for (error, refusal) in [
-            ("When trying to update a password, this return status indicates that the value provided as the current password is not correct.", Refusal::WrongPassword),
+            (
+                "When trying to update a password, this return status indicates that the value provided as the current password is not correct.",
+                Refusal::WrongPassword,
+            ),
             ("The specified account does not exist.", Refusal::NoSuchUser),
             ("The referenced account is currently disabled and cannot be logged on to.", Refusal::Disabled),
-            ("The user account has been automatically locked because too many invalid logon attempts or password change attempts have been requested.", Refusal::LockedOut),
+            (
+                "The user account has been automatically locked because too many invalid logon attempts or password change attempts have been requested.",
+                Refusal::LockedOut,
+            ),
             ("The user password must be changed before logging on the first time.", Refusal::MustChangePassword),
             ("The user account password has expired.", Refusal::PasswordExpired),
             ("The user account has expired.", Refusal::AccountExpired),
             ("The user account has time restrictions and cannot be logged onto at this time.", Refusal::LogonHours),
-            ("The user account is restricted so that it cannot be used to log on from the source workstation.", Refusal::Workstation),
-            ("Indicates a referenced user name and authentication information are valid, but some user account restriction has prevented successful authentication (such as time-of-day restrictions).", Refusal::Restricted),
-            ("The attempted logon is invalid. This is either due to a bad username or authentication information.", Refusal::WrongPassword),
+            (
+                "The user account is restricted so that it cannot be used to log on from the source workstation.",
+                Refusal::Workstation,
+            ),
+            (
+                "Indicates a referenced user name and authentication information are valid, but some user account restriction has prevented successful authentication (such as time-of-day restrictions).",
+                Refusal::Restricted,
+            ),
+            (
+                "The attempted logon is invalid. This is either due to a bad username or authentication information.",
+                Refusal::WrongPassword,
+            ),
             ("Wrong Password", Refusal::WrongPassword),
             ("Account locked out", Refusal::LockedOut),
             ("NT_STATUS_ACCOUNT_DISABLED", Refusal::Disabled),
