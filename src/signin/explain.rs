@@ -152,7 +152,7 @@ impl Walk<'_> {
         let who = Arc::new(self.who(&attempt).await?);
         if attempt.authorize_only().is_some() {
             self.account(&attempt, &who).await?;
-        } else if self.served.passes_on {
+        } else if self.served.profile.is_some_and(|profile| profile.authorizes) {
             self.say("connection", "note", "taken as allowed: the RADIUS servers behind, which decide, are not asked");
         } else {
             self.say("password", "note", "taken as right: none is tried");

@@ -14,8 +14,6 @@ pub struct Served {
     pub door: Door,
     /// Whether it tells where the person's device is, and is believed.
     pub tells_address: bool,
-    /// Whether it is a gateway without passwords, whose requests go on to RADIUS servers.
-    pub passes_on: bool,
     /// The profile that its section names.
     pub profile: Option<&'static Profile>,
 }
@@ -27,14 +25,12 @@ impl Served {
             client: Arc::clone(&client.client),
             door: Door::Radius,
             tells_address: client.person_address.is_some(),
-            passes_on: client.hands_on && client.authorize_only,
             profile: client.profile.as_ref().map(|profiled| profiled.profile),
         });
         let ldap = config.ldap.clients.iter().map(|client| Served {
             client: Arc::clone(&client.client),
             door: Door::Ldap,
             tells_address: true,
-            passes_on: false,
             profile: None,
         });
         radius.chain(ldap).collect()
