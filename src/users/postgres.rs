@@ -276,11 +276,7 @@ impl Change for PostgresChange {
         Box::pin(async move { fetch(self.taken.get()?, sql, values).await.map_err(store_error) })
     }
 
-    fn bulk<'a>(
-        &'a mut self,
-        into: &'a Insertion,
-        rows: &'a [Vec<Value>],
-    ) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+    fn bulk<'a>(&'a mut self, into: &'a Insertion, rows: &'a [Vec<Value>]) -> BoxFuture<'a, StoreResult<Option<u64>>> {
         Box::pin(async move {
             // Elsewhere the end of what is copied would wait for an acknowledgement, see `undelayed`.
             if self.many.is_none() || rows.len() < COPIED {

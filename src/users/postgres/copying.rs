@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn rows_are_written_as_the_server_reads_them() {
-        let rows = [vec![Value::from(258_i64), Value::from("né\0")], vec![Value::Int(None), Value::Blob(Some(vec![7]))]];
+        let rows =
+            [vec![Value::from(258_i64), Value::from("né\0")], vec![Value::Int(None), Value::Blob(Some(vec![7]))]];
         let octets = encoded(2, &rows).unwrap();
         let mut expected = b"PGCOPY\n\xff\r\n\0".to_vec();
         expected.extend([0; 8]);
