@@ -5,7 +5,8 @@ use crate::radius::packet::{Builder, Code};
 use crate::radius::testing::key;
 
 fn octets(digits: &str) -> Vec<u8> {
-    let digits: Vec<u8> = digits.chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+    let digits: Vec<u8> =
+        digits.chars().filter_map(|c| c.to_digit(16)).filter_map(|digit| u8::try_from(digit).ok()).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
