@@ -307,7 +307,9 @@ impl Service for Native {
                 (("POST", "/v1/verifications"), _) => reply(house.ask(&call.body, desk)),
                 (("POST", "/v1/verifications/batch"), _) => house.ask_all(call, desk),
                 (("GET", "/v1/events"), _) => events::open(house, call, desk),
-                (("GET", "/v1/ping"), _) => Reply::json(200, &json!({ "time": call.now, "takes": ["pin", "number"], "allowed_skew": SKEW })),
+                (("GET", "/v1/ping"), _) => {
+                    Reply::json(200, &json!({ "time": call.now, "takes": ["pin", "number"], "allowed_skew": SKEW }))
+                }
                 (("GET", _), Place::Id(_) | Place::Key(_)) => house.state(call, place.id(house), desk).await,
                 (("DELETE", _), Place::Id(_) | Place::Key(_)) => house.cancel(&place, desk),
                 _ => reply(error(StatusCode::NOT_FOUND, "unknown")),

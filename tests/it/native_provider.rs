@@ -4,8 +4,8 @@
 #![cfg(test)]
 
 mod batching;
-mod documentation;
 mod besides;
+mod documentation;
 mod page;
 mod tls;
 

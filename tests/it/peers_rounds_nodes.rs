@@ -3,16 +3,17 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
 use crate::peers::phone::Phone;
 use crate::peers::postgres::Postgres;
 use crate::peers::samba::{Directory, PASSWORD, SERVICE_PASSWORD};
-use crate::peers::server::{SHARED_SECRET, Server, Settings};
+use crate::peers::server::{Server, Settings};
 use crate::peers::world::device_token;
 use crate::peers::{program, pyrad_is_there};
+use crate::peers_clients::radclient_begun;
 use crate::peers_rounds::{ACCEPT, CHALLENGE, begin_at, end};
 
 /// Two servers with one database, one key file and one phone service.
@@ -42,7 +43,10 @@ impl Nodes {
                 let own = format!("store = \"{}/anteroom.db\"", folder.display());
                 let keys = keys.map_or(folder, Server::folder).join("anteroom.keys");
                 let shared = format!("{store}\nkeys = \"{}\"", keys.display());
-                let written = settings.written(folder, address).replace(&own, &shared).replace("test-node\"\nstore", &format!("{name}\"\nstore"));
+                let written = settings
+                    .written(folder, address)
+                    .replace(&own, &shared)
+                    .replace("test-node\"\nstore", &format!("{name}\"\nstore"));
                 assert!(written.contains(&shared) && written.contains(name), "{written}");
                 written.replace("[throttle]\n", &format!("{provider}\n\n[throttle]\n"))
             })
@@ -82,15 +86,7 @@ fn ask(server: SocketAddr, typed: &str, state: Option<&str>) -> Child {
     if let Some(state) = state {
         attributes.push_str(&format!("State = {state}\n"));
     }
-    let mut client = Command::new("radclient")
-        .args(["-x", "-t", "15", "-r", "1", &server.to_string(), "auth", SHARED_SECRET])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    client.stdin.take().unwrap().write_all(attributes.as_bytes()).unwrap();
-    client
+    radclient_begun(server, "auth", &["-t", "15", "-r", "1"], &attributes)
 }
 
 fn reply(client: Child) -> Reply {
@@ -136,7 +132,9 @@ fn radclient_answers_at_the_other_node_and_no_state_is_good_twice() {
 
 #[test]
 fn pyrad_goes_through_a_menu_and_a_wrong_code_at_two_nodes_in_turn() {
-    let Some(nodes) = Nodes::new("wire_menu", "challenge_menu = true\nmethods = [\"push\", \"oath\"]", "") else { return };
+    let Some(nodes) = Nodes::new("wire_menu", "challenge_menu = true\nmethods = [\"push\", \"oath\"]", "") else {
+        return;
+    };
     let (codes, texts) = end(begin_at(&nodes.addresses(), &["2", "654321", "123456"]));
     assert_eq!(codes, [CHALLENGE, CHALLENGE, CHALLENGE, ACCEPT]);
     assert_eq!(texts[1..], ["Enter your code.", "That was not right. 2 more tries: Enter your code."]);

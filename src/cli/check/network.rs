@@ -225,7 +225,11 @@ impl Probes for Network {
                     );
                     findings.extend(report.certificate_expires.map(|end| expiry(&what, end, SystemTime::now())));
                     let lacks = report.lacks.map(|why| {
-                        Finding::fail(what.clone(), why, "take the key out, or see docs/native-protocol.md, \"GET /v1/ping\"")
+                        Finding::fail(
+                            what.clone(),
+                            why,
+                            "take the key out, or see docs/native-protocol.md, \"GET /v1/ping\"",
+                        )
                     });
                     findings.extend(lacks);
                     findings

@@ -109,7 +109,6 @@ profiles! {
     ("freeradius", "FreeRADIUS as a proxy in front of Anteroom", false, [
         signs("yes", "FreeRADIUS 3.2.1 signs what it proxies: tried by us"),
         address("Calling-Station-Id", "what the appliance behind it sends comes through untouched: tried by us"),
-        challenge("yes", "State and Reply-Message come through untouched: tried by us; what the appliance shows is its own"),
     ]),
     ("juniper-srx", "Juniper SRX with Juniper Secure Connect", false, [
         code_behind_password("as no challenge is shown, the password's field is the only place for a code"),

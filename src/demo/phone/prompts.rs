@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use crate::demo::phone::answers;
 use crate::demo::phone::behaviour::{Behaviour, Behaviours, Decision, Garbage};
 use crate::demo::phone::events::Events;
-pub use crate::demo::phone::prompt::{Counts, Prompt};
 pub(super) use crate::demo::phone::prompt::Asked;
+pub use crate::demo::phone::prompt::{Counts, Prompt};
 pub use crate::demo::phone::state::State;
 
 /// How long a finished prompt and a cancelled key are remembered.

@@ -228,7 +228,8 @@ impl Native {
             let mut random = [0; 4];
             getrandom::fill(&mut random).map(|()| besides::number(random))
         });
-        let number = number.transpose().inspect_err(|error| tracing::error!(%error, "no random octets from the kernel"));
+        let number =
+            number.transpose().inspect_err(|error| tracing::error!(%error, "no random octets from the kernel"));
         Ok(Besides::new(owed && self.carries_pin(request.method), number.map_err(|_| Refusal::Lost)?))
     }
 }

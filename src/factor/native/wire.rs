@@ -354,9 +354,9 @@ fn is_approval(result: &Outcome<'_>, expected: Expected<'_>) -> bool {
     let latest = expected.now.saturating_add(ALLOWED_SKEW);
     let has_pin = result.pin.as_ref().is_some_and(TypedPin::is_fit);
     let has_number = result.number.is_some();
-    let has_all = expected.besides.is_none_or(|besides| {
-        (has_pin || !besides.wants_pin()) && (has_number || besides.number().is_none())
-    });
+    let has_all = expected
+        .besides
+        .is_none_or(|besides| (has_pin || !besides.wants_pin()) && (has_number || besides.number().is_none()));
     result.approved && has_all && result.method == expected.method.word() && (earliest..=latest).contains(&result.at)
 }
 

@@ -17,12 +17,7 @@ use crate::users::model::Method;
 ///
 /// # Errors
 /// Why nobody would be.
-pub(super) async fn ask(
-    sign_ins: &SignIns,
-    attempt: &Attempt,
-    known: &Known,
-    at: SystemTime,
-) -> Result<End, Reason> {
+pub(super) async fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> {
     if pinning::comes_first(sign_ins, known).await? {
         return Ok(End::challenge("the client would be sent a challenge: the PIN, before anybody is asked".into()));
     }

@@ -159,7 +159,8 @@ impl Play {
         let provider: Arc<dyn Factor> = match line.method {
             "own_text" => {
                 let service = Arc::new(Texts::new(sent_codes::ACCOUNT, Secret::from_text(sent_codes::TOKEN.into())));
-                let texts = Simulator::start("127.0.0.1:0".parse().unwrap(), service, Options::default()).await.unwrap();
+                let texts =
+                    Simulator::start("127.0.0.1:0".parse().unwrap(), service, Options::default()).await.unwrap();
                 let decision = if line.says == "undeliverable" { Decision::Undeliverable } else { Decision::Approve };
                 texts.desk().set(None, Scenario { answer: decision, ..Scenario::default() });
                 let via = sent_codes::twilio(&texts);
@@ -258,7 +259,8 @@ impl Play {
             last = Some((to, text));
         }
         let ends = self.hall.ends();
-        let ends: Vec<String> = ends.iter().map(|(verdict, reason)| format!("{} {}", verdict.word(), reason.code())).collect();
+        let ends: Vec<String> =
+            ends.iter().map(|(verdict, reason)| format!("{} {}", verdict.word(), reason.code())).collect();
         ends.join(", ")
     }
 }
@@ -290,7 +292,16 @@ async fn every_method_mode_and_outcome_ends_as_the_table_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for method in [
-        "push", "call", "sms_reply", "sms_code", "email_code", "own_text", "own_mail", "hotp", "totp", "backup_code",
+        "push",
+        "call",
+        "sms_reply",
+        "sms_code",
+        "email_code",
+        "own_text",
+        "own_mail",
+        "hotp",
+        "totp",
+        "backup_code",
         "temporary_code",
     ] {
         for mode in ["standard", "pin"] {

@@ -43,11 +43,13 @@ impl Factor for Asks {
             }
             let typed = Secret::from_text(self.types.lock().unwrap().remove(0).into());
             let (unique_id, now) = (&request.person.unique_id, SystemTime::now());
-            Answer::Refused(match pins::check(&*self.pins.roster, unique_id, &typed, &self.pins.rules, now).await.unwrap() {
-                Ok(pin) => return Answer::ApprovedWithPin(Box::new(pin)),
-                Err(PinVerdict::MustChange) => Refusal::PinDue,
-                Err(_) => Refusal::WrongPin,
-            })
+            Answer::Refused(
+                match pins::check(&*self.pins.roster, unique_id, &typed, &self.pins.rules, now).await.unwrap() {
+                    Ok(pin) => return Answer::ApprovedWithPin(Box::new(pin)),
+                    Err(PinVerdict::MustChange) => Refusal::PinDue,
+                    Err(_) => Refusal::WrongPin,
+                },
+            )
         })
     }
 }

@@ -26,9 +26,8 @@ fn said(message: &Value) -> Said {
 /// What it says where this is to be typed on the phone.
 fn said_besides(message: &Value, besides: Option<&Besides>) -> Said {
     let text = message.to_string();
-    object::read::<Message<'_>>(text.as_bytes()).map_or(Said::Refused(Refusal::Garbled), |message| {
-        judge(&message, Expected { besides, ..expected() })
-    })
+    object::read::<Message<'_>>(text.as_bytes())
+        .map_or(Said::Refused(Refusal::Garbled), |message| judge(&message, Expected { besides, ..expected() }))
 }
 
 fn approved() -> Value {
@@ -108,7 +107,15 @@ fn an_approval_without_what_was_to_be_typed_is_none() {
     let garbled = Said::Refused(Refusal::Garbled);
     assert_eq!(said_besides(&with_result(json!({"pin": "40927"})), pin.as_deref()), Said::Approved);
     assert_eq!(said_besides(&approved(), pin.as_deref()), garbled);
-    for odd in [json!(""), json!("4092a"), json!("12345678901234567"), json!(40927), json!(true), Value::Null, json!(["40927"])] {
+    for odd in [
+        json!(""),
+        json!("4092a"),
+        json!("12345678901234567"),
+        json!(40927),
+        json!(true),
+        Value::Null,
+        json!(["40927"]),
+    ] {
         assert_eq!(said_besides(&with_result(json!({ "pin": odd })), pin.as_deref()), garbled, "{odd}");
     }
     let number = Besides::new(false, Some("42".into()));
