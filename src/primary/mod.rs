@@ -75,8 +75,6 @@ pub enum Fault {
     Deadline,
     /// There is no room to ask in: every identifier of a RADIUS target is in use.
     Full,
-    /// The request has come through this server before.
-    Loop,
 }
 
 /// What the target said to a credential.
@@ -133,7 +131,8 @@ pub enum Refusal {
     Unnamed,
     /// A RADIUS target asks for more, which this request cannot be answered with.
     AsksMore,
-    /// A connection policy of a target of type `none` keeps the person out.
+    /// A connection policy of a target of type `none` keeps the person out, or a RADIUS target that a gateway's request
+    /// is passed on to.
     ConnectionDenied,
     /// No connection policy of a target of type `none` fits.
     NoConnectionPolicy,
@@ -238,6 +237,12 @@ pub trait Primary: Send + Sync {
     ) -> BoxFuture<'a, Answered> {
         let _ = (who, handed, deadline);
         Box::pin(std::future::ready(Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM }).into()))
+    }
+
+    /// Whether a request is one that we have sent to it ourselves, and that has come back to us.
+    fn has_sent(&self, request: &Onward) -> bool {
+        let _ = request;
+        false
     }
 
     /// Whether the name in the target's reply, and not the one in the request, tells who came in by EAP.

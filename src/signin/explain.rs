@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config, Profile};
 use crate::factor::{Fate, Leaves};
 use crate::primary::Identity;
 use crate::secret::Secret;
@@ -30,41 +29,11 @@ mod connection;
 mod plans;
 mod replied;
 mod ruled;
+mod served;
 mod told;
 
+pub use served::Served;
 pub use told::{Explanation, Line, Plan};
-
-/// A client through which people come, as it is asked about.
-#[derive(Debug, Clone)]
-pub struct Served {
-    /// The client.
-    pub client: Arc<Client>,
-    /// Through which door it comes.
-    pub door: Door,
-    /// Whether it tells where the person's device is, and is believed.
-    pub tells_address: bool,
-    /// The profile that its section names.
-    pub profile: Option<&'static Profile>,
-}
-
-impl Served {
-    /// Every client of a configuration.
-    pub fn all(config: &Config) -> Vec<Served> {
-        let radius = config.radius.clients.iter().map(|client| Served {
-            client: Arc::clone(&client.client),
-            door: Door::Radius,
-            tells_address: client.person_address.is_some(),
-            profile: client.profile.as_ref().map(|profiled| profiled.profile),
-        });
-        let ldap = config.ldap.clients.iter().map(|client| Served {
-            client: Arc::clone(&client.client),
-            door: Door::Ldap,
-            tells_address: true,
-            profile: None,
-        });
-        radius.chain(ldap).collect()
-    }
-}
 
 /// Which sign-in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -184,6 +153,8 @@ impl Walk<'_> {
         let who = Arc::new(self.who(&attempt).await?);
         if attempt.authorize_only().is_some() {
             self.account(&attempt, &who).await?;
+        } else if self.served.profile.is_some_and(|profile| profile.authorizes) {
+            self.say("connection", "note", "taken as allowed: the RADIUS servers behind, which decide, are not asked");
         } else {
             self.say("password", "note", "taken as right: none is tried");
         }

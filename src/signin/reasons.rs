@@ -55,7 +55,6 @@ impl Reason {
             primary::Fault::Garbled => Reason::DirectoryGarbled,
             primary::Fault::Deadline => Reason::Deadline,
             primary::Fault::Full => Reason::Overloaded,
-            primary::Fault::Loop => Reason::RequestLoop,
         }
     }
 
