@@ -58,6 +58,9 @@ mod import;
 /// `anteroom import` as its user runs it.
 mod import_command;
 
+/// Imports from a real 389 Directory Server.
+mod import_389;
+
 /// Imports into PostgreSQL: one node runs them, and another takes over.
 mod import_nodes;
 
