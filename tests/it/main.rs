@@ -138,6 +138,8 @@ mod policy_table;
 mod peers_clients;
 /// Challenges of two and three rounds with pyrad.
 mod peers_rounds;
+/// The same at two nodes of one database in turn, with radclient and pyrad.
+mod peers_rounds_nodes;
 
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;

@@ -209,7 +209,7 @@ impl Probes for Network {
                 },
                 _ => None,
             };
-            let built = match build(provider, identity, local.as_ref()) {
+            let built = match build(provider, identity, local.as_ref(), None) {
                 Ok(built) => built,
                 Err(error) => return vec![Finding::fail(what, error.to_string(), "")],
             };
@@ -225,6 +225,14 @@ impl Probes for Network {
                             .and_then(|skew| clock(&what, Duration::from_secs(skew.unsigned_abs()), skew > 0)),
                     );
                     findings.extend(report.certificate_expires.map(|end| expiry(&what, end, SystemTime::now())));
+                    let lacks = report.lacks.map(|why| {
+                        Finding::fail(
+                            what.clone(),
+                            why,
+                            "take the key out, or see docs/native-protocol.md, \"GET /v1/ping\"",
+                        )
+                    });
+                    findings.extend(lacks);
                     findings
                 }
                 Err(error) => vec![Finding::fail(what, error.to_string(), "")],

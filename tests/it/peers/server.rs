@@ -99,7 +99,7 @@ listen = "{address}:9464"
 }
 
 impl Settings {
-    fn written(&self, folder: &Path, address: &str) -> String {
+    pub(crate) fn written(&self, folder: &Path, address: &str) -> String {
         let folder = folder.display();
         let Settings { directory, ca, provider, service_password, client, target, throttle, log } = self;
         let (ca, base) = (ca.display(), super::samba::BASE);
