@@ -18,7 +18,7 @@ sockets = 256
 timeout = "2m"
 tries = 1
 [[rule]]
-name = "nobody needs a second factor here"
+name = "nobody-needs-one"
 clients = ["bench", "bench-tls"]
 then = "skip"
 """
@@ -129,7 +129,7 @@ def closed(run, under_way=UNDER_WAY):
     return ["--people", PEOPLE, "--under-way", under_way, "--seconds", 1 + seconds, "--warmup", 1]
 
 
-def forward(run):
+def forward_rate(run):
     """Requests handed on to a RADIUS server."""
     kinds = [*run.kinds, "radsecproxy"]
     rates, costs = {}, {}
@@ -192,4 +192,4 @@ def forward_tls(run):
     ]
 
 
-ALL = (forward, forward_held, forward_tls)
+ALL = (forward_rate, forward_held, forward_tls)

@@ -57,7 +57,7 @@ pub use radius_target::{
     Balance, EapIdentity, ForwardAs, RadiusServers, RadiusTarget, ReplyRules, SendName, TargetKind,
 };
 pub use radsec::{
-    CertificateName, RADSEC, RADSEC_PORT, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget, Transport,
+    CertificateName, Eleven, RADSEC, RADSEC_PORT, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget, Transport,
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};

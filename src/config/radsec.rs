@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Certificate;
+use crate::radius::eleven::{RADIUS_1_0, RADIUS_1_1};
 
 /// The secret of everybody who speaks RADIUS over TLS, where it protects nothing (RFC 6614 section 2.3).
 pub const RADSEC: &[u8] = b"radsec";
@@ -23,8 +24,33 @@ pub struct RadiusTls {
     pub client_ca: PathBuf,
     /// Which of those are revoked.
     pub client_crl: Option<PathBuf>,
+    /// Whether RADIUS/1.1 is spoken.
+    pub eleven: Eleven,
     /// Bounds of its connections.
     pub limits: TlsLimits,
+}
+
+/// Whether RADIUS/1.1 (RFC 9765) is spoken over TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Eleven {
+    /// It is not offered.
+    #[default]
+    Forbid,
+    /// Where the other side speaks it, too.
+    Allow,
+    /// With everybody, and nothing else.
+    Require,
+}
+
+impl Eleven {
+    /// What is offered by ALPN, the preferred one first.
+    pub fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Eleven::Forbid => &[],
+            Eleven::Allow => &[RADIUS_1_1, RADIUS_1_0],
+            Eleven::Require => &[RADIUS_1_1],
+        }
+    }
 }
 
 /// What one connection, and all of them, may take.
@@ -75,6 +101,8 @@ pub struct TlsTarget {
     pub ca: Option<PathBuf>,
     /// The certificate that they see.
     pub certificate: Option<Certificate>,
+    /// Whether RADIUS/1.1 is spoken.
+    pub eleven: Eleven,
 }
 
 /// One server behind.

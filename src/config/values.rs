@@ -11,7 +11,7 @@ use super::caching::Likeness;
 use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
-    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
+    Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, Eleven, EntraMode, ForwardAs, Lenience,
     LogFormat, MsChapBy, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport,
     Triggers, UnreachableClass, YesNo,
 };
@@ -238,6 +238,11 @@ impl Words for SendName {
 
 impl Words for MsChapBy {
     const WORDS: &'static [(&'static str, Self)] = &[("winbind", MsChapBy::Winbind)];
+}
+
+impl Words for Eleven {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("forbid", Eleven::Forbid), ("allow", Eleven::Allow), ("require", Eleven::Require)];
 }
 
 impl Words for Transport {

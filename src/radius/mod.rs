@@ -35,6 +35,7 @@ pub mod discard;
 pub mod door;
 pub mod duplicates;
 pub mod eap;
+pub mod eleven;
 pub mod framing;
 pub mod gateway;
 pub mod listener;

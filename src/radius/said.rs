@@ -22,7 +22,7 @@ use crate::config::{PersonAddress, ReplyRules};
 use crate::secret::Secret;
 
 /// Tunnel-Password (RFC 2868 section 3.5).
-const TUNNEL_PASSWORD: u8 = 69;
+pub const TUNNEL_PASSWORD: u8 = 69;
 /// The vendor of MS-CHAP and its keys (RFC 2548).
 pub const MICROSOFT: u32 = 311;
 /// MS-CHAP-Error (RFC 2548 section 2.1.5): what a person's device needs to hear of a refusal.

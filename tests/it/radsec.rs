@@ -16,6 +16,8 @@ use crate::peers::server::{self, SHARED_SECRET, Server};
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply, Request};
 use crate::peers::world::{SILENCE, SOON, device_token};
 
+mod eleven;
+
 /// The server with a client over TLS, and the phone.
 struct World {
     server: Server,

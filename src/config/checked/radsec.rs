@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::super::place::Path;
 use super::super::values::OneOrMany;
 use super::super::{
-    Certificate, CertificateName, RADSEC_PORT, RadiusClient, RadiusTls, TlsClient, TlsLimits, TlsServer, TlsTarget,
-    written,
+    Certificate, CertificateName, Eleven, RADSEC_PORT, RadiusClient, RadiusTls, TlsClient, TlsLimits, TlsServer,
+    TlsTarget, written,
 };
-use super::Checker;
+use super::{Checker, word};
 
 /// What a certificate may be known by.
 const NAMES: &str = "allowed: a DNS name, \"uri:…\", \"ip:…\" as the certificate has it among its alternative names, or \
@@ -42,7 +42,8 @@ impl Checker<'_> {
             idle: time("idle", written.idle, "1h", "7d"),
             send_within: time("send_within", written.send_within, "30s", "1h"),
         };
-        Some(RadiusTls { listen, certificate: certificate?, client_ca: client_ca?, client_crl, limits })
+        let eleven = word(written.radius_1_1.take(), Eleven::Forbid);
+        Some(RadiusTls { listen, certificate: certificate?, client_ca: client_ca?, client_crl, eleven, limits })
     }
 
     /// A certificate and its key, which both must be there.
@@ -142,7 +143,8 @@ impl Checker<'_> {
             (None, None) => None,
             (chain, key) => self.certificate(at, chain, key),
         };
-        Some(TlsTarget { servers, server_name, ca, certificate })
+        let eleven = word(written.radius_1_1.take(), Eleven::Forbid);
+        Some(TlsTarget { servers, server_name, ca, certificate, eleven })
     }
 }
 

@@ -56,7 +56,7 @@ impl Checker<'_> {
             let belongs = match key {
                 "directory" | "policy" => "it belongs to a target with type = \"none\"",
                 "accounting_servers" => "it belongs to RADIUS servers over UDP",
-                "server_name" => "it belongs to RADIUS servers with transport = \"tls\"",
+                "server_name" | "radius_1_1" => "it belongs to RADIUS servers with transport = \"tls\"",
                 _ => "take it out: it belongs to another type of target",
             };
             self.wrong(&at.key(key), format!("found for {kind}"), belongs);

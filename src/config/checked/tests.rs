@@ -222,6 +222,7 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("#mschap_domain = \"CORP\"", "mschap_domain = \"CORP\\\\x\"", "target.corp.mschap_domain", "NetBIOS"),
     ("mschap = \"winbind\"", "mschap_helpers = 4", "target.corp.mschap_helpers", "set mschap"),
     ("mschap = \"winbind\"", "mschap = \"samba\"", "target.corp.mschap", "winbind"),
+    ("#radius_1_1 = \"forbid\"", "radius_1_1 = \"yes\"", "radius.tls.radius_1_1", "\"allow\""),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
     ("accounting = [\"0.0.0.0:1813\"]", "accounting = [1813]", "radius.accounting[0]", "text in quotes"),

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::super::values::{Count, OneOrMany, Span};
+use super::super::Eleven;
+use super::super::values::{Count, OneOrMany, Span, Word};
 
 /// `[radius.tls]`: RADIUS over TLS.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +15,7 @@ pub struct RadiusTls {
     pub certificate_key: Option<String>,
     pub client_ca_file: Option<String>,
     pub client_crl_file: Option<String>,
+    pub radius_1_1: Option<Word<Eleven>>,
     pub connections: Option<Count>,
     pub first_packet_within: Option<Span>,
     pub idle: Option<Span>,

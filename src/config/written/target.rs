@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{
-    Authentication, Balance, Device, EapIdentity, ForwardAs, MsChapBy, Requirement, Security, SendName, TargetKind,
-    Transport,
+    Authentication, Balance, Device, EapIdentity, Eleven, ForwardAs, MsChapBy, Requirement, Security, SendName,
+    TargetKind, Transport,
 };
 
 /// Declares the struct, and which keys are still there.
@@ -79,6 +79,7 @@ keys! {
     accounting_servers: OneOrMany,
     certificate: String,
     certificate_key: String,
+    radius_1_1: Word<Eleven>,
     secret: Hidden,
     secret_file: String,
     secret_credential: String,

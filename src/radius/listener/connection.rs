@@ -18,10 +18,12 @@ use super::Books;
 use super::station::{Dice, Station, Way, record, send_now};
 use crate::config::TlsLimits;
 use crate::radius::accounting::AccountingDoor;
+use crate::radius::clients::Known;
 use crate::radius::discard::Discarded;
 use crate::radius::duplicates::Reply;
+use crate::radius::eleven::{Serving, Token};
 use crate::radius::framing::first_packet;
-use crate::radius::packet::{Code, MAX_PACKET};
+use crate::radius::packet::{Code, MAX_PACKET, Packet};
 use crate::signin::reception::SignIns;
 
 /// Octets of answers that wait until no more packets are read. Those of requests that run come on top.
@@ -40,6 +42,8 @@ const REST: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Outbox {
     peer: SocketAddr,
+    /// Where RADIUS/1.1 is spoken: what is needed for it, and the client, whose key it is.
+    eleven: Option<(Serving, Arc<Known>)>,
     waiting: Mutex<Waiting>,
     filled: Notify,
     emptied: Notify,
@@ -54,8 +58,8 @@ struct Waiting {
 }
 
 impl Outbox {
-    pub(super) fn new(peer: SocketAddr) -> Self {
-        Outbox { peer, waiting: Mutex::default(), filled: Notify::new(), emptied: Notify::new() }
+    pub(super) fn new(peer: SocketAddr, eleven: Option<(Serving, Arc<Known>)>) -> Self {
+        Outbox { peer, eleven, waiting: Mutex::default(), filled: Notify::new(), emptied: Notify::new() }
     }
 
     /// Nothing will come any more: what is there is to be written, and then the end.
@@ -99,12 +103,20 @@ impl Outbox {
 }
 
 impl Way for Outbox {
-    type Route = ();
+    /// Of RADIUS/1.1.
+    type Route = Token;
 
-    fn try_send(&self, reply: &Reply, (): &()) -> io::Result<()> {
+    fn try_send(&self, reply: &Reply, token: &Token) -> io::Result<()> {
+        let reply = match &self.eleven {
+            None => Arc::clone(reply),
+            Some((serving, client)) => {
+                let made = serving.reply(reply, *token, &client.key);
+                made.ok_or_else(|| io::Error::other("a reply that RADIUS/1.1 cannot hold"))?.into()
+            }
+        };
         let mut waiting = self.waiting();
         waiting.octets += reply.len();
-        waiting.answers.push_back(Arc::clone(reply));
+        waiting.answers.push_back(reply);
         drop(waiting);
         self.filled.notify_one();
         Ok(())
@@ -213,12 +225,23 @@ impl Connection {
         let mut taken = 0;
         while let Some(length) = first_packet(input).map_err(|_| End::Length)? {
             let packet = input.split_to(length);
-            let (station, peer) = (&self.station, self.station.port.peer);
+            let (station, mut peer) = (&self.station, self.station.port.peer);
+            let inward = match &station.port.eleven {
+                None => None,
+                Some((serving, client)) => {
+                    let inward = serving.request(&packet, &client.key);
+                    Some(inward.ok_or_else(|| unfit(&packet))?)
+                }
+            };
+            let (packet, token) = inward.as_ref().map_or((&packet[..], Token::default()), |inward| {
+                peer.set_port(inward.port());
+                (&inward.packet, inward.token)
+            });
             let discarded = if packet.first() == Some(&Code::ACCOUNTING_REQUEST.0) {
                 let way = Arc::clone(station);
-                record(&self.accounting, &self.books, &packet, peer, move |reply| send_now(&way.port, reply, &()))
+                record(&self.accounting, &self.books, packet, peer, move |reply| send_now(&way.port, reply, &token))
             } else {
-                station.take(&self.sign_ins, &packet, (peer, ()), dice)
+                station.take(&self.sign_ins, packet, (peer, token), dice)
             };
             if let Some(cause) = discarded.filter(|cause| cause.ends_connection()) {
                 return Err(End::Packet(cause));
@@ -240,6 +263,11 @@ impl Connection {
         self.station.port.end();
         std::future::pending().await
     }
+}
+
+/// Why a packet of RADIUS/1.1 cannot be taken: its attributes are broken, or it is as long as none of ours may be.
+fn unfit(packet: &[u8]) -> End {
+    Packet::decode(packet).err().map_or(End::Length, |error| End::Packet(error.into()))
 }
 
 /// Writes answers until there are none any more.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -19,12 +19,15 @@ use tokio_rustls::server::TlsStream;
 use super::Books;
 use super::connection::{Connection, End, Outbox};
 use super::station::Station;
-use crate::config::{RadiusTls, TlsLimits};
+use crate::config::{Eleven, RadiusTls, TlsLimits};
 use crate::radius::accounting::AccountingDoor;
 use crate::radius::certificate::Shown;
 use crate::radius::clients::{Known, Place, Stranger};
 use crate::radius::discard::LogGate;
 use crate::radius::door::{Door, Shared, Whose};
+use crate::radius::eleven::{self, RADIUS_1_1, Serving};
+use crate::radius::framing::first_packet;
+use crate::radius::packet::MAX_PACKET;
 use crate::signin::reception::SignIns;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{self, Authorities, Reloaded};
@@ -52,6 +55,7 @@ struct Around {
     sign_ins: Arc<SignIns>,
     books: Books,
     limits: TlsLimits,
+    eleven: Eleven,
     config: Reloaded<ServerConfig>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
@@ -93,6 +97,8 @@ enum Refused {
     Certificate,
     /// Its certificate is not good any more: its session was resumed.
     Expired,
+    /// It does not speak RADIUS/1.1, which is required.
+    Version,
     /// What went wrong before there was a certificate.
     Handshake(String),
 }
@@ -105,6 +111,7 @@ impl Refused {
             Refused::Address => "unknown_address",
             Refused::Certificate => "unknown_certificate",
             Refused::Expired => "expired",
+            Refused::Version => "version",
             Refused::Handshake(_) => "handshake",
         }
     }
@@ -118,6 +125,7 @@ impl std::fmt::Display for Refused {
             Refused::Address => f.write_str("no client with transport = \"tls\" has this address"),
             Refused::Certificate => f.write_str("its certificate has none of the client's certificate_names"),
             Refused::Expired => f.write_str("its certificate has expired"),
+            Refused::Version => f.write_str("it does not speak RADIUS/1.1, which radius.tls.radius_1_1 requires"),
             Refused::Handshake(why) => write!(f, "the TLS handshake failed: {why}"),
         }
     }
@@ -148,12 +156,14 @@ impl TlsListener {
         let certificate = door.certificate.clone();
         let mut files = vec![certificate.chain.clone(), certificate.key.clone(), authorities.ca.clone()];
         files.extend(authorities.crl.clone());
-        let make = move || tls::server_config(&certificate, Some(&authorities), &[]);
+        let eleven = door.eleven;
+        let make = move || tls::server_config(&certificate, Some(&authorities), eleven.protocols());
         let around = Arc::new(Around {
             shared: Arc::clone(shared),
             sign_ins: Arc::clone(sign_ins),
             books: books.clone(),
             limits: door.limits,
+            eleven,
             config: Reloaded::new("the RADIUS door for TLS", files, make)?,
             metrics: Arc::clone(metrics),
             places: Arc::new(Semaphore::new(door.limits.connections)),
@@ -238,9 +248,14 @@ struct Registered {
 }
 
 impl Registered {
-    fn new(around: &Arc<Around>, client: Arc<Known>, place: Place, peer: SocketAddr) -> Self {
+    fn new(
+        around: &Arc<Around>,
+        (client, place): (Arc<Known>, Place),
+        (peer, serving): (SocketAddr, Option<Serving>),
+    ) -> Self {
+        let eleven = serving.map(|serving| (serving, Arc::clone(&client)));
         let door = Door::of(Arc::clone(&around.shared), Whose::Proven(client), REMEMBERED);
-        let station = Arc::new(Station { port: Outbox::new(peer), door });
+        let station = Arc::new(Station { port: Outbox::new(peer, eleven), door });
         let number = around.next.fetch_add(1, Ordering::Relaxed);
         around.open().insert(number, Arc::clone(&station));
         around.metrics.radius_tls_connections.inc();
@@ -263,9 +278,16 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, a
         Ok(admitted) => admitted,
         Err(refused) => return around.refuse(&refused, peer),
     };
-    tracing::debug!(%peer, client = client.name(), "RADIUS over TLS");
+    let serving = match version(&stream, &around) {
+        Ok(serving) => serving,
+        Err(refused) => {
+            Box::pin(refuse_version(stream, &client, first_until)).await;
+            return around.refuse(&refused, peer);
+        }
+    };
+    tracing::debug!(%peer, client = client.name(), eleven = serving.is_some(), "RADIUS over TLS");
     let whose = Whose::Proven(Arc::clone(&client));
-    let registered = Registered::new(&around, Arc::clone(&client), place, peer);
+    let registered = Registered::new(&around, (Arc::clone(&client), place), (peer, serving));
     let connection = Connection {
         station: Arc::clone(&registered.station),
         accounting: Arc::new(AccountingDoor::of(Arc::clone(&around.shared), whose, REMEMBERED)),
@@ -280,6 +302,36 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, a
         tracing::debug!(%peer, client = client.name(), cause = end.word(), "a RADIUS connection over TLS was closed");
     }
     drop(permit);
+}
+
+/// What is needed where ALPN has come to RADIUS/1.1.
+fn version(stream: &TlsStream<TcpStream>, around: &Around) -> Result<Option<Serving>, Refused> {
+    if stream.get_ref().1.alpn_protocol() != Some(RADIUS_1_1) {
+        return if around.eleven == Eleven::Require { Err(Refused::Version) } else { Ok(None) };
+    }
+    let mut salt = [0; 12];
+    getrandom::fill(&mut salt).map_err(|error| Refused::Handshake(format!("no random octets ({error})")))?;
+    Ok(Some(Serving { salt }))
+}
+
+/// Tells a client that does not speak RADIUS/1.1 why it is not served, in answer to its first packet.
+async fn refuse_version(mut stream: TlsStream<TcpStream>, client: &Known, until: Instant) {
+    let told = async {
+        let mut input = bytes::BytesMut::with_capacity(MAX_PACKET);
+        let length = loop {
+            if let Some(length) = first_packet(&input).ok()? {
+                break length;
+            }
+            if stream.read_buf(&mut input).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let refusal = eleven::refusal(input.get(..length)?, &client.key)?;
+        stream.write_all(&refusal).await.ok()?;
+        stream.shutdown().await.ok()
+    };
+    // Whoever says or takes nothing hears nothing.
+    let _ = timeout_at(until, told).await;
 }
 
 /// Whose connection it is, after its handshake.

@@ -13,11 +13,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::line::{Drops, Line, Unsent};
+use super::line::{Dropped, Drops, Line, Unsent};
 use super::{Settings, now};
-use crate::config::{TlsServer, TlsTarget};
+use crate::config::{Eleven, TlsServer, TlsTarget};
 use crate::radius::authenticator::ClientKey;
 use crate::radius::client::Request;
+use crate::radius::eleven::{Asking, RADIUS_1_1};
 use crate::radius::framing::first_packet;
 use crate::radius::packet::MAX_PACKET;
 use crate::tls::{self, Reloaded};
@@ -37,6 +38,7 @@ pub(super) struct Secure {
     server: TlsServer,
     name: ServerName<'static>,
     config: Arc<Reloaded<ClientConfig>>,
+    eleven: Eleven,
     target: String,
     connect_within: Duration,
     /// Whether a silent line is asked by Status-Server.
@@ -62,7 +64,8 @@ impl Secure {
         let (ca, own) = (target.ca.clone(), target.certificate.clone());
         let mut files: Vec<_> = own.iter().flat_map(|own| [own.chain.clone(), own.key.clone()]).collect();
         files.extend(ca.clone());
-        let make = move || tls::client_config(ca.as_deref(), own.as_ref(), &[]);
+        let eleven = target.eleven;
+        let make = move || tls::client_config(ca.as_deref(), own.as_ref(), eleven.protocols());
         let config = Arc::new(Reloaded::new(format!("target {}", settings.target), files, make)?);
         let secure = |server: &TlsServer| {
             let name = target.server_name.as_ref().unwrap_or(&server.host);
@@ -71,6 +74,7 @@ impl Secure {
                 server: server.clone(),
                 name,
                 config: Arc::clone(&config),
+                eleven,
                 target: settings.target.clone(),
                 connect_within: settings.timeout,
                 watched: settings.probe.is_some(),
@@ -92,7 +96,11 @@ impl Secure {
         let tcp = tls::connect(addresses).await.map_err(|error| format!("no connection ({error})"))?;
         let connector = TlsConnector::from(self.config.current());
         let tls = connector.connect(self.name.clone(), tcp).await;
-        tls.map_err(|error| format!("TLS failed ({error}); see ca_file, server_name and certificate"))
+        let tls = tls.map_err(|error| format!("TLS failed ({error}); see ca_file, server_name and certificate"))?;
+        match (self.eleven, speaks_eleven(&tls)) {
+            (Eleven::Require, false) => Err("the server does not speak RADIUS/1.1; see radius_1_1".to_owned()),
+            _ => Ok(tls),
+        }
     }
 
     /// Makes a connection, or notes that it could not be made.
@@ -127,10 +135,11 @@ pub(super) async fn keep(line: Arc<Line>, secure: Arc<Secure>, key: Arc<ClientKe
     let ends = Ends(Arc::clone(&line));
     let Some(stream) = secure.connected().await else { return };
     let Some(unsent) = line.unsent() else { return };
+    let asking = speaks_eleven(&stream).then(Mutex::<Asking>::default);
     let (reader, writer) = tokio::io::split(stream);
     let why = tokio::select! {
-        why = read(reader, &line, &key, &drops) => why,
-        why = write(writer, unsent) => why,
+        why = read(reader, (&line, asking.as_ref()), &key, &drops) => why,
+        why = write(writer, (unsent, asking.as_ref()), &key) => why,
         why = watch(&line, &secure, &key) => why,
         () = left(&line) => "nothing waits on it any more",
     };
@@ -146,7 +155,18 @@ impl Drop for Ends {
     }
 }
 
-async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, line: &Line, key: &ClientKey, drops: &Drops) -> &'static str {
+/// Whether ALPN has come to RADIUS/1.1.
+fn speaks_eleven(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(RADIUS_1_1)
+}
+
+/// Reads replies. `asking`: where RADIUS/1.1 is spoken.
+async fn read(
+    mut reader: ReadHalf<TlsStream<TcpStream>>,
+    (line, asking): (&Line, Option<&Mutex<Asking>>),
+    key: &ClientKey,
+    drops: &Drops,
+) -> &'static str {
     let mut input = BytesMut::new();
     loop {
         input.reserve(MAX_PACKET);
@@ -157,7 +177,13 @@ async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, line: &Line, key: &Cli
         loop {
             match first_packet(&input) {
                 Ok(Some(length)) => {
-                    if let Err(cause) = line.hear(&input.split_to(length), key) {
+                    let packet = input.split_to(length);
+                    let heard = match asking.map(|asking| lock(asking).reply(&packet, key)) {
+                        None => line.hear(&packet, key),
+                        Some(Some(reply)) => line.hear(&reply, key),
+                        Some(None) => Err(Dropped::Unexpected),
+                    };
+                    if let Err(cause) = heard {
                         drops.note(cause);
                     }
                 }
@@ -168,10 +194,32 @@ async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, line: &Line, key: &Cli
     }
 }
 
-async fn write(mut writer: WriteHalf<TlsStream<TcpStream>>, unsent: &Unsent) -> &'static str {
+/// The requests of a chunk as RADIUS/1.1 has them. One that it cannot hold is left out, and its time runs out.
+fn modern(chunk: &[u8], asking: &Mutex<Asking>, key: &ClientKey) -> Vec<u8> {
+    let (mut rest, mut made) = (chunk, Vec::with_capacity(chunk.len()));
+    while let Ok(Some((packet, more))) = first_packet(rest).map(|length| rest.split_at_checked(length?)) {
+        made.extend(lock(asking).request(packet, key).unwrap_or_default());
+        rest = more;
+    }
+    made
+}
+
+fn lock(asking: &Mutex<Asking>) -> MutexGuard<'_, Asking> {
+    asking.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends requests. `asking`: where RADIUS/1.1 is spoken.
+async fn write(
+    mut writer: WriteHalf<TlsStream<TcpStream>>,
+    (unsent, asking): (&Unsent, Option<&Mutex<Asking>>),
+    key: &ClientKey,
+) -> &'static str {
     let mut chunk = Vec::new();
     loop {
         unsent.next(&mut chunk).await;
+        if let Some(asking) = asking {
+            chunk = modern(&chunk, asking, key);
+        }
         let written = timeout(SEND_WITHIN, async {
             writer.write_all(&chunk).await?;
             writer.flush().await

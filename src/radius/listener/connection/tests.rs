@@ -27,7 +27,7 @@ fn connected(sink: Option<Sink>) -> (DuplexStream, tokio::task::JoinHandle<End>,
     let whose = Whose::Proven(Arc::clone(shared.clients.find(peer.ip()).unwrap()));
     let door = Door::of(Arc::clone(&shared), whose.clone(), 256);
     let connection = Connection {
-        station: Arc::new(Station { port: Outbox::new(peer), door }),
+        station: Arc::new(Station { port: Outbox::new(peer, None), door }),
         accounting: Arc::new(AccountingDoor::of(shared, whose, 256)),
         sign_ins: crate::signin::testing::rejecting(),
         books: Books { sink, keep: None },
