@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::sources;
-use super::super::values::Span;
+use super::super::values::{Count, Span};
 use super::super::written;
 use super::super::{Audit, Server};
 use super::Checker;
@@ -49,6 +49,12 @@ impl Checker<'_> {
             (None, Some(file)) => file.with_file_name("accounting"),
             (None, None) => PathBuf::from(HOME).join("accounting"),
         }
+    }
+
+    /// Octets that they may take for each target.
+    pub(super) fn spool_size(&self, given: Option<Count>) -> u64 {
+        let at = Path::top("radius").key("accounting_spool_size");
+        u64::from(self.count(&at, given, 268_435_456, 1_048_576, u32::MAX))
     }
 
     /// The texts that come along, and over them those of the folder.

@@ -157,7 +157,7 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || ["[[radius.", "[radius.", "[[import.", "[import.item.", "[[target.gateway."]
+                || ["[[radius.", "[radius.", "[[import.", "[import.item.", "[[target.gateway.", "[[radius.changes."]
                     .iter()
                     .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
@@ -179,6 +179,35 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "radius.client[0].accounting_target",
         "type = \"radius\"",
     ),
+    // CoA and Disconnect
+    ("#listen = [\"0.0.0.0:3799\"]", "listen = \"0.0.0.0:1813\"", "radius.changes.listen", "in radius.accounting, too"),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"corp\"\nclient = \"vpn\"",
+        "radius.changes.relay[0].target",
+        "\"radius\"",
+    ),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"radsec\"\nclient = \"vpn\"",
+        "radius.changes.relay[0].target",
+        "over TLS",
+    ),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"nps\"\nclient = \"vpm\"",
+        "radius.changes.relay[0].client",
+        "[[radius.client]]",
+    ),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"nps\"\nclient = \"branch\"",
+        "radius.changes.relay[0].client",
+        "over TLS",
+    ),
+    ("to = \"192.0.2.10\"", "to = \"vpn.example\"", "radius.changes.relay[0].to", "3799"),
+    ("to = \"192.0.2.10\"", "", "radius.changes.relay[0].to", "missing"),
+    ("to = \"192.0.2.10\"", "to = \"0.0.0.0:3799\"", "radius.changes.relay[0].to", "an address"),
     // RADIUS over TLS
     (
         "[\"nas1.branch.example.com\"",
