@@ -83,6 +83,7 @@ pub(crate) fn client(policy: ClientPolicy, target: &str, gateway: bool) -> Radiu
         duplicate_window: Duration::from_secs(30),
         person_address: None,
         hands_on: false,
+        checks_ms_chap: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 100_000,

@@ -123,6 +123,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "from = \"+1",
         "subject",
         "dictionary",
+        "mschap_domain",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -240,6 +241,16 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("#shortest = 4", "shortest = 3", "pin.shortest", "4 to 16"),
     ("#history = 5", "history = 11", "pin.history", "0 to 10"),
     ("#keep = \"400d\"", "keep = \"1h\"", "audit.keep", "1d to 36500d"),
+    ("#mschap_helpers = 8", "mschap_helpers = 0", "target.corp.mschap_helpers", "1 to 256"),
+    (
+        "#mschap_helper = [\"/usr/bin/ntlm_auth\"]",
+        "mschap_helper = \"ntlm_auth\"",
+        "target.corp.mschap_helper",
+        "the whole path",
+    ),
+    ("#mschap_domain = \"CORP\"", "mschap_domain = \"CORP\\\\x\"", "target.corp.mschap_domain", "NetBIOS"),
+    ("mschap = \"winbind\"", "mschap_helpers = 4", "target.corp.mschap_helpers", "set mschap"),
+    ("mschap = \"winbind\"", "mschap = \"samba\"", "target.corp.mschap", "winbind"),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
     ("accounting = [\"0.0.0.0:1813\"]", "accounting = [1813]", "radius.accounting[0]", "text in quotes"),
