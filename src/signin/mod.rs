@@ -43,6 +43,7 @@ pub mod rules;
 mod ruling;
 mod settling;
 pub mod standing;
+mod taken;
 pub mod throttle;
 mod trying;
 pub mod waiting;

@@ -194,18 +194,20 @@ impl Native {
     }
 
     /// Asks for one prompt and waits for its answer.
-    async fn hold(&self, key: SignInId, body: Bytes, deadline: Instant) -> Answer {
-        let shared = &*self.shared;
-        let held = Held { shared, key, cancel: true, sent: AtomicBool::new(false) };
-        // The large future of the request is gone before the wait begins.
-        let asked = Box::pin(shared.ask(key, body, deadline, &held.sent)).await;
-        let answer = match asked {
-            Ok(()) => shared.waiting.answered(key).await,
-            // The answer of the request is lost, but the stream may have brought it.
-            Err(refusal) => shared.waiting.answer(key).unwrap_or(Answer::Refused(refusal)),
-        };
-        held.settle(&answer);
-        answer
+    /// `begin`: what is sent, and until when; on the heap, as it is needed for a moment only.
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+    fn hold<'a>(held: Held<'a>, begin: Box<(Bytes, Instant)>) -> impl Future<Output = Answer> + Send + use<'a> {
+        async move {
+            // The large future of the request is gone before the wait begins.
+            let asked = Box::pin(held.shared.ask(held.key, *begin, &held.sent)).await;
+            let answer = match asked {
+                Ok(()) => held.shared.waiting.answered(held.key).await,
+                // The answer of the request is lost, but the stream may have brought it.
+                Err(refusal) => held.shared.waiting.answer(held.key).unwrap_or(Answer::Refused(refusal)),
+            };
+            held.settle(&answer);
+            answer
+        }
     }
 }
 
@@ -239,7 +241,8 @@ impl Factor for Native {
             return Box::pin(std::future::ready(Answer::Refused(Refusal::Lost)));
         }
         drop(request);
-        Box::pin(self.hold(key, Bytes::from(body), deadline))
+        let held = Held { shared, key, cancel: true, sent: AtomicBool::new(false) };
+        Box::pin(Self::hold(held, Box::new((Bytes::from(body), deadline))))
     }
 }
 
@@ -264,7 +267,8 @@ impl Provider for Native {
 impl Shared {
     /// `POST`, again with the same key where a connection broke. What the service says goes to `waiting`;
     /// `sent` is set before anything can leave.
-    async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant, sent: &AtomicBool) -> Result<(), Refusal> {
+    async fn ask(&self, key: SignInId, begin: (Bytes, Instant), sent: &AtomicBool) -> Result<(), Refusal> {
+        let (body, deadline) = begin;
         // Closed only when the semaphore is, which never happens.
         let Ok(_permit) = self.requests.acquire().await else { return Err(Refusal::Lost) };
         if self.transport.paused().is_some() {
