@@ -256,8 +256,8 @@ pub(super) fn ask_in_turn<F>(
 where
     F: FnMut(&dyn Factor, Method) + Send,
 {
+    let mut turns = Turns::new(steps, asking);
     async move {
-        let mut turns = Turns::new(steps, asking);
         while let Some((provider, method)) = turns.whose() {
             asked(provider.as_ref(), method);
             let Some((answer, spare)) = turns.begin(provider.as_ref(), method) else { break };
@@ -279,9 +279,10 @@ where
 /// Whose turn it is. All that a held sign-in keeps of whom else it could ask; nothing else is borrowed or kept across the
 /// wait.
 struct Turns {
-    steps: Vec<Step>,
-    position: usize,
-    way: usize,
+    steps: Box<[Step]>,
+    /// Places in the lists; more than these can count are never asked.
+    position: u8,
+    way: u8,
     /// Gone once the last one is asked: what is known of the person is not kept while they look for their phone.
     asking: Option<Box<Asking>>,
     typed: bool,
@@ -293,12 +294,26 @@ impl Turns {
     fn new(steps: Vec<Step>, asking: Box<Asking>) -> Turns {
         let typed = asking.code.is_some();
         let failed = Failed::nobody();
-        Turns { steps, position: 0, way: 0, asking: Some(asking), typed, unknown_code: None, failed }
+        Turns { steps: steps.into(), position: 0, way: 0, asking: Some(asking), typed, unknown_code: None, failed }
+    }
+
+    fn step(&self) -> Option<&Step> {
+        self.steps.get(usize::from(self.position))
     }
 
     fn whose(&self) -> Option<(Arc<dyn Factor>, Method)> {
-        let step = self.steps.get(self.position)?;
-        step.methods.get(self.way).map(|method| (Arc::clone(&step.provider), *method))
+        let step = self.step()?;
+        step.methods.get(usize::from(self.way)).map(|method| (Arc::clone(&step.provider), *method))
+    }
+
+    /// Whether another provider is left.
+    fn has_next(&self) -> bool {
+        usize::from(self.position) + 1 < self.steps.len()
+    }
+
+    /// Whether this provider has another way.
+    fn has_other_way(&self) -> bool {
+        self.step().is_some_and(|step| usize::from(self.way) + 1 < step.methods.len())
     }
 
     /// Asks; beside it what is needed to ask on the backup phone, where that may follow.
@@ -308,10 +323,11 @@ impl Turns {
         provider: &'a dyn Factor,
         method: Method,
     ) -> Option<(impl Future<Output = Result<FactorApproved, Refusal>> + Send + use<'a>, Option<Box<Asking>>)> {
-        let ways = self.steps.get(self.position)?.methods.len();
-        let more = self.position + 1 < self.steps.len() || self.way + 1 < ways;
-        let next =
-            if more { self.asking.as_deref().map(Asking::again) } else { self.asking.take().map(|asking| *asking) }?;
+        let next = if self.has_next() || self.has_other_way() {
+            self.asking.as_deref().map(Asking::again)
+        } else {
+            self.asking.take().map(|asking| *asking)
+        }?;
         let spare = backup::may_follow(provider, method).then(|| Box::new(next.again()));
         Some((factor::ask(provider, next.request(method)), spare))
     }
@@ -322,8 +338,8 @@ impl Turns {
         match refusal {
             Refusal::NotThisWay => {
                 self.failed.answered = true;
-                self.way += 1;
-                if self.steps.get(self.position).is_some_and(|step| self.way < step.methods.len()) {
+                if self.has_other_way() {
+                    self.way = self.way.saturating_add(1);
                     return;
                 }
             }
@@ -336,18 +352,22 @@ impl Turns {
                 if !provider.fails_over(class) {
                     return self.end();
                 }
-                if self.position + 1 < self.steps.len() {
+                if self.has_next() {
                     tracing::warn!(provider = provider.name(), class = class.word(), "the next provider is asked");
                 }
             }
             _ => return self.end(),
         }
-        (self.position, self.way) = (self.position + 1, 0);
+        if self.has_next() {
+            (self.position, self.way) = (self.position.saturating_add(1), 0);
+        } else {
+            self.end();
+        }
     }
 
     /// Nobody else is to be asked.
     fn end(&mut self) {
-        self.position = self.steps.len();
+        self.steps = Box::default();
     }
 
     fn failed(mut self) -> Failed {

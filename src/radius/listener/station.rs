@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use tokio::task::AbortHandle;
 
 use super::Books;
@@ -181,20 +182,19 @@ pub(super) async fn enter(
     waiting
 }
 
-/// One request from its attempt to its answer. A hundred thousand of these are held at once: keep it small.
-#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+/// One request from its attempt to its answer. A hundred thousand of these are held at once, so it is put together from
+/// parts that are there one at a time; an `async` block would keep `entering` all the while.
 pub(super) fn hold<E, W>(entering: E, mut answer: Answer<W>) -> impl Future<Output = ()> + use<E, W>
 where
     E: Future<Output = Waiting> + Unpin,
     W: Way,
 {
-    async move {
-        let outcome = entering.await.outcome().await;
+    entering.then(Waiting::outcome).map(move |outcome| {
         if let Some((station, reply)) = answer.give(&outcome) {
-            // Boxed, because it is rare and would make every held request larger.
-            Box::pin(send_later(station, reply, answer.route)).await;
+            // Rare, and it would make every held request larger.
+            tokio::spawn(send_later(station, reply, answer.route));
         }
-    }
+    })
 }
 
 /// The task of a request that its client has given up. Ends when this is dropped, also when the superseding
