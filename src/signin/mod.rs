@@ -28,6 +28,7 @@ mod measure;
 pub mod moving;
 pub mod outcome;
 pub mod passcode;
+mod passing;
 pub mod pending;
 mod pinning;
 pub mod policy;
