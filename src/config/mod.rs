@@ -38,6 +38,7 @@ pub mod route;
 pub mod rule;
 pub mod sources;
 pub mod values;
+mod winbind;
 pub mod written;
 
 pub use caching::{Caching, CachingRule, Likeness};
@@ -60,6 +61,7 @@ pub use radsec::{
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};
+pub use winbind::{MsChapBy, Winbind};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]
@@ -204,6 +206,8 @@ pub struct RadiusClient {
     pub person_address: Option<(PersonAddress, AddressForm)>,
     /// Whether its target is RADIUS servers, which get its requests with all their attributes.
     pub hands_on: bool,
+    /// Whether its target is a directory that checks MS-CHAP, too.
+    pub checks_ms_chap: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.
     pub reply_attributes: Vec<ReplyAttribute>,
     /// Text shown to a refused person; the same for every reason.
@@ -346,6 +350,8 @@ pub struct DirectoryTarget {
     pub connections: usize,
     /// Bind people whose DN the store knows without searching for them first.
     pub dn_from_store: bool,
+    /// Who checks MS-CHAP, if anybody does.
+    pub ms_chap: Option<Winbind>,
 }
 
 /// Which servers a directory has.

@@ -265,7 +265,7 @@ impl Breaker {
             Answer::Refused(Refusal::Unreachable(class)) => *class,
             // Neither a sign of life nor of the contrary.
             Answer::Refused(Refusal::Lost) => return None,
-            Answer::Approved | Answer::ApprovedBy(_) | Answer::Refused(_) => {
+            Answer::Approved | Answer::ApprovedBy(_) | Answer::ApprovedWithPin(_) | Answer::Refused(_) => {
                 // Read first: an unconditional store would bounce the cache line on every sign-in.
                 if self.failures.load(Ordering::Relaxed) != 0 {
                     self.failures.store(0, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, 
 use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
 use crate::ldap::result::code;
 use crate::radius::authenticator::{ClientKey, Verified};
-use crate::radius::onward::{Filling, Form, ProofKind};
+use crate::radius::onward::{Filling, Form, Onward, ProofKind};
 use crate::radius::packet::{Code, Packet};
 use crate::radius::pool::{NoReply, Pool, Probed, Replied};
 use crate::radius::said::Said;
@@ -132,10 +132,6 @@ impl Radius {
 
     async fn ask(&self, who: Option<&Identity>, handed: Handed<'_>, deadline: Instant) -> Answered {
         let request = handed.request;
-        if request.has_passed(&self.form) {
-            tracing::warn!(target_name = self.name, "a request has come round: a server behind sends it back to us");
-            return Finding::Fault(Fault::Loop).into();
-        }
         let name = match (self.send_name, who) {
             _ if request.kind() != ProofKind::Pap => None,
             (SendName::Typed, _) | (_, None) => None,
@@ -148,7 +144,7 @@ impl Radius {
         };
         let only = handed.round.map(|(server, _)| server);
         match self.pool.ask(only, &make, deadline).await {
-            Ok(replied) => self.answered(&replied, request.room()),
+            Ok(replied) => self.answered(&replied, request),
             Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
             Err(NoReply::Unreachable) => Finding::Fault(Fault::Unreachable).into(),
             Err(NoReply::Full) => Finding::Fault(Fault::Full).into(),
@@ -157,12 +153,12 @@ impl Radius {
     }
 
     /// What a reply that the pool has verified comes to.
-    fn answered(&self, replied: &Replied, room: usize) -> Answered {
+    fn answered(&self, replied: &Replied, request: &Onward) -> Answered {
         let verified = Packet::decode(&replied.packet)
             .ok()
             .and_then(|packet| Verified::reply(packet, &replied.request, &self.key).ok());
         let Some(verified) = verified else { return Finding::Fault(Fault::Garbled).into() };
-        let said = match Said::read(&verified, &replied.request, &self.key, &self.rules, room) {
+        let said = match Said::read(&verified, &replied.request, &self.key, &self.rules, request.room()) {
             Ok(said) => Some(Box::new(said)),
             Err(error) => {
                 tracing::warn!(target_name = self.name, ?error, "a RADIUS target's reply cannot be passed on");
@@ -171,6 +167,8 @@ impl Radius {
         };
         let finding = match verified.packet().code() {
             Code::ACCESS_ACCEPT => Finding::Right,
+            // There is no password to be wrong.
+            Code::ACCESS_REJECT if request.kind() == ProofKind::Gateway => Finding::Wrong(Refusal::ConnectionDenied),
             Code::ACCESS_REJECT => Finding::Wrong(Refusal::WrongPassword),
             Code::ACCESS_CHALLENGE => Finding::Wrong(Refusal::AsksMore),
             _ => return Finding::Fault(Fault::Garbled).into(),
@@ -215,6 +213,14 @@ impl Primary for Radius {
         deadline: Instant,
     ) -> BoxFuture<'a, Answered> {
         Box::pin(self.ask(who, handed, deadline))
+    }
+
+    fn has_sent(&self, request: &Onward) -> bool {
+        let has_passed = request.has_passed(&self.form);
+        if has_passed {
+            tracing::warn!(target_name = self.name, "a request has come round: a server behind sends it back to us");
+        }
+        has_passed
     }
 
     fn names_people(&self) -> bool {

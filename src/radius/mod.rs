@@ -38,6 +38,7 @@ pub mod eap;
 pub mod framing;
 pub mod gateway;
 pub mod listener;
+pub mod mschap;
 pub mod onward;
 pub mod packet;
 pub mod password;

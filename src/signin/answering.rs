@@ -143,7 +143,7 @@ pub(super) fn conclude(
 
 /// Whether an answer of the provider is one of the person, who must not be asked any further.
 fn is_word_of_theirs(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::Denied | Refusal::Fraud | Refusal::LockedThere)
+    matches!(refusal, Refusal::Denied | Refusal::Fraud | Refusal::LockedThere | Refusal::WrongPin | Refusal::PinLocked)
 }
 
 /// What is to be done with what was typed, and by whom. `None`: it is nothing that could be right.

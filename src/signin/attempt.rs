@@ -118,7 +118,7 @@ pub struct Attempt {
     /// What brings the answer to a challenge back to its round (RADIUS State); none: a sign-in begins.
     pub state: Option<Box<[u8]>>,
     /// What a gateway asks that has made sure of the person itself: then, and only where `credential` is
-    /// [`Unusable::NoPassword`], the client's target is asked about the account instead.
+    /// [`Unusable::NoPassword`], the client's target is asked about the account instead, or gets the request.
     pub connection: Option<Box<Connection>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
     pub through: Option<Box<Through>>,

@@ -33,7 +33,7 @@ use crate::signin::ruling::required_methods;
 use crate::signin::settling;
 use crate::signin::taken::Taken;
 use crate::signin::trying::{self, Checked};
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
 const PROMPT_MARGIN: Duration = Duration::from_millis(250);
@@ -256,7 +256,8 @@ pub(super) fn hold<'a>(
         if let Some(passed) = asking::kept_approval(sign_ins, ending, known)? {
             return Ok(Held::Passed(passed));
         }
-        if known.can_ask && pinning::is_due(known) {
+        let in_pin_mode = known.person.as_ref().is_some_and(|person| person.mode == Mode::Pin);
+        if in_pin_mode && Box::pin(pinning::comes_first(sign_ins, known)).await? {
             let typed = ending.trail.typed.take().map(|typed| *typed);
             return Ok(Held::Asks(Box::new(Asked::before(Ask::Pin, typed, &known.language))));
         }

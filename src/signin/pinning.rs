@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::factor;
+use crate::factor::{self, Factor};
 use crate::secret::Secret;
 use crate::signin::answering;
 use crate::signin::challenge::{Ask, Typed};
@@ -27,7 +27,7 @@ use crate::signin::reception::SignIns;
 use crate::signin::rounds::{self, Asked, Earlier, Round, SoFar};
 use crate::signin::settling;
 use crate::texts::Text;
-use crate::users::model::{Method, Mode};
+use crate::users::model::{Method, Mode, Person};
 use crate::users::pin::{DIGITS, Fault};
 use crate::users::pins::{self, PinPassed, PinVerdict, Pins, Unfit};
 use crate::users::store::StoreError;
@@ -55,15 +55,38 @@ impl Known {
     }
 }
 
-/// Whether the person's PIN is to be seen before the first of their providers asks them.
-pub(super) fn is_due(known: &Known) -> bool {
+/// Something about whoever asks a person first.
+type AboutFirst = fn(&dyn Factor, &Person, Method, bool) -> bool;
+
+/// Whether this is so of the first of their providers, and of the way in which it asks.
+fn is_of_first(known: &Known, about: AboutFirst) -> bool {
     let first = known.steps.first().and_then(|step| Some((step, *step.methods.first()?)));
     match (&known.person, first) {
-        (Some(person), Some((step, method))) => {
-            factor::lacks_pin(step.provider.as_ref(), person, method, known.pin().is_some())
-        }
+        (Some(person), Some((step, method))) => about(step.provider.as_ref(), person, method, known.pin().is_some()),
         _ => false,
     }
+}
+
+/// Whether the person's PIN is to be seen before the first of their providers asks them.
+pub(super) fn is_due(known: &Known) -> bool {
+    is_of_first(known, factor::lacks_pin)
+}
+
+/// Whether the person can be asked for their PIN, and is to be before anybody prompts them: nobody would look at it else, or
+/// it must be changed, which no phone can do.
+///
+/// # Errors
+/// When it cannot be said.
+pub(super) async fn comes_first(sign_ins: &SignIns, known: &Known) -> Result<bool, Reason> {
+    if !known.can_ask || !is_of_first(known, factor::owes_pin) {
+        return Ok(false);
+    }
+    if is_due(known) {
+        return Ok(true);
+    }
+    let Pins { roster, rules } = store(sign_ins)?;
+    let pin = roster.pin(&known.who.unique_id).await.map_err(|error| lost(&error))?;
+    Ok(rules.own_change && pin.is_some_and(|pin| pin.must_change(SystemTime::now())))
 }
 
 /// Whether people may change their own PIN.
@@ -115,7 +138,7 @@ pub(super) async fn typed_with_password(
         return Ok(None);
     }
     let mut prompted = known::look_up(sign_ins, attempt, &known.who, None, now).await?;
-    if !is_due(&prompted) || !DIGITS.contains(&typed.len()) {
+    if !is_of_first(&prompted, factor::owes_pin) || !DIGITS.contains(&typed.len()) {
         return Ok(None);
     }
     let may_be_code = known.person.as_deref().is_some_and(|person| {

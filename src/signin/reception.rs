@@ -147,6 +147,12 @@ impl SignIns {
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        if let Some(request) = &attempt.onward
+            && flow::target(self, attempt)?.primary.has_sent(request)
+        {
+            // Before it joins the very sign-in that waits for its answer.
+            return Err(Reason::RequestLoop);
+        }
         if attempt.state.is_some() || attempt.is_eap() {
             return Box::pin(self.admit_round(ending)).await;
         }

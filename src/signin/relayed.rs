@@ -206,6 +206,8 @@ async fn named(
 pub(super) fn asks(ending: &Ending, answered: Answered, earlier: Option<&Earlier>) -> Result<Outcome, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let lasts = match (attempt.is_eap(), attempt.client.challenge) {
+        // Nobody could answer a gateway's.
+        _ if attempt.connection.is_some() => return Err(Reason::TargetAsksMore),
         (true, _) => LASTS,
         (false, Some(rule)) => rule.within,
         (false, None) => return Err(Reason::TargetAsksMore),

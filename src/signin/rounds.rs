@@ -105,6 +105,10 @@ pub(super) fn after(sign_ins: &SignIns, refusal: Refusal, known: &mut Known, tra
     let code = || Asked::code(&language);
     let mut typed = || known.more().code.take().map(Typed::Code);
     match refusal {
+        // It was typed on the phone; here it is asked for before that rings again.
+        Refusal::WrongPin if trail.method.is_some_and(|method| method != Method::Oath) => {
+            Some(Asked { wrong: Some(Reason::WrongPin), ..Asked::before(Ask::Pin, None, &language) })
+        }
         Refusal::WrongCode | Refusal::WrongPin => Some(Asked { wrong: Some(Reason::from_factor(refusal)), ..code() }),
         Refusal::NeedsCode => {
             let (provider, sent) = (trail.provider.clone(), trail.method.filter(|method| *method != Method::Oath));

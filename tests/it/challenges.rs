@@ -19,6 +19,7 @@ use crate::support::fakes::{self, FakePrimary, FakeStore, Recorder};
 mod attacks;
 mod methods;
 mod nodes;
+mod phone_pins;
 mod pins;
 mod verdicts;
 
