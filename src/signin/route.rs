@@ -247,7 +247,6 @@ impl Failed {
 /// Asks one after the other, as long as nobody can have been prompted and the failure is one after which the next is
 /// to be asked. A code that one provider of the house does not know may be known to the next. `asked` is told who is, and
 /// how.
-#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
 pub(super) fn ask_in_turn<F>(
     steps: Vec<Step>,
     asking: Box<Asking>,
