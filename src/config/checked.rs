@@ -24,6 +24,7 @@ use super::{Config, Lockout, Log, LogFormat, Radius, Throttle, Transport, writte
 mod address;
 mod caching;
 mod challenge;
+mod changes;
 mod client;
 mod gateway;
 mod import;
@@ -165,9 +166,7 @@ impl Checker<'_> {
         let usual = if file.radius.client.iter().all(over_tls) { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
-        for address in accounting.iter().filter(|address| listen.contains(address)) {
-            self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
-        }
+        self.apart(&Path::top("radius").key("accounting"), &accounting, (&listen, "listen"));
         let (radius, ldap) = (file.radius.client.len(), file.ldap.client.len());
         let radius_names: Vec<_> = file.radius.client.iter().map(|client| client.name.clone()).collect();
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
@@ -176,6 +175,8 @@ impl Checker<'_> {
         let replies = self.replies(file.reply, &file.radius.client);
         let tls = self.radius_tls(file.radius.tls, wants_tls);
         let clients = self.clients(file.radius.client, &targets, &authorizing, &providers, &replies);
+        let taken = [&listen[..], &accounting];
+        let changes = self.changes(file.radius.changes, (&clients, radius), &radius_targets, taken);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
         let of_rules = rule::Clients::of(&clients, &ldap_door.clients, names);
@@ -187,12 +188,12 @@ impl Checker<'_> {
         }
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         let server = self.server(file.server);
-        let spool = (file.radius.accounting_spool, file.radius.accounting_spool_size);
-        let (spool, spool_size) = self.spool(spool, &server.store);
+        let spool = self.spool(file.radius.accounting_spool, &server.store);
+        let spool_size = self.spool_size(file.radius.accounting_spool_size);
         Config {
             file: self.file.clone(),
             server,
-            radius: Radius { listen, accounting, spool, spool_size, tls, clients },
+            radius: Radius { listen, accounting, spool, spool_size, tls, changes, clients },
             ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),

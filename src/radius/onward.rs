@@ -12,6 +12,7 @@ use super::attribute::{
 };
 use super::authenticator::{ClientKey, Verified, sign_request};
 use super::client::RequestError;
+use super::mschap;
 use super::packet::{Authenticator, Builder, Code, Packet};
 use super::password;
 use super::said::MICROSOFT;
@@ -148,6 +149,14 @@ impl Onward {
     /// Octets that the client's reply has left for what the target says.
     pub fn room(&self) -> usize {
         usize::from(self.room)
+    }
+
+    /// Its proof by MS-CHAP.
+    ///
+    /// # Errors
+    /// Why there is none that a directory could judge.
+    pub fn ms_chap(&self) -> Result<mschap::Proof, mschap::Broken> {
+        mschap::Proof::read(&self.name, super::attribute::Attributes::new(&self.attributes))
     }
 
     /// What stands for the credential where there is no password: equal for a repetition of the same proof alone.

@@ -58,6 +58,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         duplicate_window: Duration::from_secs(30),
         person_address: None,
         hands_on: false,
+        checks_ms_chap: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1_000_000,

@@ -28,6 +28,9 @@ mod backup_phone;
 mod challenge_page;
 mod challenges;
 
+/// CoA and Disconnect, from targets to clients.
+mod changes;
+
 /// Every command that the README shows.
 mod commands;
 
@@ -188,3 +191,6 @@ mod tidy;
 
 /// Every combination of what can happen: no Accept without its two proofs.
 mod verdict;
+
+/// MS-CHAPv2 against Active Directory through winbind: its keys, its refusals, and the factor behind it.
+mod winbind;

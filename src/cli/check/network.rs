@@ -24,6 +24,7 @@ use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
 
 mod radius;
+mod winbind;
 
 /// Clocks that differ by more are worth a warning. AD itself allows 5 minutes.
 const SKEW: Duration = Duration::from_secs(30);
@@ -174,10 +175,10 @@ impl Probes for Network {
             };
             let now = SystemTime::now();
             let reports = directory.probe().await;
-            reports
+            let servers = reports
                 .into_iter()
-                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now))
-                .collect()
+                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now));
+            servers.chain(winbind::probe(target).await).collect()
         })
     }
 

@@ -147,6 +147,8 @@ impl Checker<'_> {
             let allowed = "exempt_users, or a target that is a directory";
             self.wrong(&at.key("exempt_groups"), "its target is RADIUS servers, which know no groups", allowed);
         }
+        let of_client = client.as_ref().and_then(|client| targets.found.get(&client.target));
+        let checks_ms_chap = of_client.is_some_and(|target| target.ms_chap.is_some());
         let accounting_target = self.accounting_target(at, written.accounting_target.take());
         let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
@@ -160,6 +162,7 @@ impl Checker<'_> {
             client: Arc::new(client),
             addresses,
             hands_on,
+            checks_ms_chap,
             secret: secret?,
             tls,
             require_message_authenticator: requirement,

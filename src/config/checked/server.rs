@@ -42,17 +42,13 @@ impl Checker<'_> {
         Server { name, store: Arc::new(store), keys, control, texts, drain }
     }
 
-    /// Where accounting records wait, beside the database or in the usual folder where that is a server, and how many octets
-    /// of them at most.
-    pub(super) fn spool(&self, (given, size): (Option<String>, Option<Count>), store: &StoreAt) -> (PathBuf, u64) {
-        let size_at = Path::top("radius").key("accounting_spool_size");
-        let size = self.count(&size_at, size, 268_435_456, 1_048_576, u32::MAX);
-        let spool = match (given, store.file()) {
+    /// Where accounting records wait: beside the database, or in the usual folder where that is a server.
+    pub(super) fn spool(&self, given: Option<String>, store: &StoreAt) -> PathBuf {
+        match (given, store.file()) {
             (Some(path), _) => self.path(&path),
             (None, Some(file)) => file.with_file_name("accounting"),
             (None, None) => PathBuf::from(HOME).join("accounting"),
-        };
-        (spool, size.into())
+        }
     }
 
     /// What is bounded over all clients.
@@ -63,6 +59,12 @@ impl Checker<'_> {
             held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
             at_directory: self.size(&at.key("at_directory"), limits.at_directory, 16_384, 1, 1_000_000),
         }
+    }
+
+    /// Octets that they may take for each target.
+    pub(super) fn spool_size(&self, given: Option<Count>) -> u64 {
+        let at = Path::top("radius").key("accounting_spool_size");
+        u64::from(self.count(&at, given, 268_435_456, 1_048_576, u32::MAX))
     }
 
     /// Reads what people read everywhere.
