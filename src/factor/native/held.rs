@@ -33,6 +33,19 @@ impl<'a> Held<'a> {
         Held { shared, key, cancel: true, sent: AtomicBool::new(false) }
     }
 
+    /// Asks and waits for the answer. `begin`: what is sent, and until when; on the heap, as it is needed for a moment
+    /// only.
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+    pub(super) fn asked(self, begin: Box<(Bytes, Instant)>) -> impl Future<Output = Answer> + Send + use<'a> {
+        async move {
+            // The large future of the request is gone before the wait begins.
+            let asked = Box::pin(self.shared.ask(self.key, *begin, &self.sent)).await;
+            let answer = self.answer(asked).await;
+            self.settle(&answer);
+            answer
+        }
+    }
+
     /// Waits for the answer, now that it has been asked for.
     pub(super) async fn answer(&self, asked: Result<(), Refusal>) -> Answer {
         match asked {
@@ -86,7 +99,7 @@ impl Native {
             return self.twice(key);
         }
         let held = Held::new(shared, key);
-        let asked = Box::pin(shared.ask(key, body, deadline, &held.sent)).await;
+        let asked = Box::pin(shared.ask(key, (body, deadline), &held.sent)).await;
         if let (Ok(()), true, Some((tell, number))) = (&asked, shared.waiting.is_open(key), shown) {
             tell.number(&number);
         }

@@ -210,16 +210,6 @@ impl Native {
         let _ = tokio::time::timeout(within, self.shared.cancels.empty()).await;
     }
 
-    /// Asks for one prompt and waits for its answer.
-    async fn hold(&self, key: SignInId, body: Bytes, deadline: Instant) -> Answer {
-        let held = Held::new(&self.shared, key);
-        // The large future of the request is gone before the wait begins.
-        let asked = Box::pin(self.shared.ask(key, body, deadline, &held.sent)).await;
-        let answer = held.answer(asked).await;
-        held.settle(&answer);
-        answer
-    }
-
     /// What the person is to type on the phone.
     fn besides(&self, request: &Request) -> Result<Option<Box<Besides>>, Refusal> {
         let owed = factor::owes_pin(self, &request.person, request.method, request.pin_passed());
@@ -273,7 +263,7 @@ impl Factor for Native {
             return Box::pin(std::future::ready(self.twice(key)));
         }
         drop(request);
-        Box::pin(self.hold(key, body, deadline))
+        Box::pin(Held::new(shared, key).asked(Box::new((body, deadline))))
     }
 }
 
@@ -298,7 +288,8 @@ impl Provider for Native {
 impl Shared {
     /// `POST`, again with the same key where a connection broke. What the service says goes to `waiting`;
     /// `sent` is set before anything can leave.
-    async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant, sent: &AtomicBool) -> Result<(), Refusal> {
+    async fn ask(&self, key: SignInId, begin: (Bytes, Instant), sent: &AtomicBool) -> Result<(), Refusal> {
+        let (body, deadline) = begin;
         // Closed only when the semaphore is, which never happens.
         let Ok(_permit) = self.requests.acquire().await else { return Err(Refusal::Lost) };
         if self.transport.paused().is_some() {
