@@ -183,7 +183,7 @@ impl AccountingDoor {
         };
         let reply = reply::acknowledgement(asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)?;
         let begun = self.table().begin(key, packet.authenticator(), now).map_err(|Full| Discarded::TableFull)?;
-        let window = client.config.duplicate_window;
+        let window = self.whose.window(client);
         let onward = client
             .config
             .accounting_target

@@ -34,6 +34,9 @@ use crate::signin::outcome::{Outcome, Reason};
 use reading::attempt;
 
 mod reading;
+mod whose;
+
+pub use whose::Whose;
 
 /// What all sockets share.
 #[derive(Debug)]
@@ -125,25 +128,6 @@ impl Shared {
     ) -> Discarded {
         self.discards.note(cause, peer, client.map(Known::name), now);
         cause
-    }
-}
-
-/// Whose packets a door gets.
-#[derive(Debug, Clone, Default)]
-pub enum Whose {
-    /// Datagrams: whose each is, its source address says.
-    #[default]
-    ByAddress,
-    /// Those of a connection, whose client has shown a certificate.
-    Proven(Arc<Known>),
-}
-
-impl Whose {
-    fn client<'a>(&'a self, clients: &'a Clients, peer: SocketAddr) -> Option<&'a Arc<Known>> {
-        match self {
-            Whose::ByAddress => clients.find(peer.ip()),
-            Whose::Proven(client) => Some(client),
-        }
     }
 }
 
@@ -328,7 +312,7 @@ impl<H> Door<H> {
         // silence is the safe side.
         let reply = reply::verdict(outcome, ticket.asked(), &client.replies, &client.key).ok().flatten();
         let kept = reply.clone().unwrap_or_else(|| Reply::from([]));
-        let window = client.config.duplicate_window;
+        let window = self.whose.window(client);
         let current = self.table().finish(&ticket.key, ticket.generation, kept, window, now);
         reply.filter(|_| current)
     }

@@ -168,7 +168,7 @@ impl<H> Duplicates<H> {
         }
     }
 
-    /// Keeps the reply for `window`. False when the request was superseded: its reply is of no use to the
+    /// Keeps the reply for `window`, or not at all where that is nothing. False when the request was superseded: its reply is of no use to the
     /// client and must not be sent.
     pub fn finish(&mut self, key: &RequestKey, generation: u32, reply: Reply, window: Duration, now: Instant) -> bool {
         let due = self.second(now + window).saturating_add(1);
@@ -176,9 +176,13 @@ impl<H> Duplicates<H> {
         if entry.generation != generation || !matches!(entry.state, State::Running(_)) {
             return false;
         }
+        self.running -= 1;
+        if window.is_zero() && !entry.queued {
+            self.entries.remove(key);
+            return true;
+        }
         entry.state = State::Answered(reply);
         entry.due = due;
-        self.running -= 1;
         if !entry.queued {
             entry.queued = true;
             self.ends.entry(due).or_default().push_back(*key);

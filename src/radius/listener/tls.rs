@@ -41,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Requests of one connection that are kept in mind: one for each identifier.
 const REMEMBERED: usize = 256;
 
+/// The same in RADIUS/1.1, whose tokens are many more: requests that run, and none that was answered.
+const RUNNING: usize = 4096;
+
 /// The running door.
 #[derive(Debug)]
 pub struct TlsListener {
@@ -254,7 +257,8 @@ impl Registered {
         (peer, serving): (SocketAddr, Option<Serving>),
     ) -> Self {
         let eleven = serving.map(|serving| (serving, Arc::clone(&client)));
-        let door = Door::of(Arc::clone(&around.shared), Whose::Proven(client), REMEMBERED);
+        let (whose, capacity) = whose(&client, serving);
+        let door = Door::of(Arc::clone(&around.shared), whose, capacity);
         let station = Arc::new(Station { port: Outbox::new(peer, eleven), door });
         let number = around.next.fetch_add(1, Ordering::Relaxed);
         around.open().insert(number, Arc::clone(&station));
@@ -286,11 +290,11 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, a
         }
     };
     tracing::debug!(%peer, client = client.name(), eleven = serving.is_some(), "RADIUS over TLS");
-    let whose = Whose::Proven(Arc::clone(&client));
+    let (whose, capacity) = whose(&client, serving);
     let registered = Registered::new(&around, (Arc::clone(&client), place), (peer, serving));
     let connection = Connection {
         station: Arc::clone(&registered.station),
-        accounting: Arc::new(AccountingDoor::of(Arc::clone(&around.shared), whose, REMEMBERED)),
+        accounting: Arc::new(AccountingDoor::of(Arc::clone(&around.shared), whose, capacity)),
         sign_ins: Arc::clone(&around.sign_ins),
         books: around.books.clone(),
         limits: around.limits,
@@ -302,6 +306,14 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, a
         tracing::debug!(%peer, client = client.name(), cause = end.word(), "a RADIUS connection over TLS was closed");
     }
     drop(permit);
+}
+
+/// Whose packets come, and how many requests are kept in mind.
+fn whose(client: &Arc<Known>, serving: Option<Serving>) -> (Whose, usize) {
+    match serving {
+        Some(_) => (Whose::Once(Arc::clone(client)), RUNNING),
+        None => (Whose::Proven(Arc::clone(client)), REMEMBERED),
+    }
 }
 
 /// What is needed where ALPN has come to RADIUS/1.1.

@@ -21,13 +21,23 @@ fn limits() -> TlsLimits {
 
 /// A connection to a server that rejects everybody: the client's end, and how it ends.
 fn connected(sink: Option<Sink>) -> (DuplexStream, tokio::task::JoinHandle<End>, watch::Sender<bool>) {
+    connected_in(sink, None)
+}
+
+/// The same, where there is something in RADIUS/1.1.
+fn connected_in(
+    sink: Option<Sink>,
+    serving: Option<Serving>,
+) -> (DuplexStream, tokio::task::JoinHandle<End>, watch::Sender<bool>) {
     let start = std::time::Instant::now();
     let shared: Arc<Shared> = shared(vec![client("vpn")], start);
     let peer: SocketAddr = PEER.parse().unwrap();
-    let whose = Whose::Proven(Arc::clone(shared.clients.find(peer.ip()).unwrap()));
+    let known = Arc::clone(shared.clients.find(peer.ip()).unwrap());
+    let eleven = serving.map(|serving| (serving, Arc::clone(&known)));
+    let whose = if serving.is_some() { Whose::Once(known) } else { Whose::Proven(known) };
     let door = Door::of(Arc::clone(&shared), whose.clone(), 256);
     let connection = Connection {
-        station: Arc::new(Station { port: Outbox::new(peer, None), door }),
+        station: Arc::new(Station { port: Outbox::new(peer, eleven), door }),
         accounting: Arc::new(AccountingDoor::of(shared, whose, 256)),
         sign_ins: crate::signin::testing::rejecting(),
         books: Books { sink, keep: None },
@@ -151,5 +161,25 @@ async fn a_server_that_stops_gives_its_last_answers_and_an_end_in_order() {
     answer(&mut stream).await;
     stop.send_replace(true);
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(served.await.unwrap(), End::Closed);
+}
+
+/// More than there are identifiers, and than are kept in mind: none is taken for another one.
+#[tokio::test]
+async fn each_token_of_radius_1_1_is_answered_however_many_have_been() {
+    let (mut stream, served, _stop) = connected_in(None, Some(Serving { salt: [3; 12] }));
+    for number in 0..600_u32 {
+        let token = number.to_be_bytes();
+        let attributes = [&[1, 6][..], b"nemo", &[2, 3, b'x']].concat();
+        let length = u8::try_from(20 + attributes.len()).unwrap();
+        stream.write_all(&[&[1, 0, 0, length][..], &token, &[0; 12], &attributes].concat()).await.unwrap();
+        let mut header = [0; 20];
+        stream.read_exact(&mut header).await.unwrap();
+        assert_eq!((header[0], header[1]), (Code::ACCESS_REJECT.0, 0), "{number}");
+        assert_eq!((&header[4..8], &header[8..]), (&token[..], &[0; 12][..]), "{number}");
+        let rest = usize::from(u16::from_be_bytes([header[2], header[3]])) - header.len();
+        stream.read_exact(&mut vec![0; rest]).await.unwrap();
+    }
+    drop(stream);
     assert_eq!(served.await.unwrap(), End::Closed);
 }
