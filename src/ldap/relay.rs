@@ -41,10 +41,7 @@ mod own;
 mod up;
 mod wiped;
 
-/// Octets that are read at once. One buffer a thread: small enough to stay in a cache from the read to the write, and
-/// for a socket to take at once.
-const READ: usize = 16 * 1024;
-/// Octets of our own answers that may wait for a slow reader before no request of theirs is read.
+/// Octets that are read at once. One buffer a thread.
 const CHUNK: usize = 64 * 1024;
 /// A request up to this long is judged whole; a longer one that is no bind passes in pieces.
 const WHOLE: usize = 32 * 1024;
@@ -60,7 +57,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(10);
 
 thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into_boxed_slice());
 }
 
 /// A directory behind the door.
