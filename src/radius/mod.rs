@@ -28,6 +28,7 @@ pub mod accounting;
 pub mod attribute;
 pub mod authenticator;
 pub mod certificate;
+pub mod changes;
 pub mod client;
 pub mod clients;
 pub mod dictionary;

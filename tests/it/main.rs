@@ -28,6 +28,9 @@ mod backup_phone;
 mod challenge_page;
 mod challenges;
 
+/// CoA and Disconnect, from targets to clients.
+mod changes;
+
 /// Every command that the README shows.
 mod commands;
 
