@@ -44,6 +44,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         passcode: None,
         challenge: None,
         shows_texts: false,
+        texts: None,
         reuse: None,
         reply: None,
         held: 1000,

@@ -17,8 +17,9 @@ use super::reading::{Places, Reading};
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
 use crate::radius::dictionary::Dictionary;
+use crate::texts::Texts;
 
-use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
+use super::{Config, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
 
 mod address;
 mod caching;
@@ -116,6 +117,7 @@ pub fn read(
         warnings: RefCell::default(),
         radius_targets: RefCell::default(),
         dictionary: RefCell::new(Cow::Borrowed(Dictionary::shipped())),
+        texts: RefCell::default(),
     };
     // A file that is not TOML says nothing about its keys.
     let config = is_toml.then(|| checker.config(file));
@@ -144,12 +146,15 @@ struct Checker<'a> {
     radius_targets: RefCell<BTreeSet<String>>,
     /// The names of attributes, once they are known.
     dictionary: RefCell<Cow<'static, Dictionary>>,
+    /// What people read, once it is known.
+    texts: RefCell<Arc<Texts>>,
 }
 
 impl Checker<'_> {
     fn config(&self, mut file: written::File) -> Config {
         gateway::name_targets(&mut file);
         self.dictionary(file.radius.dictionary.take());
+        self.server_texts(file.server.texts.take());
         let (targets, authorizing, radius_targets) = self.targets(file.target);
         let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
@@ -205,15 +210,6 @@ impl Checker<'_> {
             audit: self.audit(file.audit),
             log: self.log(file.log),
             metrics,
-        }
-    }
-
-    fn limits(&self, limits: &written::Limits) -> Limits {
-        let at = Path::top("limits");
-        Limits {
-            held: self.size(&at.key("held"), limits.held, 100_000, 1, 10_000_000),
-            held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
-            at_directory: self.size(&at.key("at_directory"), limits.at_directory, 16_384, 1, 1_000_000),
         }
     }
 

@@ -170,6 +170,7 @@ pub struct Client {
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
     pub show_texts: Option<bool>,
+    pub texts: Option<String>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
     pub profile: Option<Word<&'static Profile>>,

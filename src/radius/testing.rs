@@ -42,6 +42,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         passcode: None,
         challenge: None,
         shows_texts: false,
+        texts: None,
         reuse: None,
         reply: None,
         held: 1000,

@@ -183,6 +183,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
             passcode: None,
             challenge: None,
             shows_texts: false,
+            texts: None,
             reuse: None,
             reply: None,
             held: 100,

@@ -866,6 +866,18 @@ fn texts_of_a_folder_stand_before_those_that_come_along() {
     assert_eq!(said.say("de-CH", Text::EnterCode, &[]), "Code iitippe.");
     assert_ne!(said.say("de", Text::EnterCode, &[]), "Code iitippe.");
     assert_eq!(said.say("en", Text::EnterCode, &[]), "Enter your code.");
+    // a client's own lie over both
+    let one = text.replacen("\n[[radius.client]]\n", "\n[[radius.client]]\ntexts = \"more\"\n", 1);
+    let missing = read_in(folder.path(), &one).unwrap_err().to_string();
+    assert!(missing.contains("radius.client[0].texts") && missing.contains("it does not exist"), "{missing}");
+    std::fs::create_dir(folder.path().join("more")).unwrap();
+    write(&folder.path().join("more"), "en.toml", "enter_code = \"Blue code:\"\n");
+    let config = read_in(folder.path(), &one).unwrap().config;
+    let own = config.radius.clients[0].client.texts.as_ref().unwrap();
+    assert_eq!(own.say("en", Text::EnterCode, &[]), "Blue code:");
+    assert_eq!(own.say("de-CH", Text::EnterCode, &[]), "Code iitippe.");
+    assert_eq!(config.server.texts.say("en", Text::EnterCode, &[]), "Enter your code.");
+    assert!(config.radius.clients[1].client.texts.is_none());
     for (file, wrong) in
         [("enter_kode = \"x\"", "there is no such text"), ("number = \"\"", "number"), ("x", "de.toml")]
     {

@@ -23,16 +23,17 @@ pub(super) async fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at
     }
     let mut failed = Failed::nobody();
     for step in &known.steps {
+        let method = step.methods.first().ok_or(Reason::Internal)?;
+        let owes = |what: fn(&dyn factor::Factor, &_, _, _) -> bool| {
+            let person = known.person.as_deref();
+            person.is_some_and(|person| what(step.provider.as_ref(), person, *method, known.pin().is_some()))
+        };
+        // That is seen before anybody finds out whether the provider is there.
+        if owes(factor::lacks_pin) {
+            return Err(Reason::NeedsPin);
+        }
         let Some(class) = step.provider.out_of_use() else {
-            let method = step.methods.first().ok_or(Reason::Internal)?;
             let by = step.provider.name();
-            let owes = |what: fn(&dyn factor::Factor, &_, _, _) -> bool| {
-                let person = known.person.as_deref();
-                person.is_some_and(|person| what(step.provider.as_ref(), person, *method, known.pin().is_some()))
-            };
-            if owes(factor::lacks_pin) {
-                return Err(Reason::NeedsPin);
-            }
             return Ok(match method {
                 Method::Oath | Method::BackupCode | Method::TemporaryCode => {
                     End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }

@@ -396,6 +396,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         passcode: None,
         challenge: None,
         shows_texts: false,
+        texts: None,
         reuse: None,
         reply: None,
         held: 1000,
