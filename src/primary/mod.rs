@@ -27,6 +27,7 @@ pub mod locate;
 pub mod names;
 pub mod none;
 pub mod radius;
+pub mod winbind;
 
 /// A person as the directory knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +237,7 @@ pub trait Primary: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Answered> {
         let _ = (who, handed, deadline);
-        Box::pin(std::future::ready(Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM }).into()))
+        Box::pin(std::future::ready(unwilling().into()))
     }
 
     /// Whether a request is one that we have sent to it ourselves, and that has come back to us.
@@ -277,6 +278,11 @@ pub trait Primary: Send + Sync {
         let _ = (who, filter, deadline);
         Box::pin(std::future::ready(Err(Fault::Refused { code: code::UNWILLING_TO_PERFORM })))
     }
+}
+
+/// What a target says to what it does not do.
+fn unwilling() -> Finding {
+    Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM })
 }
 
 /// Proof that the primary credential of this very person was right.

@@ -12,6 +12,7 @@ use super::attribute::{
 };
 use super::authenticator::{ClientKey, Verified, sign_request};
 use super::client::RequestError;
+use super::mschap;
 use super::packet::{Authenticator, Builder, Code, Packet};
 use super::password;
 use super::said::MICROSOFT;
@@ -150,6 +151,14 @@ impl Onward {
         usize::from(self.room)
     }
 
+    /// Its proof by MS-CHAP.
+    ///
+    /// # Errors
+    /// Why there is none that a directory could judge.
+    pub fn ms_chap(&self) -> Result<mschap::Proof, mschap::Broken> {
+        mschap::Proof::read(&self.name, super::attribute::Attributes::new(&self.attributes))
+    }
+
     /// What stands for the credential where there is no password: equal for a repetition of the same proof alone.
     pub fn proof(&self) -> Secret {
         let is_proof = |number: u8| matches!(number, CHAP_PASSWORD | CHAP_CHALLENGE | EAP_MESSAGE | VENDOR_SPECIFIC);
@@ -160,6 +169,11 @@ impl Onward {
             }
         }
         Secret::new(proof)
+    }
+
+    /// Whether it is to change a password, which no second server must be asked to do.
+    pub fn changes_password(&self) -> bool {
+        self.kind == ProofKind::MsChap && mschap::changes_password(super::attribute::Attributes::new(&self.attributes))
     }
 
     /// Whether it has come through us before: it bears our own Proxy-State.

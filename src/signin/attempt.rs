@@ -12,6 +12,7 @@ use crate::primary::Primary;
 use crate::primary::none::Connection;
 use crate::radius::onward::{Onward, ProofKind};
 use crate::secret::Secret;
+use crate::texts::Texts;
 
 /// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -177,6 +178,11 @@ impl Attempt {
     /// Whether it is a round of EAP, for a target to judge.
     pub fn is_eap(&self) -> bool {
         self.onward.as_ref().is_some_and(|request| request.kind() == ProofKind::Eap)
+    }
+
+    /// What the person reads: of their client, where that has texts of its own.
+    pub fn texts<'a>(&'a self, usual: &'a Arc<Texts>) -> &'a Arc<Texts> {
+        self.client.texts.as_ref().unwrap_or(usual)
     }
 
     /// How more is asked of the person; nothing within EAP, which has no place for it.

@@ -146,8 +146,10 @@ reasons! {
     RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
     /// [`crate::signin::policy::Exemption::OneTimeBypass`].
     OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
+    /// A SASL bind that was passed on.
+    SaslRelayed = "sasl_relayed", "let in without a second factor: the client's section says sasl = \"relay\", so that the directory alone judged; who it was stands in the directory's log";
     /// No password that we can check.
-    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target of RADIUS servers";
+    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target that takes what it sends: RADIUS servers, or for MS-CHAP a directory with mschap";
     /// An EAP packet that is none.
     BrokenEap = "broken_eap", "the request's EAP packet is broken or out of order, or names somebody else than the request; look at the client";
     /// A password that nobody would check.

@@ -172,7 +172,7 @@ impl SignIns {
             return Ok(Entered::Known(outcome));
         }
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
-        ending.trail.steps.identify = Some(identify);
+        ending.trail.taken.identify = identify.into();
         ending.identified = Some(Identified { who, key });
         Ok(entered)
     }
@@ -205,24 +205,27 @@ impl SignIns {
     }
 
     /// Runs one sign-in to its end. Whatever happens, it ends once.
-    async fn lead(self: Arc<Self>, mut ending: Box<Ending>, lead: Lead) {
-        let outcome = {
-            // On the heap for as long as it runs; what is held longest is smallest.
-            let flow = Box::pin(AssertUnwindSafe(flow::flow(&self, &mut ending, &lead)).catch_unwind());
-            tokio::select! {
-                biased;
-                outcome = flow => outcome.unwrap_or(Outcome::Reject(Reason::Internal)),
-                reason = lead.abandoned() => Outcome::Reject(reason),
-            }
-        };
-        let requests = lead.hold.requests();
-        let outcome = match outcome {
-            Outcome::Challenge(challenge) => {
-                Box::pin(keeping::keep(&self, ending, (lead.key, requests), *challenge)).await
-            }
-            outcome => Arc::new(ending.finish(outcome, requests)),
-        };
-        lead.hold.finish(outcome);
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+    fn lead(self: Arc<Self>, mut ending: Box<Ending>, lead: Lead) -> impl Future<Output = ()> + Send + use<> {
+        async move {
+            let outcome = {
+                // On the heap for as long as it runs; what is held longest is smallest.
+                let flow = Box::pin(AssertUnwindSafe(flow::flow(&self, &mut ending, &lead)).catch_unwind());
+                tokio::select! {
+                    biased;
+                    outcome = flow => outcome.unwrap_or(Outcome::Reject(Reason::Internal)),
+                    reason = lead.abandoned() => Outcome::Reject(reason),
+                }
+            };
+            let requests = lead.hold.requests();
+            let outcome = match outcome {
+                Outcome::Challenge(challenge) => {
+                    Box::pin(keeping::keep(&self, ending, (lead.key, requests), *challenge)).await
+                }
+                outcome => Arc::new(ending.finish(outcome, requests)),
+            };
+            lead.hold.finish(outcome);
+        }
     }
 
     /// Whether as many sign-ins wait for the directory as may.

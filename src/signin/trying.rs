@@ -59,7 +59,7 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
         ending.trail.case = case;
         checked
     };
-    ending.trail.steps.primary = Some(now().saturating_duration_since(began));
+    ending.trail.taken.primary = now().saturating_duration_since(began).into();
     match checked {
         Ok(passed) => {
             ending.trail.primary = Some(Ok(()));

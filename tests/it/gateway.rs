@@ -69,7 +69,7 @@ impl Primary for Lenient {
 }
 
 /// A client of this kind, with a password target or one without, and whether it is a gateway's.
-fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
+pub(crate) fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
     let common = Arc::into_inner(fakes::client(policy)).unwrap();
     let range = |text: &str| AddressRange { first: text.parse().unwrap(), last: text.parse().unwrap() };
     RadiusClient {
@@ -83,6 +83,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         duplicate_window: Duration::from_secs(30),
         person_address: None,
         hands_on: false,
+        checks_ms_chap: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 100_000,
@@ -92,7 +93,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
 }
 
 /// What the door makes of a request by this client.
-fn attempt(client: RadiusClient, attributes: &[(u8, Vec<u8>)], password: Option<&Secret>) -> Attempt {
+pub(crate) fn attempt(client: RadiusClient, attributes: &[(u8, Vec<u8>)], password: Option<&Secret>) -> Attempt {
     let start = Instant::now();
     let shared = Arc::new(Shared::new(Clients::new(&[Arc::new(client)], start).unwrap(), start));
     let door: Door<()> = Door::new(shared, 10);
@@ -272,7 +273,7 @@ fn what_an_nps_refuses_or_asks_of_a_gateway_ends_without_a_prompt() {
 }
 
 /// A reception with this target, and an approving phone.
-fn house_with(name: &str, target: Arc<dyn Primary>) -> Arc<SignIns> {
+pub(crate) fn house_with(name: &str, target: Arc<dyn Primary>) -> Arc<SignIns> {
     let ledger = Arc::new(Recorder::default());
     let providers = vec![("cloud", Arc::new(fakes::approves()) as Arc<dyn Factor>)];
     let deps = fakes::deps(&Arc::new(fakes::right()), providers, Arc::new(fakes::enrolled()), &ledger);

@@ -9,7 +9,7 @@ use crate::radius::authenticator::Verified;
 use crate::radius::clients::Known;
 use crate::radius::eap::{Broken, Eap};
 use crate::radius::gateway;
-use crate::radius::onward::Onward;
+use crate::radius::onward::{Onward, ProofKind, proof_kind};
 use crate::radius::packet::Packet;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
@@ -80,9 +80,14 @@ fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
 
 /// The whole request, where the client's target is to get it. `is_gateways`: it is what a gateway asks, without a proof.
 fn onward(client: &Known, request: &Verified<'_>, room: usize, is_gateways: bool) -> Option<Onward> {
-    match (client.config.hands_on, client.config.authorize_only) {
+    let config = &client.config;
+    match (config.hands_on, config.authorize_only) {
         (true, false) => Onward::read(request, room),
         (true, true) if is_gateways => Onward::of_gateway(request, room),
+        // Of what a directory gets, MS-CHAP alone is more than a password.
+        (false, false) if config.checks_ms_chap && proof_kind(&request.packet()) == Some(ProofKind::MsChap) => {
+            Onward::read(request, room).filter(|onward| onward.ms_chap().is_ok())
+        }
         _ => None,
     }
 }

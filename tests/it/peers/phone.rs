@@ -80,6 +80,11 @@ impl Phone {
         self.simulator.set_behaviour(None, Behaviour::Answer { decision: Decision::NeedsCode, after_ms: 0 });
     }
 
+    /// What an account types on its phone from now on: its PIN, or another number than the one that is shown.
+    pub(crate) fn types(&self, account: &str, pin: Option<&str>, number: Option<&str>) {
+        self.simulator.types(account, pin, number);
+    }
+
     /// How many prompts wait for an answer.
     pub(crate) fn open(&self) -> usize {
         self.simulator.pending()
