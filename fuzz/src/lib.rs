@@ -64,6 +64,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         reject_message: Some("Access denied.".into()),
         packets_per_second: 1_000_000,
         accounting_target: None,
+        checks_ms_chap: false,
         authorize_only: false,
         profile: None,
     };

@@ -16,6 +16,7 @@ use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, 
 use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
 use crate::ldap::result::code;
 use crate::radius::authenticator::{ClientKey, Verified};
+use crate::radius::mschap;
 use crate::radius::onward::{Filling, Form, Onward, ProofKind};
 use crate::radius::packet::{Code, Packet};
 use crate::radius::pool::{NoReply, Pool, Probed, Replied};
@@ -142,7 +143,9 @@ impl Radius {
         let make = |identifier: u8, authenticator: &_| {
             request.encode(filling, &self.form, (identifier, authenticator), &self.key)
         };
-        let only = handed.round.map(|(server, _)| server);
+        // A password that one server may have changed is wrong at the next.
+        let alone = || if request.changes_password() { self.pool.first() } else { None };
+        let only = handed.round.map(|(server, _)| server).or_else(alone);
         match self.pool.ask(only, &make, deadline).await {
             Ok(replied) => self.answered(&replied, request),
             Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
@@ -167,9 +170,7 @@ impl Radius {
         };
         let finding = match verified.packet().code() {
             Code::ACCESS_ACCEPT => Finding::Right,
-            // There is no password to be wrong.
-            Code::ACCESS_REJECT if request.kind() == ProofKind::Gateway => Finding::Wrong(Refusal::ConnectionDenied),
-            Code::ACCESS_REJECT => Finding::Wrong(Refusal::WrongPassword),
+            Code::ACCESS_REJECT => Finding::Wrong(refused(&verified.packet(), request.kind())),
             Code::ACCESS_CHALLENGE => Finding::Wrong(Refusal::AsksMore),
             _ => return Finding::Fault(Fault::Garbled).into(),
         };
@@ -225,6 +226,22 @@ impl Primary for Radius {
 
     fn names_people(&self) -> bool {
         self.eap_identity == EapIdentity::Reply
+    }
+}
+
+/// Why a target refuses: as the error of MS-CHAP says (RFC 2759 section 6), where that is about the account and not about
+/// what was typed.
+fn refused(packet: &Packet<'_>, kind: ProofKind) -> Refusal {
+    match (kind, mschap::error(packet)) {
+        // There is no password to be wrong.
+        (ProofKind::Gateway, _) => Refusal::ConnectionDenied,
+        (ProofKind::MsChap, Some(646)) => Refusal::LogonHours,
+        (ProofKind::MsChap, Some(647)) => Refusal::Disabled,
+        (ProofKind::MsChap, Some(648)) => Refusal::PasswordExpired,
+        (ProofKind::MsChap, Some(649)) => Refusal::Restricted,
+        // The new one was not taken.
+        (ProofKind::MsChap, Some(709)) => Refusal::MustChangePassword,
+        _ => Refusal::WrongPassword,
     }
 }
 

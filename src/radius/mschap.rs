@@ -201,6 +201,20 @@ fn put(encoded: &mut Vec<u8>, number: u8, value: &[u8]) {
     }
 }
 
+/// The code of the error in a target's refusal (RFC 2759 section 6), where it has one: an identifier, and then `E=` and
+/// its digits.
+pub fn error(packet: &Packet<'_>) -> Option<u32> {
+    let error = microsoft(packet.attributes()).find(|part| part.number == MS_CHAP_ERROR)?;
+    let text = error.value.get(1..)?;
+    let digits = text.split(|octet| *octet == b' ').find_map(|word| word.strip_prefix(b"E="))?;
+    std::str::from_utf8(digits).ok()?.trim_end_matches('\0').parse().ok()
+}
+
+/// Whether these attributes are to change a password.
+pub fn changes_password(attributes: Attributes<'_>) -> bool {
+    microsoft(attributes).any(|part| CHANGES.contains(&part.number))
+}
+
 /// The identifier of a request's response, under which a refusal must come; nothing where it has none.
 pub fn identifier(packet: &Packet<'_>) -> Option<u8> {
     let mut parts = microsoft(packet.attributes());

@@ -171,6 +171,11 @@ impl Onward {
         Secret::new(proof)
     }
 
+    /// Whether it is to change a password, which no second server must be asked to do.
+    pub fn changes_password(&self) -> bool {
+        self.kind == ProofKind::MsChap && mschap::changes_password(super::attribute::Attributes::new(&self.attributes))
+    }
+
     /// Whether it has come through us before: it bears our own Proxy-State.
     pub fn has_passed(&self, form: &Form) -> bool {
         let mut attributes = super::attribute::Attributes::new(&self.attributes);

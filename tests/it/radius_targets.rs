@@ -11,6 +11,7 @@ use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply};
 use crate::peers::world::{SOON, device_token};
 use crate::peers::{eventually, peer_file, program};
 
+mod expired;
 pub(crate) mod hostile;
 
 const CLASS: u8 = 25;
