@@ -15,6 +15,7 @@ use crate::signin::proof::{FactorApproved, SecondPassed};
 use crate::signin::reception::{Ending, SignIns, now};
 use crate::signin::rounds;
 use crate::signin::route::Failed;
+use crate::signin::together;
 use crate::users::measures::MeasureKind;
 
 /// Everything that follows the answer to what was asked from `began` on.
@@ -77,12 +78,16 @@ async fn settle_prompt(
 ) -> bool {
     let unique_id = about.unique_id;
     match answer {
-        Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
+        Ok(_) => {
+            together::approved(sign_ins, unique_id);
+            return lock(&sign_ins.throttle).approved(unique_id, began, now());
+        }
         Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode)) => {
             if refusal == factor::Refusal::Denied {
                 lock(&sign_ins.throttle).denied(unique_id, now());
             }
-            if lock(&sign_ins.throttle).refused(unique_id, now()) {
+            let here = lock(&sign_ins.throttle).refused(unique_id, now());
+            if together::refused(sign_ins, unique_id, here).await {
                 sign_ins.pending.forget_carried(Some(unique_id));
                 measure::block(sign_ins, about, MeasureKind::Lockout).await;
             }

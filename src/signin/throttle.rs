@@ -168,6 +168,20 @@ impl Prompts {
 pub struct Permit {
     person: u64,
     source: Option<IpAddr>,
+    first: bool,
+    at_home: bool,
+}
+
+impl Permit {
+    /// Whether nothing is counted against the person here, and no other try is under way.
+    pub fn is_first(self) -> bool {
+        self.first
+    }
+
+    /// Whether the person's password was right here before.
+    pub fn is_at_home(self) -> bool {
+        self.at_home
+    }
 }
 
 impl Throttle {
@@ -209,10 +223,14 @@ impl Throttle {
         entry.forget_old(now, window);
         entry.below(most, Reason::ThrottledPerson)?;
         entry.under_way += 1;
+        let first = entry.failed == 0 && entry.under_way == 1;
+        let places = self.places.get(&key);
+        let at_home =
+            places.zip(source).is_some_and(|(places, source)| places.iter().any(|(place, _)| *place == source));
         if let Some(entry) = source.and_then(|address| self.sources.get_mut(&address)) {
             entry.under_way += 1;
         }
-        Ok(Permit { person: key, source })
+        Ok(Permit { person: key, source, first, at_home })
     }
 
     /// What [`Throttle::admit`] would say, counting nothing.
@@ -260,14 +278,17 @@ impl Throttle {
         self.bounds.window / self.bounds.failures_per_source.max(1)
     }
 
-    /// Says what became of a permitted guess.
-    pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) {
+    /// Says what became of a permitted guess. Whether it counts as a wrong one.
+    pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) -> bool {
         let step = self.step();
+        let mut counts = false;
         if let (Guess::Right, Some(source)) = (guess, permit.source) {
             self.remember(permit.person, source, now);
         }
         if let Some(entry) = self.people.get_mut(&permit.person) {
+            let before = entry.failed;
             entry.settle(guess, now);
+            counts = entry.failed > before;
             if entry.failed == 0 && entry.under_way == 0 {
                 self.people.remove(&permit.person);
             }
@@ -285,6 +306,7 @@ impl Throttle {
                 self.sources.remove(&address);
             }
         }
+        counts
     }
 
     /// Asks for leave to prompt `person`, and counts the prompt.

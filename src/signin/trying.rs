@@ -1,7 +1,10 @@
 //! One try of a password, or of what a request brings instead: leave from the throttle, the target, and what it comes to for the throttle.
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use tokio::task::JoinHandle;
 
 use crate::primary::{self, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
 use crate::secret::Secret;
@@ -11,6 +14,7 @@ use crate::signin::outcome::Reason;
 use crate::signin::pending::lock;
 use crate::signin::reception::{SignIns, now};
 use crate::signin::throttle::{Guess, Permit};
+use crate::signin::together::{self, Leave};
 
 /// One try, counted by the throttle.
 pub(super) async fn try_password(
@@ -19,7 +23,8 @@ pub(super) async fn try_password(
     who: &Arc<Identity>,
     password: &Secret,
 ) -> Result<Result<PrimaryPassed, Finding>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, who, password)?;
+    let mut permit = Admission::new(sign_ins, attempt, who, password)?;
+    permit.ask_others().await?;
     let primary = primary_of(attempt, target(sign_ins, attempt)?);
     let checked = match &attempt.onward {
         None => primary::check(primary, who, password, attempt.deadline()).await,
@@ -30,27 +35,45 @@ pub(super) async fn try_password(
             checked.map_err(|answered| answered.finding)
         }
     };
-    permit.settle(checked.as_ref().err());
+    permit.settle(checked.as_ref().err()).await;
     Ok(checked)
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, nobody knows what the directory made of the
 /// password.
 struct Admission<'a> {
-    sign_ins: &'a SignIns,
+    sign_ins: &'a Arc<SignIns>,
+    unique_id: &'a str,
+    source: Option<IpAddr>,
     permit: Option<Permit>,
+    /// Of the other nodes, once they were asked: only then the directory may have been.
+    leave: Option<Leave>,
     /// Stands for the password, for as long as this process runs.
     password: u64,
 }
 
 impl<'a> Admission<'a> {
-    fn new(sign_ins: &'a SignIns, attempt: &Attempt, who: &Identity, password: &Secret) -> Result<Self, Reason> {
-        let permit = lock(&sign_ins.throttle).admit(&who.unique_id, attempt.person_address, now())?;
-        let password = sign_ins.people.hash_one((&who.unique_id, password.open()));
-        Ok(Admission { sign_ins, permit: Some(permit), password })
+    fn new(
+        sign_ins: &'a Arc<SignIns>,
+        attempt: &Attempt,
+        who: &'a Identity,
+        password: &Secret,
+    ) -> Result<Self, Reason> {
+        let (unique_id, source) = (who.unique_id.as_str(), attempt.person_address);
+        let permit = lock(&sign_ins.throttle).admit(unique_id, source, now())?;
+        let password = sign_ins.people.hash_one((unique_id, password.open()));
+        Ok(Admission { sign_ins, unique_id, source, permit: Some(permit), leave: None, password })
     }
 
-    fn settle(mut self, finding: Option<&Finding>) {
+    /// Asks the nodes that share the database for their leave, too.
+    async fn ask_others(&mut self) -> Result<(), Reason> {
+        let permit = self.permit.ok_or(Reason::Internal)?;
+        self.leave = Some(together::admit(self.sign_ins, self.unique_id, self.source, permit).await?);
+        Ok(())
+    }
+
+    /// The others have heard of it when this is over.
+    async fn settle(mut self, finding: Option<&Finding>) {
         let guess = match finding {
             None | Some(Finding::Right | Finding::Moved(_)) => Guess::Right,
             Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
@@ -60,18 +83,26 @@ impl<'a> Admission<'a> {
             Some(Finding::Fault(Fault::Unreachable | Fault::Full | Fault::Loop)) => Guess::Uncounted,
             Some(Finding::Fault(_)) => Guess::Unknown(self.password),
         };
-        self.end(guess);
+        if let Some(told) = self.end(guess) {
+            // It says itself what went wrong.
+            let _ = told.await;
+        }
     }
 
-    fn end(&mut self, guess: Guess) {
-        if let Some(permit) = self.permit.take() {
-            lock(&self.sign_ins.throttle).settle(permit, guess, now());
-        }
+    fn end(&mut self, guess: Guess) -> Option<JoinHandle<()>> {
+        let permit = self.permit.take()?;
+        let Some(leave) = self.leave else {
+            lock(&self.sign_ins.throttle).settle(permit, Guess::Uncounted, now());
+            return None;
+        };
+        let counts = lock(&self.sign_ins.throttle).settle(permit, guess, now());
+        together::settle(self.sign_ins, self.unique_id, leave, guess, counts)
     }
 }
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        self.end(Guess::Unknown(self.password));
+        // The others hear of it in a task of its own.
+        let _ = self.end(Guess::Unknown(self.password));
     }
 }
