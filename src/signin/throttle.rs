@@ -250,6 +250,20 @@ impl Throttle {
         Ok(())
     }
 
+    /// When the last failure of this person was counted, if any counts.
+    pub fn last_failure(&self, person: &str) -> Option<Instant> {
+        self.people.get(&self.hasher.hash_one(person)).filter(|entry| entry.failed > 0).map(|entry| entry.last)
+    }
+
+    /// Forgets the failures of this person that were counted before `before`, unless there is a later one.
+    pub fn forgive(&mut self, person: &str, before: Instant) {
+        if let Some(entry) = self.people.get_mut(&self.hasher.hash_one(person))
+            && entry.last < before
+        {
+            (entry.failed, entry.unknown) = (0, None);
+        }
+    }
+
     /// How many guesses at this person may come from there.
     fn guesses(&self, person: u64, source: Option<IpAddr>) -> u32 {
         let most = self.bounds.failures_per_person;

@@ -12,7 +12,7 @@
 //!
 //! The last try is kept for who comes from where they have come in before, through whatever node: the audit knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -36,6 +36,9 @@ const TOO_OLD: Duration = Duration::from_secs(3);
 /// How long the database has.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// After that long the others know of what was counted here, and what they have forgiven counts here.
+const SETTLED: Duration = PATIENCE;
+
 /// How far back the audit is asked from where somebody has come in.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -44,6 +47,8 @@ const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) struct Together {
     seen: Mutex<Option<Seen>>,
     looking: AtomicBool,
+    /// Whose free try is not over yet, or not counted yet where it was wrong.
+    free: Mutex<HashSet<String>>,
 }
 
 #[derive(Debug)]
@@ -143,6 +148,26 @@ async fn in_time<T>(asked: impl Future<Output = StoreResult<T>>) -> Result<T, Re
     }
 }
 
+/// Forgives what is counted here of somebody whom the others have forgiven since: they have come in elsewhere.
+pub(super) async fn reconcile(sign_ins: &SignIns, unique_id: &str) {
+    let Some(tries) = sign_ins.deps.store.shared_tries() else { return };
+    let Some(settled) = lock(&sign_ins.throttle).last_failure(unique_id).and_then(|last| last.checked_add(SETTLED))
+    else {
+        return;
+    };
+    if now() <= settled {
+        return;
+    }
+    let is_new = lock(&sign_ins.together.seen).as_ref().is_some_and(|seen| settled < seen.at);
+    // Where nobody can say, what is counted here stays.
+    if !is_new && look(sign_ins, tries).await.is_err() {
+        return;
+    }
+    if sign_ins.together.known(unique_id, now()).is_some_and(|(_, wrong)| wrong.passwords == 0) {
+        lock(&sign_ins.throttle).forgive(unique_id, settled);
+    }
+}
+
 /// Leave of all nodes to try a password.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Leave {
@@ -167,11 +192,17 @@ pub(super) async fn admit(
     let Some(tries) = sign_ins.deps.store.shared_tries() else { return Ok(Leave::Alone) };
     let known = wrong_lately(sign_ins, tries, unique_id).await?.passwords;
     if known == 0 && permit.is_first() {
+        lock(&sign_ins.together.free).insert(unique_id.to_owned());
         return Ok(Leave::Free);
     }
     let bounds = &sign_ins.deps.throttle;
-    let count = async |most| {
-        let bound = Bound { tries: most, locked_for: bounds.window };
+    // One that is not counted yet takes its place here.
+    let uncounted = u32::from(lock(&sign_ins.together.free).contains(unique_id));
+    let count = async |most: u32| {
+        let bound = Bound { tries: most.saturating_sub(uncounted), locked_for: bounds.window };
+        if bound.tries == 0 {
+            return Ok(false);
+        }
         in_time(tries.count_try(unique_id, Tried::Password, bound, SystemTime::now())).await
     };
     let most = bounds.failures_per_person;
@@ -201,7 +232,11 @@ pub(super) fn settle(
 ) -> Option<JoinHandle<()>> {
     let right = guess == Guess::Right;
     match (leave, counts) {
-        (Leave::Alone, _) | (Leave::Free, false) => return None,
+        (Leave::Alone, _) => return None,
+        (Leave::Free, false) => {
+            lock(&sign_ins.together.free).remove(unique_id);
+            return None;
+        }
         (Leave::Free, true) => sign_ins.together.note(unique_id, Tried::Password),
         (Leave::Counted(_), true) => {
             sign_ins.together.note(unique_id, Tried::Password);
@@ -226,6 +261,9 @@ pub(super) fn settle(
             }
             Leave::Counted(_) => in_time(tries.uncount_try(&unique_id, Tried::Password)).await,
         };
+        if matches!(leave, Leave::Free) {
+            lock(&sign_ins.together.free).remove(&unique_id);
+        }
         if told.is_err() {
             tracing::warn!(unique_id, "the other nodes have not heard of a try of a password");
         }
@@ -240,7 +278,7 @@ pub(super) async fn refused(sign_ins: &SignIns, unique_id: &str, here: bool) -> 
     let bound = Bound { tries: lockout.after.saturating_sub(1), locked_for: lockout.reset };
     let counted = async || in_time(tries.count_try(unique_id, Tried::Refusal, bound, SystemTime::now())).await;
     // Where the others cannot be told, what is counted here has to do.
-    let is_over = here || !(bound.tries > 0 && counted().await.unwrap_or(true));
+    let is_over = bound.tries == 0 || counted().await.map_or(here, |may_go_on| !may_go_on);
     if is_over {
         sign_ins.together.forget(unique_id, Tried::Refusal);
         let _ = in_time(tries.forget_tries(unique_id, Tried::Refusal)).await;

@@ -23,6 +23,7 @@ pub(super) async fn try_password(
     who: &Arc<Identity>,
     password: &Secret,
 ) -> Result<Result<PrimaryPassed, Finding>, Reason> {
+    together::reconcile(sign_ins, &who.unique_id).await;
     let mut permit = Admission::new(sign_ins, attempt, who, password)?;
     permit.ask_others().await?;
     let primary = primary_of(attempt, target(sign_ins, attempt)?);
