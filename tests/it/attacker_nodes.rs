@@ -133,7 +133,9 @@ async fn guesses_at_two_nodes_at_once_stay_below_the_directorys_threshold() {
     });
     for end in futures_util::future::join_all(tries).await {
         let end = end.unwrap();
-        assert!(matches!(end, Reason::WrongPassword | Reason::ThrottledPerson), "{end}");
+        // Where the database is too slow to count, nobody is tried.
+        let refusals = [Reason::WrongPassword, Reason::ThrottledPerson, Reason::StoreUnavailable];
+        assert!(refusals.contains(&end), "{end}");
     }
     assert!((2..THRESHOLD).contains(&company.highest()), "the directory counted {}", company.highest());
     // And on, one after the other, at this node and at that.
