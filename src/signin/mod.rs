@@ -44,6 +44,7 @@ mod ruling;
 mod settling;
 pub mod standing;
 pub mod throttle;
+mod together;
 mod trying;
 pub mod waiting;
 

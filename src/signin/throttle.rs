@@ -73,12 +73,16 @@ struct Failures {
     last: Instant,
     /// The password that counts although nobody knows whether it was wrong, last.
     unknown: Option<u64>,
+    /// Whether there is one that the nodes that count with this one have not counted: it is under way, or they could not
+    /// be told.
+    unheard: bool,
 }
 
 impl Failures {
     fn forget_old(&mut self, now: Instant, window: Duration) {
         if now.saturating_duration_since(self.last) >= window {
             self.failed = 0;
+            self.unheard &= self.under_way > 0;
         }
     }
 
@@ -168,6 +172,20 @@ impl Prompts {
 pub struct Permit {
     person: u64,
     source: Option<IpAddr>,
+    first: bool,
+    at_home: bool,
+}
+
+impl Permit {
+    /// Whether nothing is counted against the person here, and no other try is under way.
+    pub fn is_first(self) -> bool {
+        self.first
+    }
+
+    /// Whether the person's password was right here before.
+    pub fn is_at_home(self) -> bool {
+        self.at_home
+    }
 }
 
 impl Throttle {
@@ -192,7 +210,7 @@ impl Throttle {
     pub fn admit(&mut self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<Permit, Reason> {
         let window = self.bounds.window;
         let key = self.hasher.hash_one(person);
-        let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None };
+        let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None, unheard: false };
         let old = |entry: &Failures| entry.under_way == 0 && now.saturating_duration_since(entry.last) >= window;
         make_room(&mut self.people, &old, |entry| entry.last);
         make_room(&mut self.sources, &old, |entry| entry.last);
@@ -209,10 +227,15 @@ impl Throttle {
         entry.forget_old(now, window);
         entry.below(most, Reason::ThrottledPerson)?;
         entry.under_way += 1;
+        let first = entry.failed == 0 && entry.under_way == 1;
+        entry.unheard |= first;
+        let places = self.places.get(&key);
+        let at_home =
+            places.zip(source).is_some_and(|(places, source)| places.iter().any(|(place, _)| *place == source));
         if let Some(entry) = source.and_then(|address| self.sources.get_mut(&address)) {
             entry.under_way += 1;
         }
-        Ok(Permit { person: key, source })
+        Ok(Permit { person: key, source, first, at_home })
     }
 
     /// What [`Throttle::admit`] would say, counting nothing.
@@ -230,6 +253,32 @@ impl Throttle {
             entry.below(self.guesses(key, source), Reason::ThrottledPerson)?;
         }
         Ok(())
+    }
+
+    /// Whether there is a try of this person's that the nodes that count with this one have not counted.
+    pub fn has_unheard(&self, person: &str) -> bool {
+        self.people.get(&self.hasher.hash_one(person)).is_some_and(|entry| entry.unheard)
+    }
+
+    /// They have counted it, or there is nothing to count.
+    pub fn heard(&mut self, person: &str) {
+        if let Some(entry) = self.people.get_mut(&self.hasher.hash_one(person)) {
+            entry.unheard = false;
+        }
+    }
+
+    /// When the last failure of this person was counted, if any counts.
+    pub fn last_failure(&self, person: &str) -> Option<Instant> {
+        self.people.get(&self.hasher.hash_one(person)).filter(|entry| entry.failed > 0).map(|entry| entry.last)
+    }
+
+    /// Forgets the failures of this person that were counted before `before`, unless there is a later one.
+    pub fn forgive(&mut self, person: &str, before: Instant) {
+        if let Some(entry) = self.people.get_mut(&self.hasher.hash_one(person))
+            && entry.last < before
+        {
+            (entry.failed, entry.unknown) = (0, None);
+        }
     }
 
     /// How many guesses at this person may come from there.
@@ -260,14 +309,17 @@ impl Throttle {
         self.bounds.window / self.bounds.failures_per_source.max(1)
     }
 
-    /// Says what became of a permitted guess.
-    pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) {
+    /// Says what became of a permitted guess. Whether it counts as a wrong one.
+    pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) -> bool {
         let step = self.step();
+        let mut counts = false;
         if let (Guess::Right, Some(source)) = (guess, permit.source) {
             self.remember(permit.person, source, now);
         }
         if let Some(entry) = self.people.get_mut(&permit.person) {
+            let before = entry.failed;
             entry.settle(guess, now);
+            counts = entry.failed > before;
             if entry.failed == 0 && entry.under_way == 0 {
                 self.people.remove(&permit.person);
             }
@@ -285,6 +337,7 @@ impl Throttle {
                 self.sources.remove(&address);
             }
         }
+        counts
     }
 
     /// Asks for leave to prompt `person`, and counts the prompt.
