@@ -42,7 +42,7 @@ async fn main() -> Result<(), Failed> {
     let config = checked::load(&arguments.config)?;
     let (_, section) = config.providers.first_key_value().ok_or("no provider")?;
     let server = ServerIdentity { name: "bench".to_owned(), address: None };
-    let provider: Arc<dyn Provider> = build(section, server, None)?;
+    let provider: Arc<dyn Provider> = build(section, server, None, None)?;
     // The native protocol answers by an event stream, which is to be open.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let warm: Vec<_> = (0..WARM).map(|number| ask(&provider, number)).collect();

@@ -90,6 +90,19 @@ grep -ohE 'Anteroom-HMAC-SHA256 key=[a-z0-9,=-]+' docs/native-protocol.md | grep
   seed native_signature documentation
 printf 000102030405060708090a0b | seed native_signature key
 
+result='"result":{"approved":true,"method":"push","at":1767225600,"pin":"40927","number":"42"}'
+printf '{%s,"state":"approved",%s}\n' "$about" "$result" | seed native_message approved_with_pin
+echo '{"time":1767225600,"takes":["pin","number"]}' | seed native_message takes
+
+# States in the form of ours, of both versions, each with an octet behind and what is typed with it.
+typed=('' ok 123456 r push2 sms 3 40927 $'\377\001' Ünïcödé 1234567890123456789012345)
+for i in "${!typed[@]}"; do
+  printf '%d%064x.%s' $((1 + i % 2)) "$i" "${typed[i]}" | seed challenge_state "$i"
+done
+printf '1%063d' 0 | seed challenge_state short
+octets 31 66*64 00 | seed challenge_state long
+{ octets 'ab*12' 01 00; octets '30*52'; printf 'call'; } | seed challenge_state altered
+
 # Files of people and tokens, one of each kind.
 printf 'unique_id,name,phone\nid-1,alice,"(202) 555-0111 x7"\n' | seed import_files people
 printf 'Username;First Name;Country Code;Phone;Method\nbob@corp.example;Bob;1;2025550102;Phone Call\n' | seed import_files old-server

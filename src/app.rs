@@ -337,7 +337,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
     let mut hang_up = signals(SignalKind::hangup())?;
     let mut server = Server::start(config).await?;
     tracing::info!(
-        radius = ?server.radius(), accounting = ?server.accounting(), radsec = ?server.radsec(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
+        radius = ?server.radius(), accounting = ?server.accounting(), changes = ?server.listener.changes(), radsec = ?server.radsec(), ldap = ?server.ldap(), ldaps = ?server.ldaps(),
         "ready"
     );
     notify(&[sd_notify::NotifyState::Ready]);

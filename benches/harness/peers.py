@@ -185,10 +185,11 @@ class Peers:
             return json.load(answer)["prompts"]
 
     @contextmanager
-    def bare(self, layout):
-        """The bare responder; gives its pid."""
-        command = [str(self.load_program), "responder", "--listen", f"127.0.0.1:{BARE_PORT}", "--secret", SECRET]
-        with self.process(self.pin(layout, "server") + command, "responder.log") as child:
+    def bare(self, layout, part="server", delay_ms=0):
+        """The bare responder, answering after a delay; gives its pid."""
+        command = [str(self.load_program), "responder", "--listen", f"127.0.0.1:{BARE_PORT}", "--secret", SECRET,
+                   "--delay-ms", str(delay_ms)]
+        with self.process(self.pin(layout, part) + command, "responder.log") as child:
             wait_for_port("udp", BARE_PORT, child)
             yield child.pid
 

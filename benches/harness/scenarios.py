@@ -1,11 +1,12 @@
 """What is measured: one function for each line of the table of contents in docs/performance.md.
 
-Each gives rows of Anteroom beside FreeRADIUS; those of the LDAP door are in ldap.py, those of the import in importing.py. Both get the same directory, prompt service, load
+Each gives rows of Anteroom beside FreeRADIUS; those of the LDAP door are in ldap.py, those of the import in importing.py, those of
+requests that are handed on in forwarding.py. Both get the same directory, prompt service, load
 generator, CPUs and number of requests under way, one after the other in the same run."""
 import time
 from statistics import median
 
-from . import clouds, importing, ldap
+from . import clouds, forwarding, importing, ldap
 from .peers import BARE_PORT, PASSWORD, PORTS, SECRET
 from .table import Row
 
@@ -258,7 +259,7 @@ def memory(run):
 
 ALL = {function.__name__: function for function in
        (cpu, rate, held200ms, held5s, held100k, single, retransmit, overload, start, memory, *ldap.ALL,
-        clouds.clouds, *importing.ALL)}
+        *forwarding.ALL, clouds.clouds, *importing.ALL)}
 
 
 def run_one(name, run):

@@ -18,7 +18,7 @@ use anteroom::secret::Secret;
 use anteroom::users::model::Method;
 
 /// The secret of the RFCs' own examples, so that `tests/vectors` are authentic here.
-const SECRET: &[u8] = b"xyzzy5461";
+pub const SECRET: &[u8] = b"xyzzy5461";
 
 /// The client's secret, ready to verify and to sign.
 pub static KEY: LazyLock<ClientKey> = LazyLock::new(|| ClientKey::new(Secret::new(SECRET.to_vec())));
@@ -44,6 +44,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         passcode: None,
         challenge: None,
         shows_texts: false,
+        texts: None,
         reuse: None,
         reply: None,
         held: 1000,
@@ -63,6 +64,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         reject_message: Some("Access denied.".into()),
         packets_per_second: 1_000_000,
         accounting_target: None,
+        checks_ms_chap: false,
         authorize_only: false,
         profile: None,
     };

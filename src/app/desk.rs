@@ -15,6 +15,7 @@ use crate::signin::caching::Caching;
 use crate::signin::explain::Served;
 use crate::signin::reception::SignIns;
 use crate::users::keys::KeyFile;
+use crate::users::pins::Pins;
 use crate::users::sql::SqlStore;
 
 /// Every provider, behind its breaker.
@@ -26,10 +27,11 @@ pub(super) fn providers(config: &Config, store: &Arc<SqlStore>) -> Result<Provid
     let keys = own.then(|| KeyFile::open(&config.server.keys)).transpose();
     let keys = keys.map_err(|error| AppError(error.to_string()))?;
     let house = keys.map(|keys| House::new(store.clone(), Arc::new(keys), config.pin));
+    let pins = Pins { roster: store.clone(), rules: config.pin };
     let address = config.radius.listen.first().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
     let made = config.providers.iter().map(|(name, provider)| {
         let server = ServerIdentity { name: config.server.name.clone(), address };
-        let built = factor::build::build(provider, server, house.as_ref());
+        let built = factor::build::build(provider, server, house.as_ref(), Some(&pins));
         let built = built.map_err(|error| AppError(format!("provider {name:?}: {error}")))?;
         let guarded = Guarded::new(Arc::clone(&built)).with_failover(provider.failover().to_vec());
         Ok((name.clone(), built, Arc::new(guarded)))

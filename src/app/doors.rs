@@ -1,11 +1,12 @@
-//! The RADIUS door of a configuration: its sockets and, where there are clients over TLS, its connections.
+//! The RADIUS door of a configuration: its sockets and, where there are clients over TLS, its connections; and the door for
+//! changes of sessions.
 
 use std::sync::Arc;
 
 use super::AppError;
 use crate::config::Config;
 use crate::radius::door::Shared;
-use crate::radius::listener::{Books, Listener, Settings, TlsListener};
+use crate::radius::listener::{Books, ChangesListener, Listener, Settings, TlsListener};
 use crate::signin::reception::SignIns;
 use crate::telemetry::metrics::Metrics;
 
@@ -32,5 +33,8 @@ pub(super) fn radius(
     let door = config.radius.tls.as_ref();
     let tls = door.map(|door| TlsListener::start(door, shared, sign_ins, books, metrics));
     let tls = tls.transpose().map_err(|why| AppError(format!("radius.tls: {why}")))?;
-    Ok(listener.with_tls(tls))
+    let changes = config.radius.changes.as_ref();
+    let changes = changes.map(|changes| ChangesListener::start(changes, shared));
+    let changes = changes.transpose().map_err(|why| AppError(format!("radius.changes: {why}")))?;
+    Ok(listener.with_tls(tls).with_changes(changes))
 }

@@ -103,11 +103,11 @@ fn load(file: &ConfigFile) -> Result<Config, Failure> {
 /// `anteroom token import`: `(dry_run, json)`.
 pub(super) async fn tokens(
     tokens: Tokens,
-    config: &Config,
+    at: (&str, &Path),
     roster: &dyn Roster,
     (dry_run, json): (bool, bool),
 ) -> Ended {
-    files::tokens(tokens, config, roster, show::Form { json, quiet: false, dry_run }).await
+    files::tokens(tokens, at, roster, show::Form { json, quiet: false, dry_run }).await
 }
 
 async fn run_with(args: Args, config: Config) -> Ended {
@@ -126,7 +126,9 @@ async fn run_with(args: Args, config: Config) -> Ended {
             directories(&config, roster, &ask, form).await
         }
         Some(Action::Csv(csv)) => files::csv(csv, &config, &*roster, form).await,
-        Some(Action::Tokens(tokens)) => files::tokens(tokens, &config, &*roster, form).await,
+        Some(Action::Tokens(tokens)) => {
+            files::tokens(tokens, (&config.server.name, &config.server.keys), &*roster, form).await
+        }
         Some(Action::Approve(plan)) => approve(plan.plan, &*roster).await,
         Some(Action::Discard(plan)) => discard(plan.plan, &*roster).await,
         Some(Action::Status) => status(&*roster, form).await,

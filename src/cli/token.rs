@@ -148,13 +148,17 @@ pub fn run(args: Args) -> Ended {
         let opened = args.at.open(false).await.map_err(Failure::refused)?;
         let done = match args.action {
             Action::Import(import) => {
-                let config =
-                    opened.config.as_ref().ok_or_else(|| Failure::usage("which configuration? Give --config FILE"));
-                match config {
-                    Ok(Ok(config)) => {
-                        import::tokens(import.tokens, config, &opened.store, (import.dry_run, import.json)).await
+                // Without a configuration the file is all there is: nobody else imports into it by that name.
+                let node = match &opened.config {
+                    None => Ok("anteroom token import"),
+                    Some(Ok(config)) => Ok(config.server.name.as_str()),
+                    Some(Err(mistakes)) => Err(Failure::usage(mistakes.clone())),
+                };
+                match node {
+                    Ok(node) => {
+                        let (at, how) = ((node, opened.keys()), (import.dry_run, import.json));
+                        import::tokens(import.tokens, at, &opened.store, how).await
                     }
-                    Ok(Err(mistakes)) => Err(Failure::usage(mistakes.clone())),
                     Err(failure) => Err(failure),
                 }
             }

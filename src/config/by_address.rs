@@ -3,7 +3,35 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::AddressRange;
+/// An inclusive range of addresses of one family. A single address and a CIDR block are ranges, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRange {
+    /// Lowest address.
+    pub first: IpAddr,
+    /// Highest address, of the same family.
+    pub last: IpAddr,
+}
+
+impl AddressRange {
+    /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        match (self.first, self.last, address) {
+            (IpAddr::V4(first), IpAddr::V4(last), IpAddr::V4(a)) => first <= a && a <= last,
+            (IpAddr::V6(first), IpAddr::V6(last), IpAddr::V6(a)) => first <= a && a <= last,
+            _ => false,
+        }
+    }
+
+    /// How many addresses lie above the first: the smaller, the more specific.
+    pub fn span(&self) -> u128 {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => u128::from(u32::from(last) - u32::from(first)),
+            (IpAddr::V6(first), IpAddr::V6(last)) => u128::from(last) - u128::from(first),
+            _ => u128::MAX,
+        }
+    }
+}
 
 /// Values found by address.
 #[derive(Debug)]

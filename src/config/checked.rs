@@ -17,12 +17,14 @@ use super::reading::{Places, Reading};
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
 use crate::radius::dictionary::Dictionary;
+use crate::texts::Texts;
 
-use super::{Config, Limits, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
+use super::{Config, Lockout, Log, LogFormat, Radius, Throttle, Transport, written};
 
 mod address;
 mod caching;
 mod challenge;
+mod changes;
 mod client;
 mod gateway;
 mod import;
@@ -115,6 +117,7 @@ pub fn read(
         warnings: RefCell::default(),
         radius_targets: RefCell::default(),
         dictionary: RefCell::new(Cow::Borrowed(Dictionary::shipped())),
+        texts: RefCell::default(),
     };
     // A file that is not TOML says nothing about its keys.
     let config = is_toml.then(|| checker.config(file));
@@ -143,12 +146,15 @@ struct Checker<'a> {
     radius_targets: RefCell<BTreeSet<String>>,
     /// The names of attributes, once they are known.
     dictionary: RefCell<Cow<'static, Dictionary>>,
+    /// What people read, once it is known.
+    texts: RefCell<Arc<Texts>>,
 }
 
 impl Checker<'_> {
     fn config(&self, mut file: written::File) -> Config {
         gateway::name_targets(&mut file);
         self.dictionary(file.radius.dictionary.take());
+        self.server_texts(file.server.texts.take());
         let (targets, authorizing, radius_targets) = self.targets(file.target);
         let import = self.import(file.import, &targets, &authorizing);
         let mail_is_mentioned = file.mail.server.is_some();
@@ -160,9 +166,7 @@ impl Checker<'_> {
         let usual = if file.radius.client.iter().all(over_tls) { "" } else { "0.0.0.0:1812" };
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
-        for address in accounting.iter().filter(|address| listen.contains(address)) {
-            self.wrong(&Path::top("radius").key("accounting"), format!("{address} is in listen, too"), "another port");
-        }
+        self.apart(&Path::top("radius").key("accounting"), &accounting, (&listen, "listen"));
         let (radius, ldap) = (file.radius.client.len(), file.ldap.client.len());
         let radius_names: Vec<_> = file.radius.client.iter().map(|client| client.name.clone()).collect();
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
@@ -171,6 +175,8 @@ impl Checker<'_> {
         let replies = self.replies(file.reply, &file.radius.client);
         let tls = self.radius_tls(file.radius.tls, wants_tls);
         let clients = self.clients(file.radius.client, &targets, &authorizing, &providers, &replies);
+        let taken = [&listen[..], &accounting];
+        let changes = self.changes(file.radius.changes, (&clients, radius), &radius_targets, taken);
         let ldap_door = self.ldap(file.ldap, &targets, &providers);
         let routes = self.routes(file.route, &names, &providers.written);
         let of_rules = rule::Clients::of(&clients, &ldap_door.clients, names);
@@ -183,13 +189,11 @@ impl Checker<'_> {
         let metrics = file.metrics.listen.and_then(|text| self.metrics(&text));
         let server = self.server(file.server);
         let spool = self.spool(file.radius.accounting_spool, &server.store);
-        let size_at = Path::top("radius").key("accounting_spool_size");
-        let spool_size =
-            u64::from(self.count(&size_at, file.radius.accounting_spool_size, 268_435_456, 1_048_576, u32::MAX));
+        let spool_size = self.spool_size(file.radius.accounting_spool_size);
         Config {
             file: self.file.clone(),
             server,
-            radius: Radius { listen, accounting, spool, spool_size, tls, clients },
+            radius: Radius { listen, accounting, spool, spool_size, tls, changes, clients },
             ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),
@@ -206,15 +210,6 @@ impl Checker<'_> {
             audit: self.audit(file.audit),
             log: self.log(file.log),
             metrics,
-        }
-    }
-
-    fn limits(&self, limits: &written::Limits) -> Limits {
-        let at = Path::top("limits");
-        Limits {
-            held: self.size(&at.key("held"), limits.held, 100_000, 1, 10_000_000),
-            held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
-            at_directory: self.size(&at.key("at_directory"), limits.at_directory, 16_384, 1, 1_000_000),
         }
     }
 

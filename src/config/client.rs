@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::reply::ClientReply;
 use super::{AddressRange, NumberMatching, UnreachableRule};
+use crate::texts::Texts;
 use crate::users::model::Method;
 
 /// A client as the sign-in sees it, whatever door it comes through.
@@ -39,6 +40,8 @@ pub struct Client {
     pub challenge: Option<Challenges>,
     /// Whether the person sees a text that comes with a refusal.
     pub shows_texts: bool,
+    /// What people read through this client; none: what they read everywhere.
+    pub texts: Option<Arc<Texts>>,
     /// Whether one approval is good for several sign-ins of the same person from the same place.
     pub reuse: Option<Reuse>,
     /// Who may come in how.

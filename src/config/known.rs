@@ -14,6 +14,8 @@ pub fn tables() -> Vec<(&'static str, &'static [&'static str])> {
         ("server", fields_of::<written::Server>()),
         ("radius", fields_of::<written::Radius>()),
         ("radius.tls", fields_of::<written::RadiusTls>()),
+        ("radius.changes", fields_of::<written::Changes>()),
+        ("radius.changes.relay.*", fields_of::<written::ChangeRelay>()),
         ("radius.client.*", fields_of::<written::Client>()),
         ("radius.client.*.provider_unreachable", fields_of::<written::Unreachable>()),
         ("ldap", fields_of::<written::Ldap>()),

@@ -5,7 +5,7 @@
 //! durations are within their range, names refer to something that exists, secrets have been read.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::users::place::StoreAt;
 
 pub mod by_address;
 pub mod caching;
+pub mod changes;
 pub mod checked;
 mod client;
 pub mod codes;
@@ -38,8 +39,10 @@ pub mod route;
 pub mod rule;
 pub mod sources;
 pub mod values;
+mod winbind;
 pub mod written;
 
+pub use by_address::AddressRange;
 pub use caching::{Caching, CachingRule, Likeness};
 pub use checked::{Checked, load, load_text};
 pub use client::{Challenges, Client, ClientPolicy, Lenience, OnDeadline, Passcode, Reuse, ServiceAccounts};
@@ -60,6 +63,7 @@ pub use radsec::{
 };
 pub use route::{NumberMatching, Route, UnreachableClass, UnreachableRule};
 pub use rule::{Rule, Then};
+pub use winbind::{MsChapBy, Winbind};
 
 /// A whole configuration after all checks.
 #[derive(Debug)]
@@ -149,38 +153,10 @@ pub struct Radius {
     pub spool_size: u64,
     /// Where RADIUS over TLS is spoken, if anywhere.
     pub tls: Option<RadiusTls>,
+    /// Where targets may change sessions, and of which clients, if any.
+    pub changes: Option<changes::Changes>,
     /// The configured clients.
     pub clients: Vec<Arc<RadiusClient>>,
-}
-
-/// An inclusive range of addresses of one family. A single address and a CIDR block are ranges, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressRange {
-    /// Lowest address.
-    pub first: IpAddr,
-    /// Highest address, of the same family.
-    pub last: IpAddr,
-}
-
-impl AddressRange {
-    /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as the IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        match (self.first, self.last, address) {
-            (IpAddr::V4(first), IpAddr::V4(last), IpAddr::V4(a)) => first <= a && a <= last,
-            (IpAddr::V6(first), IpAddr::V6(last), IpAddr::V6(a)) => first <= a && a <= last,
-            _ => false,
-        }
-    }
-
-    /// How many addresses lie above the first: the smaller, the more specific.
-    pub fn span(&self) -> u128 {
-        match (self.first, self.last) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => u128::from(u32::from(last) - u32::from(first)),
-            (IpAddr::V6(first), IpAddr::V6(last)) => u128::from(last) - u128::from(first),
-            _ => u128::MAX,
-        }
-    }
 }
 
 /// A RADIUS client: who it is on the wire, and its [`Client`] part.
@@ -204,6 +180,8 @@ pub struct RadiusClient {
     pub person_address: Option<(PersonAddress, AddressForm)>,
     /// Whether its target is RADIUS servers, which get its requests with all their attributes.
     pub hands_on: bool,
+    /// Whether its target is a directory that checks MS-CHAP, too.
+    pub checks_ms_chap: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.
     pub reply_attributes: Vec<ReplyAttribute>,
     /// Text shown to a refused person; the same for every reason.
@@ -346,6 +324,8 @@ pub struct DirectoryTarget {
     pub connections: usize,
     /// Bind people whose DN the store knows without searching for them first.
     pub dn_from_store: bool,
+    /// Who checks MS-CHAP, if anybody does.
+    pub ms_chap: Option<Winbind>,
 }
 
 /// Which servers a directory has.

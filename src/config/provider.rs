@@ -140,6 +140,10 @@ pub struct NativeProvider {
     pub common: Common,
     /// How requests are authenticated.
     pub authentication: NativeAuthentication,
+    /// Whether the service asks people in PIN mode for their PIN on the phone, and hands it over to be checked here.
+    pub pin_on_phone: bool,
+    /// Whether a push asks for a number that the person reads at their client, where that can show one.
+    pub number_matching: bool,
 }
 
 /// How Anteroom authenticates to a native provider.

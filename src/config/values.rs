@@ -12,8 +12,8 @@ use super::known;
 use super::written::{HttpMethod, ProviderKind, ThenWord, Unfit, ViaKind, Weak};
 use super::{
     Anonymous, Authentication, Balance, CloudName, Codes, Device, EapIdentity, EntraMode, ForwardAs, Lenience,
-    LogFormat, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport, Triggers,
-    UnreachableClass, YesNo,
+    LogFormat, MsChapBy, NumberMatching, OnDeadline, Requirement, Sasl, Security, SendName, TargetKind, Transport,
+    Triggers, UnreachableClass, YesNo,
 };
 use crate::factor::local::split::PinSide;
 use crate::secret::Secret;
@@ -234,6 +234,10 @@ impl Words for EapIdentity {
 impl Words for SendName {
     const WORDS: &'static [(&'static str, Self)] =
         &[("typed", SendName::Typed), ("name", SendName::Name), ("upn", SendName::Upn)];
+}
+
+impl Words for MsChapBy {
+    const WORDS: &'static [(&'static str, Self)] = &[("winbind", MsChapBy::Winbind)];
 }
 
 impl Words for Transport {

@@ -39,9 +39,11 @@ mod radsec;
 pub use radsec::RadiusTls;
 
 mod caching;
+mod changes;
 mod rule;
 
 pub use caching::Caching;
+pub use changes::{ChangeRelay, Changes};
 pub use rule::{Rule, ThenWord};
 
 mod target;
@@ -119,6 +121,7 @@ pub struct Radius {
     pub accounting_spool_size: Option<Count>,
     pub dictionary: Option<OneOrMany>,
     pub tls: RadiusTls,
+    pub changes: Changes,
     pub client: Vec<Client>,
 }
 
@@ -167,6 +170,7 @@ pub struct Client {
     pub reply_attributes: Option<OneOrMany>,
     pub reject_message: Option<String>,
     pub show_texts: Option<bool>,
+    pub texts: Option<String>,
     pub held: Option<Count>,
     pub packets_per_second: Option<Count>,
     pub profile: Option<Word<&'static Profile>>,

@@ -118,7 +118,7 @@ pub struct Described {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Native,
+    Native { pin_on_phone: bool },
     Entra(CloudName),
     Duo(CloudName),
     PrivacyIdea { user: CloudName, realm: bool },
@@ -147,7 +147,7 @@ impl Described {
 
     /// Of `type = "native"`.
     pub fn native(section: &NativeProvider) -> Self {
-        Described::new(&section.common, Kind::Native)
+        Described::new(&section.common, Kind::Native { pin_on_phone: section.pin_on_phone })
     }
 
     /// Of `type = "entra"`.
@@ -191,14 +191,14 @@ impl Described {
 
     /// Whether it calls and texts the number that it is given.
     pub fn takes_number(&self) -> bool {
-        matches!(self.kind, Kind::Native) && self.send.phone
+        matches!(self.kind, Kind::Native { .. }) && self.send.phone
     }
 
     /// Whether it can ask this person this way, as far as can be said without asking it.
     pub fn can_ask(&self, person: &Person, method: Method) -> bool {
         let known = |user: CloudName| user.of(person).is_some_and(|name| !name.is_empty());
         match self.kind {
-            Kind::Native => match method {
+            Kind::Native { .. } => match method {
                 Method::Push => person.device_token.is_some(),
                 Method::Call | Method::SmsReply => person.phone.is_some() && self.send.phone,
                 Method::Oath => true,
@@ -233,6 +233,12 @@ impl Described {
         }
     }
 
+    /// Whether it asks people in PIN mode for their PIN on the phone, with this way of asking.
+    pub fn carries_pin(&self, method: Method) -> bool {
+        let is_prompt = matches!(method, Method::Push | Method::Call | Method::SmsReply);
+        is_prompt && matches!(self.kind, Kind::Native { pin_on_phone: true })
+    }
+
     /// What leaves the house when it asks this person this way, field by field.
     pub fn tells(&self, person: &Person, method: Method, code: bool, address: Option<IpAddr>) -> Vec<Leaves> {
         let told = |field| Leaves { field, fate: self.fate(field, person, method, code, address.is_some()) };
@@ -260,17 +266,17 @@ impl Described {
             (_, Kind::Codes(_)) => Fate::Never,
             (Field::Code, _) => only(code),
             (Field::PersonAddress, _) => optional(self.send.person_address, address),
-            (Field::UserName | Field::UniqueId | Field::Language | Field::Server, Kind::Native) => Fate::Sent,
-            (Field::Application, Kind::Native) => Fate::Sent,
-            (Field::Names, Kind::Native) => {
+            (Field::UserName | Field::UniqueId | Field::Language | Field::Server, Kind::Native { .. }) => Fate::Sent,
+            (Field::Application, Kind::Native { .. }) => Fate::Sent,
+            (Field::Names, Kind::Native { .. }) => {
                 optional(self.send.names, person.first_name.is_some() || person.last_name.is_some())
             }
-            (Field::Email, Kind::Native) => optional(self.send.email, person.email.is_some()),
-            (Field::Phone, Kind::Native) => optional(self.send.phone, person.phone.is_some()),
-            (Field::DeviceToken, Kind::Native) if method == Method::Push => {
+            (Field::Email, Kind::Native { .. }) => optional(self.send.email, person.email.is_some()),
+            (Field::Phone, Kind::Native { .. }) => optional(self.send.phone, person.phone.is_some()),
+            (Field::DeviceToken, Kind::Native { .. }) if method == Method::Push => {
                 optional(true, person.device_token.is_some())
             }
-            (_, Kind::Native) => Fate::Never,
+            (_, Kind::Native { .. }) => Fate::Never,
             (Field::Application, Kind::Duo(_)) => only(method == Method::Push),
             (Field::Realm, Kind::PrivacyIdea { realm, .. }) => only(realm),
             (field, Kind::Entra(user) | Kind::Duo(user) | Kind::Okta(user) | Kind::PrivacyIdea { user, .. }) => {

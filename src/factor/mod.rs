@@ -112,6 +112,8 @@ pub enum Answer {
     Approved,
     /// Approved, in another way than was asked for: by a code of the house, of which there are several kinds.
     ApprovedBy(Method),
+    /// Approved, and the PIN that was typed on the phone is the person's.
+    ApprovedWithPin(Box<PinPassed>),
     /// Not approved, or nobody knows.
     Refused(Refusal),
 }
@@ -138,6 +140,8 @@ pub enum Refusal {
     PinDue,
     /// A PIN goes with this way, and the person has none.
     NoPin,
+    /// The person was wrong about their PIN so often that nobody looks at it for a while.
+    PinLocked,
     /// A PIN goes with this way, and none was typed. Nobody was prompted, and no code was looked at.
     NeedsPin,
     /// The code is one of the person's token, further off than it may be: with the one that follows the token is found again.
@@ -165,7 +169,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 27] = [
+    pub const ALL: [Refusal; 28] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
@@ -175,6 +179,7 @@ impl Refusal {
         Refusal::WrongPin,
         Refusal::PinDue,
         Refusal::NoPin,
+        Refusal::PinLocked,
         Refusal::NeedsPin,
         Refusal::NextCode,
         Refusal::TooOften,
@@ -237,10 +242,10 @@ pub trait Factor: Send + Sync {
         self.described().is_some_and(Described::takes_number)
     }
 
-    /// Whether it asks people in PIN mode for their PIN itself, on their phone, with this way of asking.
+    /// Whether it asks people in PIN mode for their PIN itself, on their phone, with this way of asking. Then nothing but
+    /// [`Answer::ApprovedWithPin`] is an approval of theirs.
     fn carries_pin(&self, method: Method) -> bool {
-        let _ = method;
-        false
+        self.described().is_some_and(|described| described.carries_pin(method))
     }
 
     /// The failure with which it answers everybody at once, as it is out of use.
@@ -294,6 +299,8 @@ pub struct Health {
     pub clock_skew: Option<i64>,
     /// When the service's certificate expires, where there is one and it says so.
     pub certificate_expires: Option<SystemTime>,
+    /// What our configuration counts on and the service does not say that it does; none where all is well.
+    pub lacks: Option<&'static str>,
 }
 
 /// What is wrong with a provider, in words that say what to do.
@@ -333,18 +340,21 @@ impl FactorApproved {
     }
 }
 
-/// Whether this way of asking goes with a PIN that nobody would look at: the person is in PIN mode, theirs was not typed, and
-/// the provider does not ask for it. Providers of the house look for it in what is typed.
-pub fn lacks_pin(provider: &dyn Factor, person: &Person, method: Method, passed: bool) -> bool {
+/// Whether this way of asking goes with a PIN that was not typed yet, whoever would ask for it: the person is in PIN mode.
+/// Providers of the house look for it in what is typed.
+pub fn owes_pin(provider: &dyn Factor, person: &Person, method: Method, passed: bool) -> bool {
     person.mode == Mode::Pin
         && !passed
         && match method {
-            Method::Push | Method::Call | Method::SmsReply | Method::SmsCode | Method::EmailCode => {
-                !provider.carries_pin(method)
-            }
+            Method::Push | Method::Call | Method::SmsReply | Method::SmsCode | Method::EmailCode => true,
             Method::Oath => !provider.is_of_the_house(),
             Method::BackupCode | Method::TemporaryCode => false,
         }
+}
+
+/// Whether this way of asking goes with a PIN that nobody would look at: it is owed, and the provider does not ask for it.
+pub fn lacks_pin(provider: &dyn Factor, person: &Person, method: Method, passed: bool) -> bool {
+    owes_pin(provider, person, method, passed) && !provider.carries_pin(method)
 }
 
 /// What is not even asked.
@@ -362,6 +372,7 @@ fn unasked(provider: &dyn Factor, request: &Request) -> Option<Refusal> {
 /// Why there is no approval.
 pub fn ask(provider: &dyn Factor, request: Request) -> impl Future<Output = Result<FactorApproved, Refusal>> + '_ {
     let (sign_in, unique_id, method) = (request.sign_in, request.person.unique_id.clone(), request.method);
+    let owes_pin = owes_pin(provider, &request.person, method, request.pin_passed());
     // Not inside: what is asked is not kept while the person looks for their phone.
     let asked = match unasked(provider, &request) {
         None => provider.run(request),
@@ -369,6 +380,10 @@ pub fn ask(provider: &dyn Factor, request: Request) -> impl Future<Output = Resu
     };
     async move {
         match asked.await {
+            Answer::ApprovedWithPin(pin) if pin.is_of(&unique_id) => Ok(FactorApproved { sign_in, unique_id, method }),
+            // Without the PIN it is half of what they owe.
+            Answer::ApprovedWithPin(_) => Err(Refusal::Garbled),
+            Answer::Approved | Answer::ApprovedBy(_) if owes_pin => Err(Refusal::Garbled),
             Answer::Approved => Ok(FactorApproved { sign_in, unique_id, method }),
             Answer::ApprovedBy(method) => Ok(FactorApproved { sign_in, unique_id, method }),
             Answer::Refused(refusal) => Err(refusal),

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -240,16 +241,15 @@ impl Factor for Guarded {
         if deadline <= Instant::now() {
             return Box::pin(std::future::ready(Answer::Refused(Refusal::Expired)));
         }
-        let asked = self.provider.run(request);
-        Box::pin(async move {
-            match tokio::time::timeout_at(deadline, asked).await {
-                Ok(answer) => {
-                    self.note(&answer);
-                    answer
-                }
-                Err(_) => Answer::Refused(Refusal::Expired),
+        let asked = tokio::time::timeout_at(deadline, self.provider.run(request));
+        // Not an `async` block, which would keep the wait twice.
+        Box::pin(asked.map(|answer| match answer {
+            Ok(answer) => {
+                self.note(&answer);
+                answer
             }
-        })
+            Err(_) => Answer::Refused(Refusal::Expired),
+        }))
     }
 }
 
@@ -265,7 +265,7 @@ impl Breaker {
             Answer::Refused(Refusal::Unreachable(class)) => *class,
             // Neither a sign of life nor of the contrary.
             Answer::Refused(Refusal::Lost) => return None,
-            Answer::Approved | Answer::ApprovedBy(_) | Answer::Refused(_) => {
+            Answer::Approved | Answer::ApprovedBy(_) | Answer::ApprovedWithPin(_) | Answer::Refused(_) => {
                 // Read first: an unconditional store would bounce the cache line on every sign-in.
                 if self.failures.load(Ordering::Relaxed) != 0 {
                     self.failures.store(0, Ordering::Relaxed);

@@ -148,6 +148,8 @@ pub struct Link {
     work: Option<Work>,
     /// What lets the relayed bind of a program stand for a sign-in.
     standing: Option<StandKey>,
+    /// The mechanism of the relayed SASL bind under way.
+    mechanism: Option<Box<str>>,
     /// StartTLS was answered; its answer has yet to leave.
     start_tls: bool,
     /// What passes is no LDAP any more: a SASL layer.
@@ -190,6 +192,7 @@ impl Link {
             nesting: None,
             work: None,
             standing: None,
+            mechanism: None,
             start_tls: false,
             opaque: false,
             stopping: false,

@@ -50,6 +50,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::CachedApproval
         | Reason::RuleSkipped
         | Reason::OneTimeBypass
+        | Reason::SaslRelayed
         | Reason::RuleRefused
         | Reason::RuleUndecided
         | Reason::ReplyUndecided

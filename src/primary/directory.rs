@@ -13,7 +13,8 @@ use tracing::warn;
 use super::groups;
 use super::locate::Locator;
 use super::names::{self, BadName, NameRules, TypedName};
-use super::{Details, Fault, Finding, IdentifyError, Identity, Primary, Refusal};
+use super::winbind::Helpers;
+use super::{Answered, Details, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
 use crate::config::{DirectoryKind, DirectoryTarget, ServerUrl, Servers};
 use crate::ldap::filter::Filter;
 use crate::ldap::pool::tls_connector;
@@ -49,6 +50,8 @@ pub struct Directory {
     confirmed: judging::Confirmed,
     timeout: Duration,
     located: Option<Arc<Located>>,
+    /// Who checks MS-CHAP, if anybody does.
+    ms_chap: Option<Helpers>,
 }
 
 /// Servers that come from the DNS.
@@ -136,6 +139,7 @@ impl Directory {
             details: Vec::new(),
             confirmed: judging::Confirmed::default(),
             timeout: target.timeout,
+            ms_chap: target.ms_chap.as_ref().map(|winbind| Helpers::new(&target.name, winbind)),
             pool: Pool::new(settings, tls_connector(target.ca_file.as_deref())?, servers),
             located: locator.map(|locator| {
                 let turn = Arc::default();
@@ -362,6 +366,14 @@ impl Primary for Directory {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Finding, String>> {
         Box::pin(self.judge(who, finding, deadline))
+    }
+
+    /// Of what is no password, MS-CHAP alone, where there is somebody to check it.
+    fn hand_on<'a>(&'a self, who: Option<&'a Identity>, handed: Handed<'a>, until: Instant) -> BoxFuture<'a, Answered> {
+        match &self.ms_chap {
+            Some(helpers) => Box::pin(helpers.hand_on(self, who, handed, until)),
+            None => Box::pin(std::future::ready(super::unwilling().into())),
+        }
     }
 
     fn matches<'a>(

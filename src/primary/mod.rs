@@ -27,6 +27,7 @@ pub mod locate;
 pub mod names;
 pub mod none;
 pub mod radius;
+pub mod winbind;
 
 /// A person as the directory knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +76,6 @@ pub enum Fault {
     Deadline,
     /// There is no room to ask in: every identifier of a RADIUS target is in use.
     Full,
-    /// The request has come through this server before.
-    Loop,
 }
 
 /// What the target said to a credential.
@@ -133,7 +132,8 @@ pub enum Refusal {
     Unnamed,
     /// A RADIUS target asks for more, which this request cannot be answered with.
     AsksMore,
-    /// A connection policy of a target of type `none` keeps the person out.
+    /// A connection policy of a target of type `none` keeps the person out, or a RADIUS target that a gateway's request
+    /// is passed on to.
     ConnectionDenied,
     /// No connection policy of a target of type `none` fits.
     NoConnectionPolicy,
@@ -237,7 +237,13 @@ pub trait Primary: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Answered> {
         let _ = (who, handed, deadline);
-        Box::pin(std::future::ready(Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM }).into()))
+        Box::pin(std::future::ready(unwilling().into()))
+    }
+
+    /// Whether a request is one that we have sent to it ourselves, and that has come back to us.
+    fn has_sent(&self, request: &Onward) -> bool {
+        let _ = request;
+        false
     }
 
     /// Whether the name in the target's reply, and not the one in the request, tells who came in by EAP.
@@ -272,6 +278,11 @@ pub trait Primary: Send + Sync {
         let _ = (who, filter, deadline);
         Box::pin(std::future::ready(Err(Fault::Refused { code: code::UNWILLING_TO_PERFORM })))
     }
+}
+
+/// What a target says to what it does not do.
+fn unwilling() -> Finding {
+    Finding::Fault(Fault::Refused { code: code::UNWILLING_TO_PERFORM })
 }
 
 /// Proof that the primary credential of this very person was right.

@@ -16,7 +16,8 @@ use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, 
 use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
 use crate::ldap::result::code;
 use crate::radius::authenticator::{ClientKey, Verified};
-use crate::radius::onward::{Filling, Form, ProofKind};
+use crate::radius::mschap;
+use crate::radius::onward::{Filling, Form, Onward, ProofKind};
 use crate::radius::packet::{Code, Packet};
 use crate::radius::pool::{NoReply, Pool, Probed, Replied};
 use crate::radius::said::Said;
@@ -132,10 +133,6 @@ impl Radius {
 
     async fn ask(&self, who: Option<&Identity>, handed: Handed<'_>, deadline: Instant) -> Answered {
         let request = handed.request;
-        if request.has_passed(&self.form) {
-            tracing::warn!(target_name = self.name, "a request has come round: a server behind sends it back to us");
-            return Finding::Fault(Fault::Loop).into();
-        }
         let name = match (self.send_name, who) {
             _ if request.kind() != ProofKind::Pap => None,
             (SendName::Typed, _) | (_, None) => None,
@@ -146,9 +143,11 @@ impl Radius {
         let make = |identifier: u8, authenticator: &_| {
             request.encode(filling, &self.form, (identifier, authenticator), &self.key)
         };
-        let only = handed.round.map(|(server, _)| server);
+        // A password that one server may have changed is wrong at the next.
+        let alone = || if request.changes_password() { self.pool.first() } else { None };
+        let only = handed.round.map(|(server, _)| server).or_else(alone);
         match self.pool.ask(only, &make, deadline).await {
-            Ok(replied) => self.answered(&replied, request.room()),
+            Ok(replied) => self.answered(&replied, request),
             Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
             Err(NoReply::Unreachable) => Finding::Fault(Fault::Unreachable).into(),
             Err(NoReply::Full) => Finding::Fault(Fault::Full).into(),
@@ -157,12 +156,12 @@ impl Radius {
     }
 
     /// What a reply that the pool has verified comes to.
-    fn answered(&self, replied: &Replied, room: usize) -> Answered {
+    fn answered(&self, replied: &Replied, request: &Onward) -> Answered {
         let verified = Packet::decode(&replied.packet)
             .ok()
             .and_then(|packet| Verified::reply(packet, &replied.request, &self.key).ok());
         let Some(verified) = verified else { return Finding::Fault(Fault::Garbled).into() };
-        let said = match Said::read(&verified, &replied.request, &self.key, &self.rules, room) {
+        let said = match Said::read(&verified, &replied.request, &self.key, &self.rules, request.room()) {
             Ok(said) => Some(Box::new(said)),
             Err(error) => {
                 tracing::warn!(target_name = self.name, ?error, "a RADIUS target's reply cannot be passed on");
@@ -171,7 +170,7 @@ impl Radius {
         };
         let finding = match verified.packet().code() {
             Code::ACCESS_ACCEPT => Finding::Right,
-            Code::ACCESS_REJECT => Finding::Wrong(Refusal::WrongPassword),
+            Code::ACCESS_REJECT => Finding::Wrong(refused(&verified.packet(), request.kind())),
             Code::ACCESS_CHALLENGE => Finding::Wrong(Refusal::AsksMore),
             _ => return Finding::Fault(Fault::Garbled).into(),
         };
@@ -217,8 +216,32 @@ impl Primary for Radius {
         Box::pin(self.ask(who, handed, deadline))
     }
 
+    fn has_sent(&self, request: &Onward) -> bool {
+        let has_passed = request.has_passed(&self.form);
+        if has_passed {
+            tracing::warn!(target_name = self.name, "a request has come round: a server behind sends it back to us");
+        }
+        has_passed
+    }
+
     fn names_people(&self) -> bool {
         self.eap_identity == EapIdentity::Reply
+    }
+}
+
+/// Why a target refuses: as the error of MS-CHAP says (RFC 2759 section 6), where that is about the account and not about
+/// what was typed.
+fn refused(packet: &Packet<'_>, kind: ProofKind) -> Refusal {
+    match (kind, mschap::error(packet)) {
+        // There is no password to be wrong.
+        (ProofKind::Gateway, _) => Refusal::ConnectionDenied,
+        (ProofKind::MsChap, Some(646)) => Refusal::LogonHours,
+        (ProofKind::MsChap, Some(647)) => Refusal::Disabled,
+        (ProofKind::MsChap, Some(648)) => Refusal::PasswordExpired,
+        (ProofKind::MsChap, Some(649)) => Refusal::Restricted,
+        // The new one was not taken.
+        (ProofKind::MsChap, Some(709)) => Refusal::MustChangePassword,
+        _ => Refusal::WrongPassword,
     }
 }
 

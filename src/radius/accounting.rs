@@ -176,6 +176,7 @@ impl AccountingDoor {
         Verified::accounting(packet, &client.key)?;
         let asked = Asked {
             eap: Eap::None,
+            ms_chap: None,
             identifier: packet.identifier(),
             authenticator: packet.authenticator(),
             proxy_states: &reply::proxy_states(&packet),

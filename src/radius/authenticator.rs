@@ -101,6 +101,19 @@ impl<'a> Verified<'a> {
         }
     }
 
+    /// Checks a CoA-Request or Disconnect-Request: as an Accounting-Request, and its Message-Authenticator, where there is
+    /// one, was made as if its authenticator were zeros (RFC 5176 section 2.3).
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn change(packet: Packet<'a>, key: &'a ClientKey) -> Result<Self, VerifyError> {
+        let verified = Self::accounting(packet, key)?;
+        if let Some(at) = find_signature(&packet)? {
+            check_signature(&packet, at, &[0; 16], key)?;
+        }
+        Ok(verified)
+    }
+
     /// Checks a reply to the request with `request` as its authenticator (RFC 2865 section 3).
     ///
     /// # Errors
@@ -195,7 +208,8 @@ fn digest(bytes: &[u8], authenticator: &Authenticator, key: &ClientKey) -> [u8; 
         .into()
 }
 
-/// Fills the Message-Authenticator of an Access-Request or Status-Server, if it has one.
+/// Fills the Message-Authenticator of an Access-Request or Status-Server, if it has one. Of a CoA- or Disconnect-Request,
+/// too, while its authenticator is zeros.
 pub fn sign_request(bytes: &mut [u8], key: &ClientKey) {
     let Some(authenticator) = Packet::decode(bytes).ok().map(|packet| *packet.authenticator()) else { return };
     put_signature(bytes, &authenticator, key);

@@ -67,6 +67,8 @@ causes! {
     Draining = "draining",
     /// More sign-ins wait for the directory than `limits.at_directory`: the client asks again, or its next server.
     Overloaded = "overloaded",
+    /// A CoA- or Disconnect-Request whose Event-Timestamp is not of now (RFC 5176 section 6.3): somebody may be repeating it.
+    Stale = "stale",
     /// An accounting record could not be handed over; the client will send it again.
     NotRecorded = "not_recorded",
 }

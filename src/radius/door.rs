@@ -24,6 +24,7 @@ use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
 use super::eap::Eap;
+use super::mschap;
 use super::packet::{Authenticator, Code, Packet};
 use super::rates::Rates;
 use super::reply::{self, Asked};
@@ -184,13 +185,14 @@ pub struct Ticket {
     authenticator: Authenticator,
     identifier: u8,
     eap: Eap,
+    ms_chap: Option<u8>,
     generation: u32,
 }
 
 impl Ticket {
     fn asked(&self) -> Asked<'_> {
-        let Ticket { identifier, authenticator, proxy_states, eap, .. } = self;
-        Asked { identifier: *identifier, authenticator, proxy_states, eap: *eap }
+        let Ticket { identifier, authenticator, proxy_states, eap, ms_chap, .. } = self;
+        Asked { identifier: *identifier, authenticator, proxy_states, eap: *eap, ms_chap: *ms_chap }
     }
 }
 
@@ -280,17 +282,21 @@ impl<H> Door<H> {
         }
         let begun = self.table().begin(key, &print, now).map_err(|Full| Discarded::TableFull)?;
         let eap = Eap::read(&packet);
-        let ticket = Ticket {
+        let mut ticket = Ticket {
             client: Arc::clone(client),
             proxy_states,
             key,
             authenticator: *packet.authenticator(),
             identifier: packet.identifier(),
             eap: eap.unwrap_or_default(),
+            ms_chap: None,
             generation: begun.generation,
         };
         let room = client.replies.room().saturating_sub(ticket.proxy_states.len());
         let attempt = attempt(client, (&request, eap), room, (peer, now), random());
+        if attempt.credential.is_err() {
+            ticket.ms_chap = mschap::identifier(&packet);
+        }
         Ok(Step::Begin(Begin { ticket, attempt, superseded: begun.superseded }))
     }
 
@@ -383,6 +389,7 @@ impl Shared {
             authenticator: packet.authenticator(),
             proxy_states: &proxy_states,
             eap: Eap::None,
+            ms_chap: None,
         };
         reply::status(accounting, asked, &client.key).map_err(|_| Discarded::ProxyStateTooLong)
     }

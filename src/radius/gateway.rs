@@ -3,14 +3,15 @@
 //! The gateway has checked the password or the smart card itself. It asks, by way of the NPS beside it, whether the
 //! person may connect: an Access-Request without any credential (NPS calls that "unauthenticated"), with a
 //! Called-Station-Id of `UserAuthType:PW` or the like and Microsoft's attributes (MS-RNAP section 2.2.1). Only a client
-//! with `profile = "rd-gateway"` and a target of type `none` is heard in this way.
+//! with `profile = "rd-gateway"` is heard in this way: its target is of type `none`, or the RADIUS servers (an NPS) that
+//! decide.
 
 use std::time::Duration;
 
 use super::attribute::{
-    CALLED_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, IDLE_TIMEOUT, SESSION_TIMEOUT, USER_PASSWORD, VENDOR_SPECIFIC,
-    join_vendor, split_vendor, vendor_value,
+    CALLED_STATION_ID, IDLE_TIMEOUT, SESSION_TIMEOUT, VENDOR_SPECIFIC, join_vendor, split_vendor, vendor_value,
 };
+use super::onward::brings_proof;
 use super::packet::Packet;
 use crate::config::{Authentication, Device};
 use crate::primary::none::Connection;
@@ -18,10 +19,6 @@ use crate::signin::attempt::Unusable;
 
 /// Microsoft's enterprise number.
 const MICROSOFT: u32 = 311;
-/// MS-CHAP-Response (RFC 2548 section 2.1.3).
-const MS_CHAP_RESPONSE: u8 = 1;
-/// MS-CHAP2-Response (RFC 2548 section 2.3.2).
-const MS_CHAP2_RESPONSE: u8 = 25;
 /// MS-Network-Access-Server-Type (MS-RNAP section 2.2.1.6).
 const SERVER_TYPE: u8 = 47;
 /// A Terminal Services Gateway.
@@ -45,12 +42,8 @@ const MARK: &[u8] = b"TSGATEWAY";
 /// [`Unusable::UnwantedPassword`] where there is a credential, which nobody would check; [`Unusable::NoPassword`] where
 /// there is nothing by which a gateway is known.
 pub fn connection(packet: &Packet<'_>) -> Result<Box<Connection>, Unusable> {
-    let is_there = |number: u8| packet.values(number).next().is_some();
     let microsoft = |number: u8| vendor_value(packet, MICROSOFT, number);
-    if [USER_PASSWORD, CHAP_PASSWORD, EAP_MESSAGE].into_iter().any(is_there)
-        || microsoft(MS_CHAP_RESPONSE).is_some()
-        || microsoft(MS_CHAP2_RESPONSE).is_some()
-    {
+    if brings_proof(packet) {
         return Err(Unusable::UnwantedPassword);
     }
     let called = packet.value(CALLED_STATION_ID).unwrap_or_default();

@@ -25,9 +25,11 @@ use station::{Dice, Station};
 
 mod connection;
 mod port;
+mod relaying;
 mod station;
 mod tls;
 
+pub use relaying::ChangesListener;
 pub use tls::TlsListener;
 
 /// How the sockets are set up.
@@ -66,6 +68,7 @@ pub struct Listener {
     shared: Arc<Shared>,
     stations: Vec<Arc<Station>>,
     tls: Option<TlsListener>,
+    changes: Option<ChangesListener>,
     loops: Vec<JoinHandle<()>>,
     access: Vec<SocketAddr>,
     accounting: Vec<SocketAddr>,
@@ -96,6 +99,7 @@ impl Listener {
             shared: Arc::clone(shared),
             stations: Vec::new(),
             tls: None,
+            changes: None,
             loops: Vec::new(),
             access: addresses(&access_ports, settings.sockets)?,
             accounting: addresses(&accounting_ports, settings.sockets)?,
@@ -128,6 +132,18 @@ impl Listener {
     pub fn with_tls(mut self, tls: Option<TlsListener>) -> Listener {
         self.tls = tls;
         self
+    }
+
+    /// Goes on together with the door for changes of sessions.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Option<ChangesListener>) -> Listener {
+        self.changes = changes;
+        self
+    }
+
+    /// The addresses that CoA- and Disconnect-Requests are received on.
+    pub fn changes(&self) -> &[SocketAddr] {
+        self.changes.as_ref().map_or(&[], ChangesListener::addresses)
     }
 
     /// The addresses that TLS connections are accepted on.

@@ -12,6 +12,7 @@ use super::attribute::{
 };
 use super::authenticator::{ClientKey, Verified, sign_request};
 use super::client::RequestError;
+use super::mschap;
 use super::packet::{Authenticator, Builder, Code, Packet};
 use super::password;
 use super::said::MICROSOFT;
@@ -35,6 +36,8 @@ pub enum ProofKind {
     MsChap,
     /// One round of EAP.
     Eap,
+    /// Nothing: a gateway has made sure of the person, and asks whether they may connect.
+    Gateway,
 }
 
 /// A request to be handed on.
@@ -74,6 +77,16 @@ pub struct Filling<'a> {
 
 /// What kind of proof a request brings. Nothing where there is none, or more than one kind.
 pub fn proof_kind(packet: &Packet<'_>) -> Option<ProofKind> {
+    let mut kinds = proof_kinds(packet);
+    kinds.next().filter(|_| kinds.next().is_none())
+}
+
+/// Whether a request brings a proof of any kind, be it one or several.
+pub fn brings_proof(packet: &Packet<'_>) -> bool {
+    proof_kinds(packet).next().is_some()
+}
+
+fn proof_kinds(packet: &Packet<'_>) -> impl Iterator<Item = ProofKind> {
     let ms_chap = || {
         let parts = packet.values(VENDOR_SPECIFIC).filter_map(split_vendor);
         parts.filter(|(vendor, _)| *vendor == MICROSOFT).flat_map(|(_, parts)| parts)
@@ -84,16 +97,25 @@ pub fn proof_kind(packet: &Packet<'_>) -> Option<ProofKind> {
         (ProofKind::MsChap, ms_chap().any(|part| MS_CHAP_PROOFS.contains(&part.number))),
         (ProofKind::Eap, packet.value(EAP_MESSAGE).is_some()),
     ];
-    let mut kinds = found.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind);
-    kinds.next().filter(|_| kinds.next().is_none())
+    found.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind)
 }
 
 impl Onward {
     /// Takes what goes on out of a verified request. `room`: octets of attributes that its reply has left for what the
     /// target says. Nothing where the request brings no proof, or several.
     pub fn read(request: &Verified<'_>, room: usize) -> Option<Onward> {
+        let kind = proof_kind(&request.packet())?;
+        Some(Onward::taken(request, kind, room))
+    }
+
+    /// As [`Onward::read`], of a gateway's request. Nothing where that brings a proof: nobody may think that it was
+    /// checked.
+    pub fn of_gateway(request: &Verified<'_>, room: usize) -> Option<Onward> {
+        (!brings_proof(&request.packet())).then(|| Onward::taken(request, ProofKind::Gateway, room))
+    }
+
+    fn taken(request: &Verified<'_>, kind: ProofKind, room: usize) -> Onward {
         let packet = request.packet();
-        let kind = proof_kind(&packet)?;
         let mut attributes = Vec::with_capacity(packet.bytes().len());
         for attribute in packet.attributes() {
             if let USER_NAME | USER_PASSWORD | MESSAGE_AUTHENTICATOR | STATE = attribute.number {
@@ -105,12 +127,12 @@ impl Onward {
             // The client's Request Authenticator was the challenge (RFC 2865 section 5.40); ours is another.
             push(&mut attributes, CHAP_CHALLENGE, packet.authenticator());
         }
-        Some(Onward {
+        Onward {
             kind,
             name: packet.value(USER_NAME).unwrap_or_default().into(),
             attributes: attributes.into_boxed_slice(),
             room: u16::try_from(room).unwrap_or(u16::MAX),
-        })
+        }
     }
 
     /// Of EAP, that it is. What it brings is gone.
@@ -129,6 +151,14 @@ impl Onward {
         usize::from(self.room)
     }
 
+    /// Its proof by MS-CHAP.
+    ///
+    /// # Errors
+    /// Why there is none that a directory could judge.
+    pub fn ms_chap(&self) -> Result<mschap::Proof, mschap::Broken> {
+        mschap::Proof::read(&self.name, super::attribute::Attributes::new(&self.attributes))
+    }
+
     /// What stands for the credential where there is no password: equal for a repetition of the same proof alone.
     pub fn proof(&self) -> Secret {
         let is_proof = |number: u8| matches!(number, CHAP_PASSWORD | CHAP_CHALLENGE | EAP_MESSAGE | VENDOR_SPECIFIC);
@@ -139,6 +169,11 @@ impl Onward {
             }
         }
         Secret::new(proof)
+    }
+
+    /// Whether it is to change a password, which no second server must be asked to do.
+    pub fn changes_password(&self) -> bool {
+        self.kind == ProofKind::MsChap && mschap::changes_password(super::attribute::Attributes::new(&self.attributes))
     }
 
     /// Whether it has come through us before: it bears our own Proxy-State.
@@ -174,6 +209,10 @@ impl Onward {
             }
             Some(own) => {
                 packet.push(NAS_IDENTIFIER, own.as_bytes())?;
+                if self.kind == ProofKind::Gateway {
+                    // By nothing else it is known again where an NPS sends it back to us.
+                    packet.push(PROXY_STATE, &form.proxy_state)?;
+                }
                 for attribute in super::attribute::Attributes::new(&self.attributes) {
                     if !matches!(attribute.number, NAS_IDENTIFIER | NAS_IP_ADDRESS | NAS_IPV6_ADDRESS | PROXY_STATE) {
                         packet.push(attribute.number, attribute.value)?;

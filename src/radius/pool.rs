@@ -184,6 +184,11 @@ impl Pool {
         })
     }
 
+    /// Which server is asked first now.
+    pub fn first(&self) -> Option<usize> {
+        self.order(None).first().copied()
+    }
+
     /// How long one server may take when so many others wait for their turn.
     fn share(&self, left: Duration, others: usize) -> Duration {
         let whole = self.settings.timeout.saturating_mul(self.settings.tries);

@@ -15,12 +15,13 @@ use super::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, PROXY_STATE, REPLY_MESSAGE
 use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
 use super::eap::Eap;
+use super::mschap;
 use super::packet::{Authenticator, Builder, Code, EncodeError, HEADER, MAX_PACKET, MAX_VALUE, Packet};
 use super::said::Said;
 use crate::config::RadiusClient;
 use crate::config::gateway::MAX_SETTINGS;
 use crate::signin::challenge::{self, Challenge};
-use crate::signin::outcome::Outcome;
+use crate::signin::outcome::{Outcome, Reason};
 
 /// Octets of a Message-Authenticator attribute.
 const SIGNATURE: usize = 18;
@@ -79,7 +80,7 @@ impl Replies {
     }
 
     fn longest(&self) -> usize {
-        let text = if self.shows_texts { MAX_VALUE + 2 } else { 0 };
+        let text = if self.shows_texts { MAX_VALUE + 2 } else { 0 } + mschap::LONGEST_REFUSAL;
         let challenge = if self.challenges { CHALLENGE } else { 0 };
         (self.accept.len() + self.own).max(self.reject.len() + text).max(challenge)
     }
@@ -115,12 +116,18 @@ pub struct Asked<'a> {
     pub proxy_states: &'a [u8],
     /// Its EAP packet.
     pub eap: Eap,
+    /// The identifier of its MS-CHAP response.
+    pub ms_chap: Option<u8>,
 }
 
 impl Asked<'_> {
-    /// What a refusal within EAP holds, and nothing else (RFC 3579 section 2.6.5).
-    fn refused<'a>(&self, otherwise: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
-        self.eap.failure().map_or(otherwise, |failure| failure.to_vec().into())
+    /// What a refusal holds: within EAP that, and nothing else (RFC 3579 section 2.6.5); of MS-CHAP its error, too.
+    fn refused<'a>(&self, reason: Reason, otherwise: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
+        match (self.eap.failure(), self.ms_chap) {
+            (Some(failure), _) => failure.to_vec().into(),
+            (None, Some(identifier)) => [&*otherwise, &mschap::refusal(identifier, reason)].concat().into(),
+            (None, None) => otherwise,
+        }
     }
 }
 
@@ -140,12 +147,12 @@ pub fn verdict(
             let attributes = (&*own, accept.primary().said());
             encode(Code::ACCESS_ACCEPT, asked, attributes, true, key).map(Some)
         }
-        Outcome::Explained { text, .. } => {
-            let attributes = asked.refused(replies.explained(text));
+        Outcome::Explained { text, reason } => {
+            let attributes = asked.refused(*reason, replies.explained(text));
             encode(Code::ACCESS_REJECT, asked, (&attributes, None), true, key).map(Some)
         }
-        Outcome::Reject(_) => {
-            let attributes = asked.refused((&*replies.reject).into());
+        Outcome::Reject(reason) => {
+            let attributes = asked.refused(*reason, (&*replies.reject).into());
             encode(Code::ACCESS_REJECT, asked, (&attributes, None), true, key).map(Some)
         }
         Outcome::Challenge(challenge) => {
@@ -230,7 +237,6 @@ pub fn proxy_states(packet: &Packet<'_>) -> Box<[u8]> {
 mod tests {
     use super::*;
     use crate::config::{Client, RadiusClient};
-    use crate::signin::outcome::Reason;
 
     fn replies(shows_texts: bool) -> Replies {
         let client = crate::radius::testing::client("vpn");
@@ -257,7 +263,8 @@ mod tests {
     fn a_challenge_has_its_state_and_text_and_nothing_of_the_clients() {
         let key = crate::radius::testing::key();
         let proxy = [PROXY_STATE, 4, 1, 2];
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy, eap: Eap::None };
+        let asked =
+            Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &proxy, eap: Eap::None, ms_chap: None };
         let sent = |text: &str, hidden| {
             let (text, state) = (text.into(), [5; challenge::STATE].as_slice().into());
             let challenge = Challenge { text, state, hidden, relayed: None };
@@ -283,7 +290,7 @@ mod tests {
     #[test]
     fn an_explained_refusal_is_a_reject() {
         let key = crate::radius::testing::key();
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None };
+        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None, ms_chap: None };
         let outcome = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
         let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");
         assert_eq!(reply.first(), Some(&Code::ACCESS_REJECT.0));
@@ -291,9 +298,29 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_of_ms_chap_holds_its_error_behind_the_text() {
+        let asked =
+            Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None, ms_chap: Some(5) };
+        let reply =
+            verdict(&Outcome::Reject(Reason::PasswordExpired), asked, &replies(false), &crate::radius::testing::key());
+        let reply = reply.expect("fits").expect("an answer");
+        let packet = Packet::decode(&reply).expect("a packet");
+        let found: Vec<_> = packet.attributes().map(|attribute| attribute.number).collect();
+        assert_eq!(found, [MESSAGE_AUTHENTICATOR, REPLY_MESSAGE, 26]);
+        let error = super::super::attribute::vendor_value(&packet, 311, 2).expect("an error");
+        assert!(error.starts_with(b"\x05E=648 R=0 "), "{error:?}");
+    }
+
+    #[test]
     fn a_refusal_within_eap_is_an_eap_failure_and_no_text() {
         let key = crate::radius::testing::key();
-        let asked = Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::Response(42) };
+        let asked = Asked {
+            identifier: 7,
+            authenticator: &[9; 16],
+            proxy_states: &[],
+            eap: Eap::Response(42),
+            ms_chap: Some(1),
+        };
         let explained = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
         for outcome in [Outcome::Reject(Reason::Denied), explained] {
             let reply = verdict(&outcome, asked, &replies(true), &key).expect("fits").expect("an answer");

@@ -132,6 +132,23 @@ impl Said {
         self.pieces.insert(0, Piece::Open(encoded.into()));
     }
 
+    /// Adds keys that only the client may read (RFC 2548 section 2.4.2 and 2.4.3).
+    pub fn put_mppe_keys(&mut self, send: Secret, receive: Secret) {
+        for (number, key) in MS_MPPE_KEYS.into_iter().zip([send, receive]) {
+            self.seal(Hiding::MppeKey(number), key);
+        }
+    }
+
+    /// Adds MS-CHAP-MPPE-Keys (RFC 2548 section 2.4.1), padded to whole blocks.
+    pub fn put_ms_chap_keys(&mut self, keys: Secret) {
+        self.seal(Hiding::MsChapKeys, keys);
+    }
+
+    fn seal(&mut self, hiding: Hiding, plain: Secret) {
+        self.length += hiding.length(plain.len());
+        self.pieces.push(Piece::Sealed(hiding, plain));
+    }
+
     /// Whom the target names (User-Name), unless a rule drops that.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

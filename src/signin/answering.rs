@@ -36,7 +36,9 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
         return conclude(sign_ins, ending, primary, held, earlier);
     }
     if matches!(typed, Typed::Nothing) && round.prompting.is_some() {
-        let text = sign_ins.deps.texts.say(&round.language, Text::StillWaiting, &[]);
+        let usual = &sign_ins.deps.texts;
+        let texts = ending.attempt().map_or(usual, |attempt| attempt.texts(usual));
+        let text = texts.say(&round.language, Text::StillWaiting, &[]);
         return again(sign_ins, ending, round, None, Some(text));
     }
     let Some((typed, provider)) = meant(typed, &round.ask) else {
@@ -143,7 +145,7 @@ pub(super) fn conclude(
 
 /// Whether an answer of the provider is one of the person, who must not be asked any further.
 fn is_word_of_theirs(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::Denied | Refusal::Fraud | Refusal::LockedThere)
+    matches!(refusal, Refusal::Denied | Refusal::Fraud | Refusal::LockedThere | Refusal::WrongPin | Refusal::PinLocked)
 }
 
 /// What is to be done with what was typed, and by whom. `None`: it is nothing that could be right.

@@ -82,7 +82,7 @@ pub(super) fn asking(
     // Where there are challenges, a text can be shown while a prompt is open; elsewhere only with its answer.
     let shows = attempt.challenges().is_some();
     let tell = (shows || client.shows_texts && !attempt.is_eap())
-        .then(|| Tell::speaking(&sign_ins.deps.texts, &person.language, shows));
+        .then(|| Tell::speaking(attempt.texts(&sign_ins.deps.texts), &person.language, shows));
     Ok(Box::new(Asking {
         sign_in: attempt.id.of_round(round),
         person,

@@ -12,6 +12,7 @@ use crate::primary::Primary;
 use crate::primary::none::Connection;
 use crate::radius::onward::{Onward, ProofKind};
 use crate::secret::Secret;
+use crate::texts::Texts;
 
 /// The identifier of one sign-in. Every log line, the audit row and the cloud carry it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,7 +119,7 @@ pub struct Attempt {
     /// What brings the answer to a challenge back to its round (RADIUS State); none: a sign-in begins.
     pub state: Option<Box<[u8]>>,
     /// What a gateway asks that has made sure of the person itself: then, and only where `credential` is
-    /// [`Unusable::NoPassword`], the client's target is asked about the account instead.
+    /// [`Unusable::NoPassword`], the client's target is asked about the account instead, or gets the request.
     pub connection: Option<Box<Connection>>,
     /// Where the password is checked instead of by the client's target: a door's own connection to it.
     pub through: Option<Box<Through>>,
@@ -177,6 +178,11 @@ impl Attempt {
     /// Whether it is a round of EAP, for a target to judge.
     pub fn is_eap(&self) -> bool {
         self.onward.as_ref().is_some_and(|request| request.kind() == ProofKind::Eap)
+    }
+
+    /// What the person reads: of their client, where that has texts of its own.
+    pub fn texts<'a>(&'a self, usual: &'a Arc<Texts>) -> &'a Arc<Texts> {
+        self.client.texts.as_ref().unwrap_or(usual)
     }
 
     /// How more is asked of the person; nothing within EAP, which has no place for it.

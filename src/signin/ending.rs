@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use crate::audit::{Event, Steps};
+use crate::audit::Event;
 use crate::config::OnDeadline;
 use crate::primary::Identity;
 use crate::signin::attempt::{Attempt, SignInId};
@@ -132,7 +132,8 @@ impl Ending {
 
     fn leave(&mut self, attempt: Attempt, outcome: &Outcome, requests: u32) {
         self.leave_directory();
-        let total = now().saturating_duration_since(attempt.received) + self.trail.steps.total;
+        let total =
+            now().saturating_duration_since(attempt.received) + self.trail.taken.earlier.time().unwrap_or_default();
         let who = self.identified.as_ref().map(|identified| &identified.who);
         let trail = std::mem::take(&mut self.trail);
         if let Some(who) = who.filter(|_| trail.prompt_open) {
@@ -165,7 +166,7 @@ impl Ending {
             rule,
             earlier,
             requests,
-            steps: Steps { total, ..trail.steps },
+            steps: trail.taken.steps(total),
             server: self.sign_ins.deps.server.clone(),
         });
     }

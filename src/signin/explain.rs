@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config, Profile};
 use crate::factor::{Fate, Leaves};
 use crate::primary::Identity;
 use crate::secret::Secret;
@@ -20,50 +19,21 @@ use crate::signin::passcode::{self, Typed};
 use crate::signin::pending::lock;
 use crate::signin::policy::{self, Decision, Exemption};
 use crate::signin::reception::{SignIns, now};
-use crate::signin::route::{self, Failed, Means};
+use crate::signin::route::{self, Means};
 use crate::signin::rules::Chosen;
 use crate::signin::ruling;
-use crate::users::model::{Method, Person};
+use crate::users::model::Person;
 
+mod asked;
 mod connection;
 mod plans;
 mod replied;
 mod ruled;
+mod served;
 mod told;
 
+pub use served::Served;
 pub use told::{Explanation, Line, Plan};
-
-/// A client through which people come, as it is asked about.
-#[derive(Debug, Clone)]
-pub struct Served {
-    /// The client.
-    pub client: Arc<Client>,
-    /// Through which door it comes.
-    pub door: Door,
-    /// Whether it tells where the person's device is, and is believed.
-    pub tells_address: bool,
-    /// The profile that its section names.
-    pub profile: Option<&'static Profile>,
-}
-
-impl Served {
-    /// Every client of a configuration.
-    pub fn all(config: &Config) -> Vec<Served> {
-        let radius = config.radius.clients.iter().map(|client| Served {
-            client: Arc::clone(&client.client),
-            door: Door::Radius,
-            tells_address: client.person_address.is_some(),
-            profile: client.profile.as_ref().map(|profiled| profiled.profile),
-        });
-        let ldap = config.ldap.clients.iter().map(|client| Served {
-            client: Arc::clone(&client.client),
-            door: Door::Ldap,
-            tells_address: true,
-            profile: None,
-        });
-        radius.chain(ldap).collect()
-    }
-}
 
 /// Which sign-in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -183,6 +153,8 @@ impl Walk<'_> {
         let who = Arc::new(self.who(&attempt).await?);
         if attempt.authorize_only().is_some() {
             self.account(&attempt, &who).await?;
+        } else if self.served.profile.is_some_and(|profile| profile.authorizes) {
+            self.say("connection", "note", "taken as allowed: the RADIUS servers behind, which decide, are not asked");
         } else {
             self.say("password", "note", "taken as right: none is tried");
         }
@@ -223,7 +195,7 @@ impl Walk<'_> {
                 lock(&sign_ins.throttle)
                     .would_prompt(&who.unique_id, now())
                     .inspect_err(|reason| self.say("prompts", "no", reason.advice()))?;
-                ask(sign_ins, &attempt, &known, self.at)
+                Box::pin(asked::ask(sign_ins, &attempt, &known, self.at)).await
             }
         }
     }
@@ -365,36 +337,6 @@ impl Walk<'_> {
             }
         }
     }
-}
-
-/// Who would be asked first, of those that are in use; where none is, what the client's rule makes of it.
-fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> {
-    let mut failed = Failed::nobody();
-    for step in &known.steps {
-        let Some(class) = step.provider.out_of_use() else {
-            let method = step.methods.first().ok_or(Reason::Internal)?;
-            let by = step.provider.name();
-            return Ok(match method {
-                Method::Oath | Method::BackupCode | Method::TemporaryCode => {
-                    End { end: "check_code", reason: None, text: format!("{by} would check the typed code") }
-                }
-                method if known.can_ask && step.provider.sends_code(*method) => {
-                    End::challenge(format!("{by} would send a code by {method} and the client be sent a challenge"))
-                }
-                method => {
-                    let beside = attempt.client.challenge.is_some_and(|rule| rule.beside_prompt);
-                    let more = if beside { ", and the client would be sent a challenge meanwhile" } else { "" };
-                    End { end: "prompt", reason: None, text: format!("{by} would ask by {method}{more}") }
-                }
-            });
-        };
-        failed.away(class, step.provider.down_for());
-        if !step.provider.fails_over(class) {
-            break;
-        }
-    }
-    let exempted = policy::after_refusal(&attempt.client.policy, known.facts(sign_ins, attempt, at), &failed)?;
-    Ok(End::accept(exempted.rule()))
 }
 
 fn ordinal(place: usize) -> String {

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::audit::Steps;
 use crate::primary::{IdentifyError, Identity, Primary};
 use crate::signin::answering;
 use crate::signin::asking;
@@ -21,7 +20,7 @@ use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::Typed;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::pinning;
-use crate::signin::policy::{self, Decision};
+use crate::signin::policy::{self, Decision, Exempted};
 use crate::signin::prompting;
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{SignIns, Target, now};
@@ -32,8 +31,9 @@ use crate::signin::route;
 use crate::signin::rules::Chosen;
 use crate::signin::ruling::required_methods;
 use crate::signin::settling;
+use crate::signin::taken::Taken;
 use crate::signin::trying::{self, Checked};
-use crate::users::model::{Method, Person};
+use crate::users::model::{Method, Mode, Person};
 
 /// A prompt ends this long before the sign-in's deadline, so that its end is the answer that leaves.
 const PROMPT_MARGIN: Duration = Duration::from_millis(250);
@@ -62,7 +62,7 @@ pub(super) struct Trail {
     pub(super) round: u8,
     /// Whether it is counted among those that the directory has yet to speak on.
     pub(super) at_directory: bool,
-    pub(super) steps: Steps,
+    pub(super) taken: Taken,
 }
 
 /// A text, as small as can be where there is none.
@@ -105,13 +105,21 @@ pub(super) async fn identify(sign_ins: &SignIns, attempt: &Attempt) -> Result<Id
 }
 
 /// One sign-in of an identified person, top to bottom; or a further round of one.
-pub(super) async fn flow(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Outcome {
-    let primary = match Box::pin(first(sign_ins, ending, lead)).await {
-        Ok(Checked::Passed(primary)) => primary,
-        Ok(Checked::Says(outcome)) => return outcome,
-        Err(reason) => return Outcome::Reject(reason),
-    };
-    second(sign_ins, ending, lead, primary).await.unwrap_or_else(Outcome::Reject)
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+pub(super) fn flow<'a>(
+    sign_ins: &'a Arc<SignIns>,
+    ending: &'a mut Ending,
+    lead: &'a Lead,
+) -> impl Future<Output = Outcome> + Send + use<'a> {
+    async move {
+        match Box::pin(first(sign_ins, ending, lead)).await {
+            Ok(Checked::Passed(primary)) => {
+                second(sign_ins, ending, lead, primary).await.unwrap_or_else(Outcome::Reject)
+            }
+            Ok(Checked::Says(outcome)) => outcome,
+            Err(reason) => Outcome::Reject(reason),
+        }
+    }
 }
 
 /// The first proof: of the password, or in a round with the target; or what a further round of ours comes to.
@@ -159,36 +167,59 @@ pub(super) fn second<'a>(
         ending.trail.rule = person.rule;
         let required = required_methods(sign_ins, person.rule);
         ending.trail.typed = ending.trail.typed.take().filter(|typed| route::takes(required, typed));
-        let decision = person.decide(sign_ins, ending.attempt().ok_or(Reason::Internal)?, SystemTime::now());
-        ending.trail.steps.policy = Some(now().saturating_duration_since(began));
-
-        if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
-            && person.can_ask
-            && let attempt = ending.attempt().ok_or(Reason::Internal)?
-            && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
-        {
-            return rounds::ask(sign_ins, ending, primary, asked, None);
+        match decided(sign_ins, ending, &person, began)? {
+            Decided::Asks(asked) => return rounds::ask(sign_ins, ending, primary, *asked, None),
+            Decided::Exempt(exempted) => return accept(ending, primary, SecondPassed::Exempt(*exempted)),
+            Decided::Due => {}
         }
-        let held = match decision {
-            Decision::Reject(reason) => return Err(reason),
-            Decision::Exempt(exempted) => {
-                caching::note(&mut ending.trail);
-                Held::Passed(SecondPassed::Exempt(exempted))
-            }
-            Decision::Due(_) => {
-                let began = now();
-                let held = hold(sign_ins, ending, lead, &mut person).await;
-                ending.trail.steps.factor = Some(now().saturating_duration_since(began));
-                held?
-            }
-        };
-        match held {
-            Held::Passed(second) => {
-                Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
-            }
+        ending.trail.taken.asked = Some(now());
+        let held = hold(sign_ins, ending, lead, &mut person).await;
+        if let Some(asked) = ending.trail.taken.asked.take() {
+            ending.trail.taken.factor = now().saturating_duration_since(asked).into();
+        }
+        match held? {
+            Held::Passed(second) => accept(ending, primary, second),
             Held::Asks(asked) => rounds::ask(sign_ins, ending, primary, *asked, None),
         }
     }
+}
+
+/// What policy comes to.
+enum Decided {
+    /// The second factor is due.
+    Due,
+    /// None is.
+    Exempt(Box<Exempted>),
+    /// The person is to say more before anybody is asked.
+    Asks(Box<Asked>),
+}
+
+/// Decides, once it is known who it is. `began`: when that was begun to be found out.
+fn decided(sign_ins: &SignIns, ending: &mut Ending, person: &Known, began: Instant) -> Result<Decided, Reason> {
+    let attempt = ending.attempt().ok_or(Reason::Internal)?;
+    let decision = person.decide(sign_ins, attempt, SystemTime::now());
+    let took = now().saturating_duration_since(began);
+    if let Decision::Due(_) | Decision::Reject(Reason::NeedsCode) = decision
+        && person.can_ask
+        && let Some(asked) = person.asks_first(attempt, ending.trail.typed.is_some())
+    {
+        ending.trail.taken.policy = took.into();
+        return Ok(Decided::Asks(Box::new(asked)));
+    }
+    ending.trail.taken.policy = took.into();
+    match decision {
+        Decision::Reject(reason) => Err(reason),
+        Decision::Exempt(exempted) => {
+            caching::note(&mut ending.trail);
+            Ok(Decided::Exempt(Box::new(exempted)))
+        }
+        Decision::Due(_) => Ok(Decided::Due),
+    }
+}
+
+/// Both proofs are there.
+fn accept(ending: &Ending, primary: PrimaryPassed, second: SecondPassed) -> Result<Outcome, Reason> {
+    Accept::new(primary, second).map(|accept| Outcome::Accept(accept.with(ending.settings())))
 }
 
 pub(super) fn target<'a>(sign_ins: &'a SignIns, attempt: &Attempt) -> Result<&'a Target, Reason> {
@@ -214,46 +245,49 @@ pub(super) fn prompt_end(deadline: Instant) -> Instant {
 }
 
 /// The second factor: an approval that carries over, or a prompt and a hold.
-pub(super) async fn hold(
-    sign_ins: &Arc<SignIns>,
-    ending: &mut Ending,
-    lead: &Lead,
-    known: &mut Known,
-) -> Result<Held, Reason> {
-    if let Some(passed) = asking::kept_approval(sign_ins, ending, known)? {
-        return Ok(Held::Passed(passed));
-    }
-    if known.can_ask && pinning::is_due(known) {
-        let typed = ending.trail.typed.take().map(|typed| *typed);
-        return Ok(Held::Asks(Box::new(Asked::before(Ask::Pin, typed, &known.language))));
-    }
-    let who = Arc::clone(&known.who);
-    lock(&sign_ins.throttle).prompt(&who.unique_id, now())?;
-    let typed = ending.trail.typed.take();
-    let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    let (began, rule) = (attempt.received, attempt.challenges());
-    let takes_code = known.takes_code && attempt.client.passcode.is_some() && !attempt.is_eap();
-    let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
-    let steps = std::mem::take(&mut known.steps);
-    ending.trail.prompt_open = true;
-    let trail = &mut ending.trail;
-    let answer = match (rule, asking.tell.clone()) {
-        (Some(rule), Some(tell)) => {
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+pub(super) fn hold<'a>(
+    sign_ins: &'a Arc<SignIns>,
+    ending: &'a mut Ending,
+    lead: &'a Lead,
+    known: &'a mut Known,
+) -> impl Future<Output = Result<Held, Reason>> + Send + use<'a> {
+    async move {
+        if let Some(passed) = asking::kept_approval(sign_ins, ending, known)? {
+            return Ok(Held::Passed(passed));
+        }
+        let in_pin_mode = known.person.as_ref().is_some_and(|person| person.mode == Mode::Pin);
+        if in_pin_mode && Box::pin(pinning::comes_first(sign_ins, known)).await? {
+            let typed = ending.trail.typed.take().map(|typed| *typed);
+            return Ok(Held::Asks(Box::new(Asked::before(Ask::Pin, typed, &known.language))));
+        }
+        lock(&sign_ins.throttle).prompt(&known.who.unique_id, now())?;
+        let typed = ending.trail.typed.take();
+        let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        let rule = attempt.challenges();
+        let takes_code = known.takes_code && attempt.client.passcode.is_some() && !attempt.is_eap();
+        let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
+        let tell = asking.tell.clone();
+        let steps = std::mem::take(&mut known.steps);
+        ending.trail.prompt_open = true;
+        let answer = if let (Some(rule), Some(tell)) = (rule, &tell) {
+            let (trail, tell) = (&mut ending.trail, tell.clone());
             match Box::pin(prompting::ask_openly(rule, steps, asking, trail, (tell, &known.language))).await {
                 Ok(answer) => answer,
                 Err(asked) => return Ok(Held::Asks(asked)),
             }
-        }
-        (_, tell) => {
+        } else {
+            let trail = &mut ending.trail;
             let answer = Box::pin(route::ask_in_turn(steps, asking, |provider, method| {
                 trail.method = Some(method);
                 trail.provider = Some(provider.name().into());
             }))
             .await;
-            trail.text = asking::left_to_read(tell, takes_code, &answer).map(Told::new);
+            ending.trail.text = asking::left_to_read(tell, takes_code, &answer).map(Told::new);
             answer
-        }
-    };
-    ending.trail.prompt_open = false;
-    Box::pin(settling::settle(sign_ins, ending, lead, known, began, answer)).await
+        };
+        ending.trail.prompt_open = false;
+        let began = ending.attempt().ok_or(Reason::Internal)?.received;
+        Box::pin(settling::settle(sign_ins, ending, lead, known, began, answer)).await
+    }
 }

@@ -195,7 +195,7 @@ pub(super) async fn resume(
         (_, None) => return Err(Reason::StateUsed),
     };
     let waited = kept.round.as_ref().map_or(Duration::ZERO, |round| now().saturating_duration_since(round.kept));
-    kept.trail.steps.total += waited;
+    kept.trail.taken.earlier.add(waited);
     lead.hold.served_before(requests(&kept));
     drop(ending.go_on(kept));
     Ok(typed.into())

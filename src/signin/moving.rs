@@ -115,6 +115,7 @@ fn pack(ending: &Ending) -> Option<Packed> {
     let (attempt, round, who) = (ending.attempt()?, ending.round.as_deref()?, &ending.identified.as_ref()?.who);
     let left = round.earlier.until.saturating_duration_since(now());
     let (trail, typed) = (&ending.trail, round.so_far.typed.as_ref());
+    let steps = trail.taken.steps(trail.taken.earlier.time().unwrap_or_default());
     let octets = |secret: &Secret| Octets(secret.duplicate());
     let word = |word: &Word| (word.methods.to_vec(), word.device);
     Some(Packed {
@@ -130,8 +131,8 @@ fn pack(ending: &Ending) -> Option<Packed> {
         method: trail.method,
         provider: trail.provider.clone(),
         round: trail.round,
-        steps: [trail.steps.identify, trail.steps.primary, trail.steps.policy, trail.steps.factor],
-        total: trail.steps.total,
+        steps: [steps.identify, steps.primary, steps.policy, steps.factor],
+        total: steps.total,
         requests: round.requests,
         kept: since_epoch(SystemTime::now()),
         ask: round.ask.clone(),
@@ -285,7 +286,7 @@ fn unpack(sign_ins: &Arc<SignIns>, packed: Packed, client: Arc<Client>, referenc
         method: packed.method,
         provider: packed.provider,
         round: packed.round,
-        steps: Steps { identify, primary, policy, factor, total: packed.total },
+        taken: Steps { identify, primary, policy, factor, total: packed.total }.into(),
         ..Trail::default()
     };
     let earlier = Earlier {

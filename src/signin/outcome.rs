@@ -146,8 +146,10 @@ reasons! {
     RuleSkipped = "rule_skipped", "let in without a second factor: a [[rule]] that skips it fits; the event names it";
     /// [`crate::signin::policy::Exemption::OneTimeBypass`].
     OneTimeBypass = "one_time_bypass", "let in without a second factor, once: the help desk gave a one-time bypass; `anteroom report bypasses`";
+    /// A SASL bind that was passed on.
+    SaslRelayed = "sasl_relayed", "let in without a second factor: the client's section says sasl = \"relay\", so that the directory alone judged; who it was stands in the directory's log";
     /// No password that we can check.
-    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target of RADIUS servers";
+    NoPassword = "no_password", "the request carries no User-Password; set the client to PAP, or give it a target that takes what it sends: RADIUS servers, or for MS-CHAP a directory with mschap";
     /// An EAP packet that is none.
     BrokenEap = "broken_eap", "the request's EAP packet is broken or out of order, or names somebody else than the request; look at the client";
     /// A password that nobody would check.
@@ -186,10 +188,10 @@ reasons! {
     UnnamedPerson = "unnamed_person", "the RADIUS target let somebody in by EAP and did not say whom; let it put the inner name as User-Name into its Access-Accept";
     /// [`crate::primary::Refusal::AsksMore`].
     TargetAsksMore = "target_asks_more", "the RADIUS target asks for more by an Access-Challenge: set the client's challenge = \"yes\" where it shows challenges; or it asked again and again without an end";
-    /// [`crate::primary::Fault::Loop`].
+    /// It bears the mark of the target that it goes to, which only we give.
     RequestLoop = "request_loop", "the request has come through this server before: the RADIUS target sends it back to us";
     /// A connection policy says no.
-    ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out; see the target's policies";
+    ConnectionDenied = "connection_denied", "the first connection policy that fits keeps the person out, or the RADIUS server behind refuses the gateway; see the policies of either";
     /// No connection policy fits.
     NoConnectionPolicy = "no_connection_policy", "no connection policy of the target fits person, gateway, computer, hour and kind of sign-in";
     /// No directory server answered.

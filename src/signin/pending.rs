@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -64,8 +64,9 @@ pub(super) struct Hold {
     timed_out: AtomicBool,
     /// Whether the server gave this hold up, because it is stopping.
     given_up: AtomicBool,
-    /// When the client last asked: after that long without a packet it may have given up.
-    last_asked: Mutex<Instant>,
+    began: Instant,
+    /// When the client last asked, in milliseconds from then: after long without a packet it may have given up.
+    last_asked: AtomicU32,
 }
 
 impl Hold {
@@ -78,7 +79,8 @@ impl Hold {
             requests: AtomicU32::new(0),
             timed_out: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
-            last_asked: Mutex::new(now),
+            began: now,
+            last_asked: AtomicU32::new(0),
         }
     }
 
@@ -111,7 +113,8 @@ impl Hold {
 
     /// The client has asked again.
     pub(super) fn heard_again(&self, now: Instant) {
-        *lock(&self.last_asked) = now;
+        let passed = now.saturating_duration_since(self.began).as_millis();
+        self.last_asked.store(u32::try_from(passed).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Gives the outcome to everybody who waits.
@@ -133,7 +136,8 @@ impl Hold {
 
     /// When the client asked last.
     pub(super) fn last_asked(&self) -> Instant {
-        *lock(&self.last_asked)
+        let passed = Duration::from_millis(self.last_asked.load(Ordering::Relaxed).into());
+        self.began.checked_add(passed).unwrap_or(self.began)
     }
 }
 

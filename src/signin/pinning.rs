@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::factor;
+use crate::factor::{self, Factor};
 use crate::secret::Secret;
 use crate::signin::answering;
 use crate::signin::challenge::{Ask, Typed};
@@ -26,8 +26,8 @@ use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::SignIns;
 use crate::signin::rounds::{self, Asked, Earlier, Round, SoFar};
 use crate::signin::settling;
-use crate::texts::Text;
-use crate::users::model::{Method, Mode};
+use crate::texts::{Text, Texts};
+use crate::users::model::{Method, Mode, Person};
 use crate::users::pin::{DIGITS, Fault};
 use crate::users::pins::{self, PinPassed, PinVerdict, Pins, Unfit};
 use crate::users::store::StoreError;
@@ -55,15 +55,38 @@ impl Known {
     }
 }
 
-/// Whether the person's PIN is to be seen before the first of their providers asks them.
-pub(super) fn is_due(known: &Known) -> bool {
+/// Something about whoever asks a person first.
+type AboutFirst = fn(&dyn Factor, &Person, Method, bool) -> bool;
+
+/// Whether this is so of the first of their providers, and of the way in which it asks.
+fn is_of_first(known: &Known, about: AboutFirst) -> bool {
     let first = known.steps.first().and_then(|step| Some((step, *step.methods.first()?)));
     match (&known.person, first) {
-        (Some(person), Some((step, method))) => {
-            factor::lacks_pin(step.provider.as_ref(), person, method, known.pin().is_some())
-        }
+        (Some(person), Some((step, method))) => about(step.provider.as_ref(), person, method, known.pin().is_some()),
         _ => false,
     }
+}
+
+/// Whether the person's PIN is to be seen before the first of their providers asks them.
+pub(super) fn is_due(known: &Known) -> bool {
+    is_of_first(known, factor::lacks_pin)
+}
+
+/// Whether the person can be asked for their PIN, and is to be before anybody prompts them: nobody would look at it else, or
+/// it must be changed, which no phone can do.
+///
+/// # Errors
+/// When it cannot be said.
+pub(super) async fn comes_first(sign_ins: &SignIns, known: &Known) -> Result<bool, Reason> {
+    if !known.can_ask || !is_of_first(known, factor::owes_pin) {
+        return Ok(false);
+    }
+    if is_due(known) {
+        return Ok(true);
+    }
+    let Pins { roster, rules } = store(sign_ins)?;
+    let pin = roster.pin(&known.who.unique_id).await.map_err(|error| lost(&error))?;
+    Ok(rules.own_change && pin.is_some_and(|pin| pin.must_change(SystemTime::now())))
 }
 
 /// Whether people may change their own PIN.
@@ -72,19 +95,22 @@ pub(super) fn may_change(sign_ins: &SignIns) -> bool {
 }
 
 /// Asks for a new PIN, by the rules.
-pub(super) fn rules(sign_ins: &SignIns, language: &str) -> String {
+pub(super) fn rules(sign_ins: &SignIns, texts: &Texts, language: &str) -> String {
     let rules = sign_ins.deps.pins.as_ref().map(|pins| pins.rules).unwrap_or_default();
     let text = if rules.refuse_weak { Text::NewPinStrict } else { Text::NewPin };
-    sign_ins.deps.texts.say(language, text, &[("least", &rules.least().to_string())])
+    texts.say(language, text, &[("least", &rules.least().to_string())])
 }
 
+/// What the person reads, and in which language.
+type Reads<'a> = (&'a Texts, &'a str);
+
 /// Why a new PIN is not taken, for the person to read.
-fn told(sign_ins: &SignIns, language: &str, unfit: &Unfit) -> Option<String> {
-    let say = |text, fills: &[(&str, &str)]| Some(sign_ins.deps.texts.say(language, text, fills));
+fn told(sign_ins: &SignIns, (texts, language): Reads<'_>, unfit: &Unfit) -> Option<String> {
+    let say = |text, fills: &[(&str, &str)]| Some(texts.say(language, text, fills));
     match unfit {
         Unfit::Rule(Fault::NotDigits) => {
             let least = sign_ins.deps.pins.as_ref()?.rules.least();
-            told(sign_ins, language, &Unfit::Rule(Fault::Length(least)))
+            told(sign_ins, (texts, language), &Unfit::Rule(Fault::Length(least)))
         }
         Unfit::Rule(Fault::Length(least)) => {
             say(Text::PinLength, &[("least", &least.to_string()), ("most", &DIGITS.end().to_string())])
@@ -115,7 +141,7 @@ pub(super) async fn typed_with_password(
         return Ok(None);
     }
     let mut prompted = known::look_up(sign_ins, attempt, &known.who, None, now).await?;
-    if !is_due(&prompted) || !DIGITS.contains(&typed.len()) {
+    if !is_of_first(&prompted, factor::owes_pin) || !DIGITS.contains(&typed.len()) {
         return Ok(None);
     }
     let may_be_code = known.person.as_deref().is_some_and(|person| {
@@ -176,9 +202,11 @@ pub(super) async fn answer(
         return Err(Reason::Blocked);
     }
     let unique_id = known.who.unique_id.clone();
+    let texts = Arc::clone(ending.attempt().ok_or(Reason::Internal)?.texts(&sign_ins.deps.texts));
+    let reads = (&*texts, &*language);
     let next = match ask {
-        Ask::NewPin => new(sign_ins, &unique_id, typed, &language).await?,
-        Ask::RepeatPin => repeated(sign_ins, &unique_id, (new_pin, typed), &language).await?,
+        Ask::NewPin => new(sign_ins, &unique_id, typed, reads).await?,
+        Ask::RepeatPin => repeated(sign_ins, &unique_id, (new_pin, typed), reads).await?,
         _ => first(sign_ins, ending, &unique_id, &typed, &language).await?,
     };
     match next {
@@ -226,14 +254,14 @@ async fn first(
 }
 
 /// A new PIN, typed for the first time.
-async fn new(sign_ins: &SignIns, unique_id: &str, typed: Secret, language: &str) -> Result<Next, Reason> {
+async fn new(sign_ins: &SignIns, unique_id: &str, typed: Secret, reads: Reads<'_>) -> Result<Next, Reason> {
     let Pins { roster, rules } = store(sign_ins)?;
     match pins::judge(&**roster, unique_id, &typed, rules).await.map_err(|error| lost(&error))? {
         Ok(()) => {
             let so_far = SoFar { typed: None, new_pin: Some(typed) };
-            Next::asks(Asked { so_far, ..Asked::new(Ask::RepeatPin, language) })
+            Next::asks(Asked { so_far, ..Asked::new(Ask::RepeatPin, reads.1) })
         }
-        Err(unfit) => another(sign_ins, &unfit, language),
+        Err(unfit) => another(sign_ins, &unfit, reads),
     }
 }
 
@@ -242,11 +270,11 @@ async fn repeated(
     sign_ins: &SignIns,
     unique_id: &str,
     (new, typed): (Option<Secret>, Secret),
-    language: &str,
+    reads @ (texts, language): Reads<'_>,
 ) -> Result<Next, Reason> {
     let Pins { roster, rules } = store(sign_ins)?;
     if !new.is_some_and(|new| new.matches(typed.open())) {
-        let text = Some(sign_ins.deps.texts.say(language, Text::PinsDiffer, &[]));
+        let text = Some(texts.say(language, Text::PinsDiffer, &[]));
         return Next::asks(Asked { text, ..Asked::new(Ask::NewPin, language) });
     }
     let changed = pins::change(&**roster, unique_id, &typed, rules, SystemTime::now()).await;
@@ -255,14 +283,14 @@ async fn repeated(
             tracing::info!(unique_id, "the person has changed their PIN");
             Ok(Next::Passed(pin))
         }
-        Err(unfit) => another(sign_ins, &unfit, language),
+        Err(unfit) => another(sign_ins, &unfit, reads),
     }
 }
 
 /// Asks for another new PIN, and says what was wrong with this one.
-fn another(sign_ins: &SignIns, unfit: &Unfit, language: &str) -> Result<Next, Reason> {
-    match told(sign_ins, language, unfit) {
-        Some(text) => Next::asks(Asked { text: Some(text), ..Asked::new(Ask::NewPin, language) }),
+fn another(sign_ins: &SignIns, unfit: &Unfit, reads: Reads<'_>) -> Result<Next, Reason> {
+    match told(sign_ins, reads, unfit) {
+        Some(text) => Next::asks(Asked { text: Some(text), ..Asked::new(Ask::NewPin, reads.1) }),
         None => Err(Reason::PinDue),
     }
 }

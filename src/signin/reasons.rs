@@ -55,7 +55,6 @@ impl Reason {
             primary::Fault::Garbled => Reason::DirectoryGarbled,
             primary::Fault::Deadline => Reason::Deadline,
             primary::Fault::Full => Reason::Overloaded,
-            primary::Fault::Loop => Reason::RequestLoop,
         }
     }
 
@@ -102,6 +101,7 @@ impl Reason {
             factor::Refusal::Misconfigured => Reason::ProviderRefused,
             factor::Refusal::Garbled => Reason::ProviderGarbled,
             factor::Refusal::NotEnrolledThere => Reason::ProviderUnknownPerson,
+            factor::Refusal::PinLocked => Reason::PinLocked,
             factor::Refusal::LockedThere => Reason::ProviderLocked,
             factor::Refusal::Bypassed => Reason::ProviderBypassed,
             factor::Refusal::NotThisWay => Reason::ProviderNoMethod,

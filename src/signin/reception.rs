@@ -151,6 +151,12 @@ impl SignIns {
     /// The steps before a hold: is there anything to try, is there room, who is it?
     async fn admit(self: &Arc<Self>, ending: &mut Ending) -> Result<Entered, Reason> {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
+        if let Some(request) = &attempt.onward
+            && flow::target(self, attempt)?.primary.has_sent(request)
+        {
+            // Before it joins the very sign-in that waits for its answer.
+            return Err(Reason::RequestLoop);
+        }
         if attempt.state.is_some() || attempt.is_eap() {
             return Box::pin(self.admit_round(ending)).await;
         }
@@ -170,7 +176,7 @@ impl SignIns {
             return Ok(Entered::Known(outcome));
         }
         let entered = self.pending.enter(key, &attempt.client, person, (attempt.received, attempt.deadline()));
-        ending.trail.steps.identify = Some(identify);
+        ending.trail.taken.identify = identify.into();
         ending.identified = Some(Identified { who, key });
         Ok(entered)
     }
@@ -203,24 +209,27 @@ impl SignIns {
     }
 
     /// Runs one sign-in to its end. Whatever happens, it ends once.
-    async fn lead(self: Arc<Self>, mut ending: Box<Ending>, lead: Lead) {
-        let outcome = {
-            // On the heap for as long as it runs; what is held longest is smallest.
-            let flow = Box::pin(AssertUnwindSafe(flow::flow(&self, &mut ending, &lead)).catch_unwind());
-            tokio::select! {
-                biased;
-                outcome = flow => outcome.unwrap_or(Outcome::Reject(Reason::Internal)),
-                reason = lead.abandoned() => Outcome::Reject(reason),
-            }
-        };
-        let requests = lead.hold.requests();
-        let outcome = match outcome {
-            Outcome::Challenge(challenge) => {
-                Box::pin(keeping::keep(&self, ending, (lead.key, requests), *challenge)).await
-            }
-            outcome => Arc::new(ending.finish(outcome, requests)),
-        };
-        lead.hold.finish(outcome);
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+    fn lead(self: Arc<Self>, mut ending: Box<Ending>, lead: Lead) -> impl Future<Output = ()> + Send + use<> {
+        async move {
+            let outcome = {
+                // On the heap for as long as it runs; what is held longest is smallest.
+                let flow = Box::pin(AssertUnwindSafe(flow::flow(&self, &mut ending, &lead)).catch_unwind());
+                tokio::select! {
+                    biased;
+                    outcome = flow => outcome.unwrap_or(Outcome::Reject(Reason::Internal)),
+                    reason = lead.abandoned() => Outcome::Reject(reason),
+                }
+            };
+            let requests = lead.hold.requests();
+            let outcome = match outcome {
+                Outcome::Challenge(challenge) => {
+                    Box::pin(keeping::keep(&self, ending, (lead.key, requests), *challenge)).await
+                }
+                outcome => Arc::new(ending.finish(outcome, requests)),
+            };
+            lead.hold.finish(outcome);
+        }
     }
 
     /// Whether as many sign-ins wait for the directory as may.

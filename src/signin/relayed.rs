@@ -104,7 +104,7 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
     let began = now();
     let checked = Box::pin(hand_on(sign_ins, ending, earlier.as_ref())).await;
     ending.leave_directory();
-    *ending.trail.steps.primary.get_or_insert_default() += now().saturating_duration_since(began);
+    ending.trail.taken.primary.add(now().saturating_duration_since(began));
     let primary = match checked? {
         Ok(primary) => primary,
         Err(answered) if answered.finding == Finding::Wrong(Refusal::AsksMore) => {
@@ -132,7 +132,7 @@ fn resume(sign_ins: &SignIns, ending: &mut Ending, lead: &Lead) -> Result<Option
     let Kept { ending: mut kept, earlier, requests } =
         lock(&sign_ins.relays).take(reference, now(), |kept| kept.ending.attempt().is_some_and(is_same))?;
     let before = kept.attempt().map_or_else(now, |first| first.received);
-    kept.trail.steps.total += now().saturating_duration_since(before);
+    kept.trail.taken.earlier.add(now().saturating_duration_since(before));
     kept.trail.at_directory = std::mem::take(&mut ending.trail.at_directory);
     lead.hold.served_before(requests);
     let brought = ending.go_on(*kept);
@@ -206,6 +206,8 @@ async fn named(
 pub(super) fn asks(ending: &Ending, answered: Answered, earlier: Option<&Earlier>) -> Result<Outcome, Reason> {
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let lasts = match (attempt.is_eap(), attempt.client.challenge) {
+        // Nobody could answer a gateway's.
+        _ if attempt.connection.is_some() => return Err(Reason::TargetAsksMore),
         (true, _) => LASTS,
         (false, Some(rule)) => rule.within,
         (false, None) => return Err(Reason::TargetAsksMore),

@@ -12,6 +12,7 @@
 //! The sign-in stays one: its identifier, its proof of the password, its one audit event. Whoever it is for is looked up
 //! again in each round: a block counts at once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::factor::Refusal;
@@ -26,7 +27,7 @@ use crate::signin::pinning;
 use crate::signin::prompting::Prompting;
 use crate::signin::proof::PrimaryPassed;
 use crate::signin::reception::{SignIns, now};
-use crate::texts::Text;
+use crate::texts::{LONGEST, Text};
 use crate::users::model::Method;
 use crate::users::pins::PinPassed;
 
@@ -105,6 +106,10 @@ pub(super) fn after(sign_ins: &SignIns, refusal: Refusal, known: &mut Known, tra
     let code = || Asked::code(&language);
     let mut typed = || known.more().code.take().map(Typed::Code);
     match refusal {
+        // It was typed on the phone; here it is asked for before that rings again.
+        Refusal::WrongPin if trail.method.is_some_and(|method| method != Method::Oath) => {
+            Some(Asked { wrong: Some(Reason::WrongPin), ..Asked::before(Ask::Pin, None, &language) })
+        }
         Refusal::WrongCode | Refusal::WrongPin => Some(Asked { wrong: Some(Reason::from_factor(refusal)), ..code() }),
         Refusal::NeedsCode => {
             let (provider, sent) = (trail.provider.clone(), trail.method.filter(|method| *method != Method::Oath));
@@ -146,20 +151,22 @@ pub(super) fn ask(
     if ending.trail.round >= MOST_ROUNDS || earlier.until < now() + SHORTEST {
         return Err(Reason::ChallengeExpired);
     }
-    let texts = &sign_ins.deps.texts;
+    let texts = ending.attempt().map_or(&sign_ins.deps.texts, |attempt| attempt.texts(&sign_ins.deps.texts));
+    let texts = &Arc::clone(texts);
+    let room = wrong.map_or(LONGEST, |_| LONGEST.saturating_sub(texts.wrong(&language, earlier.tries).len() + 1));
     let usual = match &ask {
         Ask::Code { .. } if silent => texts.say(&language, Text::PhoneSilent, &[]),
         Ask::Code { sent, .. } => texts.say(&language, Text::of_code(*sent), &[]),
-        Ask::Menu(ways) => texts.menu(&language, ways),
+        Ask::Menu(ways) => texts.menu(&language, ways, room),
         Ask::Prompt if rule.beside_prompt => texts.say(&language, Text::PromptOrCode, &[]),
         Ask::Prompt => texts.say(&language, Text::PromptOut, &[]),
         Ask::Pin => texts.say(&language, Text::EnterPin, &[]),
-        Ask::NewPin => pinning::rules(sign_ins, &language),
+        Ask::NewPin => pinning::rules(sign_ins, texts, &language),
         Ask::RepeatPin => texts.say(&language, Text::RepeatPin, &[]),
         Ask::NextCode => texts.say(&language, Text::NextCode, &[]),
     };
     let said = text.filter(|text| !text.is_empty()).unwrap_or(usual);
-    let said = if wrong.is_some() { format!("{} {said}", texts.wrong(&language, earlier.tries)) } else { said };
+    let said = if wrong.is_some() { texts.wrong_before(&language, earlier.tries, &said) } else { said };
     ending.trail.prompt_open = prompting.is_some();
     ending.trail.round += 1;
     // Where nothing has been decided yet, nothing is said of it.

@@ -60,6 +60,9 @@ pub fn required(wishes: Vec<Method>, rule: &[Method]) -> Vec<Method> {
     if allowed.is_empty() { rule.to_vec() } else { allowed }
 }
 
+/// For how many providers there is room from the start.
+const MOST_STEPS: usize = 4;
+
 /// What a sign-in can carry besides an answer on the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {
@@ -142,7 +145,9 @@ pub(super) fn plan(
     means: Means,
 ) -> Planned {
     let (mut takes_code, mut code_first) = (false, false);
-    let mut steps = Vec::new();
+    let providers = providers.into_iter();
+    // One for each at most; a vector that grows would keep room for four.
+    let mut steps = Vec::with_capacity(providers.size_hint().1.unwrap_or_default().min(MOST_STEPS));
     for provider in providers {
         let ways = wishes.iter().map(|method| (*method, way(provider.as_ref(), person, *method, means)));
         let ways: Vec<(Method, Way)> = ways.collect();
@@ -242,64 +247,135 @@ impl Failed {
 /// Asks one after the other, as long as nobody can have been prompted and the failure is one after which the next is
 /// to be asked. A code that one provider of the house does not know may be known to the next. `asked` is told who is, and
 /// how.
-pub(super) async fn ask_in_turn(
+pub(super) fn ask_in_turn<F>(
     steps: Vec<Step>,
     asking: Box<Asking>,
-    mut asked: impl FnMut(&dyn Factor, Method),
-) -> Result<FactorApproved, Failed> {
-    let mut failed = Failed::nobody();
-    let last = steps.len().saturating_sub(1);
-    let typed = asking.code.is_some();
-    let mut asking = Some(asking);
-    let mut unknown_code = None;
-    'asked: for (position, Step { provider, methods }) in steps.into_iter().enumerate() {
-        for (way, method) in methods.iter().copied().enumerate() {
-            // What is known of the person is not kept while the last one waits for them to find their phone.
-            let more = position < last || way + 1 < methods.len();
-            let next = if more { asking.as_deref().map(Asking::again) } else { asking.take().map(|asking| *asking) };
-            let Some(next) = next else { return Err(failed) };
+    mut asked: F,
+) -> impl Future<Output = Result<FactorApproved, Failed>> + Send + use<F>
+where
+    F: FnMut(&dyn Factor, Method) + Send,
+{
+    let mut turns = Turns::new(steps, asking);
+    async move {
+        while let Some((provider, method)) = turns.whose() {
             asked(provider.as_ref(), method);
-            let spare = backup::may_follow(provider.as_ref(), method).then(|| Box::new(next.again()));
-            let mut answer = factor::ask(provider.as_ref(), next.request(method)).await;
+            let Some((answer, spare)) = turns.begin(provider.as_ref(), method) else { break };
+            let mut answer = answer.await;
             if let (Err(Refusal::Undeliverable), Some(spare)) = (&answer, spare)
                 && let Some(second) = Box::pin(backup::ask(provider.as_ref(), *spare, method)).await
             {
                 answer = second;
             }
-            let refusal = match answer {
+            match answer {
                 Ok(approved) => return Ok(approved),
-                Err(refusal) => refusal,
-            };
-            failed.refusal = refusal;
-            match refusal {
-                Refusal::NotThisWay => failed.answered = true,
-                Refusal::NextCode if typed => {
-                    unknown_code = Some(refusal);
-                    break;
-                }
-                Refusal::WrongCode | Refusal::LockedThere if typed && provider.is_of_the_house() => {
-                    unknown_code.get_or_insert(refusal);
-                    break;
-                }
-                Refusal::Unreachable(class) => {
-                    failed.away(class, provider.down_for());
-                    if !provider.fails_over(class) {
-                        break 'asked;
-                    }
-                    if position < last {
-                        tracing::warn!(provider = provider.name(), class = class.word(), "the next provider is asked");
-                    }
-                    break;
-                }
-                _ => break 'asked,
+                Err(refusal) => turns.note(refusal, provider.as_ref()),
             }
         }
+        Err(turns.failed())
     }
-    // Who was wrong about a code of the house was that, whatever came of asking others about the code.
-    if failed.refusal != Refusal::Fraud {
-        failed.refusal = unknown_code.unwrap_or(failed.refusal);
+}
+
+/// Whose turn it is. All that a held sign-in keeps of whom else it could ask; nothing else is borrowed or kept across the
+/// wait.
+struct Turns {
+    steps: Box<[Step]>,
+    /// Places in the lists; more than these can count are never asked.
+    position: u8,
+    way: u8,
+    /// Gone once the last one is asked: what is known of the person is not kept while they look for their phone.
+    asking: Option<Box<Asking>>,
+    typed: bool,
+    unknown_code: Option<Refusal>,
+    failed: Failed,
+}
+
+impl Turns {
+    fn new(steps: Vec<Step>, asking: Box<Asking>) -> Turns {
+        let typed = asking.code.is_some();
+        let failed = Failed::nobody();
+        Turns { steps: steps.into(), position: 0, way: 0, asking: Some(asking), typed, unknown_code: None, failed }
     }
-    Err(failed)
+
+    fn step(&self) -> Option<&Step> {
+        self.steps.get(usize::from(self.position))
+    }
+
+    fn whose(&self) -> Option<(Arc<dyn Factor>, Method)> {
+        let step = self.step()?;
+        step.methods.get(usize::from(self.way)).map(|method| (Arc::clone(&step.provider), *method))
+    }
+
+    /// Whether another provider is left.
+    fn has_next(&self) -> bool {
+        usize::from(self.position) + 1 < self.steps.len()
+    }
+
+    /// Whether this provider has another way.
+    fn has_other_way(&self) -> bool {
+        self.step().is_some_and(|step| usize::from(self.way) + 1 < step.methods.len())
+    }
+
+    /// Asks; beside it what is needed to ask on the backup phone, where that may follow.
+    #[expect(clippy::type_complexity, reason = "used in one place")]
+    fn begin<'a>(
+        &mut self,
+        provider: &'a dyn Factor,
+        method: Method,
+    ) -> Option<(impl Future<Output = Result<FactorApproved, Refusal>> + Send + use<'a>, Option<Box<Asking>>)> {
+        let next = if self.has_next() || self.has_other_way() {
+            self.asking.as_deref().map(Asking::again)
+        } else {
+            self.asking.take().map(|asking| *asking)
+        }?;
+        let spare = backup::may_follow(provider, method).then(|| Box::new(next.again()));
+        Some((factor::ask(provider, next.request(method)), spare))
+    }
+
+    /// Notes why there was no approval, and whose turn it is now.
+    fn note(&mut self, refusal: Refusal, provider: &dyn Factor) {
+        self.failed.refusal = refusal;
+        match refusal {
+            Refusal::NotThisWay => {
+                self.failed.answered = true;
+                if self.has_other_way() {
+                    self.way = self.way.saturating_add(1);
+                    return;
+                }
+            }
+            Refusal::NextCode if self.typed => self.unknown_code = Some(refusal),
+            Refusal::WrongCode | Refusal::LockedThere if self.typed && provider.is_of_the_house() => {
+                self.unknown_code.get_or_insert(refusal);
+            }
+            Refusal::Unreachable(class) => {
+                self.failed.away(class, provider.down_for());
+                if !provider.fails_over(class) {
+                    return self.end();
+                }
+                if self.has_next() {
+                    tracing::warn!(provider = provider.name(), class = class.word(), "the next provider is asked");
+                }
+            }
+            _ => return self.end(),
+        }
+        if self.has_next() {
+            (self.position, self.way) = (self.position.saturating_add(1), 0);
+        } else {
+            self.end();
+        }
+    }
+
+    /// Nobody else is to be asked.
+    fn end(&mut self) {
+        self.steps = Box::default();
+    }
+
+    fn failed(mut self) -> Failed {
+        // Who was wrong about a code of the house was that, whatever came of asking others about the code.
+        if self.failed.refusal != Refusal::Fraud {
+            self.failed.refusal = self.unknown_code.unwrap_or(self.failed.refusal);
+        }
+        self.failed
+    }
 }
 
 #[cfg(test)]

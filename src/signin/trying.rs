@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::primary::{self, Answered, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
+use crate::radius::onward::ProofKind;
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::authorizing;
@@ -33,7 +34,8 @@ pub(super) enum Checked {
 /// over.
 pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending) -> Result<Checked, Reason> {
     let began = now();
-    let checked = if ending.attempt().is_some_and(|attempt| attempt.authorize_only().is_some()) {
+    let asks_directory = |attempt: &Attempt| attempt.authorize_only().is_some() && attempt.onward.is_none();
+    let checked = if ending.attempt().is_some_and(asks_directory) {
         authorizing::check_account(sign_ins, ending).await?.map_err(Answered::from)
     } else {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
@@ -60,7 +62,7 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
         ending.trail.case = case;
         checked
     };
-    ending.trail.steps.primary = Some(now().saturating_duration_since(began));
+    ending.trail.taken.primary = now().saturating_duration_since(began).into();
     match checked {
         Ok(passed) => {
             ending.trail.primary = Some(Ok(()));
@@ -104,6 +106,12 @@ async fn try_password(
 ) -> Result<Result<PrimaryPassed, Answered>, Reason> {
     if let Some(request) = &attempt.onward {
         let handed = Handed { request, password: Some(password), round: None };
+        if request.kind() == ProofKind::Gateway {
+            // Nothing in it could be guessed.
+            let primary = primary_of(attempt, target(sign_ins, attempt)?);
+            let named = (Some(who), &*attempt.name);
+            return Ok(Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await);
+        }
         return hand_on(sign_ins, attempt, (Some(who), &who.unique_id), (handed, password)).await;
     }
     let permit = Admission::new(sign_ins, attempt, &who.unique_id, password).await?;
@@ -172,7 +180,7 @@ impl<'a> Admission<'a> {
             // The directory answers these without counting, or only to a right password.
             Some(Finding::Wrong(_)) => Guess::Uncounted,
             // No server has been asked.
-            Some(Finding::Fault(Fault::Unreachable | Fault::Full | Fault::Loop)) => Guess::Uncounted,
+            Some(Finding::Fault(Fault::Unreachable | Fault::Full)) => Guess::Uncounted,
             Some(Finding::Fault(_)) => Guess::Unknown(self.password),
         };
         if let Some(told) = self.end(guess) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use futures_util::future::Either;
 use tokio::runtime::Handle;
 
 use crate::config::OnDeadline;
@@ -95,37 +96,10 @@ impl Waiting {
     }
 
     /// The outcome, at the request's own deadline at the latest.
-    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its argument twice")]
-    pub fn outcome(mut self) -> impl Future<Output = Arc<Outcome>> + Send + use<> {
-        async move {
-            let held = match &mut self.kind {
-                Kind::Known(outcome) => return Arc::clone(outcome),
-                Kind::Held(held) => held,
-            };
-            let hold = held.place.hold();
-            {
-                let done = hold.done();
-                tokio::pin!(done);
-                done.as_mut().enable();
-                if hold.outcome().is_none() {
-                    tokio::select! {
-                        biased;
-                        () = done => {}
-                        () = std::future::poll_fn(|context| held.led.poll(context)) => {}
-                        () = tokio::time::sleep_until(held.deadline.into()) => {}
-                    }
-                }
-            }
-            match hold.outcome() {
-                Some(outcome) => Arc::clone(outcome),
-                None => {
-                    hold.note_time_is_up();
-                    Arc::new(match held.on_deadline {
-                        OnDeadline::Reject => Outcome::Reject(Reason::Deadline),
-                        OnDeadline::Silence => Outcome::Discard(Reason::Deadline),
-                    })
-                }
-            }
+    pub fn outcome(self) -> impl Future<Output = Arc<Outcome>> + Send + use<> {
+        match self.kind {
+            Kind::Known(outcome) => Either::Left(std::future::ready(outcome)),
+            Kind::Held(held) => Either::Right(held.outcome()),
         }
     }
 
@@ -134,6 +108,39 @@ impl Waiting {
         match &self.kind {
             Kind::Known(_) => None,
             Kind::Held(held) => Some(Pulse(Arc::clone(held.place.hold()))),
+        }
+    }
+}
+
+impl Held {
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its argument twice")]
+    fn outcome(mut self) -> impl Future<Output = Arc<Outcome>> + Send + use<> {
+        // Nothing that could be asked of `self` again is kept in a variable: a hundred thousand of these are held at once.
+        async move {
+            {
+                let done = self.place.hold().done();
+                tokio::pin!(done);
+                done.as_mut().enable();
+                if self.place.hold().outcome().is_none() {
+                    tokio::select! {
+                        biased;
+                        () = done => {}
+                        () = std::future::poll_fn(|context| self.led.poll(context)) => {}
+                        () = tokio::time::sleep_until(self.deadline.into()) => {}
+                    }
+                }
+            }
+            let hold = self.place.hold();
+            match hold.outcome() {
+                Some(outcome) => Arc::clone(outcome),
+                None => {
+                    hold.note_time_is_up();
+                    Arc::new(match self.on_deadline {
+                        OnDeadline::Reject => Outcome::Reject(Reason::Deadline),
+                        OnDeadline::Silence => Outcome::Discard(Reason::Deadline),
+                    })
+                }
+            }
         }
     }
 }

@@ -130,14 +130,19 @@ impl Entra {
             desk.refused();
             return Reply::new(400, "text/html", "Bad Request");
         }
+        let scenario = desk.scenario(user);
+        let is_push = matches!(get("AuthenticationMethodId"), "PhoneAppNotification" | "");
+        let overridden = get("AuthenticationMethodProperties").contains("OverrideNumberMatchingWithOTPtrue");
+        // A number is told beside a prompt that is asked about; an answer that waits for the person comes too late for it.
+        let shown = scenario.number.clone().filter(|_| is_push && !overridden && sync == "false");
         let scheme = if call.tls { "https" } else { "http" };
         let pinned = format!("{scheme}://{}{PIN}{CONNECTOR}EndTwoWayAuthentication", call.header("host"));
         let answer = |value: &str, result: Option<&str>, session: Option<&str>| {
-            let more = More { session, affinity: session.map(|_| &*pinned), user: Some(user) };
+            let number = shown.as_deref().filter(|_| session.is_some() && result.is_none());
+            let more = More { session, affinity: session.map(|_| &*pinned), user: Some(user), number };
             response("BeginTwoWayAuthenticationResponse", value, result, more)
                 .header(header::SET_COOKIE, format!("{COOKIE}; path=/; secure; samesite=none; httponly"))
         };
-        let scenario = desk.scenario(user);
         if scenario.has("unknown") {
             // Whoever asks for no match gets an approval of somebody who was never asked.
             let lax = get("RequireUserMatch") == "false";
@@ -148,11 +153,7 @@ impl Entra {
             };
         }
         let (typed, word) = match get("AuthenticationMethodId") {
-            "PhoneAppNotification" | "" => (
-                scenario.number.is_some()
-                    && get("AuthenticationMethodProperties").contains("OverrideNumberMatchingWithOTPtrue"),
-                "push",
-            ),
+            "PhoneAppNotification" | "" => (scenario.number.is_some() && overridden, "push"),
             "PhoneAppOTP" => (true, "totp"),
             "OneWaySMS" => (true, "sms"),
             "TwoWaySMS" => (false, "sms"),
@@ -175,7 +176,7 @@ impl Entra {
                 application: get("CallerName").to_owned(),
                 method: word.to_owned(),
                 address: Some(get("CallerIP").to_owned()).filter(|address| address != "UNKNOWN:"),
-                shown: None,
+                shown: shown.clone(),
                 lives: None,
             });
         }
@@ -322,7 +323,7 @@ impl Service for Entra {
         };
         let session = body.split("<SessionId>").nth(1).and_then(|rest| rest.split('<').next()).map(str::to_owned);
         let made = |value: &str, result: Option<&str>, user: Option<&str>| {
-            response(root, value, result, More { session: session.as_deref(), affinity: None, user }).body
+            response(root, value, result, More { session: session.as_deref(), user, ..More::default() }).body
         };
         reply.body = match which {
             0 => made("Success", Some("challenge"), None),

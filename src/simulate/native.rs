@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::demo::phone;
 use crate::demo::phone::admission::{self, Nonces, SKEW};
 use crate::demo::phone::events::Events;
-use crate::demo::phone::wanted::Wanted;
+use crate::demo::phone::wanted::{Mode, Wanted};
 use crate::factor::http::unix_now;
 use crate::factor::native::batching::{HEADER, LARGEST};
 use crate::factor::native::signing::{KeyError, Signer};
@@ -177,7 +177,9 @@ impl Table {
         } else {
             (!has(&scenario, &wanted.method)).then_some(phone::State::Undeliverable)
         };
-        let known = Known::new(wanted.idempotency_key, wanted.server.name, wanted.method.clone(), settled);
+        let pin = (wanted.mode == Mode::Pin).then_some(&*scenario.pin);
+        let known = Known::new(wanted.idempotency_key, wanted.server.name, wanted.method.clone(), settled)
+            .typing(pin, wanted.number.clone());
         let id = self.register.insert(known);
         if settled.is_none() {
             desk.begin(Asking {
@@ -186,7 +188,7 @@ impl Table {
                 application: wanted.application,
                 method: wanted.method,
                 address: wanted.person.address,
-                shown: None,
+                shown: wanted.number,
                 lives: Some(Duration::from_secs(wanted.expires_in)),
             });
         }
@@ -305,7 +307,9 @@ impl Service for Native {
                 (("POST", "/v1/verifications"), _) => reply(house.ask(&call.body, desk)),
                 (("POST", "/v1/verifications/batch"), _) => house.ask_all(call, desk),
                 (("GET", "/v1/events"), _) => events::open(house, call, desk),
-                (("GET", "/v1/ping"), _) => Reply::json(200, &json!({ "time": call.now, "allowed_skew": SKEW })),
+                (("GET", "/v1/ping"), _) => {
+                    Reply::json(200, &json!({ "time": call.now, "takes": ["pin", "number"], "allowed_skew": SKEW }))
+                }
                 (("GET", _), Place::Id(_) | Place::Key(_)) => house.state(call, place.id(house), desk).await,
                 (("DELETE", _), Place::Id(_) | Place::Key(_)) => house.cancel(&place, desk),
                 _ => reply(error(StatusCode::NOT_FOUND, "unknown")),

@@ -76,7 +76,7 @@ impl Paged for House {
         }
     }
 
-    fn press(&self, number: u64, decision: Decision) {
+    fn press(&self, number: u64, decision: Decision, _: (&str, &str)) {
         self.desk.decide_number(number, decision);
     }
 }
@@ -90,6 +90,8 @@ fn card(prompt: &Prompt, now: Instant) -> Card {
         server: "".into(),
         method: prompt.method.as_str().into(),
         shown: prompt.shown.as_deref().map(Into::into),
+        wants_pin: false,
+        wants_number: false,
         seconds_left: prompt.expires.saturating_duration_since(now).as_secs(),
         seconds_total: prompt.expires.saturating_duration_since(prompt.created).as_secs().max(1),
         state: prompt.state.word(),

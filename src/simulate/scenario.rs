@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::demo::phone::behaviour::USUAL_PIN;
+
 /// What a person makes of a prompt, or the service for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +203,8 @@ pub struct Scenario {
     pub then: Option<Decision>,
     /// The code that is right when it is typed.
     pub code: String,
+    /// What they type as their PIN, where the service asks for one.
+    pub pin: String,
     /// What they have, in the service's own words for methods.
     pub methods: Vec<String>,
     /// The number that the sign-in page must show, where the service wants one.
@@ -219,6 +223,7 @@ impl Default for Scenario {
             after: Duration::ZERO,
             then: None,
             code: "123456".to_owned(),
+            pin: USUAL_PIN.to_owned(),
             methods: ["push", "call", "sms", "totp", "email"].map(str::to_owned).to_vec(),
             number: None,
             expires: Duration::from_secs(60),

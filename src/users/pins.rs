@@ -41,8 +41,14 @@ pub struct Pins {
     pub rules: Rules,
 }
 
+impl std::fmt::Debug for Pins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pins").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
 /// Proof that a person has typed their PIN, or has made themselves a new one. Made here alone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinPassed {
     unique_id: Box<str>,
 }

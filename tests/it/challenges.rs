@@ -19,6 +19,7 @@ use crate::support::fakes::{self, FakePrimary, FakeStore, Recorder};
 mod attacks;
 mod methods;
 mod nodes;
+mod phone_pins;
 mod pins;
 mod verdicts;
 
@@ -238,6 +239,23 @@ async fn each_person_reads_their_own_language() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_may_have_texts_of_its_own() {
+    let mut texts = anteroom::texts::Texts::built_in();
+    texts.add("en", "enter_code = \"Code of the blue token:\"\nnumber = \"Type {number}.\"").unwrap();
+    for (methods, own, usual) in [
+        ([Method::Oath], "Code of the blue token:", "Enter your code."),
+        ([Method::Push], "Type 42.", "Enter 42 in your app, then press OK here."),
+    ] {
+        let hall = || Hall::new(Cloud { number: Some("42"), ..Cloud::default() }, &methods, RULE);
+        let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
+        (client.methods, client.challenge) = (methods.to_vec(), Some(RULE));
+        client.texts = Some(Arc::new(texts.clone()));
+        assert_eq!(text(&hall().enter(fakes::attempt(&Arc::new(client))).await), own);
+        assert_eq!(text(&hall().first().await), usual, "everywhere else they are as they were");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_push_is_held_without_any_challenge_unless_it_is_wished() {
     let hall = Hall::new(Cloud::default(), &[Method::Push], RULE);
     let waiting = hall.sign_ins.enter(fakes::attempt(&hall.client)).await;
@@ -348,6 +366,20 @@ async fn a_menu_offers_the_ways_and_each_answer_goes_its_own() {
     assert_eq!((heard(&outcome), hall.cloud.ways()), (IN, vec![Method::Oath]), "a code is a code");
     let (outcome, _) = choose("9").await;
     assert!(text(&outcome).starts_with("That was not right."), "{}", text(&outcome));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_menu_that_is_shown_again_after_something_wrong_still_has_all_its_ways() {
+    let mut store = fakes::enrolled();
+    store.person.as_mut().unwrap().as_mut().unwrap().language = "fr".into();
+    let methods = [Method::Push, Method::Call, Method::SmsReply, Method::SmsCode, Method::EmailCode, Method::Oath];
+    let rule = Challenges { menu: true, ..RULE };
+    let hall = Hall::with(Cloud::default(), &methods, rule, store, |_| {});
+    let asked = hall.first().await;
+    let again = hall.answer(&asked, "9").await;
+    let shown = text(&again);
+    assert!(shown.len() <= 253 && (1..=6).all(|way| shown.contains(&way.to_string())), "{shown}");
+    assert!((1..=6).all(|way| text(&asked).contains(&way.to_string())), "{}", text(&asked));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REJECT, Nas, Re
 use crate::peers::world::SOON;
 use crate::radius_targets::{Relayed, relayed, values};
 
+mod bounds;
 mod challenged;
 mod hostile;
 

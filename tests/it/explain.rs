@@ -132,6 +132,7 @@ async fn what_is_explained_is_what_happens() {
         Some(Person { blocked_until: Some(tomorrow), ..fakes::person() }),
         Some(Person { device_token: None, ..fakes::person() }),
         Some(Person { method: anteroom::users::model::Method::Oath, ..fakes::person() }),
+        Some(Person { mode: anteroom::users::model::Mode::Pin, ..fakes::person() }),
     ];
     let directories: [fn() -> FakePrimary; 3] = [
         fakes::right,
@@ -174,7 +175,7 @@ async fn what_is_explained_is_what_happens() {
             }
         }
     }
-    assert_eq!(rows, 9 * 6 * 3 * 2 * 3);
+    assert_eq!(rows, 9 * 7 * 3 * 2 * 3);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anteroom::config::{AddressRange, ClientPolicy, RadiusClient, Requirement};
 use anteroom::factor::Factor;
 use anteroom::primary::none::{Asked, Granted};
-use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
+use anteroom::primary::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
 use anteroom::radius::attribute::{
     CALLED_STATION_ID, CHAP_PASSWORD, EAP_MESSAGE, USER_PASSWORD, VENDOR_SPECIFIC, join_vendor,
 };
@@ -69,7 +69,7 @@ impl Primary for Lenient {
 }
 
 /// A client of this kind, with a password target or one without, and whether it is a gateway's.
-fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
+pub(crate) fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
     let common = Arc::into_inner(fakes::client(policy)).unwrap();
     let range = |text: &str| AddressRange { first: text.parse().unwrap(), last: text.parse().unwrap() };
     RadiusClient {
@@ -83,6 +83,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
         duplicate_window: Duration::from_secs(30),
         person_address: None,
         hands_on: false,
+        checks_ms_chap: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 100_000,
@@ -92,7 +93,7 @@ fn client(policy: ClientPolicy, target: &str, gateway: bool) -> RadiusClient {
 }
 
 /// What the door makes of a request by this client.
-fn attempt(client: RadiusClient, attributes: &[(u8, Vec<u8>)], password: Option<&Secret>) -> Attempt {
+pub(crate) fn attempt(client: RadiusClient, attributes: &[(u8, Vec<u8>)], password: Option<&Secret>) -> Attempt {
     let start = Instant::now();
     let shared = Arc::new(Shared::new(Clients::new(&[Arc::new(client)], start).unwrap(), start));
     let door: Door<()> = Door::new(shared, 10);
@@ -181,6 +182,103 @@ fn house() -> (Arc<FakePrimary>, Arc<SignIns>) {
     let lenient = Target { primary: Arc::new(Lenient(fakes::right(), 1)), dn_from_store: false };
     targets.insert("none".into(), lenient);
     (primary, SignIns::new(Deps { targets, ..deps }))
+}
+
+/// RADIUS servers that accept, refuse or challenge whatever they are handed.
+struct Nps(FakePrimary, Finding, std::sync::atomic::AtomicUsize);
+
+impl Primary for Nps {
+    fn identify<'a>(&'a self, typed: &'a str, deadline: Instant) -> BoxFuture<'a, Result<Identity, IdentifyError>> {
+        self.0.identify(typed, deadline)
+    }
+
+    fn try_password<'a>(&'a self, _: &'a Identity, _: &'a Secret, _: Instant) -> BoxFuture<'a, Finding> {
+        Box::pin(std::future::ready(Finding::Fault(Fault::Refused { code: 53 })))
+    }
+
+    fn member_of_any<'a>(&'a self, _: &'a Identity, _: &'a [String], _: Instant) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(std::future::ready(Err(Fault::Refused { code: 53 })))
+    }
+
+    fn hand_on<'a>(&'a self, _: Option<&'a Identity>, _: Handed<'a>, _: Instant) -> BoxFuture<'a, Answered> {
+        self.2.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(self.1.clone().into()))
+    }
+}
+
+#[test]
+fn before_an_nps_only_a_gateways_request_passes_without_a_proof() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut without = 0;
+    for gateway in [false, true] {
+        for (credential, given) in credentials() {
+            for password in [None, Some("right-password"), Some("")] {
+                for (is_gateways, look) in looks() {
+                    let attributes: Vec<_> = given.iter().chain(&look).cloned().collect();
+                    let secret = password.map(|text| Secret::from_text(text.into()));
+                    let client = RadiusClient { hands_on: true, ..client(ClientPolicy::default(), "nps", gateway) };
+                    let attempt = attempt(client, &attributes, secret.as_ref());
+                    let nps = Arc::new(Nps(fakes::right(), Finding::Right, 0.into()));
+                    let house = house_with("nps", Arc::clone(&nps) as Arc<dyn Primary>);
+                    let outcome = runtime.block_on(async { house.enter(attempt).await.outcome().await });
+                    let bare = credential == "none" && password.is_none();
+                    let by_word = gateway && is_gateways && bare;
+                    let proofs = usize::from(password.is_some()) + usize::from(credential != "none");
+                    // An empty password is none, and a broken round of EAP is nobody's.
+                    let is_good = !(password == Some("") || credential == "empty" || credential == "EAP");
+                    let by_proof = !gateway && proofs == 1 && is_good;
+                    let expected = if by_word || by_proof { Verdict::Accept } else { Verdict::Reject };
+                    let told = format!("gateway {gateway}, {credential}, {password:?}, {look:?}: {outcome:?}");
+                    assert_eq!(outcome.verdict(), expected, "{told}");
+                    if gateway || bare {
+                        assert_eq!(nps.2.load(Ordering::SeqCst), usize::from(by_word), "{told}");
+                    }
+                    without += usize::from(by_word);
+                }
+            }
+        }
+    }
+    assert_eq!(without, 3);
+}
+
+#[test]
+fn what_an_nps_refuses_or_asks_of_a_gateway_ends_without_a_prompt() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for (finding, reason) in [
+        (Finding::Wrong(Refusal::ConnectionDenied), Reason::ConnectionDenied),
+        (Finding::Wrong(Refusal::AsksMore), Reason::TargetAsksMore),
+        (Finding::Fault(Fault::Unanswered), Reason::DirectoryUnreachable),
+    ] {
+        let nps = Arc::new(Nps(fakes::right(), finding, 0.into()));
+        let house = house_with("nps", nps);
+        // Again and again: nobody is throttled, as nothing was guessed.
+        for _ in 0..20 {
+            // Even where somebody has turned challenges on.
+            let base = client(ClientPolicy::default(), "nps", true);
+            let common = Arc::into_inner(base.client).unwrap();
+            let rule = anteroom::config::Challenges {
+                tries: 3,
+                within: Duration::from_secs(60),
+                beside_prompt: false,
+                menu: false,
+            };
+            let common = Arc::new(anteroom::config::Client { challenge: Some(rule), ..common });
+            let gateway =
+                RadiusClient { client: common, hands_on: true, ..client(ClientPolicy::default(), "nps", true) };
+            let attempt = attempt(gateway, &looks()[3].1, None);
+            let outcome = runtime.block_on(async { house.enter(attempt).await.outcome().await });
+            assert!(matches!(&*outcome, Outcome::Reject(found) if *found == reason), "{reason:?}: {outcome:?}");
+        }
+    }
+}
+
+/// A reception with this target, and an approving phone.
+pub(crate) fn house_with(name: &str, target: Arc<dyn Primary>) -> Arc<SignIns> {
+    let ledger = Arc::new(Recorder::default());
+    let providers = vec![("cloud", Arc::new(fakes::approves()) as Arc<dyn Factor>)];
+    let deps = fakes::deps(&Arc::new(fakes::right()), providers, Arc::new(fakes::enrolled()), &ledger);
+    let targets = BTreeMap::from([(name.to_owned(), Target { primary: target, dn_from_store: false })]);
+    SignIns::new(Deps { targets, ..deps })
 }
 
 #[test]

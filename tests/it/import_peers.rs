@@ -50,14 +50,16 @@ stop_above = 999
     )
 }
 
-struct World {
+/// A store, and an importer into it.
+pub(crate) struct World {
     importer: Importer,
     store: Arc<SqliteStore>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
-    async fn new(target: &str, import: &str) -> Self {
+    /// With the text of `[target.corp]`, and of the import's items.
+    pub(crate) async fn new(target: &str, import: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (importer, store) = ready(&configuration(target, import), folder.path()).await;
         World { importer, store, _folder: folder }
@@ -73,20 +75,24 @@ impl World {
         World::new(&target, items).await
     }
 
-    async fn pass(&self) -> Outcome {
+    /// What a scheduled pass does.
+    pub(crate) async fn pass(&self) -> Outcome {
         self.importer.run(&Ask::default(), &Progress::default(), &mut |_| ()).await.unwrap()
     }
 
-    async fn full(&self) -> Outcome {
+    /// A pass that reads everybody.
+    pub(crate) async fn full(&self) -> Outcome {
         let ask = Ask { full: true, ..Ask::default() };
         self.importer.run(&ask, &Progress::default(), &mut |_| ()).await.unwrap()
     }
 
-    async fn named(&self, name: &str) -> Profile {
+    /// The person of this name.
+    pub(crate) async fn named(&self, name: &str) -> Profile {
         self.store.profile_named(name).await.unwrap().unwrap_or_else(|| panic!("nobody is {name}"))
     }
 
-    async fn enabled(&self) -> BTreeSet<String> {
+    /// Who takes part, by the shortest name.
+    pub(crate) async fn enabled(&self) -> BTreeSet<String> {
         let all = self.store.profiles("", 10_000).await.unwrap();
         let local = |profile: Profile| {
             let name = profile.aliases.into_iter().find(|alias| !alias.contains('\\'));
@@ -102,7 +108,8 @@ impl World {
     }
 }
 
-fn is_changes(outcome: &Outcome) -> bool {
+/// Whether only what has changed was read.
+pub(crate) fn is_changes(outcome: &Outcome) -> bool {
     matches!(outcome.passes[..], [(_, Pass::Changes(_))])
 }
 

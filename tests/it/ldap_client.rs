@@ -46,6 +46,7 @@ pub(crate) fn target(servers: Vec<ServerUrl>) -> DirectoryTarget {
         connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_millis(500),
         connections: 4,
+        ms_chap: None,
         dn_from_store: false,
     }
 }

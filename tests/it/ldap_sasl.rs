@@ -59,6 +59,11 @@ fn sasl_binds_with_and_without_a_layer_pass_where_they_are_relayed() {
     }
     assert_eq!(world.phone.asked(), 0, "they carry no second factor");
     assert!(world.server.logs().contains("a SASL bind was accepted without a second factor"), "and the log says so");
+    // Three that went well for whoami, three for each search, and the wrong password, over each of the two addresses.
+    let events = world.server.events("sasl:DIGEST-MD5", 20);
+    let of = |reason: &str| events.iter().filter(|event| event["reason"] == reason).count();
+    assert_eq!((of("sasl_relayed"), of("wrong_password"), events.len()), (18, 2, 20), "{events:?}");
+    assert!(events.iter().all(|event| event["factor"].is_null() && event["unique_id"].is_null()), "{events:?}");
 }
 
 #[test]

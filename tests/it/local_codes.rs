@@ -95,9 +95,14 @@ impl House {
             bound: Bound { tries, locked_for: Duration::from_secs(900) },
             pin_side,
         };
+        Local::new(&config, self.inside(roster))
+    }
+
+    /// What a provider of the house has, over this view of the store.
+    pub(crate) fn inside(&self, roster: Arc<dyn Roster>) -> local::House {
         let clock = Arc::clone(&self.clock);
         let clock: local::Clock = Arc::new(move || *clock.lock().unwrap());
-        Local::new(&config, local::House { roster, keys: self.keys.clone(), pins: Rules::default(), clock })
+        local::House { roster, keys: self.keys.clone(), pins: Rules::default(), clock }
     }
 
     fn now(&self) -> SystemTime {
@@ -105,7 +110,7 @@ impl House {
     }
 
     /// The clock goes so many seconds ahead, or back.
-    fn jump(&self, seconds: i64) {
+    pub(crate) fn jump(&self, seconds: i64) {
         let mut clock = self.clock.lock().unwrap();
         let by = Duration::from_secs(seconds.unsigned_abs());
         *clock = if seconds < 0 { *clock - by } else { *clock + by };

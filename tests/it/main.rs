@@ -31,6 +31,9 @@ mod backup_phone;
 mod challenge_page;
 mod challenges;
 
+/// CoA and Disconnect, from targets to clients.
+mod changes;
+
 /// Every command that the README shows.
 mod commands;
 
@@ -60,6 +63,9 @@ mod import;
 
 /// `anteroom import` as its user runs it.
 mod import_command;
+
+/// Imports from a real 389 Directory Server.
+mod import_389;
 
 /// Imports into PostgreSQL: one node runs them, and another takes over.
 mod import_nodes;
@@ -138,6 +144,8 @@ mod policy_table;
 mod peers_clients;
 /// Challenges of two and three rounds with pyrad.
 mod peers_rounds;
+/// The same at two nodes of one database in turn, with radclient and pyrad.
+mod peers_rounds_nodes;
 
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;
@@ -186,3 +194,6 @@ mod tidy;
 
 /// Every combination of what can happen: no Accept without its two proofs.
 mod verdict;
+
+/// MS-CHAPv2 against Active Directory through winbind: its keys, its refusals, and the factor behind it.
+mod winbind;

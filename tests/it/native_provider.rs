@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod batching;
+mod besides;
 mod documentation;
 mod page;
 mod tls;
@@ -60,6 +61,8 @@ fn config_within(url: String, timeout: Duration, ca_file: Option<PathBuf>) -> Na
             failover: Vec::new(),
         },
         authentication: NativeAuthentication::Signed { key_id: "test".into(), key: key() },
+        pin_on_phone: false,
+        number_matching: false,
     }
 }
 

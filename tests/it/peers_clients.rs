@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
 use serde_json::Value;
@@ -21,6 +21,11 @@ fn world(directory: &Directory, require: &str) -> World {
 
 /// Runs radclient: `what` is `auth`, `acct` or `status`, `options` such as `-t 5 -r 1`.
 fn radclient(server: SocketAddr, what: &str, options: &[&str], attributes: &str) -> Output {
+    radclient_begun(server, what, options, attributes).wait_with_output().unwrap()
+}
+
+/// The same, not waited for.
+pub(crate) fn radclient_begun(server: SocketAddr, what: &str, options: &[&str], attributes: &str) -> Child {
     let mut client = Command::new("radclient")
         .arg("-x")
         .args(options)
@@ -31,7 +36,7 @@ fn radclient(server: SocketAddr, what: &str, options: &[&str], attributes: &str)
         .spawn()
         .unwrap();
     client.stdin.take().unwrap().write_all(attributes.as_bytes()).unwrap();
-    client.wait_with_output().unwrap()
+    client
 }
 
 /// Whether radclient took this reply. It passes over replies whose authenticators are wrong.

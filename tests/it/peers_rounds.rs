@@ -2,6 +2,7 @@
 //! sends it back.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -12,8 +13,8 @@ use crate::peers::samba::{Directory, PASSWORD};
 use crate::peers::server::SHARED_SECRET;
 use crate::peers::world::World;
 
-const CHALLENGE: u64 = 11;
-const ACCEPT: u64 = 2;
+pub(crate) const CHALLENGE: u64 = 11;
+pub(crate) const ACCEPT: u64 = 2;
 const REJECT: u64 = 3;
 
 /// A world whose client shows challenges; `keys` are further ones of it.
@@ -26,15 +27,21 @@ fn world(keys: &str) -> Option<World> {
 
 /// Begins a sign-in of alice's; her password, then what she types.
 fn begin(world: &World, typed: &[&str]) -> Child {
-    let server = world.server.radius();
+    begin_at(&[world.server.radius()], typed)
+}
+
+/// The same at these servers in turn, which have one port.
+pub(crate) fn begin_at(servers: &[SocketAddr], typed: &[&str]) -> Child {
+    let addresses: Vec<String> = servers.iter().map(|server| server.ip().to_string()).collect();
+    let port = servers[0].port().to_string();
     let mut client = Command::new("/usr/bin/python3");
     client.arg(peer_file("pyrad-rounds.py"));
-    client.args([&server.ip().to_string(), &server.port().to_string(), SHARED_SECRET, "15", "alice", PASSWORD]);
+    client.args([&addresses.join(","), &port, SHARED_SECRET, "15", "alice", PASSWORD]);
     client.args(typed).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 /// What pyrad got in each round, and the texts that it could show. All of what was to be typed must have been.
-fn end(client: Child) -> (Vec<u64>, Vec<String>) {
+pub(crate) fn end(client: Child) -> (Vec<u64>, Vec<String>) {
     let output = client.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();

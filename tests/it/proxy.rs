@@ -170,7 +170,7 @@ fn push() -> Request {
 
 fn built(config: &Config) -> Arc<dyn Provider> {
     let server = ServerIdentity { name: "gate-1".into(), address: None };
-    build(&config.providers["cloud"], server, None).unwrap()
+    build(&config.providers["cloud"], server, None, None).unwrap()
 }
 
 #[tokio::test]

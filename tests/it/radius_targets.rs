@@ -11,6 +11,9 @@ use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply};
 use crate::peers::world::{SOON, device_token};
 use crate::peers::{eventually, peer_file, program};
 
+mod expired;
+pub(crate) mod hostile;
+
 const CLASS: u8 = 25;
 const FILTER_ID: u8 = 11;
 const VENDOR_SPECIFIC: u8 = 26;

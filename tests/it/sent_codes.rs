@@ -35,8 +35,8 @@ use anteroom::users::typed::{Bound, Sending};
 use crate::support::fakes::{self, Recorder};
 use crate::support::smtp::{Protection, Smtp};
 
-const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
-const TOKEN: &str = "planted-gateway-token";
+pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "planted-gateway-token";
 const PHONE: &str = "+12025550111";
 const BACKUP: &str = "+12025550122";
 
@@ -51,6 +51,41 @@ struct House {
 
 fn alice() -> Person {
     Person { phone: Some(PHONE.into()), email: Some("alice@corp.example".into()), ..fakes::person() }
+}
+
+/// How the gateway is reached.
+fn common(texts: &Simulator) -> Common {
+    let outbound = Outbound { url: texts.url(), ca_file: None, proxy: None, timeout: Duration::from_secs(5) };
+    let send = SendFields { names: true, email: true, phone: true, person_address: true };
+    Common { name: "texts".into(), outbound, send, failover: Vec::new() }
+}
+
+/// By texts through this gateway.
+pub(crate) fn twilio(texts: &Simulator) -> Via {
+    Via::Twilio(TwilioGateway {
+        common: common(texts),
+        account: ACCOUNT.into(),
+        token: Secret::from_text(TOKEN.into()),
+        from: "+12025550100".into(),
+    })
+}
+
+/// By mails through the server at this port.
+pub(crate) fn mail(port: u16) -> Mail {
+    Mail {
+        host: "127.0.0.1".into(),
+        port,
+        security: Security::Plaintext,
+        ca_file: None,
+        login: None,
+        from: "Sign-in <signin@corp.example>".into(),
+        portal: None,
+        templates: None,
+        administrators: Vec::new(),
+        per_minute: 30,
+        timeout: Duration::from_secs(5),
+        give_up_after: Duration::from_secs(60),
+    }
 }
 
 impl House {
@@ -68,9 +103,7 @@ impl House {
     }
 
     fn common(&self) -> Common {
-        let outbound = Outbound { url: self.texts.url(), ca_file: None, proxy: None, timeout: Duration::from_secs(5) };
-        let send = SendFields { names: true, email: true, phone: true, person_address: true };
-        Common { name: "texts".into(), outbound, send, failover: Vec::new() }
+        common(&self.texts)
     }
 
     fn http(&self) -> Via {
@@ -90,12 +123,7 @@ impl House {
     }
 
     fn twilio(&self) -> Via {
-        Via::Twilio(TwilioGateway {
-            common: self.common(),
-            account: ACCOUNT.into(),
-            token: Secret::from_text(TOKEN.into()),
-            from: "+12025550100".into(),
-        })
+        twilio(&self.texts)
     }
 
     fn house(&self) -> local::House {
@@ -272,20 +300,7 @@ async fn a_gateway_that_fails_is_told_from_one_that_refuses() {
 async fn a_code_goes_out_by_mail() {
     let house = House::new().await;
     let smtp = Smtp::start(Protection::None).await;
-    let mail = Mail {
-        host: "127.0.0.1".into(),
-        port: smtp.port,
-        security: Security::Plaintext,
-        ca_file: None,
-        login: None,
-        from: "Sign-in <signin@corp.example>".into(),
-        portal: None,
-        templates: None,
-        administrators: Vec::new(),
-        per_minute: 30,
-        timeout: Duration::from_secs(5),
-        give_up_after: Duration::from_secs(60),
-    };
+    let mail = mail(smtp.port);
     let provider = house.provider(Via::Smtp { mail: Arc::new(mail), subject: "Your code".into() });
     assert!(provider.probe().await.is_ok());
     assert_eq!(provider.run(request(Method::EmailCode, None)).await, SENT);

@@ -183,6 +183,20 @@ fn tokens_of_a_file_come_by_either_command() {
     assert!(house.run(&["token", "import", file], "").contains("1 tokens added"));
     assert!(house.run(&["import", "tokens", file], "").contains("1 are known already"));
     assert!(house.run(&["token", "list"], "").contains("F-1"));
+    // a store is enough: no configuration is needed
+    fs::write(house.path("more.csv"), format!("upn,serial number,secret key,time interval\nalice,F-2,{SEED},30\n"))
+        .unwrap();
+    let alone = Command::new(env!("CARGO_BIN_EXE_anteroom"))
+        .env_remove("ANTEROOM_CONFIG")
+        .current_dir(house.folder.path())
+        .args(["token", "--store", "people.db", "import", "more.csv"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&alone.stdout).contains("1 tokens added"), "{alone:?}");
+    assert!(
+        house.run(&["token", "test", "F-2"], &shown(b"12345678901234567890", 0)).contains("would be taken"),
+        "one key file"
+    );
 }
 
 #[test]

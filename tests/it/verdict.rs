@@ -206,6 +206,8 @@ fn expected(primary: &FakePrimary, stands: Stands, rules: &Rules, factor: &Told<
     }
     match factor {
         Told::Says(Answer::Approved | Answer::ApprovedBy(_)) => Ok(Reason::Approved),
+        // Nobody's PIN is theirs.
+        Told::Says(Answer::ApprovedWithPin(_)) => Err(Reason::ProviderGarbled),
         Told::Says(Answer::Refused(FactorRefusal::Unreachable(class))) if rules.unreachable == Some((*class, true)) => {
             Ok(Reason::ProviderUnreachableExempt)
         }

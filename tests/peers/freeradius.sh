@@ -96,6 +96,8 @@ client loopback {
 }
 modules {
 	always handled { rcode = handled }
+	always ok { rcode = ok }
+	always reject { rcode = reject }
 	expr { }
 	pap { normalise = yes }
 	chap { }
@@ -194,6 +196,21 @@ server default {
 		type = acct
 		ipaddr = $IP
 		port = 18130
+	}
+	listen {
+		type = coa
+		ipaddr = $IP
+		port = 37990
+	}
+	# as an access server whose sessions may be changed: it has one of alice's, and nobody else's
+	recv-coa {
+		if (&User-Name == "alice") {
+			update reply { &Reply-Message := "changed" }
+			ok
+		}
+		else {
+			reject
+		}
 	}
 	authorize {
 		requests

@@ -2,8 +2,8 @@
 """mschapv2.py USER PASSWORD SERVER PORT SECRET: one MS-CHAPv2 sign-in (RFC 2759), not within EAP.
 
 radclient sends it and opens the keys of the reply with the client's secret; this checks MS-CHAP2-Success against
-the password and both MPPE keys against what RFC 3079 makes of it. Prints one word: accept, reject, challenge,
-silence, or what is wrong. MD4 and DES come from the openssl program's legacy provider."""
+the password and both MPPE keys against what RFC 3079 makes of it. Prints accept, reject, challenge, silence (a refusal
+with the number of its MS-CHAP-Error, where it has one), or what is wrong. MD4 and DES come from the openssl program's legacy provider."""
 import hashlib
 import os
 import re
@@ -59,8 +59,8 @@ kind = re.search(r"Received Access-(\w+)", said)
 if not kind:
     print("silence")
 elif kind[1] != "Accept":
-    error = re.search(r'MS-CHAP-Error = "(.*)"', said)
-    print(kind[1].lower() + (" with error" if error else ""))
+    error = re.search(r'MS-CHAP-Error = ".*?E=(\d+) R=0 C=[0-9a-fA-F]{32} V=3', said)
+    print(kind[1].lower() + (" with error " + error[1] if error else ""))
 else:
     got = re.search(r"MS-CHAP2-Success = 0x([0-9a-f]+)", said)
     keys = [re.search(rf"MS-MPPE-{name}-Key = 0x([0-9a-f]+)", said) for name in ("Send", "Recv")]

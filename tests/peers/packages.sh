@@ -6,7 +6,7 @@ set -euo pipefail
 packages="samba samba-dsdb-modules samba-vfs-modules samba-ad-provision ldb-tools slapd ldap-utils openssl
   python3-ldap python3-ldap3 python3-samba libsasl2-modules apache2-bin
   freeradius freeradius-utils eapoltest oathtool postgresql python3-pyrad pamtester python3-venv curl libpam-radius-auth
-  libpam-wrapper radsecproxy"
+  libpam-wrapper radsecproxy 389-ds-base"
 # Debian 13 moved the controller's daemon into a package of its own.
 release=$(. /etc/os-release && echo "${VERSION_ID:-}")
 if [ "${release%%.*}" -ge 13 ] 2>/dev/null; then packages="$packages samba-ad-dc"; fi

@@ -2,7 +2,10 @@
 # A real Samba Active Directory domain controller on one loopback address, for as long as standard input
 # stays open. No systemd, no DNS, nothing in /etc is read or changed; all state is below the given folder.
 #
-#   samba-ad.sh DIR ADDRESS      e.g. samba-ad.sh /tmp/ad 127.66.0.1
+#   samba-ad.sh DIR ADDRESS [winbind]      e.g. samba-ad.sh /tmp/ad 127.66.0.1
+#
+# With "winbind" it also answers ntlm_auth, which knows one socket only, below /run/samba. So the controller gets a
+# /run/samba of its own (a mount namespace), and DIR/ntlm_auth is the program that asks this very controller.
 #
 # DIR must not exist; it is made, and removed at the end (KEEP=yes leaves it for a look at DIR/log).
 # Prints "ready" when LDAPS answers. Then it obeys one word a line, each answered by the same word:
@@ -12,14 +15,16 @@
 # Samba's LDAP ports are fixed (389, 636), so each controller has an address of its own. Needs root for them.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-D=${1:?usage: samba-ad.sh DIR ADDRESS} IP=${2:?usage: samba-ad.sh DIR ADDRESS}
+D=${1:?usage: samba-ad.sh DIR ADDRESS [winbind]} IP=${2:?usage: samba-ad.sh DIR ADDRESS [winbind]} WINBIND=${3:-}
 REALM=CORP.EXAMPLE.TEST DOMAIN=CORP HOST=dc1
 FQDN=$HOST.${REALM,,} BASE="DC=corp,DC=example,DC=test"
 export PATH=$PATH:/usr/sbin:/sbin
 
 log() { printf 'samba-ad: %s\n' "$*" >&2; }
 die() { log "ERROR: $*"; exit 1; }
-for tool in samba samba-tool ldbadd ldbmodify openssl; do
+SERVICES=ldap SOCKET=$D/winbindd
+[ -z "$WINBIND" ] || SERVICES="ldap, cldap, kdc, rpc, winbindd" SOCKET=/run/samba/winbindd
+for tool in samba samba-tool ldbadd ldbmodify openssl ${WINBIND:+winbindd ntlm_auth unshare nsenter}; do
   command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
 done
 
@@ -44,7 +49,10 @@ configuration() { cat >"$D/etc/smb.conf" <<CONF
 	interfaces = $IP/8
 	bind interfaces only = yes
 	# only what a sign-in proxy talks to
-	server services = ldap
+	server services = $SERVICES
+	dcerpc endpoint servers = epmapper, wkssvc, samr, netlogon, lsarpc, drsuapi, dssetup
+	# of NTLM's first version only what says that it is for MS-CHAPv2
+	ntlm auth = mschapv2-and-ntlmv2-only
 	# as on a hardened AD: a simple bind is refused outside TLS
 	ldap server require strong auth = yes
 	tls enabled = yes
@@ -59,7 +67,7 @@ configuration() { cat >"$D/etc/smb.conf" <<CONF
 	private dir = $D/private
 	pid directory = $D/run
 	ncalrpc dir = $D/ncalrpc
-	winbindd socket directory = $D/winbindd
+	winbindd socket directory = $SOCKET
 	ntp signd socket directory = $D/ntp_signd
 	binddns dir = $D/bind-dns
 	log file = $D/log/samba.log
@@ -118,10 +126,20 @@ end() {
 }
 
 provision
+within=()
+if [ -n "$WINBIND" ]; then
+  mkdir -p /run/samba
+  # shellcheck disable=SC2016
+  within=(unshare --mount sh -c 'mount -t tmpfs tmpfs /run/samba && exec "$@"' own-run)
+fi
 # a session of its own, so that its process group is exactly the controller
-setsid samba --configfile="$D/etc/smb.conf" --foreground --no-process-group </dev/null >"$D/log/stdout" 2>&1 &
+setsid "${within[@]}" samba --configfile="$D/etc/smb.conf" --foreground --no-process-group </dev/null >"$D/log/stdout" 2>&1 &
 controller=$!
 trap end EXIT INT TERM
+[ -z "$WINBIND" ] || {
+  printf '#!/bin/sh\nexec nsenter --mount=/proc/%s/ns/mnt ntlm_auth --configfile=%s "$@"\n' "$controller" "$D/etc/smb.conf" >"$D/ntlm_auth"
+  chmod 755 "$D/ntlm_auth"
+}
 answers || { tail -5 "$D"/log/samba.log "$D/log/stdout" >&2; die "no LDAPS on $IP"; }
 echo ready
 while read -r word; do

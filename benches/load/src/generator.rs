@@ -404,7 +404,8 @@ impl Generator {
 }
 
 impl Tally {
-    fn new() -> Self {
+    /// Of nothing yet.
+    pub fn new() -> Self {
         Self {
             sent: 0,
             accepted: 0,

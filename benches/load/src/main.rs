@@ -9,6 +9,7 @@ mod generator;
 mod histogram;
 mod ldap;
 mod prompts;
+mod radsec;
 mod reading;
 mod responder;
 mod retransmit;
@@ -16,6 +17,7 @@ mod usage;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ enum Command {
     Radius(RadiusArgs),
     /// Sign in once, then repeat the identical requests and measure those
     Retransmit(RetransmitArgs),
+    /// Sign people in over one connection of TLS (RadSec), and measure
+    Radsec(RadsecArgs),
     /// Start a server (COMMAND in the foreground), measure the time to its first answer, end it
     First(FirstArgs),
     /// A bare responder: parse, look for a duplicate, sign an Accept
@@ -49,6 +53,9 @@ enum Command {
         listen: SocketAddr,
         #[arg(long, default_value = "bench-shared-secret")]
         secret: String,
+        /// Answer so many milliseconds later
+        #[arg(long, default_value_t = 0)]
+        delay_ms: u64,
     },
     /// Bind and search as applications do, and measure
     Ldap(LdapArgs),
@@ -157,6 +164,38 @@ struct RadiusArgs {
     /// Take replies without Message-Authenticator
     #[arg(long)]
     unsigned_replies: bool,
+}
+
+#[derive(Args)]
+struct RadsecArgs {
+    /// The RADIUS server, whose certificate is for its address
+    #[arg(long)]
+    server: SocketAddr,
+    /// Who signed its certificate
+    #[arg(long)]
+    ca: PathBuf,
+    #[arg(long)]
+    certificate: PathBuf,
+    #[arg(long)]
+    key: PathBuf,
+    /// Everybody's password
+    #[arg(long)]
+    password: String,
+    /// How many people there are
+    #[arg(long, default_value_t = 10_000)]
+    people: u32,
+    /// Keep so many under way
+    #[arg(long, default_value_t = 64)]
+    under_way: u8,
+    /// Stop after so many seconds
+    #[arg(long)]
+    seconds: f64,
+    /// Do not measure the first so many seconds
+    #[arg(long, default_value_t = 0.0)]
+    warmup: f64,
+    /// A process whose CPU time and memory to report, NAME=PID; may be repeated
+    #[arg(long = "pid", value_name = "NAME=PID")]
+    pids: Vec<Watched>,
 }
 
 #[derive(Args)]
@@ -276,8 +315,17 @@ fn run(command: Command) -> Result<Option<Value>, String> {
             };
             first::run(&plan).map(Some).map_err(text)
         }
-        Command::Responder { listen, secret } => {
-            responder::run(listen, &Keys::new(secret.as_bytes())?).map(|()| None).map_err(text)
+        Command::Responder { listen, secret, delay_ms } => {
+            let delay = Duration::from_millis(delay_ms);
+            responder::run(listen, &Keys::new(secret.as_bytes())?, delay).map(|()| None).map_err(text)
+        }
+        Command::Radsec(args) => {
+            let RadsecArgs { server, ca, certificate, key, password, people, under_way, .. } = args;
+            let seconds = Duration::from_secs_f64(args.seconds);
+            let warmup = Duration::from_secs_f64(args.warmup);
+            let plan = radsec::Plan { server, ca, certificate, key, password, people, under_way, seconds, warmup };
+            let (tally, meter) = radsec::run(&plan, Meter::new(args.pids)).map_err(text)?;
+            Ok(Some(report(&tally, &meter)))
         }
         Command::Ldap(args) => {
             let plan = applications::Plan {

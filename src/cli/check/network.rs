@@ -24,6 +24,7 @@ use crate::users::place::StoreAt;
 use crate::users::sql::SqlStore;
 
 mod radius;
+mod winbind;
 
 /// Clocks that differ by more are worth a warning. AD itself allows 5 minutes.
 const SKEW: Duration = Duration::from_secs(30);
@@ -174,10 +175,10 @@ impl Probes for Network {
             };
             let now = SystemTime::now();
             let reports = directory.probe().await;
-            reports
+            let servers = reports
                 .into_iter()
-                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now))
-                .collect()
+                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now));
+            servers.chain(winbind::probe(target).await).collect()
         })
     }
 
@@ -208,7 +209,7 @@ impl Probes for Network {
                 },
                 _ => None,
             };
-            let built = match build(provider, identity, local.as_ref()) {
+            let built = match build(provider, identity, local.as_ref(), None) {
                 Ok(built) => built,
                 Err(error) => return vec![Finding::fail(what, error.to_string(), "")],
             };
@@ -224,6 +225,14 @@ impl Probes for Network {
                             .and_then(|skew| clock(&what, Duration::from_secs(skew.unsigned_abs()), skew > 0)),
                     );
                     findings.extend(report.certificate_expires.map(|end| expiry(&what, end, SystemTime::now())));
+                    let lacks = report.lacks.map(|why| {
+                        Finding::fail(
+                            what.clone(),
+                            why,
+                            "take the key out, or see docs/native-protocol.md, \"GET /v1/ping\"",
+                        )
+                    });
+                    findings.extend(lacks);
                     findings
                 }
                 Err(error) => vec![Finding::fail(what, error.to_string(), "")],

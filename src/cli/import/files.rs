@@ -1,6 +1,6 @@
 //! `anteroom import csv` and `anteroom import tokens`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -70,7 +70,7 @@ pub(in crate::cli) struct Tokens {
 }
 
 /// Whether to go on with bad lines; tells about them.
-fn judge(bad: &[BadLine], file: &std::path::Path, skip: bool) -> Result<(), Failure> {
+fn judge(bad: &[BadLine], file: &Path, skip: bool) -> Result<(), Failure> {
     for bad in bad {
         output::error(format_args!("{}: {}", file.display(), plain(&bad.to_string())));
     }
@@ -144,7 +144,8 @@ fn finish(text: &str, counts: &serde_json::Value, form: Form) {
     }
 }
 
-pub(super) async fn tokens(args: Tokens, config: &Config, roster: &dyn Roster, form: Form) -> Ended {
+/// Tokens of a file. `node` holds the import meanwhile; `keys` is the key file of sealed values.
+pub(super) async fn tokens(args: Tokens, (node, keys): (&str, &Path), roster: &dyn Roster, form: Form) -> Ended {
     let text = read_file(&args.file)?;
     let key = match &args.key_file {
         None => None,
@@ -161,14 +162,14 @@ pub(super) async fn tokens(args: Tokens, config: &Config, roster: &dyn Roster, f
     let shown = args.file.display();
     let file = tokens::read(&text, &Opener { key, passphrase });
     let file = file.map_err(|why| Failure::refused(format!("{shown}: {why}")))?;
-    let keys = KeyFile::open(&config.server.keys)?;
+    let keys = KeyFile::open(keys)?;
     let mut plan = applying::plan_tokens(roster, file.tokens, &keys).await?;
     plan.bad.extend(file.bad);
     plan.bad.sort_by_key(|bad| bad.line);
     judge(&plan.bad, &args.file, args.skip_bad)?;
     let steps: Vec<Step> = plan.tokens.iter().map(|token| Step::Token(Box::new(token.clone()))).collect();
     if !form.dry_run {
-        applying::apply(roster, &config.server.name, &who(), steps).await.map_err(Failure::refused)?;
+        applying::apply(roster, node, &who(), steps).await.map_err(Failure::refused)?;
     }
     let would = if form.dry_run { "would be " } else { "" };
     let unassigned = plan.tokens.iter().filter(|token| token.unique_id.is_none()).count();

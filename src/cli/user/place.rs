@@ -66,6 +66,11 @@ impl At {
 }
 
 impl Opened {
+    /// The key file of sealed values.
+    pub(in crate::cli) fn keys(&self) -> &std::path::Path {
+        &self.keys
+    }
+
     /// What the actions work on.
     pub(in crate::cli) fn place(&self) -> Place<'_> {
         let config = self.config.as_ref().and_then(|config| config.as_ref().ok());

@@ -44,6 +44,13 @@ impl Checker<'_> {
         sockets
     }
 
+    /// Says which of some addresses are in another list, too.
+    pub(super) fn apart(&self, at: &Path, addresses: &[SocketAddr], (others, whose): (&[SocketAddr], &str)) {
+        for address in addresses.iter().filter(|address| others.contains(address)) {
+            self.wrong(at, format!("{address} is in {whose}, too"), "another port");
+        }
+    }
+
     /// The ranges of a list.
     pub(super) fn ranges(&self, at: &Path, texts: &[String]) -> Vec<AddressRange> {
         let mut ranges = Vec::new();

@@ -134,6 +134,7 @@ impl Checker<'_> {
         // A spoiled key names an attribute, too.
         let knows_address = person_address.is_some() || self.is_spoiled(&at.key("person_address"));
         let challenge = self.challenge(at, &mut written);
+        let texts = self.client_texts(&at.key("texts"), written.texts.take());
         let client = self.common_client(at, &mut written, knows_address, targets, providers);
         if let Some(message) = &written.reject_message {
             self.text_length(&at.key("reject_message"), message, 253);
@@ -146,6 +147,8 @@ impl Checker<'_> {
             let allowed = "exempt_users, or a target that is a directory";
             self.wrong(&at.key("exempt_groups"), "its target is RADIUS servers, which know no groups", allowed);
         }
+        let of_client = client.as_ref().and_then(|client| targets.found.get(&client.target));
+        let checks_ms_chap = of_client.is_some_and(|target| target.ms_chap.is_some());
         let accounting_target = self.accounting_target(at, written.accounting_target.take());
         let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
@@ -153,12 +156,13 @@ impl Checker<'_> {
         let reply = self.client_reply((&client.name, &client.target), &always, replies);
         // Where there are sections, they have these, too.
         let reply_attributes = always.into_iter().map(|(_, encoded)| encoded).filter(|_| reply.is_none()).collect();
-        let mut client = Client { challenge, reply, ..client };
+        let mut client = Client { challenge, texts, reply, ..client };
         let authorize_only = self.gateway_client(at, &mut client, profile, authorizing);
         Some(RadiusClient {
             client: Arc::new(client),
             addresses,
             hands_on,
+            checks_ms_chap,
             secret: secret?,
             tls,
             require_message_authenticator: requirement,
@@ -247,6 +251,7 @@ impl Checker<'_> {
             // A door that has challenges says so itself.
             challenge: None,
             shows_texts: written.show_texts.take().unwrap_or(false),
+            texts: None,
             reuse: None,
             reply: None,
             policy,

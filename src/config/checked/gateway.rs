@@ -142,8 +142,8 @@ impl Checker<'_> {
     ) -> bool {
         let reconnects_at = at.key("reconnect_within");
         let is_gateway = profile.is_some_and(|profile| profile.authorizes);
-        let authorizes = authorizing.contains_key(&client.target);
-        if authorizes && !is_gateway {
+        let checks_none = authorizing.contains_key(&client.target);
+        if checks_none && !is_gateway {
             let found = format!("found {:?}, which checks no password", client.target);
             self.wrong(&at.key("target"), found, "only for clients with profile = \"rd-gateway\"");
         }
@@ -153,9 +153,11 @@ impl Checker<'_> {
             }
             return false;
         }
+        let authorizes = checks_none || self.is_radius(&client.target);
         if !authorizes && !self.is_spoiled(&at.key("target")) {
             let found = format!("found {:?}, which checks passwords, and an RD Gateway sends none", client.target);
-            self.wrong(&at.key("target"), found, "a [target.NAME] with type = \"none\"");
+            let what = "a [target.NAME] with type = \"none\", or \"radius\" for an NPS behind";
+            self.wrong(&at.key("target"), found, what);
         }
         if client.challenge.is_some() {
             let found = "found \"yes\" for an RD Gateway, where nobody could answer";

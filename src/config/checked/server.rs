@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::super::place::Path;
 use super::super::sources;
-use super::super::values::Span;
+use super::super::values::{Count, Span};
 use super::super::written;
-use super::super::{Audit, Server};
+use super::super::{Audit, Limits, Server};
 use super::Checker;
 use super::secrets::Spellings;
 use crate::texts::Texts;
@@ -25,7 +25,7 @@ impl Checker<'_> {
         let name = server.name.clone().unwrap_or_else(sources::host_name);
         self.text_length(&at.key("name"), &name, 253);
         let drain = self.duration(&at.key("drain"), server.drain, "60s", "0s", "10m");
-        let (control, keys, texts) = (server.control.clone(), server.keys.clone(), server.texts.clone());
+        let (control, keys) = (server.control.clone(), server.keys.clone());
         let store = self.store(&at, server);
         // What is not named stands beside the database, or in the usual folder where that is a server.
         let beside = |name: &str| match store.file() {
@@ -38,8 +38,8 @@ impl Checker<'_> {
             self.wrong(&at.key("control"), found, format!("allowed: up to {LONGEST_SOCKET}, as the system has it"));
         }
         let keys = keys.map_or_else(|| beside("anteroom.keys"), |path| self.path(&path));
-        let texts = self.texts(&at.key("texts"), texts.as_deref());
-        Server { name, store: Arc::new(store), keys, control, texts: Arc::new(texts), drain }
+        let texts = Arc::clone(&self.texts.borrow());
+        Server { name, store: Arc::new(store), keys, control, texts, drain }
     }
 
     /// Where accounting records wait: beside the database, or in the usual folder where that is a server.
@@ -51,9 +51,36 @@ impl Checker<'_> {
         }
     }
 
-    /// The texts that come along, and over them those of the folder.
-    fn texts(&self, at: &Path, folder: Option<&str>) -> Texts {
-        let mut texts = Texts::built_in();
+    /// What is bounded over all clients.
+    pub(super) fn limits(&self, limits: &written::Limits) -> Limits {
+        let at = Path::top("limits");
+        Limits {
+            held: self.size(&at.key("held"), limits.held, 100_000, 1, 10_000_000),
+            held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
+            at_directory: self.size(&at.key("at_directory"), limits.at_directory, 16_384, 1, 1_000_000),
+        }
+    }
+
+    /// Octets that they may take for each target.
+    pub(super) fn spool_size(&self, given: Option<Count>) -> u64 {
+        let at = Path::top("radius").key("accounting_spool_size");
+        u64::from(self.count(&at, given, 268_435_456, 1_048_576, u32::MAX))
+    }
+
+    /// Reads what people read everywhere.
+    pub(super) fn server_texts(&self, folder: Option<String>) {
+        let texts = self.texts_over(Texts::built_in(), &Path::top("server").key("texts"), folder.as_deref());
+        self.texts.replace(Arc::new(texts));
+    }
+
+    /// What people read at one client, where that is something else.
+    pub(super) fn client_texts(&self, at: &Path, folder: Option<String>) -> Option<Arc<Texts>> {
+        let usual = Texts::clone(&self.texts.borrow());
+        Some(Arc::new(self.texts_over(usual, at, Some(&folder?))))
+    }
+
+    /// These texts, and over them those of the folder.
+    fn texts_over(&self, mut texts: Texts, at: &Path, folder: Option<&str>) -> Texts {
         if let Some(folder) = folder
             && let Err(why) = add_texts(&mut texts, &self.path(folder))
         {

@@ -9,6 +9,8 @@ use super::super::{DirectoryKind, DirectoryTarget, RadiusTarget, Security, Serve
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
 
+mod winbind;
+
 /// Each kind of target.
 pub(super) type Targets = (Named<DirectoryTarget>, BTreeMap<String, AuthorizingTarget>, BTreeMap<String, RadiusTarget>);
 
@@ -118,6 +120,7 @@ impl Checker<'_> {
             self.duration(&at.key("connect_timeout"), written.connect_timeout.take(), "3s", "100ms", "1m");
         let timeout = self.duration(&at.key("timeout"), written.timeout.take(), "5s", "100ms", "1m");
         let connections = self.size(&at.key("connections"), written.connections.take(), 8, 1, 1000);
+        let ms_chap = self.ms_chap(at, written, kind);
         // Only now, so that one mistake does not hide another.
         Some(DirectoryTarget {
             name,
@@ -136,6 +139,7 @@ impl Checker<'_> {
             timeout,
             connections,
             dn_from_store: written.dn_from_store.take().unwrap_or(false),
+            ms_chap,
         })
     }
 

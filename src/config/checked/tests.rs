@@ -123,6 +123,7 @@ fn defaults_that_the_sample_teaches_are_the_real_ones() {
         "from = \"+1",
         "subject",
         "dictionary",
+        "mschap_domain",
     ];
     let uncommented: String = SAMPLE
         .lines()
@@ -157,7 +158,7 @@ fn sample_has_every_key_and_no_other() {
                     || line.contains(&format!(", {key} = "))
             });
             let headed = ["[", "[["].iter().any(|open| SAMPLE.contains(&format!("\n{open}{key}")))
-                || ["[[radius.", "[radius.", "[[import.", "[import.item.", "[[target.gateway."]
+                || ["[[radius.", "[radius.", "[[import.", "[import.item.", "[[target.gateway.", "[[radius.changes."]
                     .iter()
                     .any(|open| SAMPLE.contains(&format!("\n{open}{key}]")));
             assert!(taught || (is_section && headed), "{table}: {key}");
@@ -179,6 +180,35 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "radius.client[0].accounting_target",
         "type = \"radius\"",
     ),
+    // CoA and Disconnect
+    ("#listen = [\"0.0.0.0:3799\"]", "listen = \"0.0.0.0:1813\"", "radius.changes.listen", "in radius.accounting, too"),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"corp\"\nclient = \"vpn\"",
+        "radius.changes.relay[0].target",
+        "\"radius\"",
+    ),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"radsec\"\nclient = \"vpn\"",
+        "radius.changes.relay[0].target",
+        "over TLS",
+    ),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"nps\"\nclient = \"vpm\"",
+        "radius.changes.relay[0].client",
+        "[[radius.client]]",
+    ),
+    (
+        "target = \"nps\"\nclient = \"vpn\"",
+        "target = \"nps\"\nclient = \"branch\"",
+        "radius.changes.relay[0].client",
+        "over TLS",
+    ),
+    ("to = \"192.0.2.10\"", "to = \"vpn.example\"", "radius.changes.relay[0].to", "3799"),
+    ("to = \"192.0.2.10\"", "", "radius.changes.relay[0].to", "missing"),
+    ("to = \"192.0.2.10\"", "to = \"0.0.0.0:3799\"", "radius.changes.relay[0].to", "an address"),
     // RADIUS over TLS
     (
         "[\"nas1.branch.example.com\"",
@@ -211,6 +241,16 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
     ("#shortest = 4", "shortest = 3", "pin.shortest", "4 to 16"),
     ("#history = 5", "history = 11", "pin.history", "0 to 10"),
     ("#keep = \"400d\"", "keep = \"1h\"", "audit.keep", "1d to 36500d"),
+    ("#mschap_helpers = 8", "mschap_helpers = 0", "target.corp.mschap_helpers", "1 to 256"),
+    (
+        "#mschap_helper = [\"/usr/bin/ntlm_auth\"]",
+        "mschap_helper = \"ntlm_auth\"",
+        "target.corp.mschap_helper",
+        "the whole path",
+    ),
+    ("#mschap_domain = \"CORP\"", "mschap_domain = \"CORP\\\\x\"", "target.corp.mschap_domain", "NetBIOS"),
+    ("mschap = \"winbind\"", "mschap_helpers = 4", "target.corp.mschap_helpers", "set mschap"),
+    ("mschap = \"winbind\"", "mschap = \"samba\"", "target.corp.mschap", "winbind"),
     ("#dn_from_store = false", "dn_from_store = \"no\"", "target.corp.dn_from_store", "true or false"),
     ("name = \"anteroom-1\"", "name = [1]", "server.name", "text in quotes"),
     ("accounting = [\"0.0.0.0:1813\"]", "accounting = [1813]", "radius.accounting[0]", "text in quotes"),
@@ -692,8 +732,8 @@ fn a_store_on_servers_is_read_with_its_password_and_certificates() {
 }
 
 /// A file with a directory, a gateway's target with one policy, and these keys for the gateway's client and policy.
-fn with_gateway(client: &str, policy: &str) -> Result<Config, String> {
-    let text = format!(
+fn gateway_text(client: &str, policy: &str) -> String {
+    format!(
         r#"
 [server]
 store = "a.db"
@@ -723,9 +763,16 @@ url = "https://prompt.example"
 key_id = "k"
 key = "a key of thirty-two octets or more, certainly"
 "#
-    );
+    )
+}
+
+fn with_gateway(client: &str, policy: &str) -> Result<Config, String> {
+    read_text(&gateway_text(client, policy))
+}
+
+fn read_text(text: &str) -> Result<Config, String> {
     let environment = Environment::default();
-    read(&text, FilePath::new("a.toml"), &environment, &environment, SystemTime::now())
+    read(text, FilePath::new("a.toml"), &environment, &environment, SystemTime::now())
         .map(|checked| checked.config)
         .map_err(|mistakes| mistakes.to_string())
 }
@@ -743,6 +790,19 @@ fn a_gateway_takes_the_target_that_checks_no_password_and_everybody_else_the_oth
     assert!(target.policies[0].allow && target.policies[0].settings.len() == 18);
     let config = with_gateway("reconnect_within = \"0s\"", "").unwrap();
     assert_eq!(config.radius.clients[1].client.reuse, None);
+}
+
+#[test]
+fn a_gateways_requests_may_go_on_to_an_nps() {
+    let nps =
+        "target = \"nps\"\n[target.nps]\ntype = \"radius\"\nservers = \"192.0.2.30\"\nsecret = \"of sixteen or more\"";
+    // Now that there are several, the VPN has to say which is its own.
+    let text = gateway_text(nps, "").replacen("192.0.2.10\"", "192.0.2.10\"\ntarget = \"corp\"", 1);
+    let config = read_text(&text).unwrap();
+    let gateway = &config.radius.clients[1];
+    assert!(gateway.authorize_only && gateway.hands_on && gateway.client.target == "nps");
+    assert!(gateway.client.reuse.is_some(), "on by itself here, too");
+    assert!(!config.radius.clients[0].authorize_only && !config.radius.clients[0].hands_on);
 }
 
 #[test]
@@ -806,6 +866,18 @@ fn texts_of_a_folder_stand_before_those_that_come_along() {
     assert_eq!(said.say("de-CH", Text::EnterCode, &[]), "Code iitippe.");
     assert_ne!(said.say("de", Text::EnterCode, &[]), "Code iitippe.");
     assert_eq!(said.say("en", Text::EnterCode, &[]), "Enter your code.");
+    // a client's own lie over both
+    let one = text.replacen("\n[[radius.client]]\n", "\n[[radius.client]]\ntexts = \"more\"\n", 1);
+    let missing = read_in(folder.path(), &one).unwrap_err().to_string();
+    assert!(missing.contains("radius.client[0].texts") && missing.contains("it does not exist"), "{missing}");
+    std::fs::create_dir(folder.path().join("more")).unwrap();
+    write(&folder.path().join("more"), "en.toml", "enter_code = \"Blue code:\"\n");
+    let config = read_in(folder.path(), &one).unwrap().config;
+    let own = config.radius.clients[0].client.texts.as_ref().unwrap();
+    assert_eq!(own.say("en", Text::EnterCode, &[]), "Blue code:");
+    assert_eq!(own.say("de-CH", Text::EnterCode, &[]), "Code iitippe.");
+    assert_eq!(config.server.texts.say("en", Text::EnterCode, &[]), "Enter your code.");
+    assert!(config.radius.clients[1].client.texts.is_none());
     for (file, wrong) in
         [("enter_kode = \"x\"", "there is no such text"), ("number = \"\"", "number"), ("x", "de.toml")]
     {

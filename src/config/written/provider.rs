@@ -55,6 +55,8 @@ keys! {
     key_file: String,
     key_credential: String,
     key_env: String,
+    pin_on_phone: bool,
+    number_matching: bool,
     // entra
     login: String,
     resource: String,

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::super::values::{Count, Hidden, OneOrMany, Span, Word};
 use super::super::{
-    Authentication, Balance, Device, EapIdentity, ForwardAs, Requirement, Security, SendName, TargetKind, Transport,
+    Authentication, Balance, Device, EapIdentity, ForwardAs, MsChapBy, Requirement, Security, SendName, TargetKind,
+    Transport,
 };
 
 /// Declares the struct, and which keys are still there.
@@ -65,6 +66,11 @@ keys! {
     connect_timeout: Span,
     connections: Count,
     dn_from_store: bool,
+    mschap: Word<MsChapBy>,
+    mschap_helper: OneOrMany,
+    mschap_helpers: Count,
+    mschap_timeout: Span,
+    mschap_domain: String,
     // none
     directory: String,
     // radius

@@ -22,6 +22,10 @@ struct ToldResult<'a> {
     approved: bool,
     method: &'a str,
     at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<&'a str>,
 }
 
 /// What a message is about.
@@ -35,25 +39,34 @@ pub(crate) struct About<'a> {
     pub(crate) server: &'a str,
     /// Method.
     pub(crate) method: &'a str,
+    /// The PIN that the person has typed.
+    pub(crate) pin: Option<&'a str>,
+    /// The number that they have typed.
+    pub(crate) number: Option<&'a str>,
 }
 
 /// The message about a verification that is in `state` since `at`, in seconds since 1970.
 pub(crate) fn verification(about: About<'_>, state: State, at: u64) -> String {
-    let About { id, key, server, method } = about;
-    let result = (state != State::Pending).then(|| ToldResult { approved: state == State::Approved, method, at });
+    let About { id, key, server, method, pin, number } = about;
+    let approved = state == State::Approved;
+    let (pin, number) = (pin.filter(|_| approved), number.filter(|_| approved));
+    let result = (state != State::Pending).then_some(ToldResult { approved, method, at, pin, number });
     write(&Told { id, idempotency_key: key, server, state: state.word(), result })
 }
 
 /// The message about a prompt. `now` in seconds since 1970.
 pub(super) fn message(prompt: &Prompt, state: State, now: u64) -> String {
     let id = prompt.id();
-    verification(About { id: &id, key: &prompt.key, server: &prompt.server, method: &prompt.method }, state, now)
+    let (pin, number) = prompt.typed();
+    let about = About { id: &id, key: &prompt.key, server: &prompt.server, method: &prompt.method, pin, number };
+    verification(about, state, now)
 }
 
 /// The message, in one of the wrong ways.
 pub(super) fn garbage(prompt: &Prompt, garbage: Garbage, now: u64) -> String {
     let id = prompt.id();
-    let yes = ToldResult { approved: true, method: &prompt.method, at: now };
+    let (pin, number) = prompt.typed();
+    let yes = ToldResult { approved: true, method: &prompt.method, at: now, pin, number };
     let approval = message(prompt, State::Approved, now);
     match garbage {
         Garbage::NotJson => "state=approved&approved=true".to_owned(),

@@ -182,12 +182,29 @@ fn always() -> u32 {
 /// The one-time code of everybody who was not given one of their own. Only a simulator takes it twice.
 pub const USUAL_CODE: &str = "123456";
 
+/// The PIN that everybody types on their phone who was not given one of their own.
+pub const USUAL_PIN: &str = "40927";
+
 /// The behaviour of each person, and of everybody else.
 #[derive(Debug, Default)]
 pub struct Behaviours {
     everybody: Behaviour,
     people: HashMap<Box<str>, Behaviour>,
     codes: HashMap<Box<str>, Option<Box<str>>>,
+    /// What people type as their PIN.
+    pins: HashMap<Box<str>, Typed>,
+    /// What people type for a number, where it is not the one that is shown.
+    numbers: HashMap<Box<str>, Box<str>>,
+}
+
+/// What somebody types on their phone. Nothing shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Typed(pub(crate) Box<str>);
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed(..)")
+    }
 }
 
 impl Behaviours {
@@ -209,6 +226,26 @@ impl Behaviours {
     /// Gives a person a code that is good for one time.
     pub fn give_code(&mut self, person: &str, code: &str) {
         self.codes.insert(person.into(), Some(code.into()));
+    }
+
+    /// The PIN that a person types on their phone from now on.
+    pub fn give_pin(&mut self, person: &str, pin: &str) {
+        self.pins.insert(person.into(), Typed(pin.into()));
+    }
+
+    /// The number that a person types on their phone from now on, whatever is shown.
+    pub fn give_number(&mut self, person: &str, number: &str) {
+        self.numbers.insert(person.into(), number.into());
+    }
+
+    /// What a person types as their PIN.
+    pub(crate) fn pin(&self, person: &str) -> Typed {
+        self.pins.get(person).cloned().unwrap_or_else(|| Typed(USUAL_PIN.into()))
+    }
+
+    /// What a person types where this number is shown.
+    pub(crate) fn number(&self, person: &str, shown: &str) -> Box<str> {
+        self.numbers.get(person).cloned().unwrap_or_else(|| shown.into())
     }
 
     /// What comes of a typed code.

@@ -33,6 +33,7 @@ pub(crate) mod listener;
 pub(crate) mod page;
 pub(crate) mod wanted;
 
+mod prompt;
 mod protocol;
 mod simulator;
 mod state;
@@ -193,6 +194,18 @@ impl Phone {
     /// Gives a person a code that is good for one time.
     pub fn give_code(&self, person: &str, code: &str) {
         self.simulator.prompts().behaviours.give_code(person, code);
+    }
+
+    /// What a person types on their phone from now on, whatever they are asked for: their PIN, or another number than the one
+    /// that is shown.
+    pub fn types(&self, person: &str, pin: Option<&str>, number: Option<&str>) {
+        let mut prompts = self.simulator.prompts();
+        if let Some(pin) = pin {
+            prompts.behaviours.give_pin(person, pin);
+        }
+        if let Some(number) = number {
+            prompts.behaviours.give_number(person, number);
+        }
     }
 
     /// Ends all event streams, and lets new ones be opened or not.

@@ -39,8 +39,8 @@ pub(crate) trait Paged: Send + Sync + 'static {
     /// What it shows now.
     fn list(&self) -> List<'_>;
 
-    /// A button was pressed at the prompt of this number.
-    fn press(&self, number: u64, decision: Self::Decision);
+    /// A button was pressed at the prompt of this number; the PIN and the number that were typed there.
+    fn press(&self, number: u64, decision: Self::Decision, typed: (&str, &str));
 }
 
 /// The routes of the page.
@@ -77,6 +77,10 @@ pub(crate) struct Card {
     pub(crate) method: Box<str>,
     /// Number that the sign-in page must show.
     pub(crate) shown: Option<Box<str>>,
+    /// Whether the person's PIN is to be typed here.
+    pub(crate) wants_pin: bool,
+    /// Whether the number is to be typed here.
+    pub(crate) wants_number: bool,
     pub(crate) seconds_left: u64,
     pub(crate) seconds_total: u64,
     pub(crate) state: &'static str,
@@ -104,6 +108,8 @@ impl Card {
             }
             .into(),
             shown: None,
+            wants_pin: prompt.wants_pin,
+            wants_number: prompt.shown.is_some(),
             seconds_left: prompt.expires.saturating_duration_since(now).as_secs(),
             seconds_total: prompt.expires.saturating_duration_since(prompt.created).as_secs().max(1),
             state: if prompt.cancelled { "cancelled" } else { prompt.state.word() },
@@ -148,8 +154,13 @@ impl Paged for Simulator {
         List { token: &self.token, pending, hidden, recent, asked: Vec::new() }
     }
 
-    fn press(&self, number: u64, decision: Decision) {
-        self.prompts().decide(number, decision.into(), Instant::now(), unix_now());
+    fn press(&self, number: u64, decision: Decision, (pin, typed): (&str, &str)) {
+        let mut prompts = self.prompts();
+        // Nobody has approved who has not typed what goes with it.
+        if !prompts.types(number, pin, typed) && decision == Decision::Approve {
+            return;
+        }
+        prompts.decide(number, decision.into(), Instant::now(), unix_now());
     }
 }
 
@@ -188,6 +199,10 @@ struct Pressed<D> {
     token: String,
     number: u64,
     decision: D,
+    #[serde(default)]
+    pin: String,
+    #[serde(default)]
+    typed: String,
 }
 
 /// A pressed button. The token is on our own page only; other pages cannot read it.
@@ -200,6 +215,6 @@ async fn decide<S: Paged>(
     if !bool::from(subtle::ConstantTimeEq::ct_eq(pressed.token.as_bytes(), simulator.token().as_bytes())) {
         return Err(StatusCode::FORBIDDEN);
     }
-    simulator.press(pressed.number, pressed.decision);
+    simulator.press(pressed.number, pressed.decision, (&pressed.pin, &pressed.typed));
     Ok(Redirect::to("/"))
 }

@@ -10,85 +10,12 @@ use tokio::sync::oneshot;
 use crate::demo::phone::answers;
 use crate::demo::phone::behaviour::{Behaviour, Behaviours, Decision, Garbage};
 use crate::demo::phone::events::Events;
+pub(super) use crate::demo::phone::prompt::Asked;
+pub use crate::demo::phone::prompt::{Counts, Prompt};
 pub use crate::demo::phone::state::State;
 
 /// How long a finished prompt and a cancelled key are remembered.
 const REMEMBERED: Duration = Duration::from_secs(120);
-
-/// A prompt.
-#[derive(Debug, Clone)]
-pub struct Prompt {
-    /// Counts up from 1; the number in its id.
-    pub number: u64,
-    /// Idempotency key.
-    pub key: Box<str>,
-    /// Name of the asking server.
-    pub server: Box<str>,
-    /// Login name of the person.
-    pub person: Box<str>,
-    /// Application name.
-    pub application: Box<str>,
-    /// Method.
-    pub method: Box<str>,
-    /// Address of the person's device.
-    pub address: Option<Box<str>>,
-    /// When it was asked for.
-    pub created: Instant,
-    /// When it expires.
-    pub expires: Instant,
-    /// What has come of it.
-    pub state: State,
-    /// When it was decided, in seconds since 1970; 0 while it is not.
-    pub decided_at: u64,
-    /// Requests with its key.
-    pub posts: u32,
-    /// Whether its server cancelled it.
-    pub cancelled: bool,
-}
-
-impl Prompt {
-    /// Its id in the protocol.
-    pub fn id(&self) -> String {
-        format!("v{}", self.number)
-    }
-}
-
-/// What was asked for.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) key: Box<str>,
-    pub(super) server: Box<str>,
-    pub(super) person: Box<str>,
-    pub(super) application: Box<str>,
-    pub(super) method: Box<str>,
-    pub(super) address: Option<Box<str>>,
-    pub(super) lives: Duration,
-}
-
-/// How often things happened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
-    /// Requests for a prompt.
-    pub posts: u64,
-    /// Requests that asked for several prompts at once. Each of those is counted in `posts`, too.
-    pub batches: u64,
-    /// Prompts that went out.
-    pub prompts: u64,
-    /// Approvals.
-    pub approved: u64,
-    /// Other final states.
-    pub refused: u64,
-    /// Cancellations by id or key.
-    pub cancels: u64,
-    /// Requests for one state.
-    pub polls: u64,
-    /// Event streams opened.
-    pub streams: u64,
-    /// Requests without a valid signature.
-    pub unsigned: u64,
-    /// Requests whose signature had been seen before.
-    pub replayed: u64,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Act {
@@ -216,6 +143,9 @@ impl Prompts {
             decided_at: 0,
             posts: 1,
             cancelled,
+            wants_pin: asked.wants_pin,
+            shown: asked.number,
+            typed: (None, None),
         };
         self.by_key.insert(asked.key, number);
         self.prompts.insert(number, prompt);
@@ -272,6 +202,11 @@ impl Prompts {
         }
     }
 
+    /// Notes what a person has typed; whether that is all that goes with an approval.
+    pub(super) fn types(&mut self, number: u64, pin: &str, typed: &str) -> bool {
+        self.prompts.get_mut(&number).is_some_and(|prompt| prompt.types(pin, typed))
+    }
+
     /// Decides a prompt that is pending, and tells its server; false when it was not.
     pub(super) fn decide(&mut self, number: u64, state: State, now: Instant, wall: u64) -> bool {
         let decided = self.finish(number, state, now, wall);
@@ -314,6 +249,9 @@ impl Prompts {
         }
         prompt.state = state;
         prompt.decided_at = wall;
+        if state == State::Approved {
+            prompt.types_by_itself(&self.behaviours);
+        }
         let count = if state == State::Approved { &mut self.counts.approved } else { &mut self.counts.refused };
         *count = count.saturating_add(1);
         self.finished.push_back((now + REMEMBERED, Finished::Prompt(number)));

@@ -19,7 +19,7 @@ use crate::demo::phone::admission::{self, SKEW};
 use crate::demo::phone::behaviour::{Behaviour, Decision, Moment};
 use crate::demo::phone::listener::Peer;
 use crate::demo::phone::prompts::{Asked, Prompt, State};
-use crate::demo::phone::wanted::Wanted;
+use crate::demo::phone::wanted::{Mode, Wanted};
 use crate::demo::phone::{Simulator, answers};
 use crate::factor::native::batching::{self, LARGEST};
 use crate::factor::native::client::unix_now;
@@ -129,6 +129,8 @@ fn ask_one(phone: &Simulator, body: &[u8]) -> Step {
         application: wanted.application.into(),
         method: wanted.method.into(),
         address: wanted.person.address.map(Into::into),
+        wants_pin: wanted.mode == Mode::Pin,
+        number: wanted.number.map(Into::into),
         lives: Duration::from_secs(wanted.expires_in),
     };
     post(phone, asked, wanted.code.as_deref(), &key)
@@ -373,8 +375,10 @@ impl Stream {
 
 async fn ping(_: Admitted) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let body =
-        format!(r#"{{"time":{},"service":"anteroom phone simulator {version}","allowed_skew":{SKEW}}}"#, unix_now());
+    let time = unix_now();
+    let body = format!(
+        r#"{{"time":{time},"takes":["pin","number"],"service":"anteroom phone simulator {version}","allowed_skew":{SKEW}}}"#
+    );
     (JSON, body).into_response()
 }
 

@@ -33,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Simulator>> {
         .route("/simulator/behaviour", post(behave))
         .route("/simulator/decide", post(decide))
         .route("/simulator/code", post(give_code))
+        .route("/simulator/typed", post(give_typed))
         .route("/simulator/prompts", get(list))
         .route("/simulator/counts", get(counts))
         .route("/simulator/ask", post(ask))
@@ -87,6 +88,27 @@ async fn give_code(Shared(phone): Shared<Arc<Simulator>>, Json(given): Json<Give
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GiveTyped {
+    person: String,
+    #[serde(default)]
+    pin: Option<String>,
+    #[serde(default)]
+    number: Option<String>,
+}
+
+async fn give_typed(Shared(phone): Shared<Arc<Simulator>>, Json(given): Json<GiveTyped>) -> StatusCode {
+    let mut prompts = phone.prompts();
+    if let Some(pin) = &given.pin {
+        prompts.behaviours.give_pin(&given.person, pin);
+    }
+    if let Some(number) = &given.number {
+        prompts.behaviours.give_number(&given.person, number);
+    }
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
 struct Decide {
     person: String,
     decision: Decision,
@@ -111,6 +133,8 @@ struct Listed {
     application: Box<str>,
     method: Box<str>,
     address: Option<Box<str>>,
+    wants_pin: bool,
+    number: Option<Box<str>>,
     state: &'static str,
     seconds_left: u64,
     posts: u32,
@@ -127,6 +151,8 @@ impl Listed {
             application: prompt.application.clone(),
             method: prompt.method.clone(),
             address: prompt.address.clone(),
+            wants_pin: prompt.wants_pin,
+            number: prompt.shown.clone(),
             state: prompt.state.word(),
             seconds_left: prompt.expires.saturating_duration_since(now).as_secs(),
             posts: prompt.posts,
@@ -208,6 +234,8 @@ async fn hold(phone: &Arc<Simulator>, ask: Ask, behaviour: Behaviour) -> Respons
         application: ask.application.unwrap_or_else(|| "plain request".to_owned()).into(),
         method: "push".into(),
         address: ask.address.map(Into::into),
+        wants_pin: false,
+        number: None,
         lives: ASK_LIVES,
     };
     let (number, answer) = {

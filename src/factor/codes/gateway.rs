@@ -90,7 +90,7 @@ impl Gateway {
             }
         };
         let (clock_skew, certificate_expires) = (reply.clock_skew(), reply.certificate_expires);
-        Ok(Health { round_trip: begun.elapsed(), clock_skew, certificate_expires })
+        Ok(Health { round_trip: begun.elapsed(), clock_skew, certificate_expires, lacks: None })
     }
 
     pub(super) fn connections(&self) -> u64 {

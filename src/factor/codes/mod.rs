@@ -142,7 +142,7 @@ impl Codes {
             Ok(_) => Ok(code),
             Err(PinVerdict::MustChange) => Err(Refusal::PinDue),
             Err(PinVerdict::NoPin) => Err(Refusal::NoPin),
-            Err(PinVerdict::Locked) => Err(Refusal::LockedThere),
+            Err(PinVerdict::Locked) => Err(Refusal::PinLocked),
             Err(PinVerdict::Wrong | PinVerdict::Right) => Err(Refusal::WrongPin),
         }
     }

@@ -19,7 +19,7 @@ impl Duo {
         let until = begun + self.http.timeout();
         let params = Params::new();
         let _: Time = self.signed(&self.http, Verb::GET, "auth/v2/check", &params, until).await.map_err(trouble)?;
-        Ok(Health { round_trip, clock_skew: Some(skew), certificate_expires: reply.certificate_expires })
+        Ok(Health { round_trip, clock_skew: Some(skew), certificate_expires: reply.certificate_expires, lacks: None })
     }
 }
 

@@ -170,7 +170,9 @@ impl Entra {
         {
             return Ok(Begun::Typed(session, code.clone()));
         }
-        let wanted = self.config.mode == EntraMode::Sync && !typed;
+        let tell = request.tell.as_ref().filter(|tell| tell.while_open() && request.method == Method::Push);
+        // A number that the app asks for has to be shown before the person can answer.
+        let wanted = self.config.mode == EntraMode::Sync && !typed && tell.is_none();
         let blocking = if wanted { self.blocking.try_acquire().ok() } else { None };
         let sync = blocking.is_some();
         let _turn = match sync {
@@ -197,6 +199,16 @@ impl Entra {
             (Said::Approved, Some(_)) => return Err(Refusal::Garbled),
             (Said::Refused(refusal), _) => return Err(refusal),
             (Said::Challenge, _) | (Said::Pending, _) => {}
+        }
+        match (said, answer.shown_number(), tell) {
+            (Said::Pending, Some(number), Some(tell)) => tell.number(number),
+            (Said::Pending, Some(_), None) => {
+                tracing::warn!(
+                    provider = self.config.name,
+                    "the app asks for a number, and this client cannot show it: see number_matching of the client"
+                );
+            }
+            _ => {}
         }
         let session = Session {
             user,

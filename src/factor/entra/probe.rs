@@ -45,7 +45,7 @@ impl Entra {
         if wire::read("GetAvailableAuthenticationMethodsResponse", &reply.body).is_none() {
             return Err(Trouble("the answer is not that of the connector: check url".into()));
         }
-        Ok(Health { round_trip, clock_skew: skew, certificate_expires: reply.certificate_expires })
+        Ok(Health { round_trip, clock_skew: skew, certificate_expires: reply.certificate_expires, lacks: None })
     }
 }
 

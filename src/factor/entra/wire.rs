@@ -138,6 +138,20 @@ pub struct Answer {
     pub affinity: Option<String>,
     /// `UserPrincipalName`, repeated.
     pub user: Option<String>,
+    /// `ValidEntropyNumber`: the number that the app asks the person for.
+    pub number: Option<String>,
+}
+
+impl Answer {
+    /// The number that the app asks for, where it does.
+    pub fn shown_number(&self) -> Option<&str> {
+        let is_number = |text: &&str| {
+            (1..=3).contains(&text.len())
+                && text.bytes().all(|octet| octet.is_ascii_digit())
+                && text.bytes().any(|octet| octet != b'0')
+        };
+        self.number.as_deref().map(str::trim).filter(is_number)
+    }
 }
 
 /// Reads an answer whose root element is `root`. `None` when it is not well-formed, is something else, says a field
@@ -215,6 +229,7 @@ fn place<'a>(answer: &'a mut Answer, path: &[String]) -> Option<&'a mut Option<S
             "SessionId" => Some(&mut answer.session),
             "AffinityUrl" => Some(&mut answer.affinity),
             "UserPrincipalName" => Some(&mut answer.user),
+            "ValidEntropyNumber" => Some(&mut answer.number),
             _ => None,
         },
         [_, one, two] if one == "Result" && two == "Value" => Some(&mut answer.value),

@@ -358,7 +358,7 @@ impl Provider for Local {
                     opened.map_err(|error| Trouble(format!("the seed of token {}: {error}", token.serial)))?;
                 }
             }
-            Ok(Health { round_trip: begun.elapsed(), clock_skew: None, certificate_expires: None })
+            Ok(Health { round_trip: begun.elapsed(), clock_skew: None, certificate_expires: None, lacks: None })
         })
     }
 

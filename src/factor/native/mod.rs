@@ -27,14 +27,19 @@ use tokio::time::Instant;
 use crate::config::{NativeProvider, SendFields, UnreachableClass};
 use crate::factor::cancelling::CancelQueue;
 use crate::factor::native::batching::Batching;
+use crate::factor::native::besides::Besides;
 use crate::factor::native::cancel::Cancel;
 use crate::factor::native::client::{Failure, REQUESTS_AT_ONCE, Reply, Transport};
+use crate::factor::native::held::{Besided, Held};
 use crate::factor::native::waiting::{Delivery, Waiting};
 use crate::factor::native::wire::{Key, Message, ServerIdentity, Trouble};
-use crate::factor::{self, Answer, Described, Factor, Health, Provider, Refusal, Request, object};
+use crate::factor::{self, Answer, Described, Factor, Health, Provider, Refusal, Request, Tell, object};
 use crate::signin::attempt::SignInId;
+use crate::users::model::Method;
+use crate::users::pins::Pins;
 
 pub mod batching;
+pub mod besides;
 pub mod client;
 pub mod ping;
 pub mod signing;
@@ -42,6 +47,7 @@ pub mod waiting;
 pub mod wire;
 
 mod cancel;
+mod held;
 mod polling;
 mod stream;
 
@@ -97,6 +103,10 @@ pub struct Status {
 #[derive(Debug)]
 pub struct Native {
     shared: Arc<Shared>,
+    /// Where PINs are checked that people type on the phone.
+    pins: Option<Pins>,
+    /// Whether pushes ask for a number that the person's client shows.
+    numbers: bool,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -172,7 +182,14 @@ impl Native {
         ];
         let sender = || tokio::spawn(batching::run(Arc::clone(&shared), Arc::clone(&gathered)));
         tasks.extend((0..batching::SENDERS).map(|_| sender()));
-        Ok(Native { shared, tasks })
+        Ok(Native { shared, pins: None, numbers: config.number_matching, tasks })
+    }
+
+    /// With where PINs are, which people type on the phone; without it nobody is asked for theirs.
+    #[must_use]
+    pub fn with_pins(mut self, pins: Option<Pins>) -> Self {
+        self.pins = pins;
+        self
     }
 
     /// Figures for status pages and metrics.
@@ -193,19 +210,17 @@ impl Native {
         let _ = tokio::time::timeout(within, self.shared.cancels.empty()).await;
     }
 
-    /// Asks for one prompt and waits for its answer.
-    async fn hold(&self, key: SignInId, body: Bytes, deadline: Instant) -> Answer {
-        let shared = &*self.shared;
-        let held = Held { shared, key, cancel: true, sent: AtomicBool::new(false) };
-        // The large future of the request is gone before the wait begins.
-        let asked = Box::pin(shared.ask(key, body, deadline, &held.sent)).await;
-        let answer = match asked {
-            Ok(()) => shared.waiting.answered(key).await,
-            // The answer of the request is lost, but the stream may have brought it.
-            Err(refusal) => shared.waiting.answer(key).unwrap_or(Answer::Refused(refusal)),
-        };
-        held.settle(&answer);
-        answer
+    /// What the person is to type on the phone.
+    fn besides(&self, request: &Request) -> Result<Option<Box<Besides>>, Refusal> {
+        let owed = factor::owes_pin(self, &request.person, request.method, request.pin_passed());
+        let is_shown = request.method == Method::Push && request.tell.as_ref().is_some_and(Tell::while_open);
+        let number = (self.numbers && is_shown).then(|| {
+            let mut random = [0; 4];
+            getrandom::fill(&mut random).map(|()| besides::number(random))
+        });
+        let number =
+            number.transpose().inspect_err(|error| tracing::error!(%error, "no random octets from the kernel"));
+        Ok(Besides::new(owed && self.carries_pin(request.method), number.map_err(|_| Refusal::Lost)?))
     }
 }
 
@@ -231,15 +246,24 @@ impl Factor for Native {
         if left.is_zero() {
             return Box::pin(std::future::ready(Answer::Refused(Refusal::Expired)));
         }
-        let Ok(body) = wire::ask(&request, &shared.server, shared.send, left) else {
+        let besides = match self.besides(&request) {
+            Ok(besides) => besides,
+            Err(refusal) => return Box::pin(std::future::ready(Answer::Refused(refusal))),
+        };
+        let Ok(body) = wire::ask(&request, &shared.server, (shared.send, besides.as_deref()), left) else {
             return Box::pin(std::future::ready(Answer::Refused(Refusal::Misconfigured)));
         };
+        let body = Bytes::from(body);
+        if let Some(besides) = besides {
+            let Request { method, person, tell, .. } = request;
+            let unique_id = person.unique_id.clone();
+            return Box::pin(self.hold_besides(Besided { key, method, unique_id, besides, tell, body, deadline }));
+        }
         if !shared.waiting.register(key, request.method, client::unix_now()) {
-            tracing::error!(sign_in = %key, provider = shared.name, "the same sign-in was asked twice at once");
-            return Box::pin(std::future::ready(Answer::Refused(Refusal::Lost)));
+            return Box::pin(std::future::ready(self.twice(key)));
         }
         drop(request);
-        Box::pin(self.hold(key, Bytes::from(body), deadline))
+        Box::pin(Held::new(shared, key).asked(Box::new((body, deadline))))
     }
 }
 
@@ -264,7 +288,8 @@ impl Provider for Native {
 impl Shared {
     /// `POST`, again with the same key where a connection broke. What the service says goes to `waiting`;
     /// `sent` is set before anything can leave.
-    async fn ask(&self, key: SignInId, body: Bytes, deadline: Instant, sent: &AtomicBool) -> Result<(), Refusal> {
+    async fn ask(&self, key: SignInId, begin: (Bytes, Instant), sent: &AtomicBool) -> Result<(), Refusal> {
+        let (body, deadline) = begin;
         // Closed only when the semaphore is, which never happens.
         let Ok(_permit) = self.requests.acquire().await else { return Err(Refusal::Lost) };
         if self.transport.paused().is_some() {
@@ -360,55 +385,6 @@ fn refusal_of(status: u16, body: &[u8], maybe_sent: bool) -> Refusal {
             _ => Refusal::Lost,
         },
         _ => Refusal::Garbled,
-    }
-}
-
-/// A held prompt. Dropped before it is settled, it cancels the prompt.
-#[derive(Debug)]
-struct Held<'a> {
-    shared: &'a Shared,
-    key: SignInId,
-    cancel: bool,
-    /// Whether anything can have left: one that waited for its turn needs no cancelling.
-    sent: AtomicBool,
-}
-
-impl Held<'_> {
-    /// The answer is known. A prompt that may still be on a phone is cancelled.
-    fn settle(mut self, answer: &Answer) {
-        self.cancel = match answer {
-            Answer::Approved | Answer::ApprovedBy(_) => false,
-            Answer::Refused(refusal) => match refusal {
-                Refusal::Lost | Refusal::Garbled => true,
-                Refusal::Denied
-                | Refusal::Fraud
-                | Refusal::Expired
-                | Refusal::Undeliverable
-                | Refusal::NeedsCode
-                | Refusal::WrongCode
-                | Refusal::WrongPin
-                | Refusal::PinDue
-                | Refusal::NoPin
-                | Refusal::NeedsPin
-                | Refusal::NextCode
-                | Refusal::TooOften
-                | Refusal::Unreachable(_)
-                | Refusal::Misconfigured
-                | Refusal::NotEnrolledThere
-                | Refusal::LockedThere
-                | Refusal::Bypassed
-                | Refusal::NotThisWay => false,
-            },
-        };
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        let id = self.shared.waiting.remove(self.key);
-        if self.cancel && *self.sent.get_mut() {
-            self.shared.cancels.push(Cancel { key: self.key, id });
-        }
     }
 }
 

@@ -108,12 +108,26 @@ impl Native {
             500..=599 => return Err(PingError::ServerError { status: reply.status }),
             status => return Err(PingError::NotThere { status }),
         }
-        let pong: Pong = object::read(&reply.body).map_err(|_| PingError::Garbled)?;
+        let pong: Pong<'_> = object::read(&reply.body).map_err(|_| PingError::Garbled)?;
         let skew = i64::try_from(i128::from(pong.time) - i128::from(unix_now())).map_err(|_| PingError::Garbled)?;
         if skew.unsigned_abs() > ALLOWED_SKEW {
             return Err(PingError::Clock { skew });
         }
-        Ok(Health { round_trip, clock_skew: Some(skew), certificate_expires: reply.certificate_expires })
+        let lacks = self.lacks(&pong);
+        Ok(Health { round_trip, clock_skew: Some(skew), certificate_expires: reply.certificate_expires, lacks })
+    }
+}
+
+impl Native {
+    /// What our section counts on, and the service does not say that it does.
+    fn lacks(&self, pong: &Pong<'_>) -> Option<&'static str> {
+        let takes = |word: &str| pong.takes.iter().any(|taken| taken == word);
+        let has_pins = self.shared.described.carries_pin(crate::users::model::Method::Push);
+        if has_pins && !takes("pin") {
+            return Some("pin_on_phone is set, and the service does not say that it asks for PINs (mode \"pin\")");
+        }
+        let lacks = self.numbers && !takes("number");
+        lacks.then_some("number_matching is set, and the service does not say that its app asks for numbers")
     }
 }
 

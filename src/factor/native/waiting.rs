@@ -11,8 +11,10 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::factor::native::besides::Besides;
 use crate::factor::native::wire::{self, Expected, Message, Said};
 use crate::factor::{Answer, Refusal};
+use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::Method;
 
@@ -26,7 +28,10 @@ struct Entry {
     id: Option<Box<str>>,
     asked_at: u64,
     method: Method,
-    answer: Option<Answer>,
+    /// What the service has said so far, small.
+    said: Said,
+    /// What they are to type on the phone, where there is something.
+    besides: Option<Box<Besides>>,
     /// The task to wake when there is an answer.
     waker: Option<Waker>,
 }
@@ -69,10 +74,21 @@ impl Waiting {
 
     /// Registers a prompt that is about to be asked for; false when this sign-in is being asked already.
     pub fn register(&self, sign_in: SignInId, method: Method, asked_at: u64) -> bool {
+        self.register_with(sign_in, method, asked_at, None)
+    }
+
+    /// [`Waiting::register`] with what the person is to type on the phone.
+    pub fn register_with(
+        &self,
+        sign_in: SignInId,
+        method: Method,
+        asked_at: u64,
+        besides: Option<Box<Besides>>,
+    ) -> bool {
         match self.shard(sign_in).entry(sign_in) {
             hash_map::Entry::Occupied(_) => false,
             hash_map::Entry::Vacant(place) => {
-                place.insert(Entry { id: None, asked_at, method, answer: None, waker: None });
+                place.insert(Entry { id: None, asked_at, method, said: Said::Pending, besides, waker: None });
                 true
             }
         }
@@ -82,21 +98,31 @@ impl Waiting {
     pub fn deliver(&self, sign_in: SignInId, message: &Message<'_>, server: &str, now: u64) -> Delivery {
         let mut shard = self.shard(sign_in);
         let Some(entry) = shard.get_mut(&sign_in) else { return Delivery::Unknown };
-        let expected =
-            Expected { sign_in, server, id: entry.id.as_deref(), method: entry.method, asked_at: entry.asked_at, now };
-        let said = wire::judge(message, expected);
+        let Entry { method, asked_at, .. } = *entry;
+        let (id, besides) = (entry.id.as_deref(), entry.besides.as_deref());
+        let said = wire::judge(message, Expected { sign_in, server, id, method, besides, asked_at, now });
+        let pin = match (said, &message.result) {
+            (Said::Approved, Some(result)) => result.pin.as_ref(),
+            _ => None,
+        };
         if entry.id.is_none() && said != Said::Refused(Refusal::Garbled) {
             entry.id = Some(message.id.as_ref().into());
         }
-        match (said.answer(), &entry.answer) {
-            (None, _) => Delivery::Nothing,
-            (Some(said), Some(before)) if said == *before => Delivery::Nothing,
-            (Some(_), Some(_)) => {
-                entry.answer = Some(Answer::Refused(Refusal::Garbled));
+        let besides = entry.besides.as_deref();
+        match (said, entry.said) {
+            (Said::Pending, _) => Delivery::Nothing,
+            (said, before) if said == before && besides.is_none_or(|besides| besides.has_typed(pin)) => {
+                Delivery::Nothing
+            }
+            (said, Said::Pending) => {
+                if let (Some(besides), Some(pin)) = (&mut entry.besides, pin) {
+                    besides.typed(pin);
+                }
+                entry.said = said;
                 Delivery::Answered(entry.waker.take())
             }
-            (Some(said), None) => {
-                entry.answer = Some(said);
+            _ => {
+                entry.said = Said::Refused(Refusal::Garbled);
                 Delivery::Answered(entry.waker.take())
             }
         }
@@ -104,12 +130,17 @@ impl Waiting {
 
     /// The answer, when there is one.
     pub fn answer(&self, sign_in: SignInId) -> Option<Answer> {
-        self.shard(sign_in).get(&sign_in).and_then(|entry| entry.answer.clone())
+        self.shard(sign_in).get(&sign_in)?.said.answer()
+    }
+
+    /// The PIN that came with the answer, once.
+    pub(super) fn take_pin(&self, sign_in: SignInId) -> Option<Secret> {
+        self.shard(sign_in).get_mut(&sign_in)?.besides.as_mut()?.take_pin()
     }
 
     /// Whether somebody waits for it, and it has no answer yet.
     pub fn is_open(&self, sign_in: SignInId) -> bool {
-        self.shard(sign_in).get(&sign_in).is_some_and(|entry| entry.answer.is_none())
+        self.shard(sign_in).get(&sign_in).is_some_and(|entry| entry.said == Said::Pending)
     }
 
     /// Waits for the answer. The entry stays until [`Waiting::remove`].
@@ -137,7 +168,7 @@ impl Waiting {
     pub fn open_parts(&self) -> impl Iterator<Item = Vec<(SignInId, Option<Box<str>>)>> + '_ {
         self.shards.iter().map(|shard| {
             let shard = lock(shard);
-            let open = shard.iter().filter(|(_, entry)| entry.answer.is_none());
+            let open = shard.iter().filter(|(_, entry)| entry.said == Said::Pending);
             open.map(|(sign_in, entry)| (*sign_in, entry.id.clone())).collect()
         })
     }
@@ -169,8 +200,8 @@ impl Future for Answered<'_> {
         let mut shard = self.waiting.shard(self.sign_in);
         // An entry lives as long as its guard, which outlives this future.
         let Some(entry) = shard.get_mut(&self.sign_in) else { return Poll::Ready(Answer::Refused(Refusal::Lost)) };
-        if let Some(answer) = &entry.answer {
-            return Poll::Ready(answer.clone());
+        if let Some(answer) = entry.said.answer() {
+            return Poll::Ready(answer);
         }
         match &mut entry.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -224,6 +255,24 @@ mod tests {
             deliver(&waiting, "v1", second);
             assert_eq!(waiting.answer(sign_in()), Some(Answer::Refused(Refusal::Garbled)));
         }
+    }
+
+    #[test]
+    fn a_pin_comes_once_and_another_one_voids_both() {
+        let approved = |pin: &str| APPROVED.replace("}", &format!(r#","pin":"{pin}"}}"#));
+        let table = Waiting::new();
+        assert!(table.register_with(sign_in(), Method::Push, NOW, Besides::new(true, None)));
+        assert!(matches!(deliver(&table, "v1", &approved("40927")), Delivery::Answered(None)));
+        assert!(matches!(deliver(&table, "v1", &approved("40927")), Delivery::Nothing));
+        assert_eq!(table.answer(sign_in()), Some(Answer::Approved));
+        deliver(&table, "v1", &approved("40928"));
+        assert_eq!(table.answer(sign_in()), Some(Answer::Refused(Refusal::Garbled)));
+        assert!(table.take_pin(sign_in()).unwrap().matches(b"40927"));
+        assert!(table.take_pin(sign_in()).is_none());
+        // where none is wanted, none is kept
+        let plain = waiting();
+        deliver(&plain, "v1", &approved("40927"));
+        assert!(plain.answer(sign_in()) == Some(Answer::Approved) && plain.take_pin(sign_in()).is_none());
     }
 
     #[test]

@@ -12,10 +12,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::SendFields;
+use crate::factor::native::besides::Besides;
 use crate::factor::object;
 use crate::factor::{Answer, Refusal, Request};
+use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::Method;
+use crate::users::pin::DIGITS;
 
 /// Longest answer or event line that is read, in octets. Ours; a real one has about 300.
 pub const LONGEST_MESSAGE: usize = 16 * 1024;
@@ -99,6 +102,8 @@ struct Asked<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<&'a str>,
     language: &'a str,
     expires_in: u64,
     server: AskedServer<'a>,
@@ -132,14 +137,15 @@ struct AskedPerson<'a> {
     address: Option<IpAddr>,
 }
 
-/// The body of `POST /v1/verifications`. `left` is the time until the request's deadline.
+/// The body of `POST /v1/verifications`. `besides` is what the person is to type on the phone; `left` is the time until the
+/// request's deadline.
 ///
 /// # Errors
 /// When it cannot be written as JSON, which would be a mistake of ours.
 pub fn ask(
     request: &Request,
     server: &ServerIdentity,
-    send: SendFields,
+    (send, besides): (SendFields, Option<&Besides>),
     left: Duration,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let person = &*request.person;
@@ -150,7 +156,8 @@ pub fn ask(
         application: &request.application,
         method: request.method.word(),
         code: request.code.as_ref().and_then(|code| std::str::from_utf8(code.open()).ok()),
-        mode: "standard",
+        mode: if besides.is_some_and(Besides::wants_pin) { "pin" } else { "standard" },
+        number: besides.and_then(Besides::number),
         language: &person.language,
         expires_in: left.as_secs().clamp(1, LONGEST_EXPIRY),
         server: AskedServer { name: &server.name, address: server.address },
@@ -205,6 +212,35 @@ pub struct Outcome<'a> {
     /// When they answered, in seconds since 1970.
     #[serde(default)]
     pub at: u64,
+    /// The PIN as they typed it, in mode `pin`.
+    #[serde(borrow, default)]
+    pub pin: Option<TypedPin<'a>>,
+    /// The number as they typed it, where one was shown to them.
+    #[serde(borrow, default)]
+    pub number: Option<Cow<'a, str>>,
+}
+
+/// A PIN in a message. Nothing shows it.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct TypedPin<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl fmt::Debug for TypedPin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TypedPin(..)")
+    }
+}
+
+impl TypedPin<'_> {
+    /// Whether it can be one: digits, as many as fit.
+    fn is_fit(&self) -> bool {
+        (1..=*DIGITS.end()).contains(&self.0.len()) && self.0.bytes().all(|octet| octet.is_ascii_digit())
+    }
+
+    /// To be checked.
+    pub fn secret(&self) -> Secret {
+        Secret::new(self.0.as_bytes().to_vec())
+    }
 }
 
 /// One line of the event stream.
@@ -234,9 +270,12 @@ pub struct Trouble {
 
 /// The answer of `GET /v1/ping`.
 #[derive(Debug, Deserialize)]
-pub struct Pong {
+pub struct Pong<'a> {
     /// The service's clock, in seconds since 1970.
     pub time: u64,
+    /// What it does of what not every service does: `pin`, `number`.
+    #[serde(borrow, default)]
+    pub takes: Vec<Cow<'a, str>>,
 }
 
 /// What an answer must agree with.
@@ -250,6 +289,8 @@ pub struct Expected<'a> {
     pub id: Option<&'a str>,
     /// How the person was asked.
     pub method: Method,
+    /// What they were to type.
+    pub besides: Option<&'a Besides>,
     /// When they were asked, in seconds since 1970.
     pub asked_at: u64,
     /// Our clock, in seconds since 1970.
@@ -278,7 +319,8 @@ impl Said {
     }
 }
 
-/// Judges a message. Never approved unless key, server, id, state, result, method and time all say so.
+/// Judges a message. Never approved unless key, server, id, state, result, method and time all say so, and what was to be typed
+/// on the phone is there; whether a PIN is right is not known here.
 pub fn judge(message: &Message<'_>, expected: Expected<'_>) -> Said {
     let ours = Key::parse(&message.idempotency_key) == Some(expected.sign_in)
         && message.server == expected.server
@@ -293,7 +335,10 @@ pub fn judge(message: &Message<'_>, expected: Expected<'_>) -> Said {
     };
     match (&*message.state, &message.result) {
         ("pending", None) => Said::Pending,
-        ("approved", Some(result)) if is_approval(result, expected) => Said::Approved,
+        ("approved", Some(result)) if is_approval(result, expected) => match expected.besides {
+            Some(besides) if !besides.is_number(result.number.as_deref()) => Said::Refused(Refusal::Denied),
+            _ => Said::Approved,
+        },
         ("denied", _) => refused(Refusal::Denied),
         ("fraud", _) => refused(Refusal::Fraud),
         ("expired", _) => refused(Refusal::Expired),
@@ -307,7 +352,12 @@ pub fn judge(message: &Message<'_>, expected: Expected<'_>) -> Said {
 fn is_approval(result: &Outcome<'_>, expected: Expected<'_>) -> bool {
     let earliest = expected.asked_at.saturating_sub(ALLOWED_SKEW);
     let latest = expected.now.saturating_add(ALLOWED_SKEW);
-    result.approved && result.method == expected.method.word() && (earliest..=latest).contains(&result.at)
+    let has_pin = result.pin.as_ref().is_some_and(TypedPin::is_fit);
+    let has_number = result.number.is_some();
+    let has_all = expected
+        .besides
+        .is_none_or(|besides| (has_pin || !besides.wants_pin()) && (has_number || besides.number().is_none()));
+    result.approved && has_all && result.method == expected.method.word() && (earliest..=latest).contains(&result.at)
 }
 
 /// Whether `id` may be put into a path as it is: 1 to 128 of `A-Z a-z 0-9 - _`.

@@ -23,7 +23,7 @@ pub(super) async fn probe(shared: &Shared) -> Result<Health, Trouble> {
     let text = match (reply.status, &*code) {
         (200, _) if json.is_some_and(|json| json.is_array()) => {
             let (clock_skew, certificate_expires) = (reply.clock_skew(), reply.certificate_expires);
-            return Ok(Health { round_trip, clock_skew, certificate_expires });
+            return Ok(Health { round_trip, clock_skew, certificate_expires, lacks: None });
         }
         (401, _) => {
             "credentials refused (status 401, E0000011): the API token is wrong, revoked, or has not been used \

@@ -37,7 +37,7 @@ pub(super) async fn probe(provider: &PrivacyIdea) -> Result<Health, Trouble> {
             )))
         }
         (200 | 400, Ok(_) | Err(Refusal::NotEnrolledThere | Refusal::NotThisWay)) => {
-            Ok(Health { round_trip, clock_skew, certificate_expires: reply.certificate_expires })
+            Ok(Health { round_trip, clock_skew, certificate_expires: reply.certificate_expires, lacks: None })
         }
         (_, found) => {
             let refusal = reply.trouble(false).or(found.err()).unwrap_or(Refusal::Garbled);

@@ -35,7 +35,7 @@ impl Factor for Scripted {
 
 impl Provider for Scripted {
     fn probe(&self) -> BoxFuture<'_, Result<Health, Trouble>> {
-        let health = Health { round_trip: Duration::ZERO, clock_skew: None, certificate_expires: None };
+        let health = Health { round_trip: Duration::ZERO, clock_skew: None, certificate_expires: None, lacks: None };
         let alive = self.alive.load(Ordering::Relaxed);
         Box::pin(std::future::ready(if alive { Ok(health) } else { Err(Trouble("away".into())) }))
     }

@@ -117,14 +117,28 @@ impl Link {
                 if let Some(key) = self.standing.take() {
                     return self.service_answer(&key, frame, &result, context);
                 }
-                if what == Relayed::Sasl && result.code == code::SUCCESS {
-                    let (client, source) = (&self.config.client.name, self.source);
-                    tracing::warn!(client, %source, "a SASL bind was accepted without a second factor");
+                if let Some(mechanism) = self.mechanism.take() {
+                    self.tell_of_sasl(&mechanism, &result);
                 }
                 self.session.relayed(what, result.code);
                 self.send_down(frame, context)
             }
         }
+    }
+
+    /// Leaves the audit's event of a SASL bind that has come to its end.
+    fn tell_of_sasl(&self, mechanism: &str, result: &LdapResult<'_>) {
+        let said = match result.code {
+            code::SASL_BIND_IN_PROGRESS => return,
+            code::SUCCESS => Ok(()),
+            code::INVALID_CREDENTIALS => Err(Some(result.refusal())),
+            _ => Err(None),
+        };
+        let (client, source) = (&self.config.client, self.source);
+        if said.is_ok() {
+            tracing::warn!(client = client.name, %source, mechanism, "a SASL bind was accepted without a second factor");
+        }
+        self.surroundings.sign_ins.passed_on(client, source, mechanism, said);
     }
 
     /// The directory's answer to the bind of a program whose sign-in stands.

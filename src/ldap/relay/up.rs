@@ -189,6 +189,7 @@ impl Link {
                     return Ok(false);
                 }
                 self.session.begin_relayed(head.message_id, what);
+                self.mechanism = (what == Relayed::Sasl).then(|| mechanism(frame));
                 self.send_up(frame, context)?;
             }
             Step::Drain => {
@@ -304,6 +305,18 @@ impl Link {
             _ => Ok(()),
         }
     }
+}
+
+/// What a SASL bind names as its mechanism (RFC 4422 section 3.1: 20 letters, digits, `-` and `_` at most), for the audit.
+fn mechanism(frame: &[u8]) -> Box<str> {
+    let named = Envelope::read(frame).ok().and_then(|envelope| {
+        match BindRequest::read(envelope.operation(frame)).ok()?.authentication {
+            Authentication::Sasl { mechanism, .. } => Some(mechanism),
+            _ => None,
+        }
+    });
+    let is_known = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    named.unwrap_or_default().iter().copied().filter(is_known).take(20).map(char::from).collect::<String>().into()
 }
 
 /// The bind with the name that was found for it; `None` where it has that name already.

@@ -9,7 +9,7 @@ use crate::radius::authenticator::Verified;
 use crate::radius::clients::Known;
 use crate::radius::eap::{Broken, Eap};
 use crate::radius::gateway;
-use crate::radius::onward::Onward;
+use crate::radius::onward::{Onward, ProofKind, proof_kind};
 use crate::radius::packet::Packet;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door as Entrance, SignInId, Unusable};
@@ -32,7 +32,7 @@ pub(super) fn attempt(
         },
         Ok(()) => (credential(request), None),
     };
-    let onward = onward(client, request, room).map(Box::new);
+    let onward = onward(client, request, room, connection.is_some()).map(Box::new);
     let credential = match credential {
         Err(Unusable::NoPassword) if eap.is_err() && onward.is_some() => Err(Unusable::BrokenEap),
         credential => credential,
@@ -78,9 +78,18 @@ fn name(packet: &Packet<'_>) -> (String, Result<(), Unusable>) {
     (name, if good { Ok(()) } else { Err(Unusable::BadName) })
 }
 
-/// The whole request, where the client's target is to get it.
-fn onward(client: &Known, request: &Verified<'_>, room: usize) -> Option<Onward> {
-    Onward::read(request, room).filter(|_| client.config.hands_on)
+/// The whole request, where the client's target is to get it. `is_gateways`: it is what a gateway asks, without a proof.
+fn onward(client: &Known, request: &Verified<'_>, room: usize, is_gateways: bool) -> Option<Onward> {
+    let config = &client.config;
+    match (config.hands_on, config.authorize_only) {
+        (true, false) => Onward::read(request, room),
+        (true, true) if is_gateways => Onward::of_gateway(request, room),
+        // Of what a directory gets, MS-CHAP alone is more than a password.
+        (false, false) if config.checks_ms_chap && proof_kind(&request.packet()) == Some(ProofKind::MsChap) => {
+            Onward::read(request, room).filter(|onward| onward.ms_chap().is_ok())
+        }
+        _ => None,
+    }
 }
 
 /// The password. CHAP and EAP are no passwords that a directory bind could check.

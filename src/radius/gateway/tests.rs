@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::gateway::MAX_SETTINGS;
 use crate::radius::attribute::{Attributes, USER_NAME};
+use crate::radius::attribute::{CHAP_PASSWORD, EAP_MESSAGE, USER_PASSWORD};
 use crate::radius::packet::{Builder, Code};
 
 fn packet(attributes: &[(u8, Vec<u8>)]) -> Vec<u8> {
@@ -59,8 +60,9 @@ fn a_credential_is_never_passed_over() {
         (USER_PASSWORD, vec![1; 16]),
         (CHAP_PASSWORD, vec![1; 17]),
         (EAP_MESSAGE, vec![2, 0, 0, 4]),
-        microsoft(MS_CHAP_RESPONSE, &[1; 50]),
-        microsoft(MS_CHAP2_RESPONSE, &[1; 50]),
+        microsoft(1, &[1; 50]),
+        microsoft(25, &[1; 50]),
+        microsoft(27, &[1; 66]),
     ] {
         assert_eq!(read(&[called("UserAuthType:PW"), credential]).err(), Some(Unusable::UnwantedPassword));
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use tokio::task::AbortHandle;
 
 use super::Books;
@@ -15,7 +16,6 @@ use crate::radius::accounting::{AccountingDoor, AccountingRecord, AccountingStep
 use crate::radius::discard::Discarded;
 use crate::radius::door::{Begin, Door, Step, Ticket};
 use crate::radius::duplicates::Reply;
-use crate::signin::attempt::Attempt;
 use crate::signin::outcome::Outcome;
 use crate::signin::reception::SignIns;
 use crate::signin::waiting::{Pulse, Waiting};
@@ -158,16 +158,23 @@ fn start<W: Way>(station: &Arc<Station<W>>, sign_ins: &Arc<SignIns>, begin: Begi
     let key = begin.ticket.key();
     let older = begin.superseded.map(|work| AbortOnDrop(work.task));
     let pulse = Arc::new(OnceLock::new());
-    let entering = Box::pin(enter(Arc::clone(sign_ins), begin.attempt, Arc::clone(&pulse)));
-    let answer = Answer { station: Arc::clone(station), ticket: begin.ticket, route, given: false };
-    let task = tokio::spawn(hold(entering, older, answer));
+    let (sign_ins, attempt) = (Arc::clone(sign_ins), begin.attempt);
+    let entering = Box::pin(enter(async move { sign_ins.enter(attempt).await }, Arc::clone(&pulse), older));
+    let answer = Answer { station: Some(Arc::clone(station)), ticket: begin.ticket, route };
+    let task = tokio::spawn(hold(entering, answer));
     // Comes back when the task is done already: then nobody needs it.
     let _done = station.door.attach(&key, Work { task: task.abort_handle(), pulse });
 }
 
 /// Boxed by its caller, so that a held request does not carry the attempt with it.
-async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt, place: Arc<OnceLock<Pulse>>) -> Waiting {
-    let waiting = sign_ins.enter(attempt).await;
+pub(super) async fn enter(
+    entering: impl Future<Output = Waiting>,
+    place: Arc<OnceLock<Pulse>>,
+    older: Option<AbortOnDrop>,
+) -> Waiting {
+    let waiting = entering.await;
+    // Only now: its hold must find this request among those who wait for it.
+    drop(older);
     if let Some(pulse) = waiting.pulse() {
         // This task alone sets it, once.
         let _ = place.set(pulse);
@@ -175,27 +182,19 @@ async fn enter(sign_ins: Arc<SignIns>, attempt: Attempt, place: Arc<OnceLock<Pul
     waiting
 }
 
-/// One request from its attempt to its answer. A hundred thousand of these are held at once: keep it small.
-#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
-pub(super) fn hold<E, W>(
-    entering: E,
-    older: Option<AbortOnDrop>,
-    mut answer: Answer<W>,
-) -> impl Future<Output = ()> + use<E, W>
+/// One request from its attempt to its answer. A hundred thousand of these are held at once, so it is put together from
+/// parts that are there one at a time; an `async` block would keep `entering` all the while.
+pub(super) fn hold<E, W>(entering: E, mut answer: Answer<W>) -> impl Future<Output = ()> + use<E, W>
 where
     E: Future<Output = Waiting> + Unpin,
     W: Way,
 {
-    async move {
-        let waiting = entering.await;
-        // Only now: its hold must find this request among those who wait for it.
-        drop(older);
-        let outcome = waiting.outcome().await;
-        if let Some(reply) = answer.give(&outcome) {
-            // Boxed, because it is rare and would make every held request larger.
-            Box::pin(answer.send_later(&reply)).await;
+    entering.then(Waiting::outcome).map(move |outcome| {
+        if let Some((station, reply)) = answer.give(&outcome) {
+            // Rare, and it would make every held request larger.
+            tokio::spawn(send_later(station, reply, answer.route));
         }
-    }
+    })
 }
 
 /// The task of a request that its client has given up. Ends when this is dropped, also when the superseding
@@ -211,42 +210,40 @@ impl Drop for AbortOnDrop {
 /// The duty to answer a request, once. Dropped without an answer by a panic it gives a reject, unless the
 /// request was superseded; dropped in any other way (aborted, the end of the runtime) it stays silent.
 pub(super) struct Answer<W: Way = Port> {
-    pub(super) station: Arc<Station<W>>,
+    /// Until the answer is given.
+    pub(super) station: Option<Arc<Station<W>>>,
     pub(super) ticket: Ticket,
     pub(super) route: W::Route,
-    pub(super) given: bool,
 }
 
 impl<W: Way> Answer<W> {
-    /// Gives the reply back where the kernel had no room for it.
-    pub(super) fn give(&mut self, outcome: &Outcome) -> Option<Reply> {
-        self.given = true;
-        let reply = self.station.door.finish(&self.ticket, outcome, Instant::now())?;
-        let error = self.station.port.try_send(&reply, &self.route).err()?;
+    /// Gives the reply back, and whose it is to send, where the kernel had no room for it.
+    pub(super) fn give(&mut self, outcome: &Outcome) -> Option<(Arc<Station<W>>, Reply)> {
+        let station = self.station.take()?;
+        let reply = station.door.finish(&self.ticket, outcome, Instant::now())?;
+        let error = station.port.try_send(&reply, &self.route).err()?;
         if error.kind() == io::ErrorKind::WouldBlock {
-            return Some(reply);
+            return Some((station, reply));
         }
         tracing::debug!(%error, "reply not sent");
         None
     }
+}
 
-    async fn send_later(&self, reply: &Reply) {
-        if self.station.port.writable().await.is_ok() {
-            send_now(&self.station.port, reply, &self.route);
-        }
+async fn send_later<W: Way>(station: Arc<Station<W>>, reply: Reply, route: W::Route) {
+    if station.port.writable().await.is_ok() {
+        send_now(&station.port, &reply, &route);
     }
 }
 
 impl<W: Way> Drop for Answer<W> {
     fn drop(&mut self) {
-        if self.given {
-            return;
-        }
+        let Some(station) = self.station.take() else { return };
         // The runtime drops a task's future while the panic unwinds.
         if !std::thread::panicking() {
-            self.station.door.forget(&self.ticket);
-        } else if let Some(reply) = self.station.door.abandon(&self.ticket, Instant::now()) {
-            send_now(&self.station.port, &reply, &self.route);
+            station.door.forget(&self.ticket);
+        } else if let Some(reply) = station.door.abandon(&self.ticket, Instant::now()) {
+            send_now(&station.port, &reply, &self.route);
         }
     }
 }

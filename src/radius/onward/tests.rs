@@ -129,3 +129,35 @@ fn only_the_same_proof_is_the_same() {
     let shown = format!("{:?}", onward(&request(&[name(), (CHAP_PASSWORD, vec![77; 17])])).unwrap());
     assert!(!shown.contains("77"), "{shown}");
 }
+
+#[test]
+fn a_gateways_request_goes_on_without_any_proof_and_is_known_when_it_comes_round() {
+    let key = client();
+    let of_gateway = |attributes: &[(u8, Vec<u8>)]| {
+        let bytes = request(attributes);
+        Onward::of_gateway(&Verified::request(Packet::decode(&bytes).unwrap(), &key).unwrap(), 4000)
+    };
+    let called = (30, b"UserAuthType:PW".to_vec());
+    let machine = (VENDOR_SPECIFIC, join_vendor(MICROSOFT, 50, b"PC-0815").unwrap());
+    let bare = [name(), called, machine, (PROXY_STATE, vec![7; 9])];
+    assert!(onward(&request(&bare)).is_none(), "elsewhere it proves nothing");
+    let proof = Secret::from_text("never sent".into());
+    for (form, expected) in [
+        (form(None), vec![MESSAGE_AUTHENTICATOR, USER_NAME, 30, 26, PROXY_STATE, PROXY_STATE]),
+        (form(Some("us")), vec![MESSAGE_AUTHENTICATOR, USER_NAME, NAS_IDENTIFIER, PROXY_STATE, 30, 26]),
+    ] {
+        let asked = of_gateway(&bare).unwrap();
+        assert!(asked.kind() == ProofKind::Gateway && !asked.has_passed(&form));
+        let filling = Filling { password: Some(&proof), ..NOTHING };
+        let sent = asked.encode(filling, &form, (9, &[8; 16]), &target()).unwrap();
+        assert_eq!(numbers(&sent), expected);
+        let back: Vec<_> = Packet::decode(&sent).unwrap().attributes().map(|a| (a.number, a.value.to_vec())).collect();
+        assert!(of_gateway(&back[1..]).unwrap().has_passed(&form));
+    }
+    let ms = |number| (VENDOR_SPECIFIC, join_vendor(MICROSOFT, number, &[0; 50]).unwrap());
+    let proofs = [vec![pap()], vec![(CHAP_PASSWORD, vec![1; 17])], vec![(EAP_MESSAGE, vec![2])]];
+    let proofs = proofs.into_iter().chain(MS_CHAP_PROOFS.map(|number| vec![ms(number)])).chain([vec![pap(), ms(25)]]);
+    for proof in proofs {
+        assert!(of_gateway(&[&bare[..], &proof].concat()).is_none(), "nobody may think that it was checked");
+    }
+}

@@ -10,6 +10,6 @@ fn a_held_sign_in_is_small() {
     let (task, flow) = (size(SignIns::lead), size(flow::flow));
     let waiting = size(|waiting: Waiting, (), ()| waiting.outcome());
     let state = size_of::<Ending>();
-    assert!(state <= 352, "state {state}");
-    assert!(task <= 256 && flow <= 432 && waiting <= 320, "task {task}, flow {flow}, waiting {waiting}");
+    assert!(state <= 320, "state {state}");
+    assert!(task <= 192 && flow <= 320 && waiting <= 272, "task {task}, flow {flow}, waiting {waiting}");
 }

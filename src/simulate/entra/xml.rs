@@ -41,6 +41,8 @@ pub(super) struct More<'a> {
     /// Where the session is finished.
     pub(super) affinity: Option<&'a str>,
     pub(super) user: Option<&'a str>,
+    /// What the app asks for, and the sign-in page must show.
+    pub(super) number: Option<&'a str>,
 }
 
 /// An answer.
@@ -59,7 +61,9 @@ pub(super) fn response(root: &str, value: &str, result: Option<&str>, more: More
         Some(result) => element(&mut body, "AuthenticationResult", result),
         None => body.push_str("<AuthenticationResult i:nil=\"true\"/>"),
     }
-    for (name, text) in [("UserPrincipalName", more.user), ("AffinityUrl", more.affinity)] {
+    for (name, text) in
+        [("UserPrincipalName", more.user), ("AffinityUrl", more.affinity), ("ValidEntropyNumber", more.number)]
+    {
         if let Some(text) = text {
             element(&mut body, name, text);
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::demo::phone::State;
 use crate::demo::phone::answers::{About, verification};
+use crate::demo::phone::behaviour::Typed;
 
 /// Verifications remembered at most; the oldest is forgotten first.
 const MOST: usize = 300_000;
@@ -14,6 +15,8 @@ pub(super) struct Known {
     key: String,
     pub(super) server: String,
     method: String,
+    /// What the person types with an approval: their PIN, and the number that they read.
+    typed: (Option<Typed>, Option<String>),
     /// What came of it at once, where nobody is prompted.
     pub(super) settled: Option<State>,
     /// When its end was told first, in seconds since 1970: afterwards it stays the same.
@@ -24,13 +27,19 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new(key: String, server: String, method: String, settled: Option<State>) -> Self {
-        Known { key, server, method, settled, at: None, told: false }
+        Known { key, server, method, typed: (None, None), settled, at: None, told: false }
+    }
+
+    /// With what the person types with an approval.
+    pub(super) fn typing(self, pin: Option<&str>, number: Option<String>) -> Self {
+        Known { typed: (pin.map(|pin| Typed(pin.into())), number), ..self }
     }
 
     /// The message about it.
     pub(super) fn message(&mut self, id: &str, state: State, now: u64) -> String {
         let at = if state == State::Pending { now } else { *self.at.get_or_insert(now) };
-        verification(About { id, key: &self.key, server: &self.server, method: &self.method }, state, at)
+        let (pin, number) = (self.typed.0.as_ref().map(|typed| &*typed.0), self.typed.1.as_deref());
+        verification(About { id, key: &self.key, server: &self.server, method: &self.method, pin, number }, state, at)
     }
 }
 

@@ -15,6 +15,11 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a key is somebody else's already.
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("23505"))
+}
+
 /// Sorts an error by whose fault it is. The server's main text names tables and columns; values stand in its
 /// details, which are left out.
 pub(super) fn store_error(error: sqlx::Error) -> StoreError {

@@ -103,6 +103,12 @@ pub(in crate::users) trait Change: Send {
     /// Runs a statement that gives rows.
     fn rows(&mut self, sql: SqlStr, values: Vec<Value>) -> BoxFuture<'_, StoreResult<Vec<Row>>>;
 
+    /// Inserts many rows faster than a statement does: all of them, or none where a key is taken. `None`: none came in,
+    /// a statement has to do it.
+    fn bulk<'a>(&'a mut self, _: &'a Insertion, _: &'a [Vec<Value>]) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Makes all of it count.
     fn commit(self: Box<Self>) -> BoxFuture<'static, StoreResult<()>>;
 }
@@ -122,6 +128,7 @@ pub(in crate::users) struct Insertion {
     tail: &'static str,
     lists: OnceLock<[Arc<str>; 3]>,
     arrays: OnceLock<Arc<str>>,
+    copy: OnceLock<Box<str>>,
 }
 
 impl Insertion {
@@ -131,7 +138,7 @@ impl Insertion {
         columns: &'static [(&'static str, Kind)],
         tail: &'static str,
     ) -> Self {
-        Insertion { table, columns, tail, lists: OnceLock::new(), arrays: OnceLock::new() }
+        Insertion { table, columns, tail, lists: OnceLock::new(), arrays: OnceLock::new(), copy: OnceLock::new() }
     }
 
     /// The text that SQLite runs for each of [`SIZES`]: bare question marks are what it binds fastest.
@@ -162,6 +169,18 @@ impl Insertion {
         })
     }
 
+    /// The text with which PostgreSQL copies rows, in its binary format.
+    pub(in crate::users) fn copy(&self) -> &str {
+        self.copy.get_or_init(|| {
+            format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table, self.names()).into_boxed_str()
+        })
+    }
+
+    /// How many values a row has.
+    pub(in crate::users) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
     fn names(&self) -> String {
         self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
@@ -173,6 +192,9 @@ impl Insertion {
         dialect: Dialect,
         mut rows: Vec<Vec<Value>>,
     ) -> StoreResult<u64> {
+        if let Some(inserted) = change.bulk(self, &rows).await? {
+            return Ok(inserted);
+        }
         let mut inserted = 0;
         while !rows.is_empty() {
             let (size, text) = match dialect {

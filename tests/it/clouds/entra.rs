@@ -81,6 +81,30 @@ async fn number_matching_is_overridden_as_the_client_says() {
 }
 
 #[tokio::test]
+async fn the_number_that_the_app_asks_for_is_shown_where_that_can_be() {
+    let (simulator, entra) = rig().await;
+    let sync = Entra::new(&EntraProvider { mode: EntraMode::Sync, ..config(simulator.url()) }).unwrap();
+    simulator.desk().set(None, Scenario { number: Some("42".into()), ..Scenario::answering(Decision::Approve) });
+    for entra in [&entra, &sync] {
+        let tell = Tell::new(true);
+        assert_eq!(entra.run(Request { tell: Some(tell.clone()), ..push() }).await, Answer::Approved);
+        assert_eq!(tell.take().as_deref(), Some("Enter 42 in your app, then press OK here."));
+        let later = Tell::new(false);
+        assert_eq!(entra.run(Request { tell: Some(later.clone()), ..push() }).await, Answer::Approved);
+        assert_eq!(later.take(), None, "a client that shows it with the answer only");
+    }
+    // a code instead, where the client wants that
+    let tell = Tell::new(true);
+    let as_code = Request { tell: Some(tell.clone()), number_matching: NumberMatching::Code, ..push() };
+    assert_eq!(entra.run(as_code).await, refused(Refusal::NeedsCode));
+    assert_eq!(tell.take(), None);
+    simulator.desk().set(None, Scenario::answering(Decision::Approve));
+    let tell = Tell::new(true);
+    assert_eq!(entra.run(Request { tell: Some(tell.clone()), ..push() }).await, Answer::Approved);
+    assert_eq!(tell.take(), None, "no number, nothing to show");
+}
+
+#[tokio::test]
 async fn nonsense_lets_nobody_in_and_prompts_nobody_twice() {
     let (simulator, entra) = rig().await;
     for step in [Step::Begin, Step::Poll] {

@@ -118,3 +118,50 @@ fn request_identifier(request: &Request) -> u8 {
     }
     request.bytes[at + 3]
 }
+
+#[test]
+fn a_round_goes_to_the_server_that_began_and_nobody_else_answers_for_it() {
+    use crate::radius_targets::hostile::reply;
+    let [first, second] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let servers = [first.local_addr().unwrap(), second.local_addr().unwrap()];
+    let other = second.try_clone().unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    // The first one begins, and is never heard of again; an Accept comes from the second one's address instead.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = first.recv_from(&mut buffer) {
+            let asked = &buffer[..length];
+            let packet = anteroom::radius::packet::Packet::decode(asked).unwrap();
+            if packet.value(STATE).is_none() {
+                let key = anteroom::secret::Secret::from_text(crate::peers::freeradius::TARGET_SECRET.into());
+                let key = anteroom::radius::authenticator::ClientKey::new(key);
+                let code = anteroom::radius::packet::Code::ACCESS_CHALLENGE;
+                let mut answer = anteroom::radius::packet::Builder::new(code, asked[1], packet.authenticator(), 64);
+                answer.push(80, &[0; 16]).unwrap();
+                answer.push(EAP_MESSAGE, &[1, 2, 0, 6, 25, 0x20]).unwrap();
+                answer.push(STATE, b"of the first").unwrap();
+                let mut answer = answer.into_bytes();
+                anteroom::radius::authenticator::sign_reply(&mut answer, packet.authenticator(), &key);
+                first.send_to(&answer, from).unwrap();
+            } else {
+                let accept = reply(asked, ACCESS_ACCEPT, asked[1], b"x", crate::peers::freeradius::TARGET_SECRET);
+                other.send_to(&accept, from).unwrap();
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, _)) = second.recv_from(&mut buffer) {
+            let _ = told.send(buffer[..length].to_vec());
+        }
+    });
+    let world = relayed(&servers, "tries = 2\nprobe = \"0s\"", "");
+    let mut device = Device::new(&world, "alice", "one");
+    let challenge = device.ask(None, &device.identity());
+    assert_eq!((challenge.code, packet(&challenge)), (ACCESS_CHALLENGE, vec![1, 2, 0, 6, 25, 0x20]));
+    let lost = device.ask(Some(values(&challenge, STATE)[0]), &[2, 2, 0, 6, 25, 0]);
+    assert_eq!((lost.code, packet(&lost)), (ACCESS_REJECT, vec![4, 2, 0, 4]));
+    assert_eq!(world.server.event("alice")["reason"], "directory_unreachable");
+    assert!(heard.try_recv().is_err(), "the second one knows nothing of it and was not asked");
+    assert_eq!(world.phone.asked(), 0);
+}

@@ -12,6 +12,9 @@ use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT};
 use crate::peers::world::World;
 use crate::peers::{peer_file, program, pyrad_is_there};
 
+/// With an NPS behind, and several clients at once.
+mod before_nps;
+
 /// The gateway's address. The VPN of every world has the rest of the loopback network.
 const GATEWAY: &str = "127.0.0.2";
 
@@ -51,11 +54,21 @@ struct Heard {
 
 /// One connection of `name` from `computer`, made in a thread of its own.
 fn connect(world: &World, name: &str, computer: &str, by: &str, states: &[&str]) -> JoinHandle<Heard> {
+    connect_from(GATEWAY, world, (name, computer, by), states)
+}
+
+/// The same from another gateway.
+fn connect_from(
+    gateway: &str,
+    world: &World,
+    (name, computer, by): (&str, &str, &str),
+    states: &[&str],
+) -> JoinHandle<Heard> {
     let server = world.server.radius();
     let mut command = Command::new("/usr/bin/python3");
     command
         .arg(peer_file("rd-gateway.py"))
-        .args([&server.ip().to_string(), &server.port().to_string(), SHARED_SECRET, "25", GATEWAY, name, computer, by])
+        .args([&server.ip().to_string(), &server.port().to_string(), SHARED_SECRET, "25", gateway, name, computer, by])
         .args(states);
     thread::spawn(move || {
         let output = command.output().unwrap();

@@ -18,7 +18,7 @@ fn sign_in() -> SignInId {
 fn said(message: &Message<'_>) -> Said {
     let (asked_at, now) = (1_767_225_590, 1_767_225_601);
     let method = Method::Push;
-    wire::judge(message, Expected { sign_in: sign_in(), server: "one", id: None, method, asked_at, now })
+    wire::judge(message, Expected { sign_in: sign_in(), server: "one", id: None, method, besides: None, asked_at, now })
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn example_request_is_what_is_sent() {
     let request = Request { person: Arc::new(person), ..request("alice", sign_in(), Duration::ZERO) };
     let server = ServerIdentity { name: "one".into(), address: Some([10, 0, 0, 1].into()) };
     let send = SendFields { names: true, email: true, phone: true, person_address: true };
-    let sent = wire::ask(&request, &server, send, Duration::from_secs(54)).expect("serialisable");
+    let sent = wire::ask(&request, &server, (send, None), Duration::from_secs(54)).expect("serialisable");
     let sent: serde_json::Value = serde_json::from_slice(&sent).expect("JSON");
     let told: serde_json::Value = serde_json::from_str(blocks()[0]).expect("JSON");
     assert_eq!(sent, told);

@@ -47,6 +47,11 @@ impl FreeRadius {
         format!("{}:18130", self.address).parse().unwrap()
     }
 
+    /// Where it is asked to change or end sessions, as an access server is.
+    pub(crate) fn changes(&self) -> SocketAddr {
+        format!("{}:37990", self.address).parse().unwrap()
+    }
+
     /// Every accounting record that it has had, as it writes them down.
     pub(crate) fn detail(&self) -> String {
         std::fs::read_to_string(self.folder.join("acct/detail")).unwrap_or_default()

@@ -70,9 +70,19 @@ impl Phone {
         self.simulator.set_behaviour(None, Behaviour::Answer { decision: Decision::Approve, after_ms: 0 });
     }
 
+    /// From now on this person denies at once.
+    pub(crate) fn deny_by_itself(&self, account: &str) {
+        self.simulator.set_behaviour(Some(account), Behaviour::Answer { decision: Decision::Deny, after_ms: 0 });
+    }
+
     /// From now on the service wants a typed code of everybody.
     pub(crate) fn want_codes(&self) {
         self.simulator.set_behaviour(None, Behaviour::Answer { decision: Decision::NeedsCode, after_ms: 0 });
+    }
+
+    /// What an account types on its phone from now on: its PIN, or another number than the one that is shown.
+    pub(crate) fn types(&self, account: &str, pin: Option<&str>, number: Option<&str>) {
+        self.simulator.types(account, pin, number);
     }
 
     /// How many prompts wait for an answer.

@@ -111,6 +111,12 @@ impl Postgres {
         at.with_password(Some(Secret::from_text(PASSWORD.into()))).with_tls(tls)
     }
 
+    /// The lines of `[server]` that name a database of it.
+    pub(crate) fn section(&self, database: &str) -> String {
+        let (url, ca) = (self.url(database), self.ca());
+        format!("store = \"{url}\"\nstore_password = \"{PASSWORD}\"\nstore_ca_file = \"{}\"", ca.display())
+    }
+
     /// Runs SQL as its user, and gives what it printed.
     pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
         let psql = Command::new("psql")

@@ -44,7 +44,7 @@ fn start() -> Result<Controller, String> {
     // an address of this very run: nothing else on this machine is there
     let address = format!("127.66.{}.{}", process >> 8 & 0xff, (process & 0xff).clamp(1, 254));
     let folder = std::env::temp_dir().join(format!("anteroom-ad-{process}"));
-    let talk = Script::start(script().arg(&folder).arg(&address))?;
+    let talk = Script::start(script().arg(&folder).arg(&address).arg("winbind"))?;
     Ok(Controller { address, folder, talk: Mutex::new(talk) })
 }
 
@@ -80,6 +80,11 @@ impl Directory {
     /// The authority that signed its certificate.
     pub(crate) fn ca(&self) -> PathBuf {
         self.controller.folder.join("tls/ca.pem")
+    }
+
+    /// The program by which winbind is asked: that of this controller.
+    pub(crate) fn ntlm_auth(&self) -> PathBuf {
+        self.controller.folder.join("ntlm_auth")
     }
 
     /// Asks the directory itself, past Anteroom, whether it takes this password (`ldapsearch` with a bind).

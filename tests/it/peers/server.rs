@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) service_password: String,
     /// Further keys of the one client.
     pub(crate) client: String,
+    /// Further keys of the directory.
+    pub(crate) target: String,
     /// Further keys of `[throttle]`.
     pub(crate) throttle: String,
     /// Further keys of `[log]`.
@@ -97,9 +99,9 @@ listen = "{address}:9464"
 }
 
 impl Settings {
-    fn written(&self, folder: &Path, address: &str) -> String {
+    pub(crate) fn written(&self, folder: &Path, address: &str) -> String {
         let folder = folder.display();
-        let Settings { directory, ca, provider, service_password, client, throttle, log } = self;
+        let Settings { directory, ca, provider, service_password, client, target, throttle, log } = self;
         let (ca, base) = (ca.display(), super::samba::BASE);
         let log = if log.is_empty() { "level = \"debug\"" } else { log };
         let within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
@@ -129,6 +131,7 @@ bind_password = "{service_password}"
 domains = "CORP"
 connect_timeout = "1s"
 timeout = "2s"
+{target}
 
 [provider.cloud]
 type = "native"

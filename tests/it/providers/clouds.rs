@@ -149,5 +149,10 @@ pub(crate) fn native(common: Common) -> Native {
         ..native::Timing::default()
     };
     let server = ServerIdentity { name: "anteroom one".into(), address: None };
-    Native::start_with(&NativeProvider { common, authentication }, server, timing).expect("a good configuration")
+    Native::start_with(
+        &NativeProvider { common, authentication, pin_on_phone: false, number_matching: false },
+        server,
+        timing,
+    )
+    .expect("a good configuration")
 }

@@ -275,7 +275,7 @@ impl Factor for Cloud {
 impl Provider for Cloud {
     fn probe(&self) -> BoxFuture<'_, Result<Health, Trouble>> {
         let alive = *self.answer.lock().unwrap() == Some(Answer::Approved);
-        let health = Health { round_trip: Duration::ZERO, clock_skew: None, certificate_expires: None };
+        let health = Health { round_trip: Duration::ZERO, clock_skew: None, certificate_expires: None, lacks: None };
         Box::pin(std::future::ready(if alive { Ok(health) } else { Err(Trouble("away".into())) }))
     }
 
@@ -396,6 +396,7 @@ pub(crate) fn client(policy: ClientPolicy) -> Arc<Client> {
         passcode: None,
         challenge: None,
         shows_texts: false,
+        texts: None,
         reuse: None,
         reply: None,
         held: 1000,

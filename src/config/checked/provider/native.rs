@@ -16,7 +16,10 @@ impl Checker<'_> {
         written: &mut written::Provider,
     ) -> Option<Provider> {
         let authentication = self.authentication(at, written);
-        Some(Provider::Native(NativeProvider { common: common?, authentication: authentication? }))
+        let pin_on_phone = written.pin_on_phone.take().unwrap_or(false);
+        let number_matching = written.number_matching.take().unwrap_or(false);
+        let (common, authentication) = (common?, authentication?);
+        Some(Provider::Native(NativeProvider { common, authentication, pin_on_phone, number_matching }))
     }
 
     fn authentication(&self, at: &Path, written: &mut written::Provider) -> Option<NativeAuthentication> {

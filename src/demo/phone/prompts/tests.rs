@@ -10,6 +10,8 @@ fn asked(key: &str) -> Asked {
         application: "VPN".into(),
         method: "push".into(),
         address: None,
+        wants_pin: false,
+        number: None,
         lives: Duration::from_secs(10),
     }
 }

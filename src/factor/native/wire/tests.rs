@@ -15,13 +15,19 @@ const KEY: &str = "000102030405060708090a0b";
 const NOW: u64 = 1_767_225_600;
 
 fn expected() -> Expected<'static> {
-    Expected { sign_in: sign_in(), server: "one", id: Some("v1"), method: Method::Push, asked_at: NOW - 10, now: NOW }
+    let (asked_at, now) = (NOW - 10, NOW);
+    Expected { sign_in: sign_in(), server: "one", id: Some("v1"), method: Method::Push, besides: None, asked_at, now }
 }
 
 fn said(message: &Value) -> Said {
+    said_besides(message, None)
+}
+
+/// What it says where this is to be typed on the phone.
+fn said_besides(message: &Value, besides: Option<&Besides>) -> Said {
     let text = message.to_string();
     object::read::<Message<'_>>(text.as_bytes())
-        .map_or(Said::Refused(Refusal::Garbled), |message| judge(&message, expected()))
+        .map_or(Said::Refused(Refusal::Garbled), |message| judge(&message, Expected { besides, ..expected() }))
 }
 
 fn approved() -> Value {
@@ -87,6 +93,45 @@ fn approval_that_lacks_or_spoils_any_field_is_garbled() {
     for message in spoiled {
         assert_eq!(said(&message), Said::Refused(Refusal::Garbled), "{message}");
     }
+}
+
+#[test]
+fn an_approval_without_what_was_to_be_typed_is_none() {
+    let with_result = |fields: Value| {
+        let mut message = approved();
+        let result = message.pointer_mut("/result").and_then(Value::as_object_mut).unwrap();
+        result.extend(fields.as_object().unwrap().clone());
+        message
+    };
+    let pin = Besides::new(true, None);
+    let garbled = Said::Refused(Refusal::Garbled);
+    assert_eq!(said_besides(&with_result(json!({"pin": "40927"})), pin.as_deref()), Said::Approved);
+    assert_eq!(said_besides(&approved(), pin.as_deref()), garbled);
+    for odd in [
+        json!(""),
+        json!("4092a"),
+        json!("12345678901234567"),
+        json!(40927),
+        json!(true),
+        Value::Null,
+        json!(["40927"]),
+    ] {
+        assert_eq!(said_besides(&with_result(json!({ "pin": odd })), pin.as_deref()), garbled, "{odd}");
+    }
+    let number = Besides::new(false, Some("42".into()));
+    assert_eq!(said_besides(&with_result(json!({"number": "42"})), number.as_deref()), Said::Approved);
+    assert_eq!(said_besides(&with_result(json!({"number": "24"})), number.as_deref()), Said::Refused(Refusal::Denied));
+    for message in [approved(), with_result(json!({"number": null})), with_result(json!({"number": 42}))] {
+        assert_eq!(said_besides(&message, number.as_deref()), garbled, "{message}");
+    }
+    let both = Besides::new(true, Some("42".into()));
+    assert_eq!(said_besides(&with_result(json!({"number": "42"})), both.as_deref()), garbled);
+    assert_eq!(said_besides(&with_result(json!({"pin": "40927"})), both.as_deref()), garbled);
+    let all = with_result(json!({"number": "42", "pin": "40927"}));
+    assert_eq!((said_besides(&all, both.as_deref()), said(&all)), (Said::Approved, Said::Approved));
+    let message = all.to_string();
+    let shown = format!("{:?}", object::read::<Message<'_>>(message.as_bytes()).unwrap());
+    assert!(!shown.contains("40927"), "{shown}");
 }
 
 #[test]
@@ -168,7 +213,7 @@ fn request(method: Method) -> Request {
 
 fn body(method: Method, send: SendFields) -> Value {
     let server = ServerIdentity { name: "one".into(), address: Some([10, 0, 0, 1].into()) };
-    let body = ask(&request(method), &server, send, Duration::from_millis(54_900)).expect("serialisable");
+    let body = ask(&request(method), &server, (send, None), Duration::from_millis(54_900)).expect("serialisable");
     serde_json::from_slice(&body).expect("JSON")
 }
 
@@ -185,6 +230,20 @@ fn request_carries_everything() {
     });
     assert_eq!(body(Method::Push, ALL), expected);
     assert_eq!(body(Method::Call, ALL)["person"]["device_token"], Value::Null, "a call needs no token");
+}
+
+#[test]
+fn what_is_to_be_typed_on_the_phone_is_asked_for() {
+    let server = ServerIdentity { name: "one".into(), address: None };
+    for (besides, mode, number) in [
+        (Besides::new(true, None), "pin", Value::Null),
+        (Besides::new(false, Some("42".into())), "standard", json!("42")),
+        (Besides::new(true, Some("42".into())), "pin", json!("42")),
+    ] {
+        let body = ask(&request(Method::Push), &server, (ALL, besides.as_deref()), Duration::from_secs(9)).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["mode"], &body["number"]), (&json!(mode), &number));
+    }
 }
 
 #[test]
