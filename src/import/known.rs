@@ -3,8 +3,7 @@
 //! A person is looked up by a hash of their unique id, with keys of this very run, and compared by the digest of
 //! what the directory said of them last. Most people of a pass are never more than that.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use crate::users::roster::State;
 
@@ -36,34 +35,38 @@ impl Hashes {
     }
 }
 
-/// A set of [`Hashes::narrow`]: of names or people that were met. It is cut into many small ones, so that while one of
-/// them grows the others do not: a set of millions would be there twice for a moment.
+/// A set of [`Hashes::narrow`]: of names or people that were met. It is many short lists, each of which grows by little:
+/// a hash table of millions would be half empty, and there twice while it grows.
 #[derive(Debug, Clone)]
-pub struct Marks(Vec<HashSet<u64, BuildHasherDefault<Itself>>>);
+pub struct Marks(Vec<Vec<u64>>);
 
-/// How many sets a [`Marks`] is.
-const SETS: usize = 64;
+/// How many lists a [`Marks`] is: of millions, each has some hundred, which are looked through as fast as they are hashed.
+const LISTS: usize = 1 << 14;
 
 impl Default for Marks {
     fn default() -> Self {
-        Marks(vec![HashSet::default(); SETS])
+        Marks(vec![Vec::new(); LISTS])
     }
 }
 
 impl Marks {
     fn place(hash: u64) -> usize {
-        // The lowest bits and the highest are what the sets themselves look at.
-        usize::try_from(hash >> 32).unwrap_or_default() % SETS
+        usize::try_from(hash >> 32).unwrap_or_default() % LISTS
     }
 
     /// Adds one; whether it is new.
     pub fn insert(&mut self, hash: u64) -> bool {
-        self.0.get_mut(Self::place(hash)).is_some_and(|set| set.insert(hash))
+        let Some(list) = self.0.get_mut(Self::place(hash)).filter(|list| !list.contains(&hash)) else { return false };
+        if list.len() == list.capacity() {
+            list.reserve_exact((list.len() / 4).max(8));
+        }
+        list.push(hash);
+        true
     }
 
     /// Whether it is there.
     pub fn contains(&self, hash: u64) -> bool {
-        self.0.get(Self::place(hash)).is_some_and(|set| set.contains(&hash))
+        self.0.get(Self::place(hash)).is_some_and(|list| list.contains(&hash))
     }
 }
 
@@ -72,25 +75,6 @@ impl Extend<u64> for Marks {
         hashes.into_iter().for_each(|hash| {
             self.insert(hash);
         });
-    }
-}
-
-/// The hash of what is a hash already.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Itself(u64);
-
-impl Hasher for Itself {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        // Never asked for: only whole numbers are kept.
-        octets.iter().for_each(|octet| self.0 = self.0.rotate_left(8) ^ u64::from(*octet));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
     }
 }
 
@@ -262,8 +246,8 @@ mod tests {
         assert!(all.iter().all(|hash| marks.insert(*hash)));
         assert!(all.iter().all(|hash| marks.contains(*hash) && !marks.insert(*hash)));
         assert!(!marks.contains(hashes.narrow("another")));
-        let fullest = marks.0.iter().map(HashSet::len).max().unwrap();
-        assert!(fullest < 60, "{fullest} of 1000 in one of {SETS} sets");
+        let fullest = marks.0.iter().map(Vec::len).max().unwrap();
+        assert!(fullest < 20, "{fullest} of 1000 in one of {LISTS} lists");
     }
 
     #[test]

@@ -18,18 +18,17 @@ use tokio::sync::mpsc;
 
 use crate::config::import::Import;
 use crate::import::entry::Reading;
-use crate::import::held::{Leaving, Waiting};
 use crate::import::mark::Pass;
 use crate::import::plan::{Conflict, Counts, Decision, Skipped};
 use crate::import::progress::{Phase, Progress};
 use crate::import::reader::ReadError;
 use crate::ldap::pool::Trouble;
 use crate::primary::directory::Directory;
-use crate::users::letters::LetterKind;
-use crate::users::roster::{HeldPlan, ImportLock, ImportRun, Memory, Roster};
+use crate::users::roster::{ImportLock, ImportRun, Memory, Roster};
 use crate::users::store::StoreError;
 
 mod gathering;
+mod holding;
 mod sifting;
 mod staging;
 
@@ -37,8 +36,9 @@ use gathering::{AbortOnDrop, Gathered, Plans};
 use sifting::Sieve;
 use staging::Staging;
 
-/// Batches between reading and comparing: they hold what the directory sends while we learn who is in the store.
-const BATCHES: usize = 40;
+/// Batches between reading and comparing: they hold what the directory sends while we learn who is in the store, some
+/// thirty thousand people in twenty megabytes.
+const BATCHES: usize = 128;
 /// How long the right to import is kept without a sign of life.
 pub const LEASE: Duration = Duration::from_secs(60);
 
@@ -338,46 +338,6 @@ impl Importer {
             self.roster.drop_plan(&plan_id(ask)).await?;
         }
         Ok(outcome)
-    }
-
-    /// Whether an administrator has approved that these people leave.
-    async fn is_approved(&self, ask: &Ask, leaving: &Leaving) -> Result<bool, ImportError> {
-        let plans = self.roster.held_plans().await?;
-        let approved = plans.iter().filter(|plan| plan.id == plan_id(ask) && plan.approved.is_some());
-        Ok(approved.filter_map(|plan| Waiting::read(&plan.summary)).any(|waiting| leaving.is_within(&waiting)))
-    }
-
-    /// Keeps the plan until somebody approves; one that waits for the same people already stays as it is.
-    async fn hold(
-        &self,
-        ask: &Ask,
-        now: SystemTime,
-        reason: String,
-        leaving: &Leaving,
-        counts: &Counts,
-    ) -> Result<(String, String), ImportError> {
-        let id = plan_id(ask);
-        if ask.dry_run {
-            return Ok((reason, id));
-        }
-        let waiting = leaving.waiting(counts);
-        let plans = self.roster.held_plans().await?;
-        let known = plans.iter().filter(|plan| plan.id == id).filter_map(|plan| Waiting::read(&plan.summary));
-        if !known.into_iter().any(|known| known.is_for_the_same(&waiting)) {
-            let plan = HeldPlan {
-                id: id.clone(),
-                made: now,
-                item: id.clone(),
-                reason: reason.clone(),
-                summary: waiting.write(),
-                approved: None,
-            };
-            self.roster.hold_plan(&plan).await?;
-            if self.mails {
-                self.roster.write_letter(&plan.id, LetterKind::Held).await?;
-            }
-        }
-        Ok((reason, id))
     }
 }
 

@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// Octets of records that are sorted at once.
-const RUN: usize = 6 << 20;
+const RUN: usize = 4 << 20;
 /// Octets of a run that are read at once.
 const READ: usize = 32 << 10;
 /// Octets before a record: the lengths of its key and of its value.

@@ -100,19 +100,25 @@ pub fn find_control<'a>(frame: &'a [u8], envelope: &Envelope, oid: &str) -> Resu
     Ok(None)
 }
 
-/// The cookie of a paged answer: empty at the last page.
+/// Of a paged answer (RFC 2696): how many entries the server believes there are in all, where it says so at all (0: it
+/// does not), and the cookie, empty at the last page.
 ///
 /// # Errors
 /// When the value is malformed.
-pub fn read_paged(value: &[u8]) -> Result<&[u8], BerError> {
+pub fn read_paged(value: &[u8]) -> Result<(u32, &[u8]), BerError> {
     let mut outer = Reader::new(value);
     let mut inside = outer.inside(SEQUENCE)?;
-    // An estimate of the whole, which servers use as they like.
-    inside.value(INTEGER)?;
+    // Servers use it as they like: what is no count is none.
+    let estimate = match inside.value(INTEGER)? {
+        octets @ [0..=0x7f, ..] if octets.len() <= 4 => {
+            octets.iter().fold(0, |count, octet| count << 8 | u32::from(*octet))
+        }
+        _ => 0,
+    };
     let cookie = inside.value(OCTET_STRING)?;
     inside.end()?;
     outer.end()?;
-    Ok(cookie)
+    Ok((estimate, cookie))
 }
 
 /// The size and the cookie that a paged request asks with: what a server reads.
@@ -165,12 +171,24 @@ mod tests {
         ]);
         let envelope = Envelope::read(&frame).unwrap();
         let paged = find_control(&frame, &envelope, oid::PAGED).unwrap().unwrap();
-        assert_eq!(read_paged(paged), Ok(&b"next"[..]));
+        assert_eq!(read_paged(paged), Ok((500, &b"next"[..])));
         assert_eq!(read_paged_request(paged), Ok((500, &b"next"[..])));
         let dirsync = find_control(&frame, &envelope, oid::DIRSYNC).unwrap().unwrap();
         assert_eq!(read_dirsync(dirsync), Ok((true, &b"since"[..])));
         assert_eq!(find_control(&frame, &envelope, oid::DOMAIN_SCOPE), Ok(Some(&b""[..])));
         assert_eq!(find_control(&frame, &envelope, oid::SHOW_DELETED), Ok(None));
+    }
+
+    #[test]
+    fn an_estimate_that_is_no_count_is_none() {
+        let value = |size: &[u8]| {
+            let length = u8::try_from(size.len()).unwrap();
+            [&[0x30, 4 + length, 2, length], size, &[4, 0]].concat()
+        };
+        for (size, expected) in [(&[3, 13, 64][..], 200_000), (&[0xff], 0), (&[0], 0), (&[1, 0, 0, 0, 0], 0), (&[], 0)]
+        {
+            assert_eq!(read_paged(&value(size)), Ok((expected, &b""[..])), "{size:?}");
+        }
     }
 
     #[test]

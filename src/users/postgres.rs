@@ -231,8 +231,8 @@ impl Driver for PostgresDriver {
 
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>> {
         Box::pin(async move {
-            // Two of its own: one that writes, one that looks.
-            let places = Arc::new(Semaphore::new(2));
+            // Three of its own: two that write, one that looks.
+            let places = Arc::new(Semaphore::new(3));
             let pool = Pool { servers: self.pool.servers.clone(), many: true, idle: Mutex::default(), places };
             let holds = Arc::clone(&self.holds);
             let driver: Arc<dyn Driver> = Arc::new(PostgresDriver { pool: Arc::new(pool), holds });

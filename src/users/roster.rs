@@ -272,6 +272,15 @@ pub trait Import: Send {
     /// `Conflict` names the two people where a name is claimed twice.
     fn stage(&mut self, steps: Vec<Step>) -> BoxFuture<'_, StoreResult<()>>;
 
+    /// Whether [`Import::stage_newcomers`] is quicker than [`Import::stage`].
+    fn writes_together(&self) -> bool {
+        false
+    }
+
+    /// As [`Import::stage`] of all of `people`, which are [`Step::Bare`] and nothing else, and then of all of `names`,
+    /// but at the same time. It ends when both channels do.
+    fn stage_newcomers(&mut self, people: Handfuls, names: Handfuls) -> BoxFuture<'_, StoreResult<()>>;
+
     /// Makes all of it count at once, and remembers `memory` with it. A name that was claimed before its holder
     /// gave it up in the same import is settled here; where it never does: `Conflict`, and nothing counts.
     fn finish<'a>(self: Box<Self>, memory: &'a [Memory]) -> BoxFuture<'a, StoreResult<Staged>>;
@@ -279,6 +288,9 @@ pub trait Import: Send {
     /// Removes what was written.
     fn abandon(self: Box<Self>) -> BoxFuture<'static, StoreResult<()>>;
 }
+
+/// Steps that come while others are written.
+pub type Handfuls = tokio::sync::mpsc::Receiver<Vec<Step>>;
 
 /// A step of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,6 +37,7 @@ mod events;
 mod importing;
 mod letters;
 mod measures;
+mod newcomers;
 mod people;
 mod records;
 mod roster;
@@ -68,6 +69,17 @@ async fn begin_people(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
 /// As [`begin_people`], for what an import writes before it counts.
 async fn begin_staged(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
     alone(driver, driver.begin_staged().await?).await
+}
+
+/// As [`begin_staged`], together with other changes of the same import. Whoever changes people otherwise is kept from it
+/// by each of them, and keeps each of them from beginning.
+async fn begin_together(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
+    const SHARED: &str = "SELECT 1::bigint FROM pg_advisory_xact_lock_shared(7308332045929147)";
+    let mut change = driver.begin_staged().await?;
+    if driver.dialect() == Dialect::Postgres {
+        change.rows(fixed(SHARED), vec![]).await?;
+    }
+    Ok(change)
 }
 
 async fn alone(driver: &dyn Driver, mut change: Box<dyn Change>) -> StoreResult<Box<dyn Change>> {

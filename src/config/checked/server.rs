@@ -51,6 +51,12 @@ impl Checker<'_> {
         }
     }
 
+    /// Octets that they may take for each target.
+    pub(super) fn spool_size(&self, given: Option<Count>) -> u64 {
+        let at = Path::top("radius").key("accounting_spool_size");
+        u64::from(self.count(&at, given, 268_435_456, 1_048_576, u32::MAX))
+    }
+
     /// What is bounded over all clients.
     pub(super) fn limits(&self, limits: &written::Limits) -> Limits {
         let at = Path::top("limits");
@@ -59,12 +65,6 @@ impl Checker<'_> {
             held_per_person: self.size(&at.key("held_per_person"), limits.held_per_person, 3, 1, 1000),
             at_directory: self.size(&at.key("at_directory"), limits.at_directory, 16_384, 1, 1_000_000),
         }
-    }
-
-    /// Octets that they may take for each target.
-    pub(super) fn spool_size(&self, given: Option<Count>) -> u64 {
-        let at = Path::top("radius").key("accounting_spool_size");
-        u64::from(self.count(&at, given, 268_435_456, 1_048_576, u32::MAX))
     }
 
     /// Reads what people read everywhere.

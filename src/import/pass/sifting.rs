@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::Receiver;
 
@@ -12,20 +11,20 @@ use super::{Event, ImportError, Importer, Selection, Watch};
 use crate::config::import::{DisabledAccounts, Import, Leavers};
 use crate::import::entry::Candidate;
 use crate::import::held::Leaving;
-use crate::import::known::{Hashes, Known, LEFT, Marks, Met, STATES};
+use crate::import::known::{Hashes, Known, Marks, Met};
 use crate::import::plan::{self, Conflict, Counts, Decision, Names, Skipped};
 use crate::import::progress::Progress;
 use crate::ldap::pool::Batch;
 use crate::mail::rule;
-use crate::users::profile::{Field, Profile};
-use crate::users::roster::{Roster, State, Step};
+use crate::users::profile::Profile;
+use crate::users::roster::{Roster, Step};
+
+mod leavers;
 
 /// People whom the store is asked about at once.
 const TOGETHER: usize = 500;
 /// People of one page of the store.
 const PAGE: u32 = 2_000;
-/// People whose quarantine is over who are erased in one pass; the next takes the others.
-const ERASED_AT_ONCE: u32 = 10_000;
 /// Conflicts that are kept for the outcome; all of them are counted and shown to whoever watches.
 const KEPT_CONFLICTS: usize = 100;
 
@@ -46,6 +45,8 @@ pub(super) struct Sieve<'a> {
     known: Known,
     /// Whether anybody was in the store when the pass began: else no name is taken.
     store_is_empty: bool,
+    /// Whether how many people there will be is best known by the directory: nobody came before, and one item is read.
+    believes_the_directory: bool,
     strangers: Marks,
     names: Names,
     pending: Vec<Pending>,
@@ -65,6 +66,7 @@ impl<'a> Sieve<'a> {
             hashes: Hashes::default(),
             known: Known::default(),
             store_is_empty: false,
+            believes_the_directory: false,
             strangers: Marks::default(),
             names: Names::default(),
             pending: Vec::new(),
@@ -87,7 +89,10 @@ impl<'a> Sieve<'a> {
                 page.iter().for_each(|state| self.known.add(&self.hashes, state, &self.selection.names));
             }
             self.store_is_empty = self.known.is_empty();
-            progress.expect(u64::try_from(self.known.len()).unwrap_or_default());
+            let known = self.all(scopes);
+            progress.expect(u64::try_from(known).unwrap_or_default());
+            let full = scopes.items.iter().filter(|extent| **extent == Extent::Full).count();
+            self.believes_the_directory = known == 0 && full == 1;
         } else {
             for ids in scopes.changed.chunks(TOGETHER) {
                 let states = self.roster.states_of(ids).await?;
@@ -111,6 +116,9 @@ impl<'a> Sieve<'a> {
         while let Some(batch) = batches.recv().await {
             let Some(Some(reading)) = selection.readings.get(batch.tag) else { continue };
             progress.add(u64::try_from(batch.len()).unwrap_or_default());
+            if self.believes_the_directory {
+                progress.expect(u64::from(batch.estimate));
+            }
             for entry in batch.entries() {
                 let (entry, octets) = entry
                     .map_err(|error| ImportError::Broken(format!("the directory's answer is malformed: {error}")))?;
@@ -267,122 +275,6 @@ impl<'a> Sieve<'a> {
             if had > 0 && item.leavers != Leavers::Keep {
                 return Err(ImportError::Empty { item: item.name.clone(), had });
             }
-        }
-        Ok(())
-    }
-
-    /// Decides on those who were not met, and on those who waited for a name.
-    pub(super) async fn settle(
-        &mut self,
-        scopes: &Scopes,
-        now: SystemTime,
-        staging: &mut Staging,
-    ) -> Result<(), ImportError> {
-        if scopes.any_full() && self.somebody_is_missing(scopes) {
-            let mut after = String::new();
-            loop {
-                let page = self.roster.states(&after, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after.clone_from(&last.unique_id);
-                self.leave(&page, scopes, now, staging).await?;
-            }
-        } else {
-            for ids in scopes.changed.chunks(TOGETHER) {
-                let states = self.roster.states_of(ids).await?;
-                self.leave(&states, scopes, now, staging).await?;
-            }
-        }
-        self.vacate(staging).await?;
-        let (decisions, conflicts) = self.names.settle(&self.hashes);
-        staging.turn_late().await?;
-        for decision in decisions {
-            self.carry_out(decision, staging).await?;
-        }
-        conflicts.into_iter().for_each(|conflict| self.conflict(conflict));
-        Ok(())
-    }
-
-    fn somebody_is_missing(&self, scopes: &Scopes) -> bool {
-        let read = |place: &usize| scopes.items.get(*place) == Some(&Extent::Full);
-        (0..self.import.items.len()).filter(read).any(|place| {
-            let (all, seen) = self.known.of_item(place);
-            all != seen
-        }) || !scopes.changed.is_empty()
-    }
-
-    /// What becomes of those among `states` who were not met.
-    async fn leave(
-        &mut self,
-        states: &[State],
-        scopes: &Scopes,
-        now: SystemTime,
-        staging: &mut Staging,
-    ) -> Result<(), ImportError> {
-        let mut missing: Vec<(String, Leavers)> = Vec::new();
-        for state in states {
-            let Some(standing) = self.known.find(&self.hashes, &state.unique_id) else { continue };
-            let Some(place) = standing.item.filter(|_| !standing.seen) else { continue };
-            let is_asked = match scopes.items.get(place) {
-                Some(Extent::Full) => true,
-                Some(Extent::Changes) => scopes.changed.binary_search(&state.unique_id).is_ok(),
-                _ => false,
-            };
-            if let Some(item) = self.import.items.get(place).filter(|_| is_asked) {
-                missing.push((state.unique_id.clone(), item.leavers));
-            }
-        }
-        for missing in missing.chunks(TOGETHER) {
-            let ids: Vec<String> = missing.iter().map(|(id, _)| id.clone()).collect();
-            let mut existing = existing(&self.roster, &ids).await?;
-            for (id, rule) in missing {
-                let Some(before) = existing.remove(id) else { continue };
-                match plan::leave(*rule, before, now) {
-                    Decision::Keep | Decision::Skip(_) => {}
-                    decision => self.carry_out(decision, staging).await?,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Frees the names of people who have left for newcomers who bear them.
-    async fn vacate(&mut self, staging: &mut Staging) -> Result<(), ImportError> {
-        let holders = self.names.wanted_of();
-        let states = self.roster.states_of(&holders).await?;
-        let gone: Vec<String> = states
-            .into_iter()
-            .filter(|state| {
-                let standing = self.known.find(&self.hashes, &state.unique_id);
-                let left = state.quarantined.is_some() || state.content & STATES == LEFT;
-                let keeps =
-                    [Field::Name, Field::Upn, Field::Aliases].into_iter().any(|field| state.local.contains(field));
-                left && !state.enabled && !keeps && standing.is_none_or(|standing| !standing.seen)
-            })
-            .map(|state| state.unique_id)
-            .collect();
-        for (_, before) in existing(&self.roster, &gone).await? {
-            let decision = plan::vacate(before);
-            self.names.free(&self.hashes, &decision);
-            self.carry_out(decision, staging).await?;
-        }
-        Ok(())
-    }
-
-    /// Erases those whose quarantine is over.
-    pub(super) async fn erase(
-        &mut self,
-        quarantine: Duration,
-        now: SystemTime,
-        staging: &mut Staging,
-    ) -> Result<(), ImportError> {
-        let Some(before) = now.checked_sub(quarantine) else { return Ok(()) };
-        for id in self.roster.quarantined(before, ERASED_AT_ONCE).await? {
-            if self.known.find(&self.hashes, &id).is_some_and(|standing| standing.seen) {
-                continue;
-            }
-            self.counts.erased += 1;
-            (self.watch)(&Event::Erased(&id));
-            staging.take(Step::Remove(id)).await?;
         }
         Ok(())
     }

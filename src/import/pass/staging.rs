@@ -3,16 +3,19 @@
 //!
 //! ```text
 //! sifting ─ steps ─▶ keeping (a task) ─▶ spool ── the end ──▶ people, by unique id
-//!                                                             those who waited for a name
-//!                                                             names of newcomers, by name
+//!                                    │                        those who waited for a name
+//!                                    └─▶ spool ─────────────▶ names of newcomers, by name
 //!                                                             mails
 //! ```
+//!
+//! One after the other; where nobody comes but newcomers, both at the same time if the store is quicker so.
 //!
 //! People come out of a directory in an order that has nothing to do with their unique ids: written as they come, each
 //! would change pages of its own all over the store, and a transaction of a few hundred of them thousands of pages.
 //! Nothing is in the store before the end, so that a pass that is held or fails has nothing to take back there.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +69,15 @@ pub(super) struct Staging {
 
 struct Running {
     steps: mpsc::Sender<(Turn, Vec<Kept>)>,
-    task: JoinHandle<io::Result<Spool>>,
+    task: JoinHandle<io::Result<Aside>>,
+}
+
+/// What was kept aside.
+struct Aside {
+    people: Spool,
+    names: Spool,
+    /// Whether all people are new.
+    newcomers: bool,
 }
 
 impl Drop for Running {
@@ -119,7 +130,7 @@ impl Staging {
         }
         let steps = std::mem::take(&mut self.steps);
         let folder = || self.roster.scratch();
-        let running = self.running.get_or_insert_with(|| start(Spool::new(folder())));
+        let running = self.running.get_or_insert_with(|| start(Aside::new(&folder())));
         if running.steps.send((self.turn, steps)).await.is_ok() {
             return Ok(());
         }
@@ -129,7 +140,7 @@ impl Staging {
     }
 
     /// What the task has kept.
-    async fn kept(&mut self) -> Result<Option<Spool>, ImportError> {
+    async fn kept(&mut self) -> Result<Option<Aside>, ImportError> {
         let Some(mut running) = self.running.take() else { return Ok(None) };
         // Without a sender the task comes to its end.
         running.steps = mpsc::channel(1).0;
@@ -146,16 +157,16 @@ impl Staging {
     pub(super) async fn finish(&mut self, memory: &[Memory], progress: &Progress) -> Result<(), ImportError> {
         let Some(lock) = self.lock.clone() else { return Ok(()) };
         self.hand_on().await?;
-        let Some(spool) = self.kept().await? else {
+        let Some(aside) = self.kept().await? else {
             if !memory.is_empty() {
                 self.roster.remember_import(&lock, memory).await?;
             }
             return Ok(());
         };
         self.wrote = true;
-        progress.write(spool.records());
+        progress.write(aside.people.records() + aside.names.records());
         let mut import = self.roster.begin_import(&lock, &self.by).await?;
-        if let Err(error) = self.write(spool, import.as_mut(), progress).await {
+        if let Err(error) = self.write(aside, import.as_mut(), progress).await {
             // What it leaves behind is removed by the next import, if this does not succeed.
             let _ = import.abandon().await;
             return Err(error);
@@ -165,8 +176,26 @@ impl Staging {
         Ok(())
     }
 
-    async fn write(&self, spool: Spool, import: &mut dyn Import, progress: &Progress) -> Result<(), ImportError> {
-        let sorted = aside(move || spool.sorted()).await?.map_err(|error| self.unkept(&error))?;
+    async fn write(&self, kept: Aside, import: &mut dyn Import, progress: &Progress) -> Result<(), ImportError> {
+        let newcomers = kept.newcomers && import.writes_together();
+        let sorted = aside(move || Ok((kept.people.sorted()?, kept.names.sorted()?))).await?;
+        let (people, names) = sorted.map_err(|error| self.unkept(&error))?;
+        if newcomers {
+            let (people_sink, all_people) = mpsc::channel(1);
+            let (names_sink, all_names) = mpsc::channel(1);
+            let (staged, people, names) = tokio::join!(
+                import.stage_newcomers(all_people, all_names),
+                self.flow(people, people_sink, progress),
+                self.flow(names, names_sink, progress),
+            );
+            staged?;
+            return people.and(names);
+        }
+        self.stage(people, import, progress).await?;
+        self.stage(names, import, progress).await
+    }
+
+    async fn stage(&self, sorted: Sorted, import: &mut dyn Import, progress: &Progress) -> Result<(), ImportError> {
         let (mut sorted, mut steps) = self.handful(sorted).await?;
         while !steps.is_empty() {
             let many = u64::try_from(steps.len()).unwrap_or_default();
@@ -176,6 +205,24 @@ impl Staging {
             (sorted, steps) = next?;
         }
         Ok(())
+    }
+
+    /// Hands steps on until there are no more. Whoever stops taking them says why.
+    async fn flow(
+        &self,
+        mut sorted: Sorted,
+        sink: mpsc::Sender<Vec<Step>>,
+        progress: &Progress,
+    ) -> Result<(), ImportError> {
+        loop {
+            let steps;
+            (sorted, steps) = self.handful(sorted).await?;
+            let many = u64::try_from(steps.len()).unwrap_or_default();
+            if many == 0 || sink.send(steps).await.is_err() {
+                return Ok(());
+            }
+            progress.wrote(many);
+        }
     }
 
     /// The next steps in their order; none: that was all.
@@ -199,7 +246,7 @@ fn handful(mut sorted: Sorted) -> io::Result<(Sorted, Vec<Step>)> {
     while steps.len() < STAGED_TOGETHER
         && let Some(octets) = sorted.take()?
     {
-        steps.push(match serde_json::from_slice(&octets)? {
+        steps.push(match postcard::from_bytes(&octets).map_err(io::Error::other)? {
             Kept::Bare(profile) => Step::Bare(profile),
             Kept::Change(profile) => Step::Change(profile),
             Kept::Remove(unique_id) => Step::Remove(unique_id),
@@ -210,37 +257,61 @@ fn handful(mut sorted: Sorted) -> io::Result<(Sorted, Vec<Step>)> {
     Ok((sorted, steps))
 }
 
-/// Puts a step, and the names of whoever it brings, where they belong.
-fn keep(spool: &mut Spool, turn: Turn, step: &Kept) -> io::Result<()> {
-    let (turn, by) = match step {
-        Kept::Bare(profile) | Kept::Change(profile) => (turn, profile.person.unique_id.as_str()),
-        Kept::Remove(unique_id) => (turn, unique_id.as_str()),
-        Kept::Claim(folded, ..) => (Turn::Names, folded.as_str()),
-        Kept::Write(about, _) => (Turn::Letters, about.as_str()),
-    };
-    let key = [&[turn as u8], by.as_bytes()].concat();
-    spool.put(&key, |octets| serde_json::to_writer(octets, step).map_err(io::Error::from))?;
-    if let Kept::Bare(profile) = step {
-        for (folded, kind) in profile.names() {
-            keep(spool, turn, &Kept::Claim(folded, kind, profile.person.unique_id.clone()))?;
-        }
+impl Aside {
+    /// Nothing yet. What does not fit into memory goes to files in `folder`.
+    fn new(folder: &Path) -> Self {
+        Aside { people: Spool::new(folder.to_owned()), names: Spool::new(folder.to_owned()), newcomers: true }
     }
-    Ok(())
+
+    /// Puts a step, and the names of whoever it brings, where they belong.
+    fn keep(&mut self, turn: Turn, step: &Kept) -> io::Result<()> {
+        let (turn, by, spool) = match step {
+            Kept::Bare(profile) | Kept::Change(profile) => (turn, &profile.person.unique_id, &mut self.people),
+            Kept::Remove(unique_id) => (turn, unique_id, &mut self.people),
+            Kept::Claim(folded, ..) => (Turn::Names, folded, &mut self.names),
+            Kept::Write(about, _) => (Turn::Letters, about, &mut self.names),
+        };
+        let key = [&[turn as u8], by.as_bytes()].concat();
+        spool.put(&key, |octets| postcard::to_io(step, octets).map(|_| ()).map_err(io::Error::other))?;
+        match step {
+            Kept::Bare(profile) => {
+                for (folded, kind) in profile.names() {
+                    self.keep(turn, &Kept::Claim(folded, kind, profile.person.unique_id.clone()))?;
+                }
+            }
+            Kept::Change(_) | Kept::Remove(_) => self.newcomers = false,
+            Kept::Claim(..) | Kept::Write(..) => {}
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.people.is_full() || self.names.is_full()
+    }
+
+    /// Moves what is in memory to files. It blocks.
+    fn spill(mut self) -> io::Result<Self> {
+        for spool in [&mut self.people, &mut self.names] {
+            if spool.is_full() {
+                spool.spill()?;
+            }
+        }
+        Ok(self)
+    }
 }
 
-fn start(mut spool: Spool) -> Running {
+fn start(mut aside: Aside) -> Running {
     let (steps, mut waiting) = mpsc::channel::<(Turn, Vec<Kept>)>(WAITING);
     let task = tokio::spawn(async move {
         while let Some((turn, steps)) = waiting.recv().await {
             for step in &steps {
-                keep(&mut spool, turn, step)?;
+                aside.keep(turn, step)?;
             }
-            if spool.is_full() {
-                let spilled = tokio::task::spawn_blocking(move || spool.spill().map(|()| spool)).await;
-                spool = spilled.map_err(io::Error::other)??;
+            if aside.is_full() {
+                aside = tokio::task::spawn_blocking(move || aside.spill()).await.map_err(io::Error::other)??;
             }
         }
-        Ok(spool)
+        Ok(aside)
     });
     Running { steps, task }
 }
@@ -259,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn people_come_by_unique_id_then_names_by_name_then_mails() {
         let folder = tempfile::tempdir().unwrap();
-        let running = start(Spool::new(folder.path().to_owned()));
+        let running = start(Aside::new(folder.path()));
         let early = vec![
             Kept::Write("3".into(), LetterKind::New),
             Kept::Bare(person("3", "anna")),
@@ -270,9 +341,11 @@ mod tests {
         running.steps.send((Turn::Late, vec![Kept::Bare(person("0", "bert"))])).await.unwrap();
         let mut running = running;
         running.steps = mpsc::channel(1).0;
-        let spool = (&mut running.task).await.unwrap().unwrap();
-        assert_eq!(spool.records(), 9);
-        let (_, steps) = handful(spool.sorted().unwrap()).unwrap();
+        let kept = (&mut running.task).await.unwrap().unwrap();
+        assert!(!kept.newcomers);
+        let [people, names] = [kept.people, kept.names].map(|spool| handful(spool.sorted().unwrap()).unwrap().1);
+        assert_eq!((people.len(), names.len()), (4, 5));
+        let steps = [people, names].concat();
         let claim = |folded: &str, kind, unique_id: &str| {
             Step::Claim(Claim { folded: folded.into(), kind, unique_id: unique_id.into() })
         };

@@ -82,6 +82,8 @@ pub struct PagedSearch<'a> {
 pub struct Batch {
     /// What the search is known by.
     pub tag: usize,
+    /// How many entries the server believes the search to find in all; 0: it has not said.
+    pub estimate: u32,
     entries: Vec<Bytes>,
     octets: usize,
 }
@@ -162,7 +164,8 @@ impl Connection {
                     let result = LdapResult::read(&mut operation).map_err(AnswerError::Malformed)?;
                     finished.code = result.code;
                     finished.words = words(result.diagnostic);
-                    let (more, cookie) = next_page(&frame, &envelope, &search.paging)?;
+                    let Page { more, cookie, estimate } = next_page(&frame, &envelope, &search.paging)?;
+                    batch.estimate = estimate;
                     empty_pages = if finished.entries == entries_before { empty_pages + 1 } else { 0 };
                     entries_before = finished.entries;
                     if empty_pages > MOST_EMPTY_PAGES {
@@ -203,32 +206,38 @@ async fn hand_on(batch: &mut Batch, batches: &Sender<Batch>) -> Result<(), Troub
     if batch.is_empty() {
         return Ok(());
     }
-    let next = Batch { tag: batch.tag, ..Batch::default() };
+    let next = Batch { tag: batch.tag, estimate: batch.estimate, ..Batch::default() };
     batches.send(std::mem::replace(batch, next)).await.map_err(|_| Trouble::Unwanted)
 }
 
-/// Whether there is another page, and the cookie to ask for it with.
-fn next_page(
-    frame: &[u8],
-    envelope: &crate::ldap::message::Envelope,
-    paging: &Paging,
-) -> Result<(bool, Vec<u8>), Trouble> {
+/// What the end of a page says.
+#[derive(Default)]
+struct Page {
+    /// Whether there is another one.
+    more: bool,
+    /// To ask for it with.
+    cookie: Vec<u8>,
+    /// See [`Batch::estimate`].
+    estimate: u32,
+}
+
+fn next_page(frame: &[u8], envelope: &crate::ldap::message::Envelope, paging: &Paging) -> Result<Page, Trouble> {
     let malformed = |error| Trouble::from(AnswerError::Malformed(error));
     let wanted = match paging {
         Paging::Pages(_) => oid::PAGED,
         Paging::DirSync { .. } => oid::DIRSYNC,
     };
     let Some(value) = find_control(frame, envelope, wanted).map_err(malformed)? else {
-        return Ok((false, Vec::new()));
+        return Ok(Page::default());
     };
     match paging {
         Paging::Pages(_) => {
-            let cookie = read_paged(value).map_err(malformed)?;
-            Ok((!cookie.is_empty(), cookie.to_vec()))
+            let (estimate, cookie) = read_paged(value).map_err(malformed)?;
+            Ok(Page { more: !cookie.is_empty(), cookie: cookie.to_vec(), estimate })
         }
         Paging::DirSync { .. } => {
             let (more, cookie) = read_dirsync(value).map_err(malformed)?;
-            Ok((more, cookie.to_vec()))
+            Ok(Page { more, cookie: cookie.to_vec(), estimate: 0 })
         }
     }
 }

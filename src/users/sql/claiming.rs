@@ -19,7 +19,7 @@ const WAITING: usize = 10_000;
 /// A claim of a name that waits: what it is, and the row.
 pub(super) struct Waiting {
     folded: String,
-    unique_id: String,
+    pub(super) unique_id: String,
     row: Vec<Value>,
 }
 
@@ -30,17 +30,13 @@ impl Staging {
         change: &mut dyn Change,
         rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
     ) -> StoreResult<()> {
-        let rows = rows_of();
-        let wanted = rows.len();
-        let inserted = NAMES.run(change, self.dialect(), rows).await?;
-        if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
-            return Ok(());
-        }
-        let claims: Vec<Waiting> = rows_of().into_iter().filter_map(waiting).collect();
-        let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
-        let holders = holders(change, self.dialect(), &names).await?;
-        let others = claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id));
-        self.waiting.extend(others);
+        let waiting = claimed(change, self.dialect(), rows_of).await?;
+        self.wait(waiting)
+    }
+
+    /// Keeps claims of names that somebody else has until the end.
+    pub(super) fn wait(&mut self, waiting: Vec<Waiting>) -> StoreResult<()> {
+        self.waiting.extend(waiting);
         if self.waiting.len() > WAITING {
             return Err(StoreError::Conflict(format!("more than {WAITING} names belong to somebody else already")));
         }
@@ -55,8 +51,7 @@ impl Staging {
         }
         let claims = if self.doubtful { theirs(change, self.dialect(), claims).await? } else { claims };
         let generation = self.generation;
-        let row = |claim: &Claim| name_row(claim.folded.clone(), claim.kind, &claim.unique_id, generation, text::ALIVE);
-        self.claim(change, || claims.iter().map(row).collect()).await
+        self.claim(change, || claims.iter().map(|claim| claim_row(claim, generation)).collect()).await
     }
 
     /// Claims again the names that were somebody else's: by now they may have given them up.
@@ -86,6 +81,29 @@ impl Staging {
         }
         Ok(())
     }
+}
+
+/// The row of a claim by a person who is new.
+pub(super) fn claim_row(claim: &Claim, generation: i64) -> Vec<Value> {
+    name_row(claim.folded.clone(), claim.kind, &claim.unique_id, generation, text::ALIVE)
+}
+
+/// Claims names; those that somebody else has come back.
+pub(super) async fn claimed(
+    change: &mut dyn Change,
+    dialect: Dialect,
+    rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
+) -> StoreResult<Vec<Waiting>> {
+    let rows = rows_of();
+    let wanted = rows.len();
+    let inserted = NAMES.run(change, dialect, rows).await?;
+    if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
+        return Ok(Vec::new());
+    }
+    let claims: Vec<Waiting> = rows_of().into_iter().filter_map(waiting).collect();
+    let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
+    let holders = holders(change, dialect, &names).await?;
+    Ok(claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id)).collect())
 }
 
 /// Those claims that their people still have.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::users::roster::{HeldPlan, ImportLock, ImportRun, Memory};
+use crate::users::sql::begin_people;
 use crate::users::sql::driver::{Change, Driver, Insertion};
 use crate::users::sql::value::{Kind, Row, fixed, unreadable};
 use crate::users::store::{StoreError, StoreResult};
@@ -20,12 +21,13 @@ static RUNS: Insertion = Insertion::new("import_runs", &RUN_COLUMNS, "");
 
 #[cfg(test)]
 /// Whole statements, for the test that prepares each.
-pub(in crate::users) const FIXED: [&str; 10] =
-    [TAKE, TOKEN, RENEW, GIVE_BACK, HOLDER, MEMORY, REMEMBER, RUNS_BACK, PLANS, HOLD];
+pub(in crate::users) const FIXED: [&str; 11] =
+    [TAKE, TOKEN, RENEW, OURS, GIVE_BACK, HOLDER, MEMORY, REMEMBER, RUNS_BACK, PLANS, HOLD];
 
 const TAKE: &str = "UPDATE import_lock SET node = $1, token = token + 1, until = $2 WHERE one = 1 AND until <= $3";
 const TOKEN: &str = "SELECT token FROM import_lock WHERE one = 1";
 const RENEW: &str = "UPDATE import_lock SET until = $2 WHERE one = 1 AND token = $1 AND until > 0";
+const OURS: &str = "SELECT token FROM import_lock WHERE one = 1 AND token = $1 AND until > 0";
 const GIVE_BACK: &str = "UPDATE import_lock SET until = 0 WHERE one = 1 AND token = $1";
 const HOLDER: &str = "SELECT node, until FROM import_lock WHERE one = 1 AND until > $1";
 const MEMORY: &str = "SELECT value FROM import_memory WHERE key = $1";
@@ -67,7 +69,25 @@ pub(super) async fn fenced(change: &mut dyn Change, lock: &ImportLock) -> StoreR
     if renew(change, lock, lock.lease).await? {
         return Ok(());
     }
-    Err(StoreError::Conflict("another node has taken over the import; this one is given up".into()))
+    Err(taken_over())
+}
+
+/// Goes on only with the right to import, and leaves it to others to keep it. Whoever asks has the lock on people, at
+/// least with others: so nobody who has taken the right over has got past [`barrier`] yet.
+pub(super) async fn still_ours(change: &mut dyn Change, lock: &ImportLock) -> StoreResult<()> {
+    if change.rows(fixed(OURS), vec![lock.token.into()]).await?.is_empty() { Err(taken_over()) } else { Ok(()) }
+}
+
+/// Waits until nobody who had the right before can be in the middle of a change any more: each of them has the lock on
+/// people meanwhile, and looks for the right once it has it.
+pub(super) async fn barrier(driver: &dyn Driver, lock: &ImportLock) -> StoreResult<()> {
+    let mut change = begin_people(driver).await?;
+    fenced(change.as_mut(), lock).await?;
+    change.commit().await
+}
+
+fn taken_over() -> StoreError {
+    StoreError::Conflict("another node has taken over the import; this one is given up".into())
 }
 
 /// Gives the right back.

@@ -10,7 +10,7 @@
 //! The lock's token is looked at in every transaction: a node that was given up for dead and wakes up again
 //! cannot write any more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,11 +20,12 @@ use crate::users::cache::PeopleCache;
 use crate::users::changes::differences;
 use crate::users::letters::LetterKind;
 use crate::users::profile::{Profile, Stamp};
-use crate::users::roster::{Claim, Import, ImportLock, Memory, Staged, Step};
+use crate::users::roster::{Claim, Handfuls, Import, ImportLock, Memory, Staged, Step};
 use crate::users::sql::claiming::Waiting;
 use crate::users::sql::clearing::{clear, retire};
 use crate::users::sql::driver::{Change, Dialect, Driver};
-use crate::users::sql::importing::{fenced, remember};
+use crate::users::sql::importing::{barrier, fenced, remember};
+use crate::users::sql::newcomers::Came;
 use crate::users::sql::people::{PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::value::{built, fixed, list};
@@ -47,15 +48,42 @@ pub(super) struct Staging {
     pub(super) driver: Arc<dyn Driver>,
     cache: Arc<PeopleCache>,
     pub(super) lock: ImportLock,
-    by: String,
+    pub(super) by: Arc<str>,
     current: i64,
     pub(super) generation: i64,
     /// Whether somebody who came without their names was in the store already: they may have others.
     pub(super) doubtful: bool,
-    done: Staged,
+    pub(super) done: Staged,
     pub(super) waiting: Vec<Waiting>,
+    /// People who came as newcomers and are none.
+    pub(super) known: Vec<Profile>,
+    pace: Pace,
+}
+
+/// How many steps the next transaction gets.
+pub(super) struct Pace(usize);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace(CHUNK)
+    }
+}
+
+impl Pace {
     /// Steps of the next transaction.
-    chunk: usize,
+    pub(super) fn next(&self) -> usize {
+        self.0
+    }
+
+    /// Makes the next transaction as large as others can bear.
+    pub(super) fn took(&mut self, steps: usize, took: Duration) {
+        let (least, most) = CHUNKS.into_inner();
+        if took > LONG {
+            self.0 = (self.0 / 2).max(least);
+        } else if steps == self.0 && took < LONG / 2 {
+            self.0 = (self.0 * 2).min(most);
+        }
+    }
 }
 
 /// Removes what a dead import has left, and takes the next generation.
@@ -65,6 +93,7 @@ pub(super) async fn begin(
     lock: &ImportLock,
     by: &str,
 ) -> StoreResult<Staging> {
+    barrier(driver.as_ref(), lock).await?;
     clear(driver.as_ref(), lock).await?;
     retire(driver.as_ref(), lock).await?;
     let mut change = begin_people(driver.as_ref()).await?;
@@ -76,13 +105,14 @@ pub(super) async fn begin(
         driver,
         cache,
         lock: lock.clone(),
-        by: by.to_owned(),
+        by: by.into(),
         current,
         generation: current + 1,
         doubtful: false,
         done: Staged::default(),
         waiting: Vec::new(),
-        chunk: CHUNK,
+        known: Vec::new(),
+        pace: Pace::default(),
     })
 }
 
@@ -91,14 +121,23 @@ impl Import for Staging {
         Box::pin(async move {
             let mut steps = steps.into_iter().peekable();
             while steps.peek().is_some() {
-                self.chunk(steps.by_ref().take(self.chunk).collect()).await?;
+                self.chunk(steps.by_ref().take(self.pace.next()).collect()).await?;
             }
             Ok(())
         })
     }
 
+    fn writes_together(&self) -> bool {
+        self.dialect() == Dialect::Postgres
+    }
+
+    fn stage_newcomers(&mut self, people: Handfuls, names: Handfuls) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(self.newcomers(people, names))
+    }
+
     fn finish<'a>(mut self: Box<Self>, memory: &'a [Memory]) -> BoxFuture<'a, StoreResult<Staged>> {
         Box::pin(async move {
+            self.change_known().await?;
             self.settle().await?;
             let mut change = begin_people(self.driver.as_ref()).await?;
             fenced(change.as_mut(), &self.lock).await?;
@@ -152,36 +191,31 @@ impl Staging {
             self.done = before;
             self.waiting.truncate(waited);
         }
-        self.pace(many, began.elapsed());
+        self.pace.took(many, began.elapsed());
         committed
     }
 
-    /// Makes the next transaction as large as others can bear.
-    fn pace(&mut self, steps: usize, took: Duration) {
-        let (least, most) = CHUNKS.into_inner();
-        if took > LONG {
-            self.chunk = (self.chunk / 2).max(least);
-        } else if steps == self.chunk && took < LONG / 2 {
-            self.chunk = (self.chunk * 2).min(most);
-        }
-    }
-
     async fn write(&mut self, change: &mut dyn Change, steps: Sorted) -> StoreResult<()> {
-        let mut noted = Vec::new();
+        let mut told = Vec::new();
         let mut existing = self.add(change, steps.adds, true).await?;
         existing.extend(self.add(change, steps.bare, false).await?);
         for profile in existing.into_iter().chain(steps.changes) {
-            noted.extend(self.change(change, profile).await?);
+            told.extend(self.change(change, profile).await?);
         }
         for unique_id in steps.removes {
-            noted.extend(self.remove(change, &unique_id).await?);
+            told.extend(self.remove(change, &unique_id).await?);
         }
         self.claim_later(change, steps.claims).await?;
         self.add_tokens(change, steps.tokens).await?;
         let now = SystemTime::now();
         let letters = steps.letters.iter().map(|(about, kind)| letters::row(about, *kind, now, self.generation));
         letters::LETTERS.run(change, self.dialect(), letters.collect()).await?;
-        let noted: Vec<Noted<'_>> = noted
+        self.note(change, &told).await
+    }
+
+    /// Keeps what has changed for whoever asks later.
+    pub(super) async fn note(&self, change: &mut dyn Change, told: &[Told]) -> StoreResult<()> {
+        let noted: Vec<Noted<'_>> = told
             .iter()
             .map(|(kind, before, after)| {
                 let about = after.as_ref().unwrap_or(before);
@@ -196,34 +230,9 @@ impl Staging {
         if adds.is_empty() {
             return Ok(Vec::new());
         }
-        let stamp = Stamp { time: SystemTime::now(), by: self.by.clone() };
-        let stamped = |profile| Profile { created: stamp.clone(), changed: stamp.clone(), ..profile };
-        let mut adds: Vec<Profile> = adds.into_iter().map(stamped).collect();
-        let dialect = self.dialect();
-        let rows = adds.iter().map(|profile| version_row(profile, self.generation)).collect();
-        let inserted = PEOPLE.run(change, dialect, rows).await?;
-        let mut existing = Vec::new();
-        if usize::try_from(inserted).is_ok_and(|inserted| inserted < adds.len()) {
-            self.doubtful = true;
-            const OLDER: &str = "SELECT unique_id FROM people WHERE died = 9223372036854775807 AND born < $1 \
-                                 AND unique_id IN ";
-            let ids: Vec<String> = adds.iter().map(|profile| profile.person.unique_id.clone()).collect();
-            let sql = built(format!("{OLDER}{}", dialect.listed(2)));
-            let mut older = HashSet::new();
-            for mut row in change.rows(sql, vec![self.generation.into(), list(&ids)]).await? {
-                older.insert(row.needed_text("unique_id")?);
-            }
-            (existing, adds) = adds.into_iter().partition(|profile| older.contains(&profile.person.unique_id));
-            // One who comes twice in an import comes once; the first counts.
-            let mut seen = HashSet::new();
-            adds.retain(|profile| seen.insert(profile.person.unique_id.clone()));
-        }
-        self.done.added += inserted;
-        let noted: Vec<Noted<'_>> = adds
-            .iter()
-            .map(|profile| Noted::new(profile, "added", &self.by, differences(None, Some(profile))))
-            .collect();
-        records::note_at(change, dialect, self.generation, &noted, stamp.time).await?;
+        let Came { added, adds, existing, short } = self.about().bring(change, adds).await?;
+        self.doubtful |= short;
+        self.done.added += added;
         if !named {
             return Ok(existing);
         }
@@ -268,7 +277,7 @@ impl Staging {
         records::note(change, dialect, self.generation, &noted).await
     }
 
-    async fn change(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<Option<Told>> {
+    pub(super) async fn change(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<Option<Told>> {
         let unique_id = wanted.person.unique_id.clone();
         let found = versions(change, &unique_id, self.current).await?;
         let Some(now) = found.now else {
@@ -277,7 +286,7 @@ impl Staging {
             }
             return Ok(None);
         };
-        let stamp = Stamp { time: SystemTime::now(), by: self.by.clone() };
+        let stamp = Stamp { time: SystemTime::now(), by: self.by.to_string() };
         let after = Profile { changed: now.profile.changed.clone(), ..wanted.imported_over(&now.profile) };
         if found.staged.is_none() && after == now.profile {
             return Ok(None);
@@ -357,4 +366,4 @@ impl Sorted {
 }
 
 /// What a step has changed: one word, and the person before and after.
-type Told = (&'static str, Profile, Option<Profile>);
+pub(super) type Told = (&'static str, Profile, Option<Profile>);

@@ -1,11 +1,12 @@
 //! Imports: nothing of one is seen before its end, all of it after, and nothing of one that died.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anteroom::users::letters::LetterKind;
 use anteroom::users::profile::{Field, Fields, Profile};
 use anteroom::users::roster::{Claim, HeldPlan, Import, ImportLock, ImportRun, Roster, Staged, Step};
 use anteroom::users::store::StoreError;
+use tokio::sync::mpsc;
 
 use super::people::token;
 use super::{at, profile};
@@ -221,6 +222,82 @@ pub(crate) async fn people_may_come_before_their_names(store: &dyn Roster) {
     assert!(error.contains("\"dora\"") && error.contains("id-d") && error.contains("id-x"), "{error}");
     store.unlock_import(&lock).await.unwrap();
     assert_eq!(store.profile("id-d").await.unwrap(), None);
+    clean(store).await;
+}
+
+/// Brings people and names at the same time, a handful at once.
+async fn together(staging: &mut dyn Import, parts: Vec<(Step, Vec<Step>)>) -> Result<(), StoreError> {
+    let (people, names): (Vec<Step>, Vec<Vec<Step>>) = parts.into_iter().unzip();
+    let (people_sink, all_people) = mpsc::channel(1);
+    let (names_sink, all_names) = mpsc::channel(1);
+    let flow = |steps: Vec<Step>, sink: mpsc::Sender<Vec<Step>>| async move {
+        for handful in steps.chunks(150) {
+            if sink.send(handful.to_vec()).await.is_err() {
+                return;
+            }
+        }
+    };
+    let names = names.into_iter().flatten().collect();
+    tokio::join!(staging.stage_newcomers(all_people, all_names), flow(people, people_sink), flow(names, names_sink)).0
+}
+
+pub(crate) async fn newcomers_come_together_with_their_names(store: &dyn Roster) {
+    // Enrolled while the directory was read: one as the directory has them, one with a name of their own.
+    store.enrol(&imported("id-010", "u010"), "t").await.unwrap();
+    store.enrol(&imported("id-020", "robert"), "t").await.unwrap();
+    let mut edited = store.profile("id-020").await.unwrap().unwrap();
+    edited.person.name = "bobby".into();
+    store.change(&edited, "cli:root").await.unwrap();
+    let newcomers = |range: std::ops::Range<u32>| {
+        range.map(|n| in_parts(imported(&format!("id-{n:03}"), &format!("u{n:03}")))).collect::<Vec<_>>()
+    };
+    let (lock, mut staging) = begin(store).await;
+    let mut parts = newcomers(0..400);
+    // One of them comes twice, and one is written to.
+    parts.push(in_parts(imported("id-030", "u030")));
+    parts.last_mut().unwrap().1.push(Step::Write("id-030".into(), LetterKind::New));
+    together(staging.as_mut(), parts).await.unwrap();
+    assert_eq!((store.count().await.unwrap(), store.letters_waiting().await.unwrap()), (2, 0));
+    assert_eq!(store.person_named("u000").await.unwrap(), None);
+    assert!(matches!(store.enrol(&profile("id-z", "u399"), "t").await, Err(StoreError::Conflict(_))));
+    let done = staging.finish(&[]).await.unwrap();
+    assert_eq!((done.added, done.removed), (398, 0));
+    store.unlock_import(&lock).await.unwrap();
+    assert_eq!((store.count().await.unwrap(), store.letters_waiting().await.unwrap()), (400, 1));
+    for (name, id) in [("u000", "id-000"), ("U399@example.com", "id-399"), ("u010", "id-010"), ("bobby", "id-020")] {
+        assert_eq!(store.person_named(name).await.unwrap().unwrap().unique_id, id, "{name}");
+    }
+    assert_eq!(store.person_named("u020").await.unwrap(), None, "a name that is not theirs");
+    let told = store.changes(Some("id-399"), i64::MAX, 1).await.unwrap();
+    assert_eq!((told[0].kind.as_str(), told[0].by.as_str()), ("added", "import:people"));
+    let letter = store.letters_due(SystemTime::now() + LEASE, 9).await.unwrap().pop().unwrap();
+    assert!(store.forget_letter(letter.id).await.unwrap());
+
+    // A name that somebody else has is a conflict that is named, among many that are not; and nothing counts.
+    let (lock, mut staging) = begin(store).await;
+    let mut parts = newcomers(400..600);
+    parts.push(in_parts(imported("id-700", "bobby")));
+    together(staging.as_mut(), parts).await.unwrap();
+    let error = staging.finish(&[]).await.unwrap_err().to_string();
+    assert!(error.contains("\"bobby\"") && error.contains("id-700") && error.contains("id-020"), "{error}");
+    store.unlock_import(&lock).await.unwrap();
+    assert_eq!(store.count().await.unwrap(), 400);
+
+    // Whoever has lost the right to import cannot go on on this way either, and leaves nothing.
+    let old = store.lock_import("old", LEASE).await.unwrap().unwrap();
+    let mut late = store.begin_import(&old, "t").await.unwrap();
+    together(late.as_mut(), newcomers(600..700)).await.unwrap();
+    assert!(store.renew_import(&old, Duration::ZERO).await.unwrap());
+    let new = store.lock_import("new", LEASE).await.unwrap().unwrap();
+    let next = store.begin_import(&new, "t").await.unwrap();
+    let error = together(late.as_mut(), newcomers(700..800)).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Conflict(why) if why.contains("taken over")), "{error}");
+    assert!(late.finish(&[]).await.is_err());
+    assert_eq!(next.finish(&[]).await.unwrap(), Staged::default());
+    store.unlock_import(&new).await.unwrap();
+    assert_eq!(store.count().await.unwrap(), 400);
+    assert_eq!(store.claims(&["u450".into(), "u650".into(), "u750".into()]).await.unwrap(), []);
+    store.enrol(&profile("id-y", "u650"), "t").await.unwrap();
     clean(store).await;
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of a test fail as a test does")]
 
-pub(crate) mod importing;
+mod importing;
 pub(crate) mod people;
 pub(crate) mod typed;
 
@@ -45,6 +45,7 @@ pub(crate) async fn conforms(store: &dyn Roster) {
     importing::names_move_in_a_ring(store).await;
     importing::two_claims_of_one_name_are_a_conflict(store).await;
     importing::people_may_come_before_their_names(store).await;
+    importing::newcomers_come_together_with_their_names(store).await;
     importing::an_abandoned_import_leaves_nothing(store).await;
     importing::changes_meanwhile_are_kept(store).await;
     importing::a_removed_person_leaves_with_everything(store).await;
