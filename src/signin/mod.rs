@@ -46,6 +46,7 @@ mod settling;
 pub mod standing;
 mod taken;
 pub mod throttle;
+mod together;
 mod trying;
 pub mod waiting;
 

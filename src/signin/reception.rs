@@ -31,6 +31,7 @@ use crate::signin::pending::{Entered, Lead, Pending};
 use crate::signin::relayed::{self, Kept};
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
+use crate::signin::together::Together;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
 use crate::texts::Texts;
@@ -85,6 +86,8 @@ pub struct Deps {
 pub struct SignIns {
     pub(super) deps: Deps,
     pub(super) throttle: Mutex<Throttle>,
+    /// What is known of tries through other nodes.
+    pub(super) together: Together,
     pub(super) pending: Arc<Pending>,
     pub(super) standings: Standings,
     /// Sign-ins that wait for the answer to a challenge.
@@ -110,6 +113,7 @@ impl SignIns {
     pub fn new(deps: Deps) -> Arc<Self> {
         Arc::new(SignIns {
             throttle: Mutex::new(Throttle::new(deps.throttle)),
+            together: Together::default(),
             pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
             standings: Standings::new(&deps.random),
             rounds: Mutex::new(Rounds::new(deps.limits.held, deps.limits.held_per_person)),

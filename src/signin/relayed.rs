@@ -171,7 +171,7 @@ async fn named(
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let proof = attempt.proof().map_err(Reason::from_unusable)?;
     // Whoever has failed too often as this person stays out, as with a password.
-    Admission::new(sign_ins, attempt, &who.unique_id, proof.secret())?.settle(None);
+    Admission::new(sign_ins, attempt, &who.unique_id, proof.secret()).await?.settle(None).await;
     let key = sign_ins.pending.key(attempt, &who.unique_id, device(attempt));
     let shared = sign_ins.pending.share(key, lead, attempt);
     ending.identified = Some(Identified { who, key });

@@ -16,6 +16,7 @@ use crate::signin::proof::{FactorApproved, SecondPassed};
 use crate::signin::reception::{SignIns, now};
 use crate::signin::rounds;
 use crate::signin::route::Failed;
+use crate::signin::together;
 use crate::users::measures::MeasureKind;
 
 /// Everything that follows the answer to what was asked from `began` on.
@@ -70,7 +71,8 @@ pub(super) async fn settle(
 
 /// Counts a denial, or something wrong that was typed; after too many the person is locked out.
 async fn count_refused(sign_ins: &Arc<SignIns>, about: About<'_>) {
-    if lock(&sign_ins.throttle).refused(about.unique_id, now()) {
+    let here = lock(&sign_ins.throttle).refused(about.unique_id, now());
+    if together::refused(sign_ins, about.unique_id, here).await {
         sign_ins.pending.forget_carried(Some(about.unique_id));
         measure::block(sign_ins, about, MeasureKind::Lockout).await;
     }
@@ -93,7 +95,10 @@ async fn settle_prompt(
 ) -> bool {
     let unique_id = about.unique_id;
     match answer {
-        Ok(_) => return lock(&sign_ins.throttle).approved(unique_id, began, now()),
+        Ok(_) => {
+            together::approved(sign_ins, unique_id);
+            return lock(&sign_ins.throttle).approved(unique_id, began, now());
+        }
         Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode | factor::Refusal::WrongPin)) => {
             if refusal == factor::Refusal::Denied {
                 lock(&sign_ins.throttle).denied(unique_id, now());

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 
 use crate::config;
 use crate::signin::outcome::Reason;
+use failures::Failures;
+
+mod failures;
 
 /// Entries in one table, at most. A table that is full forgets what has expired, then what is oldest.
 const ENTRIES: usize = 65_536;
@@ -64,58 +67,6 @@ pub struct Throttle {
     prompts: HashMap<u64, Prompts>,
     /// Denials and wrong codes in a row, and when last.
     refused: HashMap<u64, (u32, Instant)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Failures {
-    failed: u32,
-    under_way: u32,
-    last: Instant,
-    /// The password that counts although nobody knows whether it was wrong, last.
-    unknown: Option<u64>,
-}
-
-impl Failures {
-    fn forget_old(&mut self, now: Instant, window: Duration) {
-        if now.saturating_duration_since(self.last) >= window {
-            self.failed = 0;
-        }
-    }
-
-    /// Forgives one failure for each `step` since the last was counted or forgiven.
-    fn forgive(&mut self, now: Instant, step: Duration) {
-        let passed = now.saturating_duration_since(self.last).as_nanos() / step.as_nanos().max(1);
-        match u32::try_from(passed) {
-            Ok(steps) if steps < self.failed => {
-                self.failed -= steps;
-                self.last += step * steps;
-            }
-            _ => {
-                self.failed = 0;
-                self.last = now;
-            }
-        }
-    }
-
-    fn below(&self, bound: u32, reason: Reason) -> Result<(), Reason> {
-        if self.failed.saturating_add(self.under_way) >= bound { Err(reason) } else { Ok(()) }
-    }
-
-    fn settle(&mut self, guess: Guess, now: Instant) {
-        self.under_way = self.under_way.saturating_sub(1);
-        match guess {
-            Guess::Right => (self.failed, self.unknown) = (0, None),
-            Guess::Wrong => {
-                self.failed = self.failed.saturating_add(1);
-                self.last = now;
-            }
-            Guess::Unknown(password) if self.failed == 0 || self.unknown != Some(password) => {
-                self.failed = self.failed.saturating_add(1);
-                (self.last, self.unknown) = (now, Some(password));
-            }
-            Guess::Unknown(_) | Guess::Uncounted => {}
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -168,6 +119,20 @@ impl Prompts {
 pub struct Permit {
     person: u64,
     source: Option<IpAddr>,
+    first: bool,
+    at_home: bool,
+}
+
+impl Permit {
+    /// Whether nothing is counted against the person here, and no other try is under way.
+    pub fn is_first(self) -> bool {
+        self.first
+    }
+
+    /// Whether the person's password was right here before.
+    pub fn is_at_home(self) -> bool {
+        self.at_home
+    }
 }
 
 impl Throttle {
@@ -192,7 +157,7 @@ impl Throttle {
     pub fn admit(&mut self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<Permit, Reason> {
         let window = self.bounds.window;
         let key = self.hasher.hash_one(person);
-        let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None };
+        let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None, unheard: false };
         let old = |entry: &Failures| entry.under_way == 0 && now.saturating_duration_since(entry.last) >= window;
         make_room(&mut self.people, &old, |entry| entry.last);
         make_room(&mut self.sources, &old, |entry| entry.last);
@@ -209,10 +174,15 @@ impl Throttle {
         entry.forget_old(now, window);
         entry.below(most, Reason::ThrottledPerson)?;
         entry.under_way += 1;
+        let first = entry.failed == 0 && entry.under_way == 1;
+        entry.unheard |= first;
+        let places = self.places.get(&key);
+        let at_home =
+            places.zip(source).is_some_and(|(places, source)| places.iter().any(|(place, _)| *place == source));
         if let Some(entry) = source.and_then(|address| self.sources.get_mut(&address)) {
             entry.under_way += 1;
         }
-        Ok(Permit { person: key, source })
+        Ok(Permit { person: key, source, first, at_home })
     }
 
     /// What [`Throttle::admit`] would say, counting nothing.
@@ -230,6 +200,32 @@ impl Throttle {
             entry.below(self.guesses(key, source), Reason::ThrottledPerson)?;
         }
         Ok(())
+    }
+
+    /// Whether there is a try of this person's that the nodes that count with this one have not counted.
+    pub fn has_unheard(&self, person: &str) -> bool {
+        self.people.get(&self.hasher.hash_one(person)).is_some_and(|entry| entry.unheard)
+    }
+
+    /// They have counted it, or there is nothing to count.
+    pub fn heard(&mut self, person: &str) {
+        if let Some(entry) = self.people.get_mut(&self.hasher.hash_one(person)) {
+            entry.unheard = false;
+        }
+    }
+
+    /// When the last failure of this person was counted, if any counts.
+    pub fn last_failure(&self, person: &str) -> Option<Instant> {
+        self.people.get(&self.hasher.hash_one(person)).filter(|entry| entry.failed > 0).map(|entry| entry.last)
+    }
+
+    /// Forgets the failures of this person that were counted before `before`, unless there is a later one.
+    pub fn forgive(&mut self, person: &str, before: Instant) {
+        if let Some(entry) = self.people.get_mut(&self.hasher.hash_one(person))
+            && entry.last < before
+        {
+            (entry.failed, entry.unknown) = (0, None);
+        }
     }
 
     /// How many guesses at this person may come from there.
@@ -260,14 +256,17 @@ impl Throttle {
         self.bounds.window / self.bounds.failures_per_source.max(1)
     }
 
-    /// Says what became of a permitted guess.
-    pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) {
+    /// Says what became of a permitted guess. Whether it counts as a wrong one.
+    pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) -> bool {
         let step = self.step();
+        let mut counts = false;
         if let (Guess::Right, Some(source)) = (guess, permit.source) {
             self.remember(permit.person, source, now);
         }
         if let Some(entry) = self.people.get_mut(&permit.person) {
+            let before = entry.failed;
             entry.settle(guess, now);
+            counts = entry.failed > before;
             if entry.failed == 0 && entry.under_way == 0 {
                 self.people.remove(&permit.person);
             }
@@ -285,6 +284,7 @@ impl Throttle {
                 self.sources.remove(&address);
             }
         }
+        counts
     }
 
     /// Asks for leave to prompt `person`, and counts the prompt.

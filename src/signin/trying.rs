@@ -4,6 +4,8 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use crate::primary::{self, Answered, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
 use crate::radius::onward::ProofKind;
 use crate::secret::Secret;
@@ -18,6 +20,7 @@ use crate::signin::pending::lock;
 use crate::signin::reception::{SignIns, now};
 use crate::signin::relayed;
 use crate::signin::throttle::{Guess, Permit};
+use crate::signin::together::{self, Leave};
 
 /// What a try has come to.
 pub(super) enum Checked {
@@ -111,10 +114,10 @@ async fn try_password(
         }
         return hand_on(sign_ins, attempt, (Some(who), &who.unique_id), (handed, password)).await;
     }
-    let permit = Admission::new(sign_ins, attempt, &who.unique_id, password)?;
+    let permit = Admission::new(sign_ins, attempt, &who.unique_id, password).await?;
     let primary = primary_of(attempt, target(sign_ins, attempt)?);
     let checked = primary::check(primary, who, password, attempt.deadline()).await;
-    permit.settle(checked.as_ref().err());
+    permit.settle(checked.as_ref().err()).await;
     Ok(checked.map_err(Answered::from))
 }
 
@@ -125,37 +128,52 @@ pub(super) async fn hand_on(
     (who, counted): (Option<&Arc<Identity>>, &str),
     (handed, proof): (Handed<'_>, &Secret),
 ) -> Result<Result<PrimaryPassed, Answered>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, counted, proof)?;
+    let permit = Admission::new(sign_ins, attempt, counted, proof).await?;
     let primary = primary_of(attempt, target(sign_ins, attempt)?);
     let named = (who, &*attempt.name);
     let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
-    permit.settle(checked.as_ref().err().map(|answered| &answered.finding));
+    permit.settle(checked.as_ref().err().map(|answered| &answered.finding)).await;
     Ok(checked)
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, nobody knows what the directory made of the
 /// password.
 pub(super) struct Admission<'a> {
-    sign_ins: &'a SignIns,
+    sign_ins: &'a Arc<SignIns>,
+    unique_id: &'a str,
     permit: Option<Permit>,
+    /// Of the other nodes, once they were asked: only then the directory may have been.
+    leave: Option<Leave>,
     /// Stands for the password, for as long as this process runs.
     password: u64,
 }
 
 impl<'a> Admission<'a> {
-    /// Leave for one try as the person of this unique id.
-    pub(super) fn new(
-        sign_ins: &'a SignIns,
+    /// Leave for one try as the person of this unique id, of this node and of those that count with it.
+    pub(super) async fn new(
+        sign_ins: &'a Arc<SignIns>,
         attempt: &Attempt,
-        unique_id: &str,
+        unique_id: &'a str,
         password: &Secret,
     ) -> Result<Self, Reason> {
-        let permit = lock(&sign_ins.throttle).admit(unique_id, attempt.person_address, now())?;
+        let is_shared = sign_ins.deps.store.shared_tries().is_some();
+        if is_shared {
+            Box::pin(together::reconcile(sign_ins, unique_id)).await;
+        }
+        let source = attempt.person_address;
+        let permit = lock(&sign_ins.throttle).admit(unique_id, source, now())?;
         let password = sign_ins.people.hash_one((unique_id, password.open()));
-        Ok(Admission { sign_ins, permit: Some(permit), password })
+        let mut admission = Admission { sign_ins, unique_id, permit: Some(permit), leave: None, password };
+        admission.leave = Some(if is_shared {
+            Box::pin(together::admit(sign_ins, unique_id, source, permit)).await?
+        } else {
+            Leave::Alone
+        });
+        Ok(admission)
     }
 
-    pub(super) fn settle(mut self, finding: Option<&Finding>) {
+    /// The others have heard of it when this is over.
+    pub(super) async fn settle(mut self, finding: Option<&Finding>) {
         let guess = match finding {
             None | Some(Finding::Right | Finding::Moved(_)) => Guess::Right,
             Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
@@ -165,18 +183,30 @@ impl<'a> Admission<'a> {
             Some(Finding::Fault(Fault::Unreachable | Fault::Full)) => Guess::Uncounted,
             Some(Finding::Fault(_)) => Guess::Unknown(self.password),
         };
-        self.end(guess);
+        if let Some(told) = self.end(guess) {
+            // It says itself what went wrong.
+            let _ = told.await;
+        }
     }
 
-    fn end(&mut self, guess: Guess) {
-        if let Some(permit) = self.permit.take() {
-            lock(&self.sign_ins.throttle).settle(permit, guess, now());
-        }
+    fn end(&mut self, guess: Guess) -> Option<JoinHandle<()>> {
+        let permit = self.permit.take()?;
+        let Some(leave) = self.leave else {
+            let mut throttle = lock(&self.sign_ins.throttle);
+            throttle.settle(permit, Guess::Uncounted, now());
+            if permit.is_first() {
+                throttle.heard(self.unique_id);
+            }
+            return None;
+        };
+        let counts = lock(&self.sign_ins.throttle).settle(permit, guess, now());
+        together::settle(self.sign_ins, self.unique_id, leave, guess, counts)
     }
 }
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        self.end(Guess::Unknown(self.password));
+        // The others hear of it in a task of its own.
+        let _ = self.end(Guess::Unknown(self.password));
     }
 }

@@ -27,4 +27,5 @@ pub mod sql;
 pub mod sqlite;
 pub mod store;
 pub mod token;
+pub mod tries;
 pub mod typed;

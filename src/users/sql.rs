@@ -26,6 +26,7 @@ use crate::users::roster::Roster;
 use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::value::{Row, Value, built, fixed, unreadable};
 use crate::users::store::{Store, StoreError, StoreResult, folded};
+use crate::users::tries::SharedTries;
 
 mod approvals;
 mod claiming;
@@ -44,6 +45,7 @@ pub(in crate::users) mod rounds;
 mod staging;
 pub(in crate::users) mod tables;
 mod text;
+mod tries;
 mod typed;
 pub(in crate::users) mod value;
 
@@ -302,6 +304,10 @@ impl Store for SqlStore {
 
     fn approvals(&self) -> Option<&dyn Approvals> {
         Some(self)
+    }
+
+    fn shared_tries(&self) -> Option<&dyn SharedTries> {
+        (self.driver.dialect() == Dialect::Postgres).then_some(self)
     }
 
     fn whose<'a>(

@@ -13,6 +13,7 @@ use crate::signin::attempt::SignInId;
 use crate::users::approvals::Approvals;
 use crate::users::measures::{Measure, MeasureKind};
 use crate::users::model::Person;
+use crate::users::tries::SharedTries;
 
 /// Why the store could not answer. Never carries a secret of a row.
 #[derive(Debug)]
@@ -104,6 +105,11 @@ pub trait Store: Send + Sync {
 
     /// Where approvals are kept that are good for more sign-ins; none: nowhere, and everybody is asked each time.
     fn approvals(&self) -> Option<&dyn Approvals> {
+        None
+    }
+
+    /// Where several nodes count wrong passwords and refusals together; none: there is one node.
+    fn shared_tries(&self) -> Option<&dyn SharedTries> {
         None
     }
 

@@ -16,6 +16,10 @@ pub enum Tried {
     Code,
     /// The PIN.
     Pin,
+    /// The directory's password, where several nodes count it together.
+    Password,
+    /// A prompt that was denied, or a typed code that was wrong, whoever checked it.
+    Refusal,
 }
 
 impl Tried {
@@ -24,7 +28,18 @@ impl Tried {
         match self {
             Tried::Code => "code",
             Tried::Pin => "pin",
+            Tried::Password => "password",
+            Tried::Refusal => "refusal",
         }
+    }
+}
+
+impl std::str::FromStr for Tried {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let all = [Tried::Code, Tried::Pin, Tried::Password, Tried::Refusal];
+        all.into_iter().find(|tried| tried.word() == word).ok_or_else(|| format!("unknown guess {word:?}"))
     }
 }
 

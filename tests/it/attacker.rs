@@ -27,16 +27,16 @@ use crate::support::memory_store::MemoryStore;
 
 const PEOPLE: usize = 10_000;
 /// What Active Directory is told by many: five bad passwords within half an hour lock an account.
-const THRESHOLD: u32 = 5;
+pub(crate) const THRESHOLD: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(30 * 60);
 
 /// A directory that counts bad passwords as AD does: from anew after the window, and after a right one.
 #[derive(Default)]
-struct Counting {
+pub(crate) struct Counting {
     bad: Mutex<HashMap<String, (u32, Option<Instant>)>>,
     /// The highest count that anybody ever had.
-    highest: Mutex<u32>,
-    binds: AtomicUsize,
+    pub(crate) highest: Mutex<u32>,
+    pub(crate) binds: AtomicUsize,
 }
 
 fn now() -> Instant {
@@ -101,7 +101,7 @@ fn name(number: usize) -> String {
 }
 
 /// The bounds that the program has when nobody says otherwise.
-fn usual() -> config::Throttle {
+pub(crate) fn usual() -> config::Throttle {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     config::Throttle {
         failures_per_person: 4,
@@ -164,7 +164,7 @@ impl World {
     }
 }
 
-fn right(who: &str) -> String {
+pub(crate) fn right(who: &str) -> String {
     format!("password of {who}")
 }
 

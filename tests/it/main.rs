@@ -16,6 +16,9 @@ mod accounting;
 /// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
 mod attacker;
 
+/// The same against two nodes on one database: they count together.
+mod attacker_nodes;
+
 /// Caching rules: an approval stands for another sign-in only where a rule says so.
 mod caching;
 

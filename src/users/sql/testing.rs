@@ -1,7 +1,9 @@
 //! What the tests of both databases share: every statement there is.
 
 use crate::users::sql::driver::{Dialect, Insertion};
-use crate::users::sql::{approvals, details, importing, letters, measures, people, records, rounds, text, typed};
+use crate::users::sql::{
+    approvals, details, importing, letters, measures, people, records, rounds, text, tries, typed,
+};
 
 /// The text of every statement, as `dialect` runs it.
 pub(in crate::users) fn statements(dialect: Dialect) -> Vec<String> {
@@ -24,6 +26,7 @@ pub(in crate::users) fn statements(dialect: Dialect) -> Vec<String> {
     all.extend(typed::FIXED.map(str::to_owned));
     all.extend(rounds::FIXED.map(str::to_owned));
     all.extend(approvals::FIXED.map(str::to_owned));
+    all.extend(tries::FIXED.map(str::to_owned));
     all.extend(
         [
             records::ALL_CHANGES,

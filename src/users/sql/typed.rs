@@ -172,7 +172,7 @@ async fn expire_pin(change: &mut dyn Change, dialect: Dialect, unique_id: &str, 
 
 impl SqlStore {
     /// One statement as a change of its own; how many rows it touched.
-    async fn alter(&self, sql: &'static str, values: Vec<Value>) -> StoreResult<u64> {
+    pub(super) async fn alter(&self, sql: &'static str, values: Vec<Value>) -> StoreResult<u64> {
         let mut change = self.driver().begin().await?;
         let touched = change.run(fixed(sql), values).await?;
         change.commit().await?;
