@@ -48,7 +48,11 @@ fuzz_target!(|input: &[u8]| {
                 let said = Packet::decode(&datagram).unwrap();
                 let own = said.attributes().filter(|one| ![MESSAGE_AUTHENTICATOR, PROXY_STATE].contains(&one.number));
                 assert!(verified.packet().attributes().count() <= own.count() + 1);
-                let answer = if flags & 2 != 0 { Ok((true, said.bytes()[20..].to_vec())) } else { Err(Cause::ResourcesUnavailable) };
+                let answer = if flags & 2 != 0 {
+                    Ok((true, said.bytes()[20..].to_vec()))
+                } else {
+                    Err(Cause::ResourcesUnavailable)
+                };
                 door.finish(&relay, answer, now)
             }
         };

@@ -1,15 +1,23 @@
-//! Binds that only the directory judges: SASL, where the client's section says that it is passed on. No hold, no factor;
-//! the audit knows of each all the same.
+//! Binds that nobody is held for, for the audit: those of programs whose sign-in stands, and those that only the directory
+//! judges, as the client's section says that SASL is passed on.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use crate::audit::{Event, Steps};
 use crate::config::Client;
-use crate::primary::Refusal;
+use crate::primary::{Identity, Refusal};
 use crate::signin::attempt::{Door, SignInId};
 use crate::signin::outcome::{Reason, Verdict};
 use crate::signin::reception::SignIns;
+
+/// What such a sign-in brought.
+pub(super) struct Brought<'a> {
+    pub(super) client: &'a Client,
+    pub(super) name: String,
+    pub(super) who: Option<&'a Identity>,
+    pub(super) source: IpAddr,
+}
 
 impl SignIns {
     /// Leaves the event of a SASL bind that was passed on. `mechanism`: what the client named; who it was stands in what
@@ -22,6 +30,20 @@ impl SignIns {
                 (Verdict::Reject, reason, reason.code())
             }
         };
+        let name = format!("sasl:{mechanism}");
+        let brought = Brought { client, name, who: None, source };
+        self.leave_unheld(brought, (verdict, reason), primary, 1);
+    }
+
+    /// Leaves the event of sign-ins at the LDAP door that nobody was held for. `requests`: how many there were.
+    pub(super) fn leave_unheld(
+        &self,
+        brought: Brought<'_>,
+        (verdict, reason): (Verdict, Reason),
+        primary: &'static str,
+        requests: u32,
+    ) {
+        let Brought { client, name, who, source } = brought;
         let mut random = [0; 12];
         if let Err(error) = getrandom::fill(&mut random) {
             tracing::error!(%error, "no random octets from the kernel");
@@ -32,9 +54,9 @@ impl SignIns {
             door: Door::Ldap,
             client: client.name.clone(),
             application: client.application.clone(),
-            name: format!("sasl:{mechanism}"),
-            unique_id: None,
-            account: None,
+            name,
+            unique_id: who.map(|who| who.unique_id.clone()),
+            account: who.map(|who| who.name.clone()),
             source,
             person_address: None,
             method: None,
@@ -45,7 +67,7 @@ impl SignIns {
             reason,
             rule: None,
             earlier: None,
-            requests: 1,
+            requests,
             steps: Steps::default(),
             server: self.deps.server.clone(),
         });

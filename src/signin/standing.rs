@@ -16,11 +16,10 @@ use std::time::{Duration, Instant, SystemTime};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::audit::{Event, Steps};
 use crate::config::Client;
 use crate::primary::{Identity, Refusal};
-use crate::signin::attempt::{Door, SignInId};
 use crate::signin::outcome::{Accept, Reason, Verdict};
+use crate::signin::passing::Brought;
 use crate::signin::pending::lock;
 use crate::signin::policy::Exemption;
 use crate::signin::proof::SecondPassed;
@@ -203,40 +202,10 @@ impl SignIns {
         self.leave_standing(&entry.standing, accepted, "passed", entry.again);
     }
 
-    fn leave_standing(
-        &self,
-        standing: &Standing,
-        (verdict, reason): (Verdict, Reason),
-        primary: &'static str,
-        requests: u32,
-    ) {
-        let mut random = [0; 12];
-        if let Err(error) = getrandom::fill(&mut random) {
-            tracing::error!(%error, "no random octets from the kernel");
-        }
-        self.deps.ledger.finish(Event {
-            time: SystemTime::now(),
-            sign_in: SignInId::new(random),
-            door: Door::Ldap,
-            client: standing.client.name.clone(),
-            application: standing.client.application.clone(),
-            name: standing.name.clone().into(),
-            unique_id: Some(standing.who.unique_id.clone()),
-            account: Some(standing.who.name.clone()),
-            source: standing.source,
-            person_address: None,
-            method: None,
-            provider: None,
-            primary: Some(primary),
-            factor: None,
-            verdict,
-            reason,
-            rule: None,
-            earlier: None,
-            requests,
-            steps: Steps::default(),
-            server: self.deps.server.clone(),
-        });
+    fn leave_standing(&self, standing: &Standing, verdict: (Verdict, Reason), primary: &'static str, requests: u32) {
+        let Standing { client, name, who, source } = standing;
+        let brought = Brought { client, name: name.clone().into(), who: Some(who), source: *source };
+        self.leave_unheld(brought, verdict, primary, requests);
     }
 }
 

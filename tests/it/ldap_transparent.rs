@@ -21,6 +21,7 @@ fn open_ldap() -> Place {
         base: slapd::BASE,
         account: (slapd::APPLICATION, crate::peers::samba::SERVICE_PASSWORD),
         person: "uid=bob,ou=people,dc=open,dc=example,dc=test",
+        quiet: "uid=m00007,ou=many,dc=open,dc=example,dc=test",
         group: "cn=staff,ou=groups,dc=open,dc=example,dc=test",
         people: "ou=many,dc=open,dc=example,dc=test",
         scratch: format!("ou=scratch,{}", slapd::BASE),
@@ -34,8 +35,8 @@ fn active_directory() -> Place {
         kind: Kind::ActiveDirectory,
         base: "DC=corp,DC=example,DC=test",
         account: ("CN=Administrator,CN=Users,DC=corp,DC=example,DC=test", "Adm1n-Passw0rd!"),
-        // nobody signs in as this one, so that nothing of it changes
         person: "CN=Contact Only,OU=People,OU=Lab,DC=corp,DC=example,DC=test",
+        quiet: "CN=Contact Only,OU=People,OU=Lab,DC=corp,DC=example,DC=test",
         group: "CN=VPN-Users,OU=Groups,OU=Lab,DC=corp,DC=example,DC=test",
         people: "OU=People,OU=Lab,DC=corp,DC=example,DC=test",
         scratch: "OU=States,OU=Lab,DC=corp,DC=example,DC=test".to_owned(),

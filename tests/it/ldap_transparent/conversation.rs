@@ -26,6 +26,8 @@ pub(crate) struct Place {
     pub(crate) account: (&'static str, &'static str),
     /// Somebody who is only looked at.
     pub(crate) person: &'static str,
+    /// Nobody signs in as this one, so that its operational attributes stay what they are.
+    pub(crate) quiet: &'static str,
     /// A group of people.
     pub(crate) group: &'static str,
     /// Where many people are.
@@ -94,7 +96,7 @@ fn reading(player: &mut Player, place: &Place) {
         player.expect(
             0,
             "with operational attributes",
-            &search(place.person, Scope::Base, everything(), &["*", "+"]),
+            &search(place.quiet, Scope::Base, everything(), &["*", "+"]),
             &[],
         );
     }
