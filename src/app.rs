@@ -44,6 +44,7 @@ mod doors;
 mod error;
 mod habits;
 mod monitor;
+mod nodes;
 mod pages;
 mod retention;
 mod rounds;
@@ -76,6 +77,7 @@ pub struct Server {
     importing: JoinHandle<()>,
     mails: Option<JoinHandle<()>>,
     retention: Option<JoinHandle<()>>,
+    nodes: Option<nodes::Beating>,
     pages: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     control: Option<Control>,
 }
@@ -92,6 +94,7 @@ impl Server {
         let (directories, radius_targets) = (directories(&config)?, radius_targets(&config, &shared_store)?);
         let importer = importer(&config, &directories, &store);
         let (mails, providers) = (mails(&config, &store)?, desk::providers(&config, &store)?);
+        let nodes = nodes::open(&config, &store).await?;
         let sign_ins = SignIns::new(Deps {
             targets: targets(&config, &directories, &radius_targets),
             providers: factors(&providers),
@@ -109,6 +112,7 @@ impl Server {
             texts: Arc::clone(&config.server.texts),
             pins: Some(Pins { roster: store.clone(), rules: config.pin }),
             rounds: rounds::shared(&config, &store).await,
+            nodes: nodes.clone(),
         });
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
@@ -116,13 +120,7 @@ impl Server {
         let shared = Arc::new(Shared::new(clients, start));
         let (books, spools) = books::open(&config, &audit)?;
         let listener = doors::radius(&config, &shared, &sign_ins, &books, &metrics)?;
-        let surroundings = Surroundings { sign_ins: Arc::clone(&sign_ins) };
-        let behind = |target: &str| {
-            let directory = directories.iter().find(|(name, ..)| name == target)?;
-            Some(Arc::clone(&directory.1) as Behind)
-        };
-        let ldap = LdapListener::start(&config.ldap, surroundings, Arc::clone(&metrics), behind)
-            .map_err(|why| AppError(format!("ldap: {why}")))?;
+        let ldap = ldap(&config, &directories, &sign_ins, &metrics)?;
         let health = Arc::new(Health::default());
         let pages = match config.metrics {
             Some(address) => Some(pages::start(address, &metrics, &health).await?),
@@ -148,6 +146,7 @@ impl Server {
         let mails = mails.map(|sender| tokio::spawn(sender.run()));
         let control = desk::open(&config, &sign_ins, &providers, &audit);
         let retention = config.audit.keep.map(|keep| tokio::spawn(retention::run(store.clone(), keep)));
+        let nodes = nodes.map(|nodes| nodes::Beating::begin(nodes, config.throttle));
         Ok(Server {
             sign_ins,
             metrics,
@@ -162,6 +161,7 @@ impl Server {
             importing,
             mails,
             retention,
+            nodes,
             pages,
             control,
         })
@@ -251,6 +251,9 @@ impl Server {
         if let Some(retention) = &self.retention {
             retention.abort();
         }
+        if let Some(nodes) = self.nodes {
+            nodes.end().await;
+        }
         if let Some((stop, served)) = self.pages {
             let _ = stop.send(());
             let _ = tokio::time::timeout(LAST_WORDS, served).await;
@@ -275,6 +278,22 @@ fn metrics(config: &Config) -> Arc<Metrics> {
     let radius = config.radius.clients.iter().map(|client| client.client.name.as_str());
     let ldap = config.ldap.clients.iter().map(|client| client.client.name.as_str());
     Arc::new(Metrics::new(radius.chain(ldap)))
+}
+
+/// The LDAP door, before these directories.
+fn ldap(
+    config: &Config,
+    directories: &Directories,
+    sign_ins: &Arc<SignIns>,
+    metrics: &Arc<Metrics>,
+) -> Result<LdapListener, AppError> {
+    let surroundings = Surroundings { sign_ins: Arc::clone(sign_ins) };
+    let behind = |target: &str| {
+        let directory = directories.iter().find(|(name, ..)| name == target)?;
+        Some(Arc::clone(&directory.1) as Behind)
+    };
+    LdapListener::start(&config.ldap, surroundings, Arc::clone(metrics), behind)
+        .map_err(|why| AppError(format!("ldap: {why}")))
 }
 
 /// The providers as sign-ins use them.

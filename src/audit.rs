@@ -68,7 +68,8 @@ pub struct Event {
     pub provider: Option<String>,
     /// What became of the primary credential: `passed`, a reason code, or nothing if it was not tried.
     pub primary: Option<&'static str>,
-    /// What became of the factor: `approved`, `carried_over`, a reason code, or nothing if none was asked.
+    /// What became of the factor: `approved`, `carried_over`, a reason code, or more than that ([`line`]); nothing if none
+    /// was asked.
     pub factor: Option<&'static str>,
     /// What the client heard.
     pub verdict: Verdict,
@@ -223,9 +224,9 @@ fn log(event: &Event) {
         ($level:ident, $message:literal) => {
             tracing::$level!(
                 sign_in = %event.sign_in,
-                client = ?event.client,
-                name = ?event.name,
-                account = event.account.as_ref().map(tracing::field::debug),
+                client = event.client.as_str(),
+                name = event.name.as_str(),
+                account = event.account.as_deref(),
                 verdict = event.verdict.word(),
                 reason = event.reason.code(),
                 rule = event.rule.as_deref(),

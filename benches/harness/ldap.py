@@ -113,8 +113,18 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def settle(pid):
+    """Waits until a process that was just started has done what it does at its start, such as looking through its store."""
+    for _ in range(60):
+        before = cpu_seconds(pid)
+        time.sleep(0.5)
+        if cpu_seconds(pid) - before <= 0.01:
+            return
+
+
 def handshakes(run, port, pid, seconds):
     """CPU microseconds of one full TLS handshake, by openssl's own client."""
+    settle(pid)
     before = cpu_seconds(pid)
     command = [*run.peers.pin("split", "rest"), "openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new",
                "-time", str(seconds)]

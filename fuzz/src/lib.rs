@@ -15,7 +15,7 @@ use anteroom::radius::clients::Clients;
 use anteroom::radius::door::Shared;
 use anteroom::radius::packet::{Code, Packet};
 use anteroom::secret::Secret;
-use anteroom::users::model::Method;
+use anteroom::users::model::{Method, Mode};
 
 /// The secret of the RFCs' own examples, so that `tests/vectors` are authentic here.
 pub const SECRET: &[u8] = b"xyzzy5461";
@@ -102,6 +102,7 @@ pub fn import() -> Import {
         leavers: Leavers::Disable,
         disabled_accounts: DisabledAccounts::Disable,
         method: Method::Push,
+        mode: Mode::Standard,
         language: "en".into(),
         enabled: EnabledRule::All,
         mail: MailRule::None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::AppError;
 use crate::config::Config;
 use crate::radius::door::Shared;
-use crate::radius::listener::{Books, ChangesListener, Listener, Settings, TlsListener};
+use crate::radius::listener::{Books, ChangesListener, Listener, LoopbackListener, Settings, TlsListener};
 use crate::signin::reception::SignIns;
 use crate::telemetry::metrics::Metrics;
 
@@ -33,8 +33,11 @@ pub(super) fn radius(
     let door = config.radius.tls.as_ref();
     let tls = door.map(|door| TlsListener::start(door, shared, sign_ins, books, metrics));
     let tls = tls.transpose().map_err(|why| AppError(format!("radius.tls: {why}")))?;
+    let tcp = Some(&config.radius.tcp).filter(|listen| !listen.is_empty());
+    let tcp = tcp.map(|listen| LoopbackListener::start(listen, shared, sign_ins, books));
+    let tcp = tcp.transpose().map_err(|error| AppError(format!("radius.tcp: cannot listen: {error}")))?;
     let changes = config.radius.changes.as_ref();
-    let changes = changes.map(|changes| ChangesListener::start(changes, shared));
+    let changes = changes.map(|changes| ChangesListener::start(changes, shared, metrics));
     let changes = changes.transpose().map_err(|why| AppError(format!("radius.changes: {why}")))?;
-    Ok(listener.with_tls(tls).with_changes(changes))
+    Ok(listener.with_tls(tls).with_tcp(tcp).with_changes(changes))
 }

@@ -11,7 +11,7 @@
 //! | `source`, `person_address` | addresses of the client and of the person's device, the latter or `null` |
 //! | `method`, `provider` | how and by whom they were asked, or `null` |
 //! | `primary` | `passed`, a reason code, or `null` if the password was not tried |
-//! | `factor` | `approved`, `carried_over`, `remembered`, `cached_person`, `cached_application`, `cached_address`, a reason code, or `null` if nobody was asked |
+//! | `factor` | `approved`, `approved_with_pin` (the PIN of somebody in PIN mode went with it), `approved_fallback` (a code, after the phone had not answered), `carried_over`, `remembered`, `cached_person`, `cached_application`, `cached_address`, a reason code, `used_code` or `old_code` (of a `wrong_code`: it was the last one used, or older), or `null` if nobody was asked |
 //! | `verdict`, `reason` | `accept`, `reject` or `discard`, and the reason code |
 //! | `rule` | the `[[rule]]` that counted, the `[[caching]]` rule where an earlier approval did, or `null` |
 //! | `earlier` | the earlier sign-in whose approval counted, where a `[[caching]]` rule kept it, or `null` |

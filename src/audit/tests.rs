@@ -193,17 +193,17 @@ async fn what_was_finished_is_in_file_and_store_after_a_flush() {
     let path = folder.path().join("audit.jsonl");
     let store = Arc::new(Batches::default());
     let (audit, metrics) = audit(&store, Some(&path));
-    for number in 0..1100 {
+    for number in 0..9_000 {
         audit.finish(approved(&number.to_string()));
     }
     audit.flush().await;
-    assert_eq!(*store.sizes.lock().unwrap(), [512, 512, 76]);
+    assert_eq!(*store.sizes.lock().unwrap(), [4_096, 4_096, 808]);
     let written = lines(&path);
-    assert_eq!(written.len(), 1100);
-    assert_eq!(written[1099]["name"], "1099");
+    assert_eq!(written.len(), 9_000);
+    assert_eq!(written[8_999]["name"], "8999");
     let text = metrics.text();
-    assert!(text.contains(r#"{client="vpn",verdict="accept",reason="approved"} 1100"#), "{text}");
-    assert!(text.contains("anteroom_sign_in_duration_seconds_count 1100"));
+    assert!(text.contains(r#"{client="vpn",verdict="accept",reason="approved"} 9000"#), "{text}");
+    assert!(text.contains("anteroom_sign_in_duration_seconds_count 9000"));
     audit.flush().await;
 }
 

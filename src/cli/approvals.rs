@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Ended {
 
 fn show(place: &Where, user: Option<&str>, form: Form) -> Result<(), Failure> {
     let mut out = output::Patient;
-    let mut rows = Rows::new(&mut out, form, &COLUMNS);
+    let mut rows = Rows::new(&mut out, form, COLUMNS.to_vec());
     let mut after = None;
     loop {
         let approvals = match ask(place, &Ask::Approvals { user: user.map(str::to_owned), after })? {

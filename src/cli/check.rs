@@ -159,21 +159,23 @@ pub fn signing(config: &Config) -> Vec<Finding> {
 }
 
 /// Whether guessing stops here before the directory locks the account: fewer failures, counted over at
-/// least as long a time.
-pub fn lockout(what: &str, policy: Lockout, throttle: &Throttle) -> Finding {
+/// least as long a time. Each node beyond the first may let one more through.
+pub fn lockout(what: &str, policy: Lockout, throttle: &Throttle, nodes: u32) -> Finding {
     let Lockout { threshold, window } = policy;
     let shown = |time| humantime::format_duration(time);
     if threshold == 0 {
         return Finding::ok(what, "locks nobody out (lockoutThreshold 0)");
     }
-    if throttle.failures_per_person >= threshold {
+    let most = throttle.failures_per_person.saturating_add(nodes.saturating_sub(1));
+    if most >= threshold {
+        let together = if nodes > 1 { format!(" on {nodes} nodes, which is {most} in all,") } else { String::new() };
         let detail = format!(
-            "failures_per_person {} is not below its lockoutThreshold {threshold}: a guesser could lock people out",
+            "failures_per_person {}{together} is not below its lockoutThreshold {threshold}: a guesser could lock people out",
             throttle.failures_per_person
         );
-        let advice = match threshold {
-            1 => "raise lockoutThreshold in the domain".to_owned(),
-            _ => format!("set throttle.failures_per_person to {} or less", threshold - 1),
+        let advice = match threshold.saturating_sub(nodes.max(1)) {
+            0 => "raise lockoutThreshold in the domain".to_owned(),
+            fewer => format!("set throttle.failures_per_person to {fewer} or less"),
         };
         return Finding::fail(what, detail, advice);
     }
@@ -185,8 +187,7 @@ pub fn lockout(what: &str, policy: Lockout, throttle: &Throttle) -> Finding {
         );
         return Finding::fail(what, detail, format!("set throttle.window to \"{}\" or more", shown(window)));
     }
-    let detail =
-        format!("locks after {threshold} wrong passwords, the throttle stops at {}", throttle.failures_per_person);
+    let detail = format!("locks after {threshold} wrong passwords, the throttle stops at {most}");
     Finding::ok(what, detail)
 }
 
@@ -197,6 +198,10 @@ mod tests {
     use super::*;
 
     fn against(threshold: u32, minutes: u64) -> Finding {
+        among(threshold, minutes, 1)
+    }
+
+    fn among(threshold: u32, minutes: u64, nodes: u32) -> Finding {
         let throttle = Throttle {
             failures_per_person: 4,
             failures_per_source: 50,
@@ -207,7 +212,7 @@ mod tests {
             fraud_block: Duration::from_secs(60),
             lockout: None,
         };
-        lockout("corp", Lockout { threshold, window: Duration::from_secs(minutes * 60) }, &throttle)
+        lockout("corp", Lockout { threshold, window: Duration::from_secs(minutes * 60) }, &throttle, nodes)
     }
 
     #[test]
@@ -222,6 +227,15 @@ mod tests {
         assert_eq!(finding.level, Level::Fail);
         assert!(finding.advice.contains("to 3 or less"), "{finding}");
         assert!(against(1, 30).advice.contains("in the domain"));
+    }
+
+    #[test]
+    fn every_node_beyond_the_first_counts_one_more() {
+        assert_eq!(among(6, 30, 2).level, Level::Ok);
+        let finding = among(5, 30, 2);
+        assert_eq!(finding.level, Level::Fail);
+        assert!(finding.detail.contains("2 nodes") && finding.advice.contains("to 3 or less"), "{finding}");
+        assert!(among(3, 30, 3).advice.contains("in the domain"));
     }
 
     #[test]

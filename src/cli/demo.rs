@@ -6,7 +6,7 @@ use super::{Ended, Failure, output};
 use crate::config::{Log, LogFormat};
 use crate::demo::directory::{DEMO_DOMAIN, DEMO_PASSWORD};
 use crate::demo::trials::{self, Row};
-use crate::demo::{DEMO_SECRET, Demo, DemoError, Ports};
+use crate::demo::{DEMO_PIN, DEMO_SECRET, Demo, DemoError, Ports};
 use crate::signin::attempt::Door;
 use crate::telemetry::logs;
 
@@ -83,7 +83,7 @@ Anteroom is running on this machine, with everything it needs.
   phones      {url}      open this page: prompts appear there
   RADIUS      {radius}       secret {DEMO_SECRET}
   LDAP        ldap://{door}      for applications: binds are held until the phone is answered
-  directory   ldap://{ldap}  people: alice bob carol erin ada, dave is not enrolled;
+  directory   ldap://{ldap}  people: alice bob carol erin ada, paula has the PIN {DEMO_PIN}, dave is not enrolled;
                                      locked disabled mustchange expired ... are what they say
   password    {DEMO_PASSWORD}           the same for everybody
 

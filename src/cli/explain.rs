@@ -61,7 +61,7 @@ pub struct Args {
     /// When, such as 2026-12-24T18:00:00Z; now if left out
     #[arg(long, value_name = "TIME")]
     at: Option<jiff::Timestamp>,
-    /// What they type behind the password: code, push, phone, sms or email, with a digit for a device (push2)
+    /// What they type behind the password: code, pin, push, phone, sms or email, with a digit for a device (push2)
     #[arg(long, value_name = "WORD")]
     typed: Option<String>,
     /// Through an RD Gateway: the name of their computer (and --from is the gateway's own address)
@@ -159,6 +159,7 @@ async fn reception(config: &Config) -> Result<Arc<SignIns>, Failure> {
         texts: Arc::new(crate::texts::Texts::built_in()),
         pins: None,
         rounds: None,
+        nodes: None,
     }))
 }
 

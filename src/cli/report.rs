@@ -10,26 +10,30 @@ use std::time::{Duration, SystemTime};
 
 use super::{Ended, Failure, output};
 use crate::config::checked;
-use crate::signin::outcome::Reason;
 use crate::users::changes::time_text;
-use crate::users::events::{After, EventRecord, Wanted};
+use crate::users::events::EventRecord;
 use crate::users::measures::{Measure, MeasureKind};
 use crate::users::open::open;
 use crate::users::place::StoreAt;
 use crate::users::roster::Roster;
 use crate::users::sql::SqlStore;
 
+use attempts::PAGE;
 use codes::old_code;
+use people::{PERSON, People};
 use period::Moment;
 use table::{Form, Rows};
 
+mod attempts;
 pub mod codes;
+mod people;
 pub mod period;
 pub mod table;
 
 const EXAMPLES: &str = "\
 Examples:
   anteroom report usage --since 30d                      who came in how, in numbers
+  anteroom report denials --since 7d --person            with names, e-mail, phones and devices of today
   anteroom report usage --detail --since 2026-11-01 --until 2026-12-01 --format csv
   anteroom report denials --since 7d --client vpn
   anteroom report bypasses --since 90d                   who gave whom a bypass, why, and whether it was used
@@ -38,9 +42,6 @@ Examples:
   anteroom report cache --since 1d                       who came in by an earlier approval
 
 Times are UTC; a date is midnight here. docs/reports.md explains the columns.";
-
-/// Rows read at once.
-const PAGE: u32 = 1000;
 
 /// Which user store.
 #[derive(Debug, clap::Args)]
@@ -103,6 +104,9 @@ pub struct Args {
     /// Of usage: each sign-in, not the numbers
     #[arg(long)]
     detail: bool,
+    /// Also what the user store has of the person today: names, e-mail, group, mode, language, phones, devices
+    #[arg(long)]
+    person: bool,
     /// table, csv or json
     #[arg(long, value_name = "FORM", value_enum, default_value = "table")]
     format: Form,
@@ -125,52 +129,9 @@ enum What {
     Cache,
 }
 
-/// The fields of an attempt, in the words of the audit; `code` is the old server's.
-const ATTEMPT: [&str; 17] = [
-    "time",
-    "user",
-    "name",
-    "client",
-    "application",
-    "door",
-    "method",
-    "provider",
-    "verdict",
-    "reason",
-    "code",
-    "rule",
-    "source",
-    "person_address",
-    "server",
-    "sign_in",
-    "earlier",
-];
 const NUMBERS: [&str; 8] = ["client", "application", "method", "verdict", "reason", "code", "sign_ins", "people"];
-const BYPASS: [&str; 8] = ["time", "user", "by", "reason", "until", "used", "sign_in", "code"];
+const BYPASS: [&str; 9] = ["time", "user", "by", "reason", "until", "seconds", "used", "sign_in", "code"];
 const BLOCK: [&str; 7] = ["time", "user", "kind", "by", "reason", "until", "sign_in"];
-
-/// Reasons of [`What::Denials`]: everything that ends a sign-in after the password was right, or keeps a guesser off.
-const DENIALS: [Reason; 19] = [
-    Reason::Denied,
-    Reason::Fraud,
-    Reason::Expired,
-    Reason::Undeliverable,
-    Reason::WrongCode,
-    Reason::NeedsCode,
-    Reason::Blocked,
-    Reason::NotEnrolled,
-    Reason::UserDisabled,
-    Reason::NoMethod,
-    Reason::RuleRefused,
-    Reason::RuleUndecided,
-    Reason::ReplyUndecided,
-    Reason::ReplyUnfit,
-    Reason::PromptLimited,
-    Reason::ThrottledPerson,
-    Reason::ThrottledSource,
-    Reason::ProviderLocked,
-    Reason::Deadline,
-];
 
 /// Writes a report.
 ///
@@ -189,93 +150,17 @@ pub fn run(args: Args) -> Ended {
 }
 
 async fn write(args: &Args, store: &dyn Roster, out: &mut impl Write) -> Result<(), Failure> {
+    if args.detail && args.what != What::Usage || args.person && args.what == What::Usage && !args.detail {
+        return Err(Failure::usage("--detail is for usage; --person is for reports whose rows are of one person"));
+    }
     let until = args.until.map_or_else(|| SystemTime::now() + Duration::from_secs(1), Moment::time);
     let period = (args.since.time(), until);
     match args.what {
         What::Usage if !args.detail => numbers(args, store, period, out).await,
-        What::Usage => attempts(args, store, period, Vec::new(), out).await,
-        What::Denials => {
-            let reasons = DENIALS.iter().map(|reason| reason.code().to_owned()).collect();
-            attempts(args, store, period, reasons, out).await
-        }
-        What::Cache => {
-            let reasons = [Reason::CachedApproval, Reason::RememberedApproval, Reason::Approved];
-            let reasons = reasons.iter().map(|reason| reason.code().to_owned()).collect();
-            attempts(args, store, period, reasons, out).await
-        }
+        What::Usage | What::Denials | What::Cache => attempts::write(args, store, period, out).await,
         What::Bypasses => measures(args, store, period, &BYPASS, out).await,
         What::Blocks | What::Fraud => measures(args, store, period, &BLOCK, out).await,
     }
-}
-
-/// Each sign-in of the period that is wanted, page by page.
-async fn each(
-    args: &Args,
-    store: &dyn Roster,
-    (since, until): (SystemTime, SystemTime),
-    reasons: Vec<String>,
-    mut take: impl FnMut(&EventRecord) -> std::io::Result<()>,
-) -> Result<(), Failure> {
-    let wanted = Wanted {
-        until: Some(until),
-        client: args.client.clone(),
-        user: args.user.clone(),
-        reasons,
-        ..Wanted::default()
-    };
-    let mut after = After::Time(since, -1);
-    loop {
-        let page = store.events(&wanted, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = After::Time(last.time, last.id);
-        page.iter().try_for_each(&mut take)?;
-    }
-}
-
-async fn attempts(
-    args: &Args,
-    store: &dyn Roster,
-    period: (SystemTime, SystemTime),
-    reasons: Vec<String>,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
-    let mut rows = Rows::new(out, args.format, &ATTEMPT);
-    let only_cached = args.what == What::Cache;
-    let is_cached = |event: &EventRecord| {
-        event.reason != Reason::Approved.code() || event.factor.as_deref() == Some("carried_over")
-    };
-    each(args, store, period, reasons, |event| {
-        if only_cached && !is_cached(event) {
-            return Ok(());
-        }
-        rows.row(attempt(event))
-    })
-    .await?;
-    rows.end()?;
-    Ok(())
-}
-
-fn attempt(event: &EventRecord) -> Vec<Option<String>> {
-    let some = |text: &str| Some(text.to_owned());
-    vec![
-        some(&event.time_text()),
-        event.account.clone(),
-        some(&event.name),
-        some(&event.client),
-        some(&event.application),
-        some(&event.door),
-        event.method.clone(),
-        event.provider.clone(),
-        some(&event.verdict),
-        some(&event.reason),
-        Some(old_code(event)).filter(|code| !code.is_empty()).map(str::to_owned),
-        event.rule.clone(),
-        some(&event.source),
-        event.person_address.clone(),
-        some(&event.server),
-        some(&event.sign_in),
-        event.earlier.clone(),
-    ]
 }
 
 /// How many sign-ins of how many people ended how.
@@ -288,7 +173,7 @@ async fn numbers(
     type Key = [String; 6];
     let mut people: BTreeMap<String, u32> = BTreeMap::new();
     let mut ends: BTreeMap<Key, (u64, std::collections::BTreeSet<u32>)> = BTreeMap::new();
-    each(args, store, period, Vec::new(), |event| {
+    let mut count = |event: &EventRecord| {
         let key = [
             event.client.clone(),
             event.application.clone(),
@@ -303,10 +188,13 @@ async fn numbers(
         if let Some(unique_id) = &event.unique_id {
             who.insert(*people.entry(unique_id.clone()).or_insert(number));
         }
+    };
+    attempts::pages(args, store, period, async |page| {
+        page.iter().for_each(&mut count);
         Ok(())
     })
     .await?;
-    let mut rows = Rows::new(out, args.format, &NUMBERS);
+    let mut rows = Rows::new(out, args.format, NUMBERS.to_vec());
     for (key, (sign_ins, who)) in ends {
         let mut cells: Vec<Option<String>> =
             key.into_iter().map(|text| Some(text).filter(|text| !text.is_empty())).collect();
@@ -325,8 +213,8 @@ async fn measures(
     columns: &'static [&'static str],
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    if args.client.is_some() || args.detail {
-        return Err(Failure::usage("--client and --detail are for reports of sign-ins"));
+    if args.client.is_some() {
+        return Err(Failure::usage("--client is for reports of sign-ins"));
     }
     let wanted = |measure: &Measure| {
         let kind = match args.what {
@@ -339,14 +227,23 @@ async fn measures(
         };
         kind && args.user.as_ref().is_none_or(same)
     };
+    let columns: Vec<&'static str> = columns.iter().chain(PERSON.iter().filter(|_| args.person)).copied().collect();
     let mut rows = Rows::new(out, args.format, columns);
     let mut after = 0;
     loop {
-        let page = store.measures(period, after, PAGE).await?;
+        let mut page = store.measures(period, after, PAGE).await?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
-        for (_, measure) in page.iter().filter(|(_, measure)| wanted(measure)) {
-            rows.row(of_measure(measure))?;
+        page.retain(|(_, measure)| wanted(measure));
+        let people = if args.person {
+            Some(People::of(store, page.iter().map(|(_, measure)| measure.unique_id.as_ref())).await?)
+        } else {
+            None
+        };
+        for (_, measure) in &page {
+            let mut cells = of_measure(measure);
+            cells.extend(people.iter().flat_map(|people| people.cells(measure.unique_id.as_ref())));
+            rows.row(cells)?;
         }
     }
     rows.end()?;
@@ -358,7 +255,19 @@ fn of_measure(measure: &Measure) -> Vec<Option<String>> {
     let (user, by, reason) = (Some(measure.name.clone()), Some(measure.by.clone()), Some(measure.reason.clone()));
     if measure.kind == MeasureKind::Bypass {
         let code = measure.used.map(|_| "SUCCESS_BYPASSED_AUTH".to_owned());
-        return vec![time, user, by, reason, until, measure.used.map(time_text), measure.sign_in.clone(), code];
+        let seconds = measure.until.and_then(|until| until.duration_since(measure.time).ok());
+        let seconds = seconds.map(|lasts| (lasts + Duration::from_millis(500)).as_secs().to_string());
+        return vec![
+            time,
+            user,
+            by,
+            reason,
+            until,
+            seconds,
+            measure.used.map(time_text),
+            measure.sign_in.clone(),
+            code,
+        ];
     }
     vec![time, user, Some(measure.kind.word().to_owned()), by, reason, until, measure.sign_in.clone()]
 }

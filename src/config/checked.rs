@@ -167,6 +167,7 @@ impl Checker<'_> {
         let listen = self.sockets(&Path::top("radius").key("listen"), file.radius.listen, usual);
         let accounting = self.sockets(&Path::top("radius").key("accounting"), file.radius.accounting, "");
         self.apart(&Path::top("radius").key("accounting"), &accounting, (&listen, "listen"));
+        let tcp = self.loopback(&Path::top("radius").key("tcp"), file.radius.tcp);
         let (radius, ldap) = (file.radius.client.len(), file.ldap.client.len());
         let radius_names: Vec<_> = file.radius.client.iter().map(|client| client.name.clone()).collect();
         let ldap_names: Vec<_> = file.ldap.client.iter().map(|client| client.name.clone()).collect();
@@ -193,7 +194,7 @@ impl Checker<'_> {
         Config {
             file: self.file.clone(),
             server,
-            radius: Radius { listen, accounting, spool, spool_size, tls, changes, clients },
+            radius: Radius { listen, accounting, tcp, spool, spool_size, tls, changes, clients },
             ldap: ldap_door,
             limits: self.limits(&file.limits),
             throttle: self.throttle(&file.throttle),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::users::model::Method;
+use crate::users::model::{Method, Mode};
 
 /// `[import]`.
 #[derive(Debug, Clone)]
@@ -67,6 +67,8 @@ pub struct ImportItem {
     pub disabled_accounts: DisabledAccounts,
     /// How new people are asked.
     pub method: Method,
+    /// Whether a PIN goes with the method of new people.
+    pub mode: Mode,
     /// Language of new people for whom the directory names none.
     pub language: String,
     /// Which new people are enabled.

@@ -147,6 +147,8 @@ pub struct Radius {
     pub listen: Vec<SocketAddr>,
     /// Where Accounting-Requests and Status-Server are received.
     pub accounting: Vec<SocketAddr>,
+    /// Where RADIUS is spoken over TCP without TLS: loopback addresses, if any.
+    pub tcp: Vec<SocketAddr>,
     /// Where accounting records wait for targets that are to have them: a folder.
     pub spool: PathBuf,
     /// Octets that they may take there for each target.

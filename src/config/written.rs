@@ -117,6 +117,7 @@ pub struct Server {
 pub struct Radius {
     pub listen: Option<OneOrMany>,
     pub accounting: Option<OneOrMany>,
+    pub tcp: Option<OneOrMany>,
     pub accounting_spool: Option<String>,
     pub accounting_spool_size: Option<Count>,
     pub dictionary: Option<OneOrMany>,

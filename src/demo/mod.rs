@@ -10,7 +10,10 @@ use crate::config::checked;
 use crate::secret::Secret;
 use crate::users::model::{Method, Mode, Person};
 use crate::users::open::open;
+use crate::users::pin::Rules;
+use crate::users::pins;
 use crate::users::place::StoreAt;
+use crate::users::profile::Profile;
 use crate::users::store::Store;
 
 use directory::{
@@ -24,6 +27,9 @@ pub mod trials;
 
 /// The RADIUS secret of the demo's clients. It protects nothing but loopback.
 pub const DEMO_SECRET: &str = "demo-radius-secret-0123456789";
+
+/// The PIN of the demo's people who are in PIN mode: `paula` among the usual ones.
+pub const DEMO_PIN: &str = "4092";
 
 /// Where the demo listens. Port 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -149,14 +155,21 @@ async fn enrol_all(store: &StoreAt, people: &[Person]) -> Result<(), DemoError> 
     let store = open(store, true).await.map_err(failed)?;
     for person in people {
         store.add(person).await.map_err(failed)?;
+        if person.mode == Mode::Pin {
+            let pin = Secret::from_text(DEMO_PIN.into());
+            let (profile, rules) = (Profile::new(person.clone()), Rules::default());
+            let set = pins::set(&store, &profile, &pin, &rules, (false, None), "demo").await.map_err(failed)?;
+            set.map_err(|why| DemoError(format!("the PIN of {}: {why}", person.name)))?;
+        }
     }
     store.close().await;
     Ok(())
 }
 
-/// The demo's people are enrolled with a push, save for `dave`, who never came to the help desk.
+/// The demo's people are enrolled with a push, save for `dave`, who never came to the help desk; `paula` has a PIN besides.
 fn is_enrolled(person: &DemoPerson) -> Option<Person> {
-    (person.name != "dave").then(|| enrolled(person))
+    let mode = if person.name == "paula" { Mode::Pin } else { Mode::Standard };
+    (person.name != "dave").then(|| Person { mode, ..enrolled(person) })
 }
 
 /// An entry of the user store for a person of the demo directory.

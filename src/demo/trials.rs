@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 
 use super::directory::{AccountState, DEMO_DOMAIN, DEMO_NETBIOS, DEMO_PASSWORD, DemoPerson};
 use super::phone::{Behaviour, Decision, Garbage};
-use super::{DEMO_SECRET, Demo, DemoError, Ports, enrolled};
+use super::{DEMO_PIN, DEMO_SECRET, Demo, DemoError, Ports, enrolled};
 use crate::radius::attribute::CALLING_STATION_ID;
 use crate::radius::authenticator::ClientKey;
 use crate::radius::client::{Answer, ExchangeError, Patience, Request, exchange_over};
@@ -18,7 +18,7 @@ use crate::radius::packet::Code;
 use crate::secret::Secret;
 use crate::signin::attempt::Door;
 use crate::signin::outcome::Reason;
-use crate::users::model::Person;
+use crate::users::model::{Mode, Person};
 
 mod challenges;
 mod gateway;
@@ -87,6 +87,7 @@ enum Stands {
     Missing,
     Disabled,
     WithoutDevice,
+    InPinMode,
 }
 
 /// One sign-in to be tried.
@@ -201,6 +202,13 @@ fn trials() -> Vec<Trial> {
         Trial::new("\"push\" behind the password", "pushes", Accept, Reason::Approved)
             .from(From::Codes)
             .password(format!("{DEMO_PASSWORD},push")),
+        Trial::new("PIN behind the password, then the prompt", "pin", Accept, Reason::Approved)
+            .stands(Stands::InPinMode)
+            .from(From::Codes)
+            .password(format!("{DEMO_PASSWORD},{DEMO_PIN}")),
+        Trial::new("no PIN behind the password", "pinless", Reject, Reason::NeedsPin)
+            .stands(Stands::InPinMode)
+            .from(From::Codes),
         Trial::new("provider down", "down", Reject, Reason::ProviderUnreachable).phone(fail(false)),
         Trial::new("provider down, client allows it", "down2", Accept, Reason::ProviderUnreachableExempt)
             .from(From::Lenient)
@@ -300,13 +308,15 @@ fn people(trials: &[&Trial]) -> Vec<DemoPerson> {
 }
 
 fn stored(trials: &[&Trial], person: &DemoPerson) -> Option<Person> {
-    let stands = trials.iter().find(|trial| trial.person == person.name).map_or(Stands::Enrolled, |trial| trial.stands);
+    let other = if challenges::IN_PIN_MODE.contains(&&*person.name) { Stands::InPinMode } else { Stands::Enrolled };
+    let stands = trials.iter().find(|trial| trial.person == person.name).map_or(other, |trial| trial.stands);
     let mut entry = enrolled(person);
     match stands {
         Stands::Enrolled => {}
         Stands::Missing => return None,
         Stands::Disabled => entry.enabled = false,
         Stands::WithoutDevice => entry.device_token = None,
+        Stands::InPinMode => entry.mode = Mode::Pin,
     }
     Some(entry)
 }

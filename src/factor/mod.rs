@@ -1,6 +1,6 @@
 //! The second factor: who carries it, and what they answered.
 //!
-//! [`ask`] is the one maker of [`FactorApproved`]. A provider is one file behind the [`Factor`] trait; it
+//! [`ask`] is the one maker of [`FactorApproved`], but for one that another node has made. A provider is one file behind the [`Factor`] trait; it
 //! starts a transaction, waits without holding a thread, a socket or a lock, and cancels the transaction
 //! when its future is dropped (nobody can receive the answer any more).
 
@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::config::{NumberMatching, UnreachableClass};
@@ -131,8 +132,12 @@ pub enum Refusal {
     Undeliverable,
     /// The provider wants a typed code, which this way of asking cannot give.
     NeedsCode,
-    /// The typed code is not right, or was used before.
+    /// The typed code is not right, or was used before and nobody says so.
     WrongCode,
+    /// The typed code was used before. To the person that is a wrong one; only the audit tells them apart.
+    UsedCode,
+    /// The typed code is older than one that was used before. To the person that is a wrong one, too.
+    OldCode,
     /// The PIN that goes with the code is not right.
     WrongPin,
     /// The person must change their PIN before it is good for anything else. What they typed was right, and can be typed
@@ -169,13 +174,15 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 28] = [
+    pub const ALL: [Refusal; 30] = [
         Refusal::Denied,
         Refusal::Fraud,
         Refusal::Expired,
         Refusal::Undeliverable,
         Refusal::NeedsCode,
         Refusal::WrongCode,
+        Refusal::UsedCode,
+        Refusal::OldCode,
         Refusal::WrongPin,
         Refusal::PinDue,
         Refusal::NoPin,
@@ -199,6 +206,11 @@ impl Refusal {
         Refusal::Bypassed,
         Refusal::NotThisWay,
     ];
+
+    /// Whether the code that was typed is not to be taken, for whatever reason.
+    pub fn is_wrong_code(self) -> bool {
+        matches!(self, Refusal::WrongCode | Refusal::UsedCode | Refusal::OldCode)
+    }
 }
 
 /// A carrier of second factors.
@@ -319,11 +331,17 @@ impl std::error::Error for Trouble {}
 #[derive(Debug)]
 pub struct FactorApproved {
     sign_in: SignInId,
-    unique_id: String,
+    unique_id: Box<str>,
     method: Method,
+    with_pin: bool,
 }
 
 impl FactorApproved {
+    /// Of a person who approved this sign-in's prompt at another node of ours, which says so under a key of ours.
+    pub(crate) fn again(sign_in: SignInId, unique_id: &str, method: Method) -> Self {
+        FactorApproved { sign_in, unique_id: unique_id.into(), method, with_pin: false }
+    }
+
     /// Which sign-in was approved.
     pub fn sign_in(&self) -> SignInId {
         self.sign_in
@@ -337,6 +355,11 @@ impl FactorApproved {
     /// How.
     pub fn method(&self) -> Method {
         self.method
+    }
+
+    /// Whether the person's PIN went with it, as far as this node knows.
+    pub fn with_pin(&self) -> bool {
+        self.with_pin
     }
 }
 
@@ -371,22 +394,27 @@ fn unasked(provider: &dyn Factor, request: &Request) -> Option<Refusal> {
 /// # Errors
 /// Why there is no approval.
 pub fn ask(provider: &dyn Factor, request: Request) -> impl Future<Output = Result<FactorApproved, Refusal>> + '_ {
-    let (sign_in, unique_id, method) = (request.sign_in, request.person.unique_id.clone(), request.method);
+    let (sign_in, unique_id, method) = (request.sign_in, Box::from(request.person.unique_id.as_str()), request.method);
     let owes_pin = owes_pin(provider, &request.person, method, request.pin_passed());
+    let in_pin_mode = request.person.mode == Mode::Pin;
     // Not inside: what is asked is not kept while the person looks for their phone.
     let asked = match unasked(provider, &request) {
         None => provider.run(request),
         Some(refusal) => Box::pin(std::future::ready(Answer::Refused(refusal))),
     };
-    async move {
-        match asked.await {
-            Answer::ApprovedWithPin(pin) if pin.is_of(&unique_id) => Ok(FactorApproved { sign_in, unique_id, method }),
+    // Not an `async` block, which would keep the wait twice.
+    asked.map(move |answer| {
+        let method = match answer {
+            Answer::ApprovedWithPin(pin) if pin.is_of(&unique_id) => method,
             // Without the PIN it is half of what they owe.
-            Answer::ApprovedWithPin(_) => Err(Refusal::Garbled),
-            Answer::Approved | Answer::ApprovedBy(_) if owes_pin => Err(Refusal::Garbled),
-            Answer::Approved => Ok(FactorApproved { sign_in, unique_id, method }),
-            Answer::ApprovedBy(method) => Ok(FactorApproved { sign_in, unique_id, method }),
-            Answer::Refused(refusal) => Err(refusal),
-        }
-    }
+            Answer::ApprovedWithPin(_) => return Err(Refusal::Garbled),
+            Answer::Approved | Answer::ApprovedBy(_) if owes_pin => return Err(Refusal::Garbled),
+            Answer::Approved => method,
+            Answer::ApprovedBy(method) => method,
+            Answer::Refused(refusal) => return Err(refusal),
+        };
+        // Whatever else is approved of somebody in PIN mode had their PIN with it, or before it.
+        let with_pin = in_pin_mode && !matches!(method, Method::BackupCode | Method::TemporaryCode);
+        Ok(FactorApproved { sign_in, unique_id, method, with_pin })
+    })
 }

@@ -10,7 +10,7 @@ use crate::config::import::{AttributeMap, IdKind, Import, ImportItem};
 use crate::import::preset;
 use crate::ldap::filter::Filter;
 use crate::ldap::search::Entry;
-use crate::users::model::{Mode, Person};
+use crate::users::model::Person;
 use crate::users::phone;
 use crate::users::profile::Profile;
 
@@ -238,7 +238,7 @@ impl Reading {
             phone: number.map(|phone| phone.number),
             device_token: None,
             method: self.item.method,
-            mode: Mode::Standard,
+            mode: self.item.mode,
             language: language.unwrap_or_else(|| self.item.language.clone()),
             enabled: true,
             blocked_until: None,

@@ -5,8 +5,9 @@
 //!   (a task)                             (here)                 (a task)
 //! ```
 //!
-//! Reading, comparing and keeping overlap; between them are bounded channels. What is written is invisible until the
-//! end, so every way out but the last one leaves the store as it was.
+//! Reading, comparing and keeping overlap; between them are bounded channels. So does writing where the store was empty
+//! and writes quickly what comes in no order (`straight`). What is written is invisible until the end, so every way out
+//! but the last one leaves the store as it was.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +32,7 @@ mod gathering;
 mod holding;
 mod sifting;
 mod staging;
+mod straight;
 
 use gathering::{AbortOnDrop, Gathered, Plans};
 use sifting::Sieve;
@@ -290,6 +292,21 @@ impl Importer {
         progress: &Progress,
         watch: Watch<'_>,
     ) -> Result<Outcome, ImportError> {
+        let mut staging = Staging::new(self, lock, ask);
+        let ended = self.pass_into(&mut staging, ask, selection, progress, watch).await;
+        // Nothing is left to be removed where the import has finished.
+        staging.abandon().await;
+        ended
+    }
+
+    async fn pass_into(
+        &self,
+        staging: &mut Staging,
+        ask: &Ask,
+        selection: Selection,
+        progress: &Progress,
+        watch: Watch<'_>,
+    ) -> Result<Outcome, ImportError> {
         let now = SystemTime::now();
         progress.enter(Phase::Looking);
         let selection = Arc::new(selection);
@@ -302,10 +319,12 @@ impl Importer {
         let gathering = tokio::spawn(gathering::gather(plans, Arc::clone(&selection), sink));
         // Dropped on every early way out, it ends the task, which would else wait for us for ever.
         let gathering = AbortOnDrop(gathering);
-        let mut staging = Staging::new(self, lock, ask);
         let mut sieve = Sieve::new(self, &selection, watch);
         sieve.learn(&scopes, progress).await?;
-        let sifted = sieve.sift(batches, &mut staging, progress).await;
+        if sieve.store_is_empty() {
+            staging.expect_newcomers();
+        }
+        let sifted = sieve.sift(batches, staging, progress).await;
         let gathered = gathering.end().await;
         let gathered: Gathered = match (gathered, sifted) {
             // Whoever sifts has stopped, and so nobody wanted the rest: that is no fault of the directory.
@@ -317,8 +336,8 @@ impl Importer {
         outcome.warnings = gathered.warnings(&self.import);
         sieve.check_empty(&gathered, &scopes, ask.allow_empty)?;
         progress.enter(Phase::Comparing);
-        sieve.settle(&scopes, now, &mut staging).await?;
-        sieve.erase(self.import.quarantine, now, &mut staging).await?;
+        sieve.settle(&scopes, now, staging).await?;
+        sieve.erase(self.import.quarantine, now, staging).await?;
         let leaving = sieve.leaving();
         outcome.counts = sieve.counts();
         outcome.conflicts = sieve.conflicts();

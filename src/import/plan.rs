@@ -193,16 +193,14 @@ pub fn leave(rule: Leavers, before: Profile, now: SystemTime) -> Decision {
     changed(before, after)
 }
 
-/// Takes the names of somebody who has left, for a newcomer who bears one of them: an account that was deleted and
-/// made anew has the old names and another unique id. What else belongs to the one who left is kept.
-pub fn vacate(before: Profile) -> Decision {
-    let mut after = before.clone();
+/// Takes the names of somebody who has left, or leaves now, for a newcomer who bears one of them: an account that was
+/// deleted and made anew has the old names and another unique id. What else `after` says is kept.
+pub fn vacate(before: Profile, mut after: Profile) -> Decision {
     let mark: String = before.person.unique_id.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     after.person.name = format!("{}~{mark}", before.person.name);
     after.person.upn = None;
     after.aliases.clear();
     after.person.enabled = false;
-    // Names may be local; those of somebody who is gone are given up nevertheless.
     let fields = after.differing(&before);
     let disables = before.person.enabled;
     Decision::Change(Box::new(Change { before, after, fields, disables }))

@@ -7,7 +7,7 @@ use crate::config::import::{
     DisabledAccounts, EnabledRule, Import, ImportItem, ImportScope, Incremental, Leavers, MailRule, Preset,
 };
 use crate::import::preset;
-use crate::users::model::Method;
+use crate::users::model::{Method, Mode};
 
 /// An item that reads a unit of an Active Directory.
 pub(crate) fn item(name: &str) -> ImportItem {
@@ -23,6 +23,7 @@ pub(crate) fn item(name: &str) -> ImportItem {
         leavers: Leavers::Disable,
         disabled_accounts: DisabledAccounts::Disable,
         method: Method::Push,
+        mode: Mode::Standard,
         language: "en".into(),
         enabled: EnabledRule::All,
         mail: MailRule::None,

@@ -6,6 +6,7 @@
 
 pub mod condition;
 pub mod nps;
+mod text;
 pub mod tree;
 pub mod written;
 

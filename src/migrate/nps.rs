@@ -63,8 +63,8 @@ pub struct Policy {
     pub idle: Option<u64>,
     /// Seconds in any case.
     pub session: Option<u64>,
-    /// MS-RDG-Device-Redirection.
-    pub redirection: Option<u32>,
+    /// Line of a setting that seems to be about the redirection of devices.
+    pub redirection: Option<u64>,
     /// Other settings of its profile that a reply would carry, by name, with their lines.
     pub others: Vec<(String, u64)>,
 }
@@ -166,7 +166,10 @@ fn policy(node: &Node, profiles: &[Node]) -> Policy {
     let of = |property: &str| profile.and_then(|profile| number(profile, property));
     let settings = profile.and_then(|profile| profile.child("Properties"));
     let settings = settings.map_or(&[][..], |properties| &properties.children);
-    let is_redirection = |node: &&Node| node.tag.to_lowercase().contains("deviceredirection");
+    let is_redirection = |node: &&Node| {
+        let tag = node.tag.to_lowercase();
+        ["redirect", "tsg", "rdg"].iter().any(|part| tag.contains(part))
+    };
     let others = settings.iter().filter(|one| !KNOWN.contains(&one.tag.as_str()) && !is_redirection(one));
     let seconds = |property: &str| of(property).and_then(|seconds| u64::try_from(seconds).ok()).filter(|it| *it > 0);
     Policy {
@@ -185,11 +188,7 @@ fn policy(node: &Node, profiles: &[Node]) -> Policy {
             .unwrap_or_default(),
         idle: seconds("msRADIUSIdleTimeout"),
         session: seconds("msRADIUSSessionTimeout"),
-        redirection: settings
-            .iter()
-            .find(is_redirection)
-            .and_then(|one| one.text().parse::<i64>().ok())
-            .and_then(|bits| u32::try_from(bits & 0xffff_ffff).ok()),
+        redirection: settings.iter().find(is_redirection).map(|one| one.line),
         others: others.map(|one| (one.tag.clone(), one.line)).collect(),
     }
 }

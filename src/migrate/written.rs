@@ -1,13 +1,11 @@
 //! What an NPS export becomes: `anteroom.toml`, files with secrets, and notes. Pure.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::net::IpAddr;
 
 use super::condition::{self, Condition};
 use super::nps::{Client, Export, Policy};
+use super::text::{hexadecimal, is_address, list, quoted, same, shortened, shown};
 use super::{Note, Turned};
-use crate::config::Device;
 use crate::secret::Secret;
 
 /// What an export does not say.
@@ -299,11 +297,11 @@ impl Turning<'_> {
             lines.push("allow = false".to_owned());
             return;
         }
-        if let Some(bits) = policy.redirection {
-            let on = |place: usize| bits & 1 << 29 == 0 && (bits & 1 << 30 != 0 || bits & 1 << place == 0);
-            let devices = Device::ALL.into_iter().enumerate().filter(|(place, _)| on(*place));
-            let devices: Vec<&str> = devices.map(|(_, device)| device.word()).collect();
-            lines.push(format!("redirection = {}", list(&devices, |word| (*word).to_owned())));
+        if let Some(line) = policy.redirection {
+            // By which name an export has them is not documented: what is not understood must not open more.
+            lines.push("redirection = []".to_owned());
+            let why = "which devices it redirects is not read, so none is: write them into redirection";
+            self.note(line, named(policy), why);
         }
         for (key, seconds) in [("idle_timeout", policy.idle), ("session_timeout", policy.session)] {
             let Some(seconds) = seconds else { continue };
@@ -366,69 +364,6 @@ fn key(line: &str) -> &str {
 
 fn named(policy: &Policy) -> String {
     format!("network policy {:?}", policy.name)
-}
-
-/// The beginning of a text, without control characters: it goes to a terminal.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
-}
-
-fn shortened(text: &str, octets: usize) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
-    plain.get(..plain.floor_char_boundary(octets)).unwrap_or_default().to_owned()
-}
-
-fn is_address(text: &str) -> bool {
-    match text.split_once('/') {
-        None => text.parse::<IpAddr>().is_ok(),
-        Some((address, bits)) => address.parse::<IpAddr>().is_ok_and(|address| {
-            let width = if address.is_ipv4() { 32 } else { 128 };
-            bits.parse::<u32>().is_ok_and(|bits| bits <= width && hosts_are_zero(address, width - bits))
-        }),
-    }
-}
-
-fn hosts_are_zero(address: IpAddr, hosts: u32) -> bool {
-    let bits = match address {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address),
-    };
-    hosts == 128 || bits & ((1 << hosts) - 1) == 0
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
-    let items: Vec<String> = items.iter().map(|item| quoted(&text(item))).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// A secret of 64 digits: of random octets, another one for each number.
-fn hexadecimal(random: &[u8; 32], number: usize) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::new().chain_update(random).chain_update(number.to_be_bytes()).finalize();
-    digest.iter().fold(String::with_capacity(64), |mut text, octet| {
-        let _ = write!(text, "{octet:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

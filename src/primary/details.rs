@@ -6,12 +6,18 @@ const MOST: usize = 64 * 1024;
 /// The values of one attribute.
 type Values = Vec<Box<[u8]>>;
 
-/// Values of some attributes of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Values of some attributes of an entry. Never shown: one may be a secret.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Details {
     attributes: Vec<(Box<str>, Values)>,
     size: usize,
     cut: bool,
+}
+
+impl std::fmt::Debug for Details {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.attributes.iter().map(|(name, values)| (name, values.len()))).finish()
+    }
 }
 
 impl Details {

@@ -308,16 +308,16 @@ impl PrimaryPassed {
         self.said.as_deref()
     }
 
-    /// With attributes of our own for this very person, encoded, before what a target said. What was known of the person
+    /// With attributes of our own for this very person before what a target said. What was known of the person
     /// to make them of is forgotten.
     #[must_use]
-    pub fn with_attributes(self, encoded: &[u8]) -> Self {
+    pub fn with_attributes(self, own: Said) -> Self {
         let PrimaryPassed { mut who, mut said } = self;
         if who.details.is_some() {
             who = Arc::new(Identity { details: None, ..Identity::clone(&who) });
         }
-        if !encoded.is_empty() {
-            said.get_or_insert_default().put_before(encoded);
+        if own.length() > 0 {
+            said.get_or_insert_default().put_before(own);
         }
         PrimaryPassed { who, said }
     }
@@ -353,37 +353,42 @@ pub async fn check(
 ///
 /// # Errors
 /// What the target said, where that is no acceptance of the very person whom the request names.
-pub async fn check_handed(
-    target: &dyn Primary,
-    (who, named): (Option<&Arc<Identity>>, &str),
-    handed: Handed<'_>,
+pub fn check_handed<'a>(
+    target: &'a dyn Primary,
+    (who, named): (Option<&'a Arc<Identity>>, &'a str),
+    handed: Handed<'a>,
     deadline: Instant,
-) -> Result<PrimaryPassed, Answered> {
-    if handed.password.is_some_and(Secret::is_empty) {
-        return Err(Finding::Wrong(Refusal::WrongPassword).into());
-    }
-    let mut answered = target.hand_on(who.map(|who| &**who), handed, deadline).await;
-    if answered.finding != Finding::Right {
-        return Err(answered);
-    }
-    let said_name = answered.said.as_ref().and_then(|said| said.name());
-    let wrong = |refusal| Err(Answered::from(Finding::Wrong(refusal)));
-    let name = match (who, said_name) {
-        // It names nobody: whom the request names is in.
-        (Some(who), None) => return Ok(PrimaryPassed { who: Arc::clone(who), said: answered.said.take() }),
-        (_, Some(name)) => name,
-        (None, None) if target.names_people() => return wrong(Refusal::Unnamed),
-        (None, None) => named,
-    };
-    let found = match target.identify(name, deadline).await {
-        Ok(found) => found,
-        Err(IdentifyError::Fault(fault)) => return Err(Finding::Fault(fault).into()),
-        Err(IdentifyError::Unknown | IdentifyError::Ambiguous) if who.is_some() => return wrong(Refusal::OtherPerson),
-        Err(IdentifyError::Unknown | IdentifyError::Ambiguous) => return wrong(Refusal::NoSuchUser),
-    };
-    match who {
-        Some(who) if who.unique_id != found.unique_id => wrong(Refusal::OtherPerson),
-        Some(who) => Ok(PrimaryPassed { who: Arc::clone(who), said: answered.said.take() }),
-        None => Ok(PrimaryPassed { who: Arc::new(found), said: answered.said.take() }),
+) -> impl Future<Output = Result<PrimaryPassed, Answered>> + Send + use<'a> {
+    let is_empty = handed.password.is_some_and(Secret::is_empty);
+    // Begun here, so that what is handed is kept once.
+    let asked = (!is_empty).then(|| target.hand_on(who.map(|who| &**who), handed, deadline));
+    async move {
+        let Some(asked) = asked else { return Err(Finding::Wrong(Refusal::WrongPassword).into()) };
+        let mut answered = asked.await;
+        if answered.finding != Finding::Right {
+            return Err(answered);
+        }
+        let said_name = answered.said.as_ref().and_then(|said| said.name());
+        let wrong = |refusal| Err(Answered::from(Finding::Wrong(refusal)));
+        let name = match (who, said_name) {
+            // It names nobody: whom the request names is in.
+            (Some(who), None) => return Ok(PrimaryPassed { who: Arc::clone(who), said: answered.said.take() }),
+            (_, Some(name)) => name,
+            (None, None) if target.names_people() => return wrong(Refusal::Unnamed),
+            (None, None) => named,
+        };
+        let found = match target.identify(name, deadline).await {
+            Ok(found) => found,
+            Err(IdentifyError::Fault(fault)) => return Err(Finding::Fault(fault).into()),
+            Err(IdentifyError::Unknown | IdentifyError::Ambiguous) if who.is_some() => {
+                return wrong(Refusal::OtherPerson);
+            }
+            Err(IdentifyError::Unknown | IdentifyError::Ambiguous) => return wrong(Refusal::NoSuchUser),
+        };
+        match who {
+            Some(who) if who.unique_id != found.unique_id => wrong(Refusal::OtherPerson),
+            Some(who) => Ok(PrimaryPassed { who: Arc::clone(who), said: answered.said.take() }),
+            None => Ok(PrimaryPassed { who: Arc::new(found), said: answered.said.take() }),
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::names::{BadName, MAX_NAME, TypedName, same};
 use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
 use crate::config::{EapIdentity, ForwardAs, RadiusTarget, ReplyRules, SendName};
 use crate::ldap::result::code;
-use crate::radius::authenticator::{ClientKey, Verified};
+use crate::radius::authenticator::ClientKey;
 use crate::radius::mschap;
 use crate::radius::onward::{Filling, Form, Onward, ProofKind};
 use crate::radius::packet::{Code, Packet};
@@ -131,7 +131,12 @@ impl Radius {
         }
     }
 
-    async fn ask(&self, who: Option<&Identity>, handed: Handed<'_>, deadline: Instant) -> Answered {
+    fn ask<'a>(
+        &'a self,
+        who: Option<&'a Identity>,
+        handed: Handed<'a>,
+        deadline: Instant,
+    ) -> impl Future<Output = Answered> + Send + use<'a> {
         let request = handed.request;
         let name = match (self.send_name, who) {
             _ if request.kind() != ProofKind::Pap => None,
@@ -140,27 +145,26 @@ impl Radius {
             (SendName::Upn, Some(who)) => Some(who.upn.as_deref().unwrap_or(&who.name)),
         };
         let filling = Filling { name, password: handed.password, state: handed.round.and_then(|(_, state)| state) };
-        let make = |identifier: u8, authenticator: &_| {
-            request.encode(filling, &self.form, (identifier, authenticator), &self.key)
-        };
         // A password that one server may have changed is wrong at the next.
         let alone = || if request.changes_password() { self.pool.first() } else { None };
         let only = handed.round.map(|(server, _)| server).or_else(alone);
-        match self.pool.ask(only, &make, deadline).await {
-            Ok(replied) => self.answered(&replied, request),
-            Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
-            Err(NoReply::Unreachable) => Finding::Fault(Fault::Unreachable).into(),
-            Err(NoReply::Full) => Finding::Fault(Fault::Full).into(),
-            Err(NoReply::TooLong) => Finding::Fault(Fault::Garbled).into(),
+        async move {
+            let make = |identifier: u8, authenticator: &_| {
+                request.encode(filling, &self.form, (identifier, authenticator), &self.key)
+            };
+            match self.pool.ask(only, &make, deadline).await {
+                Ok(replied) => self.answered(&replied, request),
+                Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
+                Err(NoReply::Unreachable) => Finding::Fault(Fault::Unreachable).into(),
+                Err(NoReply::Full) => Finding::Fault(Fault::Full).into(),
+                Err(NoReply::TooLong) => Finding::Fault(Fault::Garbled).into(),
+            }
         }
     }
 
     /// What a reply that the pool has verified comes to.
     fn answered(&self, replied: &Replied, request: &Onward) -> Answered {
-        let verified = Packet::decode(&replied.packet)
-            .ok()
-            .and_then(|packet| Verified::reply(packet, &replied.request, &self.key).ok());
-        let Some(verified) = verified else { return Finding::Fault(Fault::Garbled).into() };
+        let Some(verified) = replied.packet.verified(&self.key) else { return Finding::Fault(Fault::Garbled).into() };
         let said = match Said::read(&verified, &replied.request, &self.key, &self.rules, request.room()) {
             Ok(said) => Some(Box::new(said)),
             Err(error) => {

@@ -21,12 +21,16 @@ pub use radius::core::rfc2866::{
     ACCT_STATUS_TYPE_TYPE as ACCT_STATUS_TYPE,
 };
 pub use radius::core::rfc2868::{
-    TUNNEL_CLIENT_ENDPOINT_TYPE as TUNNEL_CLIENT_ENDPOINT, TUNNEL_SERVER_ENDPOINT_TYPE as TUNNEL_SERVER_ENDPOINT,
+    TUNNEL_CLIENT_ENDPOINT_TYPE as TUNNEL_CLIENT_ENDPOINT, TUNNEL_PASSWORD_TYPE as TUNNEL_PASSWORD,
+    TUNNEL_SERVER_ENDPOINT_TYPE as TUNNEL_SERVER_ENDPOINT,
 };
 pub use radius::core::rfc2869::{
     ACCT_INPUT_GIGAWORDS_TYPE as ACCT_INPUT_GIGAWORDS, ACCT_OUTPUT_GIGAWORDS_TYPE as ACCT_OUTPUT_GIGAWORDS,
-    EAP_MESSAGE_TYPE as EAP_MESSAGE, MESSAGE_AUTHENTICATOR_TYPE as MESSAGE_AUTHENTICATOR, PROMPT_TYPE as PROMPT,
+    EAP_MESSAGE_TYPE as EAP_MESSAGE, EVENT_TIMESTAMP_TYPE as EVENT_TIMESTAMP,
+    MESSAGE_AUTHENTICATOR_TYPE as MESSAGE_AUTHENTICATOR, PROMPT_TYPE as PROMPT,
 };
+pub use radius::core::rfc3162::NAS_IPV6_ADDRESS_TYPE as NAS_IPV6_ADDRESS;
+pub use radius::core::rfc3576::ERROR_CAUSE_TYPE as ERROR_CAUSE;
 
 /// One attribute of a packet.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,15 @@ impl<'a> Iterator for Attributes<'a> {
         let value = attribute.get(2..)?;
         self.rest = rest;
         Some(Attribute { number, value })
+    }
+}
+
+/// Adds an attribute to encoded ones. A value of more than 253 octets is left out: none that was read from a packet is as
+/// long, and what we make ourselves is checked where it is made.
+pub fn push(encoded: &mut Vec<u8>, number: u8, value: &[u8]) {
+    if let Ok(size) = u8::try_from(value.len() + 2) {
+        encoded.extend_from_slice(&[number, size]);
+        encoded.extend_from_slice(value);
     }
 }
 

@@ -137,6 +137,11 @@ impl<'a> Verified<'a> {
         self.packet
     }
 
+    /// A copy that lasts.
+    pub fn kept(&self) -> Authentic {
+        Authentic { packet: self.packet.bytes().into(), signed: self.signed }
+    }
+
     /// Whether all of it is covered by a signature that was right.
     pub fn signed(&self) -> bool {
         self.signed
@@ -151,6 +156,28 @@ impl<'a> Verified<'a> {
             .value(attribute::USER_PASSWORD)
             .map(|hidden| password::open(hidden, self.key.keyed(), self.packet.authenticator()))
             .transpose()
+    }
+}
+
+/// The octets of a reply that was verified, once the buffer that it came in is used again.
+#[derive(Debug)]
+pub struct Authentic {
+    packet: Box<[u8]>,
+    signed: bool,
+}
+
+impl Authentic {
+    /// The reply, which needs no second look at its authenticators. `key` is the one that it was verified under.
+    pub fn verified<'a>(&'a self, key: &'a ClientKey) -> Option<Verified<'a>> {
+        Some(Verified { packet: Packet::decode(&self.packet).ok()?, key, signed: self.signed })
+    }
+}
+
+impl std::ops::Deref for Authentic {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.packet
     }
 }
 

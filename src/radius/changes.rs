@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::attribute::{
-    CHAP_PASSWORD, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS, PROXY_STATE, USER_PASSWORD,
+    CHAP_PASSWORD, EAP_MESSAGE, EVENT_TIMESTAMP, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS,
+    NAS_IPV6_ADDRESS, PROXY_STATE, SERVICE_TYPE, TUNNEL_PASSWORD, USER_PASSWORD, push,
 };
 use super::authenticator::{ClientKey, Verified, sign_reply};
 use super::discard::Discarded;
@@ -26,19 +27,13 @@ use super::reply;
 use crate::config::AddressRange;
 use crate::config::changes::{ChangeRelay, Changes as Configured};
 
-use onward::{COA_REQUEST, DISCONNECT_REQUEST, TUNNEL_PASSWORD, push, refusal};
+use onward::{COA_REQUEST, DISCONNECT_REQUEST, refusal};
 pub use onward::{Cause, Relay};
 
 mod onward;
 
-/// Service-Type (RFC 2865 section 5.6).
-const SERVICE_TYPE: u8 = 6;
 /// Service-Type of a request that the client is to answer by an Access-Request (RFC 5176 section 3.2).
 const AUTHORIZE_ONLY: [u8; 4] = [0, 0, 0, 17];
-/// Event-Timestamp (RFC 2869 section 5.3).
-const EVENT_TIMESTAMP: u8 = 55;
-/// NAS-IPv6-Address (RFC 3162 section 2.1).
-const NAS_IPV6_ADDRESS: u8 = 95;
 
 /// How far an Event-Timestamp may be from now (RFC 5176 section 6.3 has 300 seconds).
 const CURRENT: Duration = Duration::from_secs(300);

@@ -189,12 +189,25 @@ impl Dictionary {
     /// # Errors
     /// [`DictionaryError`].
     pub fn writable(&self, name: &str) -> Result<Writable, DictionaryError> {
+        let writable = self.replied(name)?;
+        if writable.is_sealed() {
+            let name = writable.name().to_owned();
+            return Err(DictionaryError::Refused { name, why: Bar::Encrypted.why() });
+        }
+        Ok(writable)
+    }
+
+    /// The same, and Tunnel-Password ([`Writable::is_sealed`]), whose value must not be written as it is.
+    ///
+    /// # Errors
+    /// [`DictionaryError`].
+    pub fn replied(&self, name: &str) -> Result<Writable, DictionaryError> {
         let (bare, tag) = match name.split_once(':') {
             Some((bare, tag)) => (bare.trim_end(), Some(tag.trim())),
             None => (name, None),
         };
         let named = self.find(bare)?;
-        if let Some(bar) = named.barred {
+        if let Some(bar) = named.barred.filter(|_| !named.is_sealed()) {
             return Err(named.refused(bar.why()));
         }
         let writable = Writable::new(Arc::clone(named), None);

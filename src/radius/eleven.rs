@@ -10,10 +10,13 @@
 //! proofs included, is the same for both. A token is unique among a connection's requests; it names them in place of
 //! Identifier and Authenticator.
 
-use super::attribute::{MESSAGE_AUTHENTICATOR, PROXY_STATE, USER_PASSWORD, VENDOR_SPECIFIC, join_vendor, split_vendor};
+use super::attribute::{
+    ERROR_CAUSE, MESSAGE_AUTHENTICATOR, PROXY_STATE, TUNNEL_PASSWORD, USER_PASSWORD, VENDOR_SPECIFIC, join_vendor,
+    split_vendor,
+};
 use super::authenticator::{ClientKey, sign_accounting, sign_reply, sign_request};
 use super::packet::{Authenticator, Builder, Code, Packet};
-use super::said::{MICROSOFT, TUNNEL_PASSWORD};
+use super::said::MICROSOFT;
 use super::{password, salted};
 use crate::secret::Secret;
 
@@ -24,8 +27,7 @@ pub const RADIUS_1_0: &[u8] = b"radius/1.0";
 
 /// Protocol-Error (RFC 7930 section 4).
 pub const PROTOCOL_ERROR: Code = Code(52);
-/// Error-Cause (RFC 5176 section 3.5), and Unsupported Extension there.
-const ERROR_CAUSE: u8 = 101;
+/// Unsupported Extension, an Error-Cause (RFC 5176 section 3.5).
 const UNSUPPORTED_EXTENSION: u32 = 406;
 /// Extended-Attribute-1 (RFC 6929 section 3.1), and Original-Packet-Code there (RFC 7930 section 4).
 const EXTENDED: u8 = 241;

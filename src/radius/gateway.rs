@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::attribute::{
-    CALLED_STATION_ID, IDLE_TIMEOUT, SESSION_TIMEOUT, VENDOR_SPECIFIC, join_vendor, split_vendor, vendor_value,
+    self, CALLED_STATION_ID, IDLE_TIMEOUT, SESSION_TIMEOUT, VENDOR_SPECIFIC, join_vendor, split_vendor, vendor_value,
 };
 use super::onward::brings_proof;
 use super::packet::Packet;
@@ -79,12 +79,7 @@ fn has_mark(packet: &Packet<'_>) -> bool {
 /// without input it ends, and after how long in any case. What is not said is left to the gateway.
 pub fn settings(devices: Option<&[Device]>, idle: Option<Duration>, session: Option<Duration>) -> Vec<u8> {
     let mut encoded = Vec::new();
-    let mut push = |number: u8, value: &[u8]| {
-        if let Ok(size) = u8::try_from(value.len() + 2) {
-            encoded.extend_from_slice(&[number, size]);
-            encoded.extend_from_slice(value);
-        }
-    };
+    let mut push = |number: u8, value: &[u8]| attribute::push(&mut encoded, number, value);
     if let Some(devices) = devices
         && let Ok(value) = join_vendor(MICROSOFT, DEVICE_REDIRECTION, &redirection(devices).to_be_bytes())
     {

@@ -27,9 +27,11 @@ mod connection;
 mod port;
 mod relaying;
 mod station;
+mod tcp;
 mod tls;
 
 pub use relaying::ChangesListener;
+pub use tcp::LoopbackListener;
 pub use tls::TlsListener;
 
 /// How the sockets are set up.
@@ -68,6 +70,7 @@ pub struct Listener {
     shared: Arc<Shared>,
     stations: Vec<Arc<Station>>,
     tls: Option<TlsListener>,
+    tcp: Option<LoopbackListener>,
     changes: Option<ChangesListener>,
     loops: Vec<JoinHandle<()>>,
     access: Vec<SocketAddr>,
@@ -99,6 +102,7 @@ impl Listener {
             shared: Arc::clone(shared),
             stations: Vec::new(),
             tls: None,
+            tcp: None,
             changes: None,
             loops: Vec::new(),
             access: addresses(&access_ports, settings.sockets)?,
@@ -134,6 +138,13 @@ impl Listener {
         self
     }
 
+    /// Goes on together with the door for TCP on loopback.
+    #[must_use]
+    pub fn with_tcp(mut self, tcp: Option<LoopbackListener>) -> Listener {
+        self.tcp = tcp;
+        self
+    }
+
     /// Goes on together with the door for changes of sessions.
     #[must_use]
     pub fn with_changes(mut self, changes: Option<ChangesListener>) -> Listener {
@@ -151,6 +162,11 @@ impl Listener {
         self.tls.as_ref().map_or(&[], TlsListener::addresses)
     }
 
+    /// The loopback addresses that TCP connections are accepted on.
+    pub fn tcp(&self) -> &[SocketAddr] {
+        self.tcp.as_ref().map_or(&[], LoopbackListener::addresses)
+    }
+
     /// Reads the certificates of the door for TLS again.
     pub fn reload(&self) {
         self.tls.iter().for_each(TlsListener::reload);
@@ -160,12 +176,15 @@ impl Listener {
     pub fn drain(&self) {
         self.shared.drain();
         self.tls.iter().for_each(TlsListener::drain);
+        self.tcp.iter().for_each(LoopbackListener::drain);
     }
 
     /// Requests that are being worked on.
     pub fn running(&self) -> usize {
-        let over_udp: usize = self.stations.iter().map(|station| station.door.running()).sum();
-        over_udp + self.tls.as_ref().map_or(0, TlsListener::running)
+        let over_udp: usize =
+            self.stations.iter().map(|station| station.door.running() + station.port.outgoing()).sum();
+        let over_tcp = self.tcp.as_ref().map_or(0, LoopbackListener::running);
+        over_udp + over_tcp + self.tls.as_ref().map_or(0, TlsListener::running)
     }
 
     /// Resolves when every request that was begun has been answered, or was given up.

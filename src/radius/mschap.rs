@@ -9,7 +9,7 @@ use std::fmt;
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
-use super::attribute::{Attribute, Attributes, VENDOR_SPECIFIC, join_vendor, split_vendor};
+use super::attribute::{Attribute, Attributes, VENDOR_SPECIFIC, join_vendor, push, split_vendor};
 use super::packet::Packet;
 use super::said::{MICROSOFT, MS_CHAP_ERROR, Said};
 use crate::secret::Secret;
@@ -135,7 +135,7 @@ impl Proof {
         for (number, value) in POLICY_AND_TYPES {
             put(&mut open, number, &value);
         }
-        said.put_before(&open);
+        said.put(&open);
         if self.is_second {
             let (send, receive) = self.keys(hashed);
             said.put_mppe_keys(send, receive);
@@ -193,11 +193,8 @@ fn microsoft(attributes: Attributes<'_>) -> impl Iterator<Item = Attribute<'_>> 
 }
 
 fn put(encoded: &mut Vec<u8>, number: u8, value: &[u8]) {
-    if let Ok(joined) = join_vendor(MICROSOFT, number, value)
-        && let Ok(size) = u8::try_from(joined.len() + 2)
-    {
-        encoded.extend_from_slice(&[VENDOR_SPECIFIC, size]);
-        encoded.extend_from_slice(&joined);
+    if let Ok(joined) = join_vendor(MICROSOFT, number, value) {
+        push(encoded, VENDOR_SPECIFIC, &joined);
     }
 }
 

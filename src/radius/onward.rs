@@ -7,8 +7,8 @@
 use std::fmt;
 
 use super::attribute::{
-    CHAP_CHALLENGE, CHAP_PASSWORD, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS, PROXY_STATE,
-    STATE, USER_NAME, USER_PASSWORD, VENDOR_SPECIFIC, split_vendor,
+    CHAP_CHALLENGE, CHAP_PASSWORD, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS,
+    NAS_IPV6_ADDRESS, PROXY_STATE, STATE, USER_NAME, USER_PASSWORD, VENDOR_SPECIFIC, push, split_vendor,
 };
 use super::authenticator::{ClientKey, Verified, sign_request};
 use super::client::RequestError;
@@ -17,9 +17,6 @@ use super::packet::{Authenticator, Builder, Code, Packet};
 use super::password;
 use super::said::MICROSOFT;
 use crate::secret::Secret;
-
-/// NAS-IPv6-Address (RFC 3162 section 2.1).
-const NAS_IPV6_ADDRESS: u8 = 95;
 
 /// Responses and password changes of MS-CHAP (RFC 2548 section 2): MS-CHAP-Response, -CPW-1, -CPW-2, MS-CHAP2-Response,
 /// MS-CHAP2-CPW.
@@ -43,15 +40,17 @@ pub enum ProofKind {
 /// A request to be handed on.
 pub struct Onward {
     kind: ProofKind,
-    name: Box<[u8]>,
-    attributes: Box<[u8]>,
+    /// Octets of the name.
+    named: u8,
     room: u16,
+    /// The name, and behind it the attributes, encoded: in one piece, as tens of thousands may be outstanding.
+    octets: Box<[u8]>,
 }
 
 /// Never shows a value: responses to challenges can be guessed at.
 impl fmt::Debug for Onward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Onward({:?}, {} octets)", self.kind, self.attributes.len())
+        write!(f, "Onward({:?}, {} octets)", self.kind, self.attributes().len())
     }
 }
 
@@ -116,29 +115,36 @@ impl Onward {
 
     fn taken(request: &Verified<'_>, kind: ProofKind, room: usize) -> Onward {
         let packet = request.packet();
-        let mut attributes = Vec::with_capacity(packet.bytes().len());
+        // No attribute has more octets than an octet can count.
+        let name = packet.value(USER_NAME).unwrap_or_default();
+        let named = u8::try_from(name.len()).unwrap_or_default();
+        let mut octets = Vec::with_capacity(packet.bytes().len());
+        octets.extend(name.iter().take(usize::from(named)));
         for attribute in packet.attributes() {
             if let USER_NAME | USER_PASSWORD | MESSAGE_AUTHENTICATOR | STATE = attribute.number {
                 continue;
             }
-            push(&mut attributes, attribute.number, attribute.value);
+            push(&mut octets, attribute.number, attribute.value);
         }
         if kind == ProofKind::Chap && packet.value(CHAP_CHALLENGE).is_none() {
             // The client's Request Authenticator was the challenge (RFC 2865 section 5.40); ours is another.
-            push(&mut attributes, CHAP_CHALLENGE, packet.authenticator());
+            push(&mut octets, CHAP_CHALLENGE, packet.authenticator());
         }
-        Onward {
-            kind,
-            name: packet.value(USER_NAME).unwrap_or_default().into(),
-            attributes: attributes.into_boxed_slice(),
-            room: u16::try_from(room).unwrap_or(u16::MAX),
-        }
+        Onward { kind, named, room: u16::try_from(room).unwrap_or(u16::MAX), octets: octets.into_boxed_slice() }
+    }
+
+    fn name(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.named)).unwrap_or_default()
+    }
+
+    fn attributes(&self) -> &[u8] {
+        self.octets.get(usize::from(self.named)..).unwrap_or_default()
     }
 
     /// Of EAP, that it is. What it brings is gone.
     pub fn emptied(&self) -> Option<Onward> {
-        let (name, attributes) = (Box::default(), Box::default());
-        (self.kind == ProofKind::Eap).then_some(Onward { kind: self.kind, name, attributes, room: self.room })
+        let Onward { kind, room, .. } = *self;
+        (kind == ProofKind::Eap).then(|| Onward { kind, named: 0, room, octets: Box::default() })
     }
 
     /// What it brings as proof.
@@ -156,14 +162,14 @@ impl Onward {
     /// # Errors
     /// Why there is none that a directory could judge.
     pub fn ms_chap(&self) -> Result<mschap::Proof, mschap::Broken> {
-        mschap::Proof::read(&self.name, super::attribute::Attributes::new(&self.attributes))
+        mschap::Proof::read(self.name(), super::attribute::Attributes::new(self.attributes()))
     }
 
     /// What stands for the credential where there is no password: equal for a repetition of the same proof alone.
     pub fn proof(&self) -> Secret {
         let is_proof = |number: u8| matches!(number, CHAP_PASSWORD | CHAP_CHALLENGE | EAP_MESSAGE | VENDOR_SPECIFIC);
         let mut proof = vec![self.kind as u8];
-        for attribute in super::attribute::Attributes::new(&self.attributes) {
+        for attribute in super::attribute::Attributes::new(self.attributes()) {
             if is_proof(attribute.number) {
                 push(&mut proof, attribute.number, attribute.value);
             }
@@ -173,12 +179,12 @@ impl Onward {
 
     /// Whether it is to change a password, which no second server must be asked to do.
     pub fn changes_password(&self) -> bool {
-        self.kind == ProofKind::MsChap && mschap::changes_password(super::attribute::Attributes::new(&self.attributes))
+        self.kind == ProofKind::MsChap && mschap::changes_password(super::attribute::Attributes::new(self.attributes()))
     }
 
     /// Whether it has come through us before: it bears our own Proxy-State.
     pub fn has_passed(&self, form: &Form) -> bool {
-        let mut attributes = super::attribute::Attributes::new(&self.attributes);
+        let mut attributes = super::attribute::Attributes::new(self.attributes());
         attributes.any(|attribute| attribute.number == PROXY_STATE && attribute.value == form.proxy_state)
     }
 
@@ -193,9 +199,9 @@ impl Onward {
         (identifier, authenticator): (u8, &Authenticator),
         key: &ClientKey,
     ) -> Result<Vec<u8>, RequestError> {
-        let mut packet = Builder::new(Code::ACCESS_REQUEST, identifier, authenticator, self.attributes.len() + 200);
+        let mut packet = Builder::new(Code::ACCESS_REQUEST, identifier, authenticator, self.octets.len() + 200);
         packet.push(MESSAGE_AUTHENTICATOR, &[0; 16])?;
-        packet.push(USER_NAME, filling.name.map_or(&*self.name, str::as_bytes))?;
+        packet.push(USER_NAME, filling.name.map_or(self.name(), str::as_bytes))?;
         if let Some(password) = filling.password.filter(|_| self.kind == ProofKind::Pap) {
             packet.push(USER_PASSWORD, &password::hide(password, key.keyed(), authenticator)?)?;
         }
@@ -204,7 +210,7 @@ impl Onward {
         }
         match &form.nas_identifier {
             None => {
-                packet.push_encoded(&self.attributes)?;
+                packet.push_encoded(self.attributes())?;
                 packet.push(PROXY_STATE, &form.proxy_state)?;
             }
             Some(own) => {
@@ -213,7 +219,7 @@ impl Onward {
                     // By nothing else it is known again where an NPS sends it back to us.
                     packet.push(PROXY_STATE, &form.proxy_state)?;
                 }
-                for attribute in super::attribute::Attributes::new(&self.attributes) {
+                for attribute in super::attribute::Attributes::new(self.attributes()) {
                     if !matches!(attribute.number, NAS_IDENTIFIER | NAS_IP_ADDRESS | NAS_IPV6_ADDRESS | PROXY_STATE) {
                         packet.push(attribute.number, attribute.value)?;
                     }
@@ -223,13 +229,6 @@ impl Onward {
         let mut bytes = packet.into_bytes();
         sign_request(&mut bytes, key);
         Ok(bytes)
-    }
-}
-
-fn push(encoded: &mut Vec<u8>, number: u8, value: &[u8]) {
-    if let Ok(size) = u8::try_from(value.len() + 2) {
-        encoded.extend_from_slice(&[number, size]);
-        encoded.extend_from_slice(value);
     }
 }
 

@@ -40,14 +40,15 @@ pub fn open(hidden: &[u8], keyed: &Md5, authenticator: &Authenticator) -> Result
     if blocks.is_empty() || !rest.is_empty() || have > MAX_PASSWORD {
         return Err(PasswordError::BadLength { have });
     }
-    let mut plain = Zeroizing::new([0; MAX_PASSWORD]);
+    let mut plain = Zeroizing::new(vec![0; have]);
     let mut previous = authenticator;
     for (block, out) in blocks.iter().zip(plain.as_chunks_mut::<BLOCK>().0) {
         *out = crypt(block, keyed, previous);
         previous = block;
     }
     let length = plain.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
-    Ok(Secret::new(plain.get(..length).unwrap_or_default().to_vec()))
+    plain.truncate(length);
+    Ok(Secret::new(std::mem::take(&mut *plain)))
 }
 
 /// Hides a password, padded with NULs to a multiple of 16 octets; the empty one becomes one block.
@@ -56,13 +57,17 @@ pub fn open(hidden: &[u8], keyed: &Md5, authenticator: &Authenticator) -> Result
 /// [`PasswordError::TooLong`].
 pub fn hide(password: &Secret, keyed: &Md5, authenticator: &Authenticator) -> Result<Vec<u8>, PasswordError> {
     let have = password.len();
-    let mut plain = Zeroizing::new([0; MAX_PASSWORD]);
-    plain.get_mut(..have).ok_or(PasswordError::TooLong { have })?.copy_from_slice(password.open());
+    if have > MAX_PASSWORD {
+        return Err(PasswordError::TooLong { have });
+    }
     let blocks = have.div_ceil(BLOCK).max(1);
     let mut hidden = Vec::with_capacity(blocks * BLOCK);
     let mut previous = *authenticator;
-    for block in plain.as_chunks::<BLOCK>().0.iter().take(blocks) {
-        previous = crypt(block, keyed, &previous);
+    for number in 0..blocks {
+        let mut plain = Zeroizing::new([0; BLOCK]);
+        let rest = password.open().get(number * BLOCK..).unwrap_or_default();
+        plain.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        previous = crypt(&plain, keyed, &previous);
         hidden.extend_from_slice(&previous);
     }
     Ok(hidden)

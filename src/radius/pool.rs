@@ -20,13 +20,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::authenticator::ClientKey;
+use super::authenticator::{Authentic, ClientKey};
 use super::client::RequestError;
 use super::packet::Authenticator;
 use crate::config::{Balance, RadiusServers, RadiusTarget};
 
 mod line;
+pub(in crate::radius) mod outgoing;
+mod random;
 mod secure;
+pub(in crate::radius) mod segments;
 mod server;
 
 pub use line::{Dropped, Drops};
@@ -75,7 +78,7 @@ pub struct Replied {
     /// Which server it came from, as a position in the target's list.
     pub server: usize,
     /// The packet: verified against `request`.
-    pub packet: Box<[u8]>,
+    pub packet: Authentic,
     /// The authenticator of what was asked.
     pub request: Authenticator,
 }
@@ -106,6 +109,12 @@ pub struct Probed {
 
 /// Makes the packet under a given identifier and authenticator.
 pub type Make<'a> = &'a (dyn Fn(u8, &Authenticator) -> Result<Vec<u8>, RequestError> + Sync);
+
+/// What one server is asked, and until when.
+struct Question<'a> {
+    make: Make<'a>,
+    end: Instant,
+}
 
 /// The servers of one target.
 #[derive(Debug)]
@@ -159,29 +168,38 @@ impl Pool {
     ///
     /// # Errors
     /// [`NoReply`].
-    pub async fn ask(&self, only: Option<usize>, make: Make<'_>, deadline: Instant) -> Result<Replied, NoReply> {
-        let order = self.order(only);
-        let (mut asked, mut full) = (false, false);
-        for (turn, index) in order.iter().enumerate() {
-            let Some(server) = self.servers.get(*index) else { continue };
-            let left = deadline.saturating_duration_since(now());
-            if left.is_zero() {
-                break;
+    pub fn ask<'a>(
+        &'a self,
+        only: Option<usize>,
+        make: Make<'a>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Replied, NoReply>> + Send + use<'a> {
+        let mut order = self.order(only);
+        order.reverse();
+        async move {
+            let (mut asked, mut full) = (false, false);
+            while let Some(index) = order.pop() {
+                let Some(server) = self.servers.get(index) else { continue };
+                let now = now();
+                let left = deadline.saturating_duration_since(now);
+                if left.is_zero() {
+                    break;
+                }
+                let question = Question { make, end: now + self.share(left, order.len()) };
+                match server.ask(&question, order.is_empty()).await {
+                    Ok((request, packet)) => return Ok(Replied { server: index, packet, request }),
+                    Err(Unasked::Silent) => asked = true,
+                    Err(Unasked::Gone) => {}
+                    Err(Unasked::Full) => full = true,
+                    Err(Unasked::TooLong) => return Err(NoReply::TooLong),
+                }
             }
-            let others = order.len() - turn - 1;
-            match server.ask(make, self.share(left, others), others == 0).await {
-                Ok((request, packet)) => return Ok(Replied { server: *index, packet, request }),
-                Err(Unasked::Silent) => asked = true,
-                Err(Unasked::Gone) => {}
-                Err(Unasked::Full) => full = true,
-                Err(Unasked::TooLong) => return Err(NoReply::TooLong),
-            }
+            Err(match (asked, full) {
+                (true, _) => NoReply::Unanswered,
+                (false, true) => NoReply::Full,
+                (false, false) => NoReply::Unreachable,
+            })
         }
-        Err(match (asked, full) {
-            (true, _) => NoReply::Unanswered,
-            (false, true) => NoReply::Full,
-            (false, false) => NoReply::Unreachable,
-        })
     }
 
     /// Which server is asked first now.

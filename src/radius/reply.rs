@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, PROXY_STATE, REPLY_MESSAGE, STATE};
+use super::attribute::{MESSAGE_AUTHENTICATOR, PROMPT, PROXY_STATE, REPLY_MESSAGE, STATE, push};
 use super::authenticator::{ClientKey, sign_reply};
 use super::duplicates::Reply;
 use super::eap::Eap;
@@ -225,10 +225,7 @@ fn encode(
 pub fn proxy_states(packet: &Packet<'_>) -> Box<[u8]> {
     let mut encoded = Vec::new();
     for value in packet.values(PROXY_STATE) {
-        if let Ok(size) = u8::try_from(value.len() + 2) {
-            encoded.extend_from_slice(&[PROXY_STATE, size]);
-            encoded.extend_from_slice(value);
-        }
+        push(&mut encoded, PROXY_STATE, value);
     }
     encoded.into_boxed_slice()
 }

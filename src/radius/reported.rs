@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::attribute::{
-    Attributes, CHAP_PASSWORD, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS, PROXY_STATE, USER_PASSWORD,
+    self, Attributes, CHAP_PASSWORD, MESSAGE_AUTHENTICATOR, NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS,
+    PROXY_STATE, USER_PASSWORD,
 };
 use super::authenticator::{ClientKey, sign_accounting};
 use super::client::RequestError;
@@ -15,18 +16,11 @@ use super::packet::{Builder, Code, Packet};
 
 /// Acct-Delay-Time (RFC 2866 section 5.2).
 const ACCT_DELAY_TIME: u8 = 41;
-/// NAS-IPv6-Address (RFC 3162 section 2.1).
-const NAS_IPV6_ADDRESS: u8 = 95;
 
 /// The attributes of a verified request that go on, encoded. `source`: where it came from.
 pub fn attributes(packet: &Packet<'_>, source: IpAddr) -> Box<[u8]> {
     let mut kept = Vec::with_capacity(packet.bytes().len() + 18);
-    let mut push = |number: u8, value: &[u8]| {
-        if let Ok(size) = u8::try_from(value.len() + 2) {
-            kept.extend_from_slice(&[number, size]);
-            kept.extend_from_slice(value);
-        }
-    };
+    let mut push = |number: u8, value: &[u8]| attribute::push(&mut kept, number, value);
     let named = [NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS];
     if !named.iter().any(|number| packet.value(*number).is_some()) {
         match source.to_canonical() {

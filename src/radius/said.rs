@@ -12,8 +12,8 @@
 use std::fmt;
 
 use super::attribute::{
-    Attribute, CHAP_PASSWORD, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, STATE, USER_NAME, USER_PASSWORD,
-    VENDOR_SPECIFIC, join_vendor, split_vendor,
+    Attribute, CHAP_PASSWORD, EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, STATE, TUNNEL_PASSWORD, USER_NAME,
+    USER_PASSWORD, VENDOR_SPECIFIC, join_vendor, push, split_vendor,
 };
 use super::authenticator::{ClientKey, Verified};
 use super::packet::{Authenticator, Builder, Code, EncodeError, MAX_PACKET, MAX_VALUE};
@@ -21,8 +21,6 @@ use super::salted;
 use crate::config::{PersonAddress, ReplyRules};
 use crate::secret::Secret;
 
-/// Tunnel-Password (RFC 2868 section 3.5).
-pub const TUNNEL_PASSWORD: u8 = 69;
 /// The vendor of MS-CHAP and its keys (RFC 2548).
 pub const MICROSOFT: u32 = 311;
 /// MS-CHAP-Error (RFC 2548 section 2.1.5): what a person's device needs to hear of a refusal.
@@ -126,10 +124,29 @@ impl Said {
         if said.length > room.min(MAX_PACKET) { Err(SaidError::TooLong) } else { Ok(said) }
     }
 
-    /// Puts attributes of our own, encoded, before what the target says.
-    pub fn put_before(&mut self, encoded: &[u8]) {
-        self.length += encoded.len();
-        self.pieces.insert(0, Piece::Open(encoded.into()));
+    /// Adds attributes of our own, encoded.
+    pub fn put(&mut self, encoded: &[u8]) {
+        if !encoded.is_empty() {
+            self.length += encoded.len();
+            self.pieces.push(Piece::Open(encoded.into()));
+        }
+    }
+
+    /// Puts attributes of our own before what the target says.
+    pub fn put_before(&mut self, mut own: Said) {
+        self.length += own.length;
+        own.pieces.append(&mut self.pieces);
+        self.pieces = own.pieces;
+    }
+
+    /// Adds a Tunnel-Password, which only the client may read (RFC 2868 section 3.5). Tag 0: none.
+    pub fn put_tunnel_password(&mut self, tag: u8, password: Secret) {
+        self.seal(Hiding::TunnelPassword(tag), password);
+    }
+
+    /// Octets of a Tunnel-Password, its header included.
+    pub fn tunnel_password_size(plain: usize) -> usize {
+        Hiding::TunnelPassword(0).length(plain)
     }
 
     /// Adds keys that only the client may read (RFC 2548 section 2.4.2 and 2.4.3).
@@ -210,11 +227,9 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn pass(&mut self, number: u8, value: &[u8]) {
-        if let Ok(size) = u8::try_from(value.len() + 2) {
-            self.open.extend_from_slice(&[number, size]);
-            self.open.extend_from_slice(value);
-            self.length += usize::from(size);
-        }
+        let before = self.open.len();
+        push(&mut self.open, number, value);
+        self.length += self.open.len() - before;
     }
 
     fn flush(&mut self) {

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 const BLOCK: usize = 16;
 
 /// Longest plain value: with its length, the salt and the tag it fits into an attribute of a vendor.
-const LONGEST: usize = 239;
+pub(super) const LONGEST: usize = 239;
 
 /// Opens a value that begins with its salt. `keyed` has absorbed the shared secret, `request` is the
 /// authenticator of the request that was answered. Nothing where the value cannot be one.

@@ -1,16 +1,26 @@
 //! Values of a reply's attributes for the very person: templates, and what becomes of them. Pure.
 //!
-//! `{user}`, `{upn}`, `{dn}` and `{group}` are the person's; beside `from`, which names an attribute of the directory,
+//! `{user}`, `{upn}`, `{dn}`, `{mail}` and `{group}` are the person's; beside `from`, which names an attribute of the directory,
 //! `{value}` is each of its values and `{cn}` what a distinguished name begins with. `{{` and `}}` are braces. A field
 //! that has several values makes an attribute of each, one that has none makes none.
 
-use super::dictionary::{DictionaryError, Writable};
+use std::sync::Arc;
+
+use super::dictionary::Writable;
 use crate::config::ReplyAttribute;
 use crate::config::gateway::Pattern;
 use crate::primary::Details;
+use crate::secret::Secret;
+
+mod filled;
+
+pub use filled::{Filled, Made, Misfit, said};
 
 /// Values that one template makes at most: more do not fit into a packet.
 const MOST_VALUES: usize = 512;
+
+/// The attribute of the directory behind `{mail}`.
+const MAIL: &str = "mail";
 
 /// What stands for something of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub enum Field {
     Upn,
     /// The distinguished name.
     Dn,
+    /// The first value of `mail` in the directory.
+    Mail,
     /// The name of each group of the section that they are in.
     Group,
     /// Each value of the directory's attribute.
@@ -30,10 +42,11 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [(&'static str, Field); 6] = [
+    const ALL: [(&'static str, Field); 7] = [
         ("user", Field::User),
         ("upn", Field::Upn),
         ("dn", Field::Dn),
+        ("mail", Field::Mail),
         ("group", Field::Group),
         ("value", Field::Value),
         ("cn", Field::Cn),
@@ -74,7 +87,11 @@ impl Wording {
             }
             let inner = brace.strip_prefix('{').and_then(|inner| inner.split_once('}'));
             let (name, after) = inner.ok_or_else(|| "a brace stands alone; write {{ or }} for a brace".to_owned())?;
-            let usable = |field: &Field| sourced || !field.is_of_directory();
+            // A template asks for one attribute of the directory.
+            let usable = |field: &Field| match field {
+                Field::Mail => !sourced,
+                field => sourced || !field.is_of_directory(),
+            };
             let field = Field::ALL.iter().find(|(known, field)| *known == name && usable(field));
             let Some((_, field)) = field else {
                 let known = Field::ALL.iter().filter(|(_, field)| usable(field)).map(|(name, _)| format!("{{{name}}}"));
@@ -139,6 +156,8 @@ pub struct Template {
 pub enum Source {
     /// The same for everybody.
     Fixed(ReplyAttribute),
+    /// The same for everybody, and nobody but the client may read it.
+    Sealed(Arc<Secret>),
     /// The person's own.
     Worded(Wording),
     /// The directory's.
@@ -168,46 +187,13 @@ pub struct Person<'a> {
     pub groups: &'a [&'a str],
 }
 
-/// An attribute with its value.
-#[derive(Debug, Clone)]
-pub struct Filled {
-    /// Which.
-    pub attribute: Writable,
-    /// Encoded.
-    pub encoded: ReplyAttribute,
-}
-
-impl Filled {
-    /// Octets that it takes in a packet.
-    pub fn size(&self) -> usize {
-        self.encoded.value.len() + 2
-    }
-}
-
-/// Why a value cannot be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Misfit {
-    /// The attribute takes no such value.
-    Value(DictionaryError),
-    /// The directory's value is no text, or has control characters.
-    NoText,
-}
-
-impl std::fmt::Display for Misfit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Misfit::Value(why) => why.fmt(f),
-            Misfit::NoText => f.write_str("the directory's value is no text, or has control characters"),
-        }
-    }
-}
-
 impl Template {
     /// The attribute of the directory that it needs.
     pub fn detail(&self) -> Option<String> {
         match &self.source {
             Source::Directory { name, .. } => Some(name.clone()),
-            Source::Fixed(_) | Source::Worded(_) => None,
+            Source::Worded(wording) if wording.has(Field::Mail) => Some(MAIL.to_owned()),
+            Source::Fixed(_) | Source::Sealed(_) | Source::Worded(_) => None,
         }
     }
 
@@ -215,21 +201,27 @@ impl Template {
     pub fn tells_groups(&self) -> bool {
         match &self.source {
             Source::Worded(wording) | Source::Directory { wording, .. } => wording.has(Field::Group),
-            Source::Fixed(_) => false,
+            Source::Fixed(_) | Source::Sealed(_) => false,
         }
     }
 
     /// The attributes for a person. `cuts`: a text that is too long is cut. What cannot be written is told beside it.
     pub fn fill(&self, person: Person<'_>, cuts: bool) -> (Vec<Filled>, Vec<Misfit>) {
+        let mail = person.details.and_then(|details| details.values(MAIL).first()).map(|value| plain(value));
+        if mail == Some(None) && self.detail().as_deref() == Some(MAIL) && matches!(self.source, Source::Worded(_)) {
+            return (Vec::new(), vec![Misfit::NoText]);
+        }
         let own = |field| match field {
             Field::User => Some(person.user.to_owned()),
             Field::Upn => person.upn.map(str::to_owned),
             Field::Dn => Some(person.dn.to_owned()),
+            Field::Mail => mail.flatten().map(str::to_owned),
             Field::Group | Field::Value | Field::Cn => None,
         };
         let mut made = Vec::new();
         match &self.source {
-            Source::Fixed(encoded) => made.push(Ok(encoded.clone())),
+            Source::Fixed(encoded) => made.push(Ok(Made::Open(encoded.clone()))),
+            Source::Sealed(secret) => made.push(Ok(Made::Sealed(Arc::clone(secret)))),
             Source::Worded(wording) if wording.has(Field::Group) => {
                 for group in person.groups {
                     let of = |field| if field == Field::Group { first_value(group) } else { own(field) };
@@ -247,7 +239,7 @@ impl Template {
         let (mut filled, mut misfits) = (Vec::new(), Vec::new());
         for one in made {
             match one {
-                Ok(encoded) => filled.push(Filled { attribute: self.attribute.clone(), encoded }),
+                Ok(made) => filled.push(Filled { attribute: self.attribute.clone(), made }),
                 Err(misfit) => misfits.push(misfit),
             }
         }
@@ -260,12 +252,12 @@ impl Template {
         (only, wording): (&[Pattern], &Wording),
         own: &dyn Fn(Field) -> Option<String>,
         cuts: bool,
-    ) -> Option<Result<ReplyAttribute, Misfit>> {
-        let text = std::str::from_utf8(value).ok().filter(|text| !text.chars().any(char::is_control));
+    ) -> Option<Result<Made, Misfit>> {
+        let text = plain(value);
         if let (None, [Part::Field(Field::Value)]) = (text, wording.0.as_slice())
             && let Some(made) = self.attribute.octets(value)
         {
-            return only.is_empty().then(|| made.map_err(Misfit::Value));
+            return only.is_empty().then(|| made.map(Made::Open).map_err(Misfit::Value));
         }
         let Some(text) = text else { return Some(Err(Misfit::NoText)) };
         let cn = first_value(text);
@@ -281,12 +273,21 @@ impl Template {
         wording.fill(of).map(|text| self.write(text, cuts))
     }
 
-    fn write(&self, mut text: String, cuts: bool) -> Result<ReplyAttribute, Misfit> {
+    fn write(&self, mut text: String, cuts: bool) -> Result<Made, Misfit> {
+        if self.attribute.is_sealed() {
+            // A password that is cut is another one.
+            return Made::sealed(Secret::from_text(text));
+        }
         if cuts && self.attribute.takes_text() {
             text.truncate(text.floor_char_boundary(self.attribute.longest()));
         }
-        self.attribute.text(&text).map_err(Misfit::Value)
+        self.attribute.text(&text).map(Made::Open).map_err(Misfit::Value)
     }
+}
+
+/// A value that is text without control characters.
+fn plain(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|text| !text.chars().any(char::is_control))
 }
 
 /// What a distinguished name begins with: the value of its first part, without escapes (RFC 4514). Nothing where it is

@@ -22,6 +22,7 @@ use crate::signin::route;
 use crate::signin::ruling::required_methods;
 use crate::signin::settling;
 use crate::texts::Text;
+use crate::users::model::Method;
 
 /// A further round of a sign-in.
 pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Lead) -> Result<Outcome, Reason> {
@@ -45,6 +46,7 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
         return again(sign_ins, ending, round, Some(Reason::WrongCode), None);
     };
     let is_word = matches!(typed, passcode::Typed::Word(_));
+    let sent = if let passcode::Typed::Sent(_, way) = typed { Some(way) } else { None };
     if is_word {
         // Whoever wants to be asked in another way is not asked in both.
         (round.prompting, ending.trail.prompt_open) = (None, false);
@@ -72,6 +74,10 @@ pub(super) async fn next(sign_ins: &Arc<SignIns>, ending: &mut Ending, lead: &Le
             let open = std::mem::take(&mut ending.trail.prompt_open);
             let held = Box::pin(flow::hold(sign_ins, ending, lead, &mut known)).await;
             ending.trail.prompt_open |= open && held.is_err();
+            if let (Some(Method::Oath), Some(_)) = (ending.trail.method, sent) {
+                // A code that was sent is of the way by which it was, whoever has looked at it.
+                ending.trail.method = sent;
+            }
             held?
         }
     };
@@ -108,7 +114,10 @@ async fn heard(
     }
     let mut known = Box::pin(look(sign_ins, ending, &round.primary, &round.earlier, None)).await?;
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
-    if let Decision::Reject(Reason::Blocked) = known.decide(sign_ins, attempt, SystemTime::now()) {
+    // Who is blocked by this very answer hears why.
+    let is_settled = answer.as_ref().is_err_and(|failed| failed.settled);
+    let decision = known.decide(sign_ins, attempt, SystemTime::now());
+    if matches!(decision, Decision::Reject(Reason::Blocked)) && !is_settled {
         return Err(Reason::Blocked);
     }
     settling::settle(sign_ins, ending, lead, &mut known, began, answer).await.map(Some)

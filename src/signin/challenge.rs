@@ -20,12 +20,14 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::radius::said::Said;
-use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::signin::outcome::Reason;
-use crate::signin::passcode::{self, Word};
 use crate::signin::pending::HoldKey;
 use crate::users::model::Method;
+
+pub use typed::{Typed, read};
+
+mod typed;
 
 /// Octets of a State of ours: its version, and in hexadecimal its reference and tag.
 pub const STATE: usize = 1 + 2 * (HALF + HALF);
@@ -98,41 +100,6 @@ impl Ask {
     /// Whether what is typed is to be hidden while it is typed.
     pub fn is_hidden(&self) -> bool {
         matches!(self, Ask::Pin | Ask::NewPin | Ask::RepeatPin)
-    }
-}
-
-/// What somebody typed into a challenge.
-#[derive(Debug)]
-pub enum Typed {
-    /// Nothing, or that they have read it.
-    Nothing,
-    /// A code, or whatever else is asked for.
-    Text(Secret),
-    /// Another way, by its word.
-    Word(Word),
-    /// One of the menu, counted from 0.
-    Choice(usize),
-    /// That a new code be sent.
-    Refresh,
-}
-
-/// Reads what was typed into a challenge.
-pub fn read(ask: &Ask, text: &[u8]) -> Typed {
-    let text = text.trim_ascii();
-    if text.is_empty() || text.eq_ignore_ascii_case(b"ok") {
-        return Typed::Nothing;
-    }
-    let whole = || Typed::Text(Secret::new(text.to_vec()));
-    match ask {
-        Ask::Menu(ways) => match text {
-            [digit @ b'1'..=b'9'] if usize::from(digit - b'1') < ways.len() => Typed::Choice(usize::from(digit - b'1')),
-            _ => passcode::word(text).map_or_else(whole, Typed::Word),
-        },
-        Ask::Code { sent: Some(_), .. } if text.eq_ignore_ascii_case(b"r") => Typed::Refresh,
-        Ask::Code { .. } | Ask::Prompt | Ask::Pin | Ask::NextCode => {
-            passcode::word(text).map_or_else(whole, Typed::Word)
-        }
-        Ask::NewPin | Ask::RepeatPin => whole(),
     }
 }
 

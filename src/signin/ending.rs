@@ -76,7 +76,16 @@ impl Ending {
 
     /// This request is part of another sign-in, which leaves the event.
     pub(super) fn joined(mut self) {
-        self.attempt = None;
+        if let Some(attempt) = self.attempt.take() {
+            self.release_prompt(&attempt, false);
+        }
+    }
+
+    /// No prompt of this sign-in is out any more, which the other nodes are told.
+    fn release_prompt(&self, attempt: &Attempt, unanswered: bool) {
+        if let Some(nodes) = &self.sign_ins.deps.nodes {
+            nodes.left(&self.sign_ins, attempt.id, unanswered);
+        }
     }
 
     /// Goes on with a sign-in that began with an earlier request, in place of the one that this request would be.
@@ -136,6 +145,7 @@ impl Ending {
             now().saturating_duration_since(attempt.received) + self.trail.taken.earlier.time().unwrap_or_default();
         let who = self.identified.as_ref().map(|identified| &identified.who);
         let trail = std::mem::take(&mut self.trail);
+        self.release_prompt(&attempt, trail.prompt_open);
         if let Some(who) = who.filter(|_| trail.prompt_open) {
             lock(&self.sign_ins.throttle).unanswered(&who.unique_id, now());
         }

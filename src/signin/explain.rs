@@ -16,16 +16,16 @@ use crate::signin::challenge::Ask;
 use crate::signin::flow::{self, Known};
 use crate::signin::outcome::Reason;
 use crate::signin::passcode::{self, Typed};
-use crate::signin::pending::lock;
 use crate::signin::policy::{self, Decision, Exemption};
 use crate::signin::reception::{SignIns, now};
 use crate::signin::route::{self, Means};
 use crate::signin::rules::Chosen;
 use crate::signin::ruling;
-use crate::users::model::Person;
+use crate::users::model::{Mode, Person};
 
 mod asked;
 mod connection;
+mod counted;
 mod plans;
 mod replied;
 mod ruled;
@@ -49,7 +49,7 @@ pub struct Question {
     /// When, in seconds since 1970; now if nothing is said.
     #[serde(default)]
     pub at: Option<i64>,
-    /// What they type behind the password: `code`, or a word such as `push2`.
+    /// What they type behind the password: `code`, `pin`, or a word such as `push2`.
     #[serde(default)]
     pub typed: Option<String>,
     /// Through an RD Gateway: the name of their computer.
@@ -82,13 +82,22 @@ impl End {
     }
 }
 
-/// What is said behind `--typed`. `None`: it is neither `code` nor a word.
-pub fn typed(text: &str) -> Option<Typed> {
-    match text {
+/// What is typed behind the password: a code or a PIN is taken as right, as the password is.
+enum Behind {
+    Nothing,
+    Pin,
+    Other(Typed),
+}
+
+/// What is said behind `--typed`. `None`: it is neither `code` nor `pin` nor a word.
+fn behind(text: Option<&str>) -> Option<Behind> {
+    Some(match text {
+        None => Behind::Nothing,
+        Some("pin") => Behind::Pin,
         // Which code it is does not matter: none is checked.
-        "code" => Some(Typed::Code(Secret::from_text("000000".into()))),
-        word => passcode::word(word.as_bytes()).map(Typed::Word),
-    }
+        Some("code") => Behind::Other(Typed::Code(Secret::from_text("000000".into()))),
+        Some(word) => Behind::Other(passcode::word(word.as_bytes()).map(Typed::Word)?),
+    })
 }
 
 /// Explains a sign-in.
@@ -100,10 +109,8 @@ pub async fn explain(sign_ins: &SignIns, served: &[Served], question: &Question)
         let known: Vec<&str> = served.iter().map(|one| one.client.name.as_str()).collect();
         return Err(format!("there is no client {:?}; there are: {}", question.client, known.join(", ")));
     };
-    let typed = match &question.typed {
-        None => None,
-        Some(text) => Some(typed(text).ok_or("--typed is code, push, phone, sms or email, with a digit for a device")?),
-    };
+    let behind = behind(question.typed.as_deref())
+        .ok_or("--typed is code, pin, push, phone, sms or email, with a digit for a device")?;
     let at = match question.at {
         None => SystemTime::now(),
         Some(seconds) => Timestamp::from_second(seconds).map_err(|_| "no such time")?.into(),
@@ -117,7 +124,7 @@ pub async fn explain(sign_ins: &SignIns, served: &[Served], question: &Question)
         reason: None,
         text: String::new(),
     };
-    let end = Walk { sign_ins, served: client, question, at, told: &mut told }.walk(typed).await;
+    let end = Walk { sign_ins, served: client, question, at, told: &mut told }.walk(behind).await;
     let end = end.unwrap_or_else(End::reject);
     (told.end, told.text) = (end.end.to_owned(), end.text);
     told.reason = end.reason.map(|reason| reason.code().to_owned());
@@ -146,9 +153,9 @@ impl Walk<'_> {
         self.say(step, if yes { "yes" } else { "no" }, text);
     }
 
-    async fn walk(&mut self, typed: Option<Typed>) -> Result<End, Reason> {
+    async fn walk(&mut self, behind: Behind) -> Result<End, Reason> {
         let sign_ins = self.sign_ins;
-        let typed = self.client(typed);
+        let (typed, pin) = self.client(behind);
         let attempt = self.attempt();
         let who = Arc::new(self.who(&attempt).await?);
         if attempt.authorize_only().is_some() {
@@ -159,11 +166,10 @@ impl Walk<'_> {
             self.say("password", "note", "taken as right: none is tried");
         }
         self.replies(&attempt, &who).await?;
-        lock(&sign_ins.throttle)
-            .would_admit(&who.unique_id, attempt.person_address, now())
-            .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
+        self.throttle(&attempt, &who).await?;
         let mut known = flow::look_up(sign_ins, &attempt, &who, typed.as_ref(), self.at).await?;
         self.person(known.person.as_deref());
+        self.pin(known.person.as_deref(), typed.as_ref(), pin);
         self.told.steps.extend(ruled::steps(sign_ins, &attempt, &known, self.at));
         if known.rule == Chosen::None {
             self.exemptions(&attempt, &known);
@@ -192,16 +198,14 @@ impl Walk<'_> {
             Decision::Reject(reason) => Err(reason),
             Decision::Exempt(exempted) => Ok(End::accept(exempted.rule())),
             Decision::Due(_) => {
-                lock(&sign_ins.throttle)
-                    .would_prompt(&who.unique_id, now())
-                    .inspect_err(|reason| self.say("prompts", "no", reason.advice()))?;
-                Box::pin(asked::ask(sign_ins, &attempt, &known, self.at)).await
+                self.prompts(&who, typed.as_ref().is_some_and(|typed| typed.code().is_some())).await?;
+                Box::pin(asked::ask(sign_ins, &attempt, &known, (self.at, pin))).await
             }
         }
     }
 
-    /// The client, and what of the typed text it looks at.
-    fn client(&mut self, typed: Option<Typed>) -> Option<Typed> {
+    /// The client, and what of the typed text it looks at: a code or a word, and whether it is a PIN.
+    fn client(&mut self, behind: Behind) -> (Option<Typed>, bool) {
         let Served { client, door, .. } = self.served;
         let text = format!(
             "{} ({}): application {:?}, target {}, answers within {}",
@@ -226,11 +230,32 @@ impl Walk<'_> {
         if client.reuse.is_some() {
             self.say("reuse", "note", "an earlier approval that reuse keeps would be taken before anybody is asked");
         }
-        if typed.is_some() && client.passcode.is_none() {
-            self.say("typed", "note", "the client's section has no passcode: all that is typed is the password");
-            return None;
+        match behind {
+            Behind::Nothing => (None, false),
+            _ if client.passcode.is_none() => {
+                self.say("typed", "note", "the client's section has no passcode: all that is typed is the password");
+                (None, false)
+            }
+            Behind::Pin => (None, true),
+            Behind::Other(typed) => (Some(typed), false),
         }
-        typed
+    }
+
+    /// What a PIN or a code behind the password is to somebody in PIN mode, and to anybody else.
+    fn pin(&mut self, person: Option<&Person>, typed: Option<&Typed>, pin: bool) {
+        let has_pin = person.is_some_and(|person| person.mode == Mode::Pin);
+        match (has_pin, typed) {
+            (true, _) if pin => {
+                self.say("pin", "note", "typed behind the password, and taken as right: none is checked")
+            }
+            (true, Some(Typed::Code(_))) => {
+                let text = "in PIN mode: where they would be prompted, what is typed is looked at as the PIN first; see --typed pin";
+                self.say("pin", "note", text);
+            }
+            (true, _) => self.say("pin", "note", "in PIN mode, and none is typed behind the password"),
+            (false, _) if pin => self.say("pin", "note", "not in PIN mode: what is typed would be looked at as a code"),
+            (false, _) => {}
+        }
     }
 
     fn attempt(&self) -> Attempt {

@@ -16,12 +16,13 @@ use crate::signin::challenge::Ask;
 use crate::signin::ending::Ending;
 pub(super) use crate::signin::known::{Known, look_up};
 use crate::signin::measure;
+use crate::signin::nodes;
 use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode::Typed;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::pinning;
 use crate::signin::policy::{self, Decision, Exempted};
-use crate::signin::prompting;
+use crate::signin::prompting::{self, Whose};
 use crate::signin::proof::{PrimaryPassed, SecondPassed};
 use crate::signin::reception::{SignIns, Target, now};
 use crate::signin::relayed;
@@ -60,6 +61,8 @@ pub(super) struct Trail {
     pub(super) text: Option<Box<Told>>,
     /// Challenges of this sign-in so far.
     pub(super) round: u8,
+    /// The phone did not answer, so that a code was asked for.
+    pub(super) fell_back: bool,
     /// Whether it is counted among those that the directory has yet to speak on.
     pub(super) at_directory: bool,
     pub(super) taken: Taken,
@@ -112,13 +115,13 @@ pub(super) fn flow<'a>(
     lead: &'a Lead,
 ) -> impl Future<Output = Outcome> + Send + use<'a> {
     async move {
-        match Box::pin(first(sign_ins, ending, lead)).await {
-            Ok(Checked::Passed(primary)) => {
-                second(sign_ins, ending, lead, primary).await.unwrap_or_else(Outcome::Reject)
-            }
-            Ok(Checked::Says(outcome)) => outcome,
-            Err(reason) => Outcome::Reject(reason),
-        }
+        // Not awaited within a `match`, which would keep all of what is matched.
+        let primary = match Box::pin(first(sign_ins, ending, lead)).await {
+            Ok(Checked::Passed(primary)) => primary,
+            Ok(Checked::Says(outcome)) => return outcome,
+            Err(reason) => return Outcome::Reject(reason),
+        };
+        second(sign_ins, ending, lead, primary).await.unwrap_or_else(Outcome::Reject)
     }
 }
 
@@ -261,18 +264,29 @@ pub(super) fn hold<'a>(
             let typed = ending.trail.typed.take().map(|typed| *typed);
             return Ok(Held::Asks(Box::new(Asked::before(Ask::Pin, typed, &known.language))));
         }
-        lock(&sign_ins.throttle).prompt(&known.who.unique_id, now())?;
+        if let Some(nodes) = &sign_ins.deps.nodes
+            && let Some(passed) = Box::pin(nodes::begin(nodes, sign_ins, ending, known)).await?
+        {
+            return Ok(Held::Passed(passed));
+        }
         let typed = ending.trail.typed.take();
+        let is_code = typed.as_deref().is_some_and(|typed| typed.code().is_some());
+        match is_code {
+            true => lock(&sign_ins.throttle).code(&known.who.unique_id, now())?,
+            false => lock(&sign_ins.throttle).prompt(&known.who.unique_id, now())?,
+        }
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let rule = attempt.challenges();
         let takes_code = known.takes_code && attempt.client.passcode.is_some() && !attempt.is_eap();
         let asking = asking::asking(sign_ins, attempt, typed, ending.trail.round, known)?;
         let tell = asking.tell.clone();
         let steps = std::mem::take(&mut known.steps);
-        ending.trail.prompt_open = true;
+        ending.trail.prompt_open = !is_code;
         let answer = if let (Some(rule), Some(tell)) = (rule, &tell) {
+            let sign_in = ending.attempt().ok_or(Reason::Internal)?.id;
+            let of = Whose { sign_ins: Arc::clone(sign_ins), who: Arc::clone(&known.who), sign_in };
             let (trail, tell) = (&mut ending.trail, tell.clone());
-            match Box::pin(prompting::ask_openly(rule, steps, asking, trail, (tell, &known.language))).await {
+            match Box::pin(prompting::ask_openly(rule, steps, asking, trail, (tell, &known.language), of)).await {
                 Ok(answer) => answer,
                 Err(asked) => return Ok(Held::Asks(asked)),
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::factor::Refusal;
 use crate::signin::attempt::Attempt;
 use crate::signin::challenge::{Challenge, Place};
 use crate::signin::ending::Ending;
@@ -143,14 +144,28 @@ pub(super) fn sweep(sign_ins: &Arc<SignIns>) {
                 (ended, next)
             };
             ended.extend(over.into_iter().filter_map(|ending| counted(Waits::Here(Box::new(ending)))));
-            for (ending, requests) in ended {
-                let _ = ending.finish(Outcome::Reject(Reason::ChallengeExpired), requests);
+            for (mut ending, requests) in ended {
+                let reason = unanswered(&mut ending).await;
+                let _ = ending.finish(Outcome::Reject(reason), requests);
             }
             drop(sign_ins);
             let Some(next) = next else { return };
             tokio::time::sleep_until(next.min(now() + SWEEP).into()).await;
         }
     });
+}
+
+/// Why a sign-in ends whose challenge nobody has answered in time: what its person has refused on the phone, if they have.
+async fn unanswered(ending: &mut Ending) -> Reason {
+    let prompting = ending.round.as_mut().and_then(|round| round.prompting.as_mut());
+    let Some(open) = prompting else { return Reason::ChallengeExpired };
+    let said = open.said().await;
+    // Who has answered the prompt has not left it unanswered.
+    ending.trail.prompt_open &= said.is_none();
+    match said {
+        Some(Err(refusal @ (Refusal::Denied | Refusal::Fraud))) => Reason::from_factor(refusal),
+        _ => Reason::ChallengeExpired,
+    }
 }
 
 /// Gives up every round that is here: the server is stopping. Other nodes may go on with the rest.

@@ -98,10 +98,15 @@ pub(super) async fn look_up(
         let typed = typed.filter(|typed| route::takes(required, typed));
         let wishes = route::allowed(typed, person.method, listed, required);
         let names = route::providers(&attempt.client, chosen).iter();
-        let providers = names.filter_map(|name| sign_ins.deps.providers.get(name).cloned());
+        let providers = || names.clone().filter_map(|name| sign_ins.deps.providers.get(name).cloned());
         let means = Means::of(&attempt.client, typed).within(attempt.is_eap());
-        let Planned { steps, wants_code, takes_code } = route::plan(providers, &person, &wishes, means);
+        let Planned { steps, wants_code, takes_code } = route::plan(providers(), &person, &wishes, means);
         (known.steps, known.wants_code, known.takes_code) = (steps, wants_code, takes_code);
+        if let Some(Typed::Word(_)) = typed {
+            // Whoever has chosen a way may type a code all the same where one is listed, if the phone does not answer.
+            let listed = route::allowed(None, person.method, listed, required);
+            known.takes_code |= route::plan(providers(), &person, &listed, means).takes_code;
+        }
         if known.can_ask {
             known.language = person.language.as_str().into();
         }

@@ -26,6 +26,7 @@ mod keeping;
 mod known;
 mod measure;
 pub mod moving;
+pub mod nodes;
 pub mod outcome;
 pub mod passcode;
 mod passing;

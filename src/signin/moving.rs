@@ -79,6 +79,8 @@ struct Packed {
     word: Option<(Vec<Method>, Option<u8>)>,
     new_pin: Option<Octets>,
     language: Box<str>,
+    #[serde(default)]
+    fell_back: bool,
 }
 
 /// Something typed, that is wiped when it is not needed any more.
@@ -144,6 +146,7 @@ fn pack(ending: &Ending) -> Option<Packed> {
         word: typed.and_then(|typed| if let Typed::Word(typed) = typed { Some(word(typed)) } else { None }),
         new_pin: round.so_far.new_pin.as_ref().map(octets),
         language: round.language.clone(),
+        fell_back: trail.fell_back,
     })
 }
 
@@ -286,6 +289,7 @@ fn unpack(sign_ins: &Arc<SignIns>, packed: Packed, client: Arc<Client>, referenc
         method: packed.method,
         provider: packed.provider,
         round: packed.round,
+        fell_back: packed.fell_back,
         taken: Steps { identify, primary, policy, factor, total: packed.total }.into(),
         ..Trail::default()
     };

@@ -15,14 +15,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use crate::config::{Client, Limits, Reuse};
 use crate::signin::attempt::Attempt;
@@ -32,6 +31,9 @@ use crate::signin::proof::FactorApproved;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
 
+pub(super) use hold::{Hold, Place};
+
+mod hold;
 pub(super) mod sharing;
 
 /// Requests that wait for one hold, at most. A client that retries more often than this within one
@@ -42,120 +44,18 @@ const PLACES: u32 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HoldKey([u8; 16]);
 
+impl HoldKey {
+    /// Its octets.
+    pub(super) fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 impl HoldKey {
     /// Any key, for tests of tables.
     pub(crate) fn testing(number: u8) -> Self {
         HoldKey([number; 16])
-    }
-}
-
-/// One sign-in under way, shared by the requests that wait for it and the flow that runs it.
-#[derive(Debug)]
-pub(super) struct Hold {
-    outcome: OnceLock<Arc<Outcome>>,
-    done: Notify,
-    abandoned: Notify,
-    /// Requests that wait now.
-    places: AtomicU32,
-    /// Requests that ever waited.
-    requests: AtomicU32,
-    /// Whether the last one left because its time was up, rather than because it was dropped.
-    timed_out: AtomicBool,
-    /// Whether the server gave this hold up, because it is stopping.
-    given_up: AtomicBool,
-    began: Instant,
-    /// When the client last asked, in milliseconds from then: after long without a packet it may have given up.
-    last_asked: AtomicU32,
-}
-
-impl Hold {
-    fn new(now: Instant) -> Self {
-        Hold {
-            outcome: OnceLock::new(),
-            done: Notify::new(),
-            abandoned: Notify::new(),
-            places: AtomicU32::new(0),
-            requests: AtomicU32::new(0),
-            timed_out: AtomicBool::new(false),
-            given_up: AtomicBool::new(false),
-            began: now,
-            last_asked: AtomicU32::new(0),
-        }
-    }
-
-    /// Takes a place. Called under the table's lock, so that it cannot race with the last one leaving.
-    fn take_place(&self, now: Instant) {
-        self.places.fetch_add(1, Ordering::AcqRel);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.heard_again(now);
-    }
-
-    /// Whether anybody waits.
-    fn has_place(&self) -> bool {
-        self.places.load(Ordering::Acquire) > 0
-    }
-
-    /// The outcome, once there is one.
-    pub(super) fn outcome(&self) -> Option<&Arc<Outcome>> {
-        self.outcome.get()
-    }
-
-    /// Resolves when there is an outcome, for whoever began to wait before there was.
-    pub(super) fn done(&self) -> Notified<'_> {
-        self.done.notified()
-    }
-
-    /// Notes that whoever leaves next does so because their time is up.
-    pub(super) fn note_time_is_up(&self) {
-        self.timed_out.store(true, Ordering::Release);
-    }
-
-    /// The client has asked again.
-    pub(super) fn heard_again(&self, now: Instant) {
-        let passed = now.saturating_duration_since(self.began).as_millis();
-        self.last_asked.store(u32::try_from(passed).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
-
-    /// Gives the outcome to everybody who waits.
-    pub(super) fn finish(&self, outcome: Arc<Outcome>) {
-        // A second outcome cannot happen: only the one flow of this hold calls this. The first would win.
-        let _ = self.outcome.set(outcome);
-        self.done.notify_waiters();
-    }
-
-    /// Notes the requests of earlier rounds.
-    pub(super) fn served_before(&self, requests: u32) {
-        self.requests.fetch_add(requests, Ordering::Relaxed);
-    }
-
-    /// How many requests this hold has served.
-    pub(super) fn requests(&self) -> u32 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// When the client asked last.
-    pub(super) fn last_asked(&self) -> Instant {
-        let passed = Duration::from_millis(self.last_asked.load(Ordering::Relaxed).into());
-        self.began.checked_add(passed).unwrap_or(self.began)
-    }
-}
-
-/// Counts itself out of its hold when dropped.
-#[derive(Debug)]
-pub(super) struct Place(Arc<Hold>);
-
-impl Place {
-    pub(super) fn hold(&self) -> &Arc<Hold> {
-        &self.0
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.0.places.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.abandoned.notify_one();
-        }
     }
 }
 
@@ -224,21 +124,19 @@ pub(super) struct Lead {
 
 impl Lead {
     /// Resolves when nobody waits any more, with the reason for the audit. Nobody can join afterwards.
-    pub(super) async fn abandoned(&self) -> Reason {
-        loop {
-            self.hold.abandoned.notified().await;
-            let mut table = self.pending.table();
-            // Somebody may have joined since the last one left.
-            if self.hold.places.load(Ordering::Acquire) == 0 {
-                self.forget(&mut table);
-                let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-                return match (is(&self.hold.given_up), is(&self.hold.timed_out)) {
-                    (true, _) => Reason::ShuttingDown,
-                    (false, true) => Reason::Deadline,
-                    (false, false) => Reason::ClientGone,
-                };
+    pub(super) fn abandoned(&self) -> impl Future<Output = Reason> + Send + use<'_> {
+        std::future::poll_fn(|context| {
+            if !self.hold.is_left(context) {
+                return Poll::Pending;
             }
-        }
+            let mut table = self.pending.table();
+            // Somebody may have joined since the last one left. They wake this task as they leave.
+            if self.hold.has_place() {
+                return Poll::Pending;
+            }
+            self.forget(&mut table);
+            Poll::Ready(self.hold.why_left())
+        })
     }
 
     /// Takes the hold out of the table, unless a later one has taken its place.
@@ -332,7 +230,7 @@ impl Pending {
         if let Some(hold) = table.holds.get(&key)
             && hold.has_place()
         {
-            if hold.places.load(Ordering::Acquire) >= PLACES {
+            if hold.places() >= PLACES {
                 return Entered::Full(Reason::OverHeldPerson);
             }
             hold.take_place(received);
@@ -406,8 +304,7 @@ impl Pending {
     /// Gives up everything that is held: who waits gets no answer, and the prompts are cancelled.
     pub fn give_up(&self) {
         for hold in self.table().holds.values() {
-            hold.given_up.store(true, Ordering::Release);
-            hold.finish(Arc::new(Outcome::Discard(Reason::ShuttingDown)));
+            hold.give_up();
         }
     }
 

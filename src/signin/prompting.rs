@@ -1,4 +1,5 @@
-//! A prompt that is out while its person reads a challenge: they may answer it, or type a code instead.
+//! A prompt that is out while its person reads a challenge: they may answer it, or type a code instead. Where they refuse it
+//! that counts at once: whoever has their password may never answer the challenge.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -7,12 +8,16 @@ use tokio::task::JoinHandle;
 
 use crate::config::Challenges;
 use crate::factor::{Factor, FactorApproved, Refusal, Tell};
+use crate::primary::Identity;
+use crate::signin::attempt::SignInId;
 use crate::signin::challenge::Ask;
 use crate::signin::flow::{Told, Trail};
+use crate::signin::measure::About;
 use crate::signin::pending::lock;
-use crate::signin::reception::now;
+use crate::signin::reception::{SignIns, now};
 use crate::signin::rounds::Asked;
 use crate::signin::route::{self, Asking, Failed, Step};
+use crate::signin::settling;
 use crate::users::model::Method;
 
 /// How long a prompt that a code can be typed beside has to fail or to be answered before the challenge is shown.
@@ -31,11 +36,26 @@ impl Drop for Prompting {
 }
 
 impl Prompting {
+    /// What the person has said, where nobody has answered the challenge meanwhile.
+    pub(super) async fn said(&mut self) -> Option<Result<(), Refusal>> {
+        if !self.task.is_finished() {
+            return None;
+        }
+        Some(self.answer(now()).await?.map(|_| ()).map_err(|failed| failed.refusal))
+    }
+
     /// The answer, if it comes until then.
     pub(super) async fn answer(&mut self, until: Instant) -> Option<Result<FactorApproved, Failed>> {
         let answer = tokio::time::timeout_at(until.into(), &mut self.task).await.ok()?;
         Some(answer.unwrap_or_else(|_| Err(Failed { refusal: Refusal::Lost, ..Failed::nobody() })))
     }
+}
+
+/// Whose prompt it is, and of which sign-in.
+pub(super) struct Whose {
+    pub(super) sign_ins: Arc<SignIns>,
+    pub(super) who: Arc<Identity>,
+    pub(super) sign_in: SignInId,
 }
 
 /// Asks, through a client that shows challenges: the answer, or a prompt that is out and what is to be shown beside it.
@@ -45,6 +65,7 @@ pub(super) async fn ask_openly(
     asking: Box<Asking>,
     trail: &mut Trail,
     (tell, language): (Tell, &str),
+    of: Whose,
 ) -> Result<Result<FactorApproved, Failed>, Box<Asked>> {
     let (deadline, began, typed) = (asking.deadline, now(), asking.code.is_some());
     let step = steps.first();
@@ -82,7 +103,16 @@ pub(super) async fn ask_openly(
         }
         None => {
             let text = tell.take();
-            let prompting = Prompting { task: tokio::spawn(answer), began };
+            let task = tokio::spawn(async move {
+                let mut answer = answer.await;
+                if let Err(failed) = &mut answer {
+                    let Whose { sign_ins, who, sign_in } = &of;
+                    let about = About { unique_id: &who.unique_id, name: &who.name, sign_in: *sign_in };
+                    settling::refused_meanwhile(sign_ins, about, began, failed).await;
+                }
+                answer
+            });
+            let prompting = Prompting { task, began };
             Err(Box::new(Asked { text, prompting: Some(prompting), ..Asked::new(Ask::Prompt, language) }))
         }
     }

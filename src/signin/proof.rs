@@ -1,7 +1,7 @@
 //! The two proofs that an Accept needs, and where each is made.
 //!
 //! * [`PrimaryPassed`] is made by [`crate::primary::check`] alone.
-//! * [`SecondPassed`] is an approved factor, made by [`crate::factor::ask`] alone, or a named exemption,
+//! * [`SecondPassed`] is an approved factor, made by [`crate::factor::ask`] alone (on this node or on another one, see [`super::nodes`]), or a named exemption,
 //!   made by [`super::policy`] alone.
 //!
 //! All three have private fields, so no other module can build one.

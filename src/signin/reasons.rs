@@ -1,11 +1,12 @@
 //! Which reason stands for what a step of a sign-in found out.
 
 use crate::config::UnreachableClass;
-use crate::factor;
+use crate::factor::{self, FactorApproved};
 use crate::primary;
 use crate::signin::attempt::Unusable;
 use crate::signin::outcome::Reason;
 use crate::signin::policy::Exemption;
+use crate::users::model::Method;
 
 impl Reason {
     /// The reason of an exempted Accept.
@@ -89,7 +90,7 @@ impl Reason {
             factor::Refusal::NeedsCode => Reason::NeedsCode,
             factor::Refusal::Unreachable(UnreachableClass::Refused) => Reason::ProviderRefused,
             factor::Refusal::Unreachable(UnreachableClass::Malformed) => Reason::ProviderGarbled,
-            factor::Refusal::WrongCode => Reason::WrongCode,
+            factor::Refusal::WrongCode | factor::Refusal::UsedCode | factor::Refusal::OldCode => Reason::WrongCode,
             factor::Refusal::WrongPin => Reason::WrongPin,
             factor::Refusal::PinDue => Reason::PinDue,
             factor::Refusal::NoPin => Reason::NoPin,
@@ -106,5 +107,25 @@ impl Reason {
             factor::Refusal::Bypassed => Reason::ProviderBypassed,
             factor::Refusal::NotThisWay => Reason::ProviderNoMethod,
         }
+    }
+
+    /// What the audit says of a factor that did not let somebody in: the reason, or more than that where more is known.
+    pub fn refused_how(refusal: factor::Refusal) -> &'static str {
+        match refusal {
+            factor::Refusal::UsedCode => "used_code",
+            factor::Refusal::OldCode => "old_code",
+            refusal => Reason::from_factor(refusal).code(),
+        }
+    }
+
+    /// What the audit says of a factor that let somebody in; `fell_back`: a code that was typed after the phone did not
+    /// answer.
+    pub fn approved_how(approval: &FactorApproved, fell_back: bool) -> &'static str {
+        match approval.method() {
+            Method::Push | Method::Call | Method::SmsReply => {}
+            _ if fell_back => return "approved_fallback",
+            _ => {}
+        }
+        if approval.with_pin() { "approved_with_pin" } else { "approved" }
     }
 }

@@ -26,6 +26,7 @@ use crate::signin::ending::{Ending, Identified};
 use crate::signin::flow;
 use crate::signin::keeping::{self, Waits};
 use crate::signin::moving::Shared;
+use crate::signin::nodes::Nodes;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, Lead, Pending};
 use crate::signin::relayed::{self, Kept};
@@ -80,6 +81,8 @@ pub struct Deps {
     pub pins: Option<Pins>,
     /// Where rounds of challenges wait that any node may go on with; none: they stay on this one.
     pub rounds: Option<Arc<Shared>>,
+    /// The other nodes on the same database; none: there is one node.
+    pub nodes: Option<Arc<Nodes>>,
 }
 
 /// The reception: takes attempts, hands out outcomes.
@@ -111,10 +114,11 @@ impl std::fmt::Debug for SignIns {
 impl SignIns {
     /// Opens the reception.
     pub fn new(deps: Deps) -> Arc<Self> {
+        let holds = deps.nodes.as_ref().map_or(&deps.random, |nodes| &nodes.secret);
         Arc::new(SignIns {
             throttle: Mutex::new(Throttle::new(deps.throttle)),
             together: Together::default(),
-            pending: Arc::new(Pending::new(deps.limits, &deps.random, Arc::clone(&deps.metrics))),
+            pending: Arc::new(Pending::new(deps.limits, holds, Arc::clone(&deps.metrics))),
             standings: Standings::new(&deps.random),
             rounds: Mutex::new(Rounds::new(deps.limits.held, deps.limits.held_per_person)),
             relays: Mutex::new(Rounds::new(relayed::MOST_OPEN, relayed::MOST_OPEN_PER_CLIENT)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::reply::{ClientReply, ReplySection};
 use crate::primary::{Fault, Identity, PrimaryPassed};
-use crate::radius::template::{Filled, Person};
+use crate::radius::template::{self, Filled, Made, Person};
 use crate::signin::attempt::Attempt;
 use crate::signin::ending::Ending;
 use crate::signin::outcome::Reason;
@@ -34,13 +34,8 @@ pub(super) async fn add(
     let attempt = ending.attempt().ok_or(Reason::Internal)?;
     let Some(reply) = attempt.client.reply.clone() else { return Ok(primary) };
     let resolved = resolve(sign_ins, attempt, primary.who(), &reply).await?;
-    let mut encoded = Vec::with_capacity(resolved.attributes.iter().map(Filled::size).sum());
-    for filled in resolved.attributes {
-        let size = u8::try_from(filled.size()).map_err(|_| Reason::Internal)?;
-        encoded.extend_from_slice(&[filled.encoded.number, size]);
-        encoded.extend_from_slice(&filled.encoded.value);
-    }
-    let primary = primary.with_attributes(&encoded);
+    let own = template::said(resolved.attributes).ok_or(Reason::Internal)?;
+    let primary = primary.with_attributes(own);
     if let Some(identified) = &mut ending.identified
         && identified.who.unique_id == primary.who().unique_id
     {
@@ -64,7 +59,7 @@ pub(super) async fn resolve(
     let always = reply
         .always
         .iter()
-        .map(|(attribute, encoded)| Filled { attribute: attribute.clone(), encoded: encoded.clone() });
+        .map(|(attribute, encoded)| Filled { attribute: attribute.clone(), made: Made::Open(encoded.clone()) });
     let mut resolved = Resolved { attributes: always.collect(), sections: Vec::new() };
     for section in &reply.sections {
         let groups = groups_of(sign_ins, attempt, who, section).await?;

@@ -110,7 +110,9 @@ pub(super) fn after(sign_ins: &SignIns, refusal: Refusal, known: &mut Known, tra
         Refusal::WrongPin if trail.method.is_some_and(|method| method != Method::Oath) => {
             Some(Asked { wrong: Some(Reason::WrongPin), ..Asked::before(Ask::Pin, None, &language) })
         }
-        Refusal::WrongCode | Refusal::WrongPin => Some(Asked { wrong: Some(Reason::from_factor(refusal)), ..code() }),
+        Refusal::WrongCode | Refusal::UsedCode | Refusal::OldCode | Refusal::WrongPin => {
+            Some(Asked { wrong: Some(Reason::from_factor(refusal)), ..code() })
+        }
         Refusal::NeedsCode => {
             let (provider, sent) = (trail.provider.clone(), trail.method.filter(|method| *method != Method::Oath));
             Some(Asked { text, ..Asked::new(Ask::Code { provider, sent }, &language) })
@@ -121,6 +123,7 @@ pub(super) fn after(sign_ins: &SignIns, refusal: Refusal, known: &mut Known, tra
         Refusal::Undeliverable | Refusal::Expired | Refusal::NotThisWay | Refusal::Unreachable(_)
             if known.takes_code =>
         {
+            trail.fell_back = true;
             Some(Asked { text, silent: true, ..code() })
         }
         _ => None,

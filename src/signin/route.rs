@@ -60,7 +60,6 @@ pub fn required(wishes: Vec<Method>, rule: &[Method]) -> Vec<Method> {
     if allowed.is_empty() { rule.to_vec() } else { allowed }
 }
 
-/// For how many providers there is room from the start.
 const MOST_STEPS: usize = 4;
 
 /// What a sign-in can carry besides an answer on the phone.
@@ -228,12 +227,15 @@ pub struct Failed {
     /// Whether one that was asked could be reached, and had nothing to ask the person by: then it is not so that all
     /// of them are away.
     pub answered: bool,
+    /// Whether what follows from it has been done, as it came while a challenge was out.
+    pub settled: bool,
 }
 
 impl Failed {
     /// Nobody was asked yet.
     pub(super) fn nobody() -> Failed {
-        Failed { refusal: Refusal::Misconfigured, classes: Vec::new(), lasted: Duration::ZERO, answered: false }
+        let (classes, lasted) = (Vec::new(), Duration::ZERO);
+        Failed { refusal: Refusal::Misconfigured, classes, lasted, answered: false, settled: false }
     }
 
     /// Notes that a provider is away.
@@ -257,7 +259,9 @@ where
 {
     let mut turns = Turns::new(steps, asking);
     async move {
-        while let Some((provider, method)) = turns.whose() {
+        loop {
+            // Not `while let`, which would keep all of what is matched.
+            let Some((provider, method)) = turns.whose() else { break };
             asked(provider.as_ref(), method);
             let Some((answer, spare)) = turns.begin(provider.as_ref(), method) else { break };
             let mut answer = answer.await;
@@ -286,14 +290,22 @@ struct Turns {
     asking: Option<Box<Asking>>,
     typed: bool,
     unknown_code: Option<Refusal>,
-    failed: Failed,
+    /// Once somebody has failed.
+    failed: Option<Box<Failed>>,
 }
 
 impl Turns {
     fn new(steps: Vec<Step>, asking: Box<Asking>) -> Turns {
         let typed = asking.code.is_some();
-        let failed = Failed::nobody();
-        Turns { steps: steps.into(), position: 0, way: 0, asking: Some(asking), typed, unknown_code: None, failed }
+        Turns {
+            steps: steps.into(),
+            position: 0,
+            way: 0,
+            asking: Some(asking),
+            typed,
+            unknown_code: None,
+            failed: None,
+        }
     }
 
     fn step(&self) -> Option<&Step> {
@@ -325,6 +337,8 @@ impl Turns {
         let next = if self.has_next() || self.has_other_way() {
             self.asking.as_deref().map(Asking::again)
         } else {
+            // Nor whom else there was to ask.
+            self.end();
             self.asking.take().map(|asking| *asking)
         }?;
         let spare = backup::may_follow(provider, method).then(|| Box::new(next.again()));
@@ -333,21 +347,23 @@ impl Turns {
 
     /// Notes why there was no approval, and whose turn it is now.
     fn note(&mut self, refusal: Refusal, provider: &dyn Factor) {
-        self.failed.refusal = refusal;
+        let failed = self.failed.get_or_insert_with(|| Box::new(Failed::nobody()));
+        failed.refusal = refusal;
+        let is_own_code = self.typed && provider.is_of_the_house();
         match refusal {
             Refusal::NotThisWay => {
-                self.failed.answered = true;
+                failed.answered = true;
                 if self.has_other_way() {
                     self.way = self.way.saturating_add(1);
                     return;
                 }
             }
             Refusal::NextCode if self.typed => self.unknown_code = Some(refusal),
-            Refusal::WrongCode | Refusal::LockedThere if self.typed && provider.is_of_the_house() => {
+            Refusal::WrongCode | Refusal::UsedCode | Refusal::OldCode | Refusal::LockedThere if is_own_code => {
                 self.unknown_code.get_or_insert(refusal);
             }
             Refusal::Unreachable(class) => {
-                self.failed.away(class, provider.down_for());
+                failed.away(class, provider.down_for());
                 if !provider.fails_over(class) {
                     return self.end();
                 }
@@ -369,75 +385,15 @@ impl Turns {
         self.steps = Box::default();
     }
 
-    fn failed(mut self) -> Failed {
+    fn failed(self) -> Failed {
+        let mut failed = self.failed.map_or_else(Failed::nobody, |failed| *failed);
         // Who was wrong about a code of the house was that, whatever came of asking others about the code.
-        if self.failed.refusal != Refusal::Fraud {
-            self.failed.refusal = self.unknown_code.unwrap_or(self.failed.refusal);
+        if failed.refusal != Refusal::Fraud {
+            failed.refusal = self.unknown_code.unwrap_or(failed.refusal);
         }
-        self.failed
+        failed
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::signin::passcode;
-
-    #[test]
-    fn what_was_typed_comes_before_what_is_listed_and_that_before_the_persons_own() {
-        let listed = [Method::Call, Method::Oath, Method::Push];
-        let code = Typed::Code(Secret::from_text("123456".into()));
-        let word = |text: &str| Typed::Word(passcode::word(text.as_bytes()).unwrap());
-        assert_eq!(wishes(Some(&code), Method::Push, &listed), [Method::Oath]);
-        assert_eq!(wishes(Some(&word("push2")), Method::Call, &[]), [Method::Push]);
-        assert_eq!(wishes(Some(&word("sms")), Method::Call, &listed), [Method::SmsReply, Method::SmsCode]);
-        assert_eq!(wishes(None, Method::Push, &listed), listed);
-        assert_eq!(wishes(None, Method::SmsReply, &[]), [Method::SmsReply]);
-    }
-
-    /// Offers everything.
-    struct Able;
-
-    impl Factor for Able {
-        fn name(&self) -> &str {
-            "able"
-        }
-
-        fn offers(&self, _: &Person, method: Method) -> bool {
-            method != Method::Call
-        }
-
-        fn run(&self, _: Request) -> futures_util::future::BoxFuture<'_, factor::Answer> {
-            Box::pin(std::future::ready(factor::Answer::Approved))
-        }
-    }
-
-    #[test]
-    fn nothing_is_sent_that_the_person_could_not_type() {
-        let person = crate::signin::testing::person("u1");
-        let means = |typed, can_type, can_ask| Means { typed, can_type, can_ask };
-        let at = |method, typed, can_type| way(&Able, &person, method, means(typed, can_type, false));
-        assert_eq!(at(Method::Push, false, false), Way::Open);
-        assert_eq!(at(Method::SmsReply, false, false), Way::Open);
-        assert_eq!(at(Method::SmsCode, false, false), Way::NoPlaceForCode);
-        assert_eq!(at(Method::SmsCode, false, true), Way::Open);
-        assert_eq!(at(Method::Oath, false, true), Way::WantsCode);
-        assert_eq!(at(Method::Oath, true, true), Way::Open);
-        assert_eq!(at(Method::Call, true, true), Way::NotOffered);
-        let plan = |methods: &[Method], means| {
-            let Planned { steps, wants_code, .. } = plan([Arc::new(Able) as Arc<dyn Factor>], &person, methods, means);
-            (steps.into_iter().flat_map(|step| step.methods.into_vec()).collect::<Vec<_>>(), wants_code)
-        };
-        let (silent, typing, asking) =
-            (means(false, false, false), means(false, true, false), means(false, true, true));
-        let listed = [Method::Call, Method::SmsCode, Method::Oath, Method::Push];
-        assert_eq!(plan(&listed, silent), (vec![Method::Push], false));
-        assert_eq!(plan(&listed, typing), (vec![Method::SmsCode, Method::Push], false));
-        assert_eq!(plan(&[Method::Call, Method::Oath], silent), (vec![], true), "a code is all that would do");
-        assert_eq!(plan(&[Method::Call], silent), (vec![], false));
-        assert_eq!(plan(&listed, asking), (vec![Method::SmsCode, Method::Push], false));
-        let first = [Method::Call, Method::Oath, Method::Push];
-        assert_eq!(plan(&first, typing), (vec![Method::Push], false));
-        assert_eq!(plan(&first, asking), (vec![Method::Push], true), "the code is wanted first, and can be asked for");
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use crate::signin::caching;
 use crate::signin::ending::Ending;
 use crate::signin::flow::{Held, Known};
 use crate::signin::measure::{self, About};
+use crate::signin::nodes::{self, Ended};
 use crate::signin::outcome::Reason;
 use crate::signin::pending::{Lead, lock};
 use crate::signin::policy;
@@ -32,18 +33,35 @@ pub(super) async fn settle(
     let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
     let sign_in = ending.attempt().ok_or(Reason::Internal)?.id;
     let about = About { unique_id: &who.unique_id, name: &who.name, sign_in };
-    let counts = settle_prompt(sign_ins, about, began, said).await;
+    let mut counts = match &answer {
+        Err(failed) if failed.settled => true,
+        _ => settle_prompt(sign_ins, about, began, said).await,
+    };
+    let carries = answer.as_ref().ok().and_then(|_| carries(ending, lead));
+    let told = match &sign_ins.deps.nodes {
+        None => None,
+        Some(_) => {
+            let said = answer.as_ref().map(FactorApproved::method).map_err(|failed| failed.refusal);
+            let ended = Ended { said, counts, carried: carries };
+            let asked = (ending.trail.method, ending.trail.provider.as_deref());
+            Box::pin(nodes::ended(sign_ins, sign_in, asked, began, ended)).await
+        }
+    };
+    counts &= told.is_none_or(|told| told.counts);
     match answer {
         Ok(_) if !counts => {
             ending.trail.factor = Some(Reason::Blocked.code());
             Err(Reason::Blocked)
         }
         Ok(approval) => {
-            ending.trail.factor = Some("approved");
+            ending.trail.factor = Some(Reason::approved_how(&approval, ending.trail.fell_back));
             // A typed code is of one of several kinds.
             ending.trail.method = Some(approval.method());
             let approval = Arc::new(approval);
-            carry_over(sign_ins, ending, lead, &approval);
+            let key = ending.identified.as_ref().ok_or(Reason::Internal)?.key;
+            if let Some(until) = carries.filter(|_| told.is_none_or(|told| !told.is_found)) {
+                sign_ins.pending.carry(key, Arc::clone(&approval), until, now());
+            }
             remember(sign_ins, ending, &approval);
             if ending.trail.case.is_some() {
                 Box::pin(caching::keep(sign_ins, ending, &who, &approval)).await;
@@ -51,7 +69,7 @@ pub(super) async fn settle(
             Ok(Held::Passed(SecondPassed::Approved(approval)))
         }
         Err(failed) => {
-            ending.trail.factor = Some(Reason::from_factor(failed.refusal).code());
+            ending.trail.factor = Some(Reason::refused_how(failed.refusal));
             let attempt = ending.attempt().ok_or(Reason::Internal)?;
             let facts = known.facts(sign_ins, attempt, SystemTime::now());
             let exempted = match ending.trail.round {
@@ -67,6 +85,20 @@ pub(super) async fn settle(
             }
         }
     }
+}
+
+/// What follows from a refusal that comes while its person, or whoever has their password, has a challenge to answer: done at
+/// once, as nobody may ever answer that one.
+pub(super) async fn refused_meanwhile(sign_ins: &Arc<SignIns>, about: About<'_>, began: Instant, failed: &mut Failed) {
+    let refusal = failed.refusal;
+    if !matches!(refusal, factor::Refusal::Denied | factor::Refusal::Fraud | factor::Refusal::WrongPin) {
+        return;
+    }
+    let sign_in = about.sign_in;
+    settle_prompt(sign_ins, about, began, Err(refusal)).await;
+    let ended = Ended { said: Err(refusal), counts: false, carried: None };
+    Box::pin(nodes::ended(sign_ins, sign_in, (None, None), began, ended)).await;
+    failed.settled = true;
 }
 
 /// Counts a denial, or something wrong that was typed; after too many the person is locked out.
@@ -99,7 +131,9 @@ async fn settle_prompt(
             together::approved(sign_ins, unique_id);
             return lock(&sign_ins.throttle).approved(unique_id, began, now());
         }
-        Err(refusal @ (factor::Refusal::Denied | factor::Refusal::WrongCode | factor::Refusal::WrongPin)) => {
+        Err(refusal)
+            if refusal.is_wrong_code() || matches!(refusal, factor::Refusal::Denied | factor::Refusal::WrongPin) =>
+        {
             if refusal == factor::Refusal::Denied {
                 lock(&sign_ins.throttle).denied(unique_id, now());
             }
@@ -116,16 +150,12 @@ async fn settle_prompt(
     true
 }
 
-/// Keeps an approval for the client's retry where the client may have given up before it came.
-fn carry_over(sign_ins: &SignIns, ending: &Ending, lead: &Lead, approval: &Arc<FactorApproved>) {
-    let (Some(attempt), Some(identified), now) = (ending.attempt(), &ending.identified, now()) else { return };
+/// Until when an approval is kept for the client's retry, where the client may have given up before it came.
+fn carries(ending: &Ending, lead: &Lead) -> Option<Instant> {
+    let (attempt, now) = (ending.attempt()?, now());
     let silent_for = now.saturating_duration_since(lead.hold.last_asked());
-    if silent_for >= attempt.client.gives_up_after
-        && !attempt.client.carry_over.is_zero()
-        && let Some(until) = now.checked_add(attempt.client.carry_over)
-    {
-        sign_ins.pending.carry(identified.key, Arc::clone(approval), until, now);
-    }
+    let has_given_up = silent_for >= attempt.client.gives_up_after && !attempt.client.carry_over.is_zero();
+    has_given_up.then(|| now.checked_add(attempt.client.carry_over)).flatten()
 }
 
 /// Keeps an approval for further sign-ins where the client's section says so.

@@ -25,6 +25,7 @@ use crate::signin::policy::Exemption;
 use crate::signin::proof::SecondPassed;
 use crate::signin::reception::{SignIns, now};
 use crate::signin::throttle::Guess;
+use crate::signin::together::{self, Leave};
 
 /// How long one full sign-in of a program stands.
 pub const STANDS: Duration = Duration::from_secs(60);
@@ -134,13 +135,15 @@ impl SignIns {
         }
     }
 
-    /// The directory has refused what was thought to stand: it stands no more, and the refusal is counted.
-    pub fn fell(&self, key: &StandKey, refusal: Refusal) {
+    /// The directory has refused what was thought to stand: it stands no more, and the refusal is counted, by all nodes.
+    pub fn fell(self: &Arc<Self>, key: &StandKey, refusal: Refusal) {
         let Some(entry) = lock(&self.standings.entries).remove(key) else { return };
         let permit = lock(&self.throttle).admit(&entry.standing.who.unique_id, None, now());
         if let Ok(permit) = permit {
             let guess = if refusal == Refusal::WrongPassword { Guess::Wrong } else { Guess::Uncounted };
-            lock(&self.throttle).settle(permit, guess, now());
+            let counts = lock(&self.throttle).settle(permit, guess, now());
+            // Nobody waits for that: the others hear of it in a moment.
+            drop(together::settle(self, &entry.standing.who.unique_id, Leave::Free, guess, counts));
         }
         let reason = Reason::from_primary(refusal);
         self.leave_standing(&entry.standing, (Verdict::Reject, reason), reason.code(), 1);

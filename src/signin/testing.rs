@@ -102,6 +102,7 @@ pub(crate) fn rejecting() -> Arc<SignIns> {
         texts: Arc::new(crate::texts::Texts::built_in()),
         pins: None,
         rounds: None,
+        nodes: None,
     })
 }
 

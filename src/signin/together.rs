@@ -222,6 +222,23 @@ pub(super) async fn admit(
     Err(Reason::ThrottledPerson)
 }
 
+/// What [`admit`] would say, counting nothing; and how many wrong passwords of the person all nodes know of.
+///
+/// # Errors
+/// As there.
+pub(super) async fn would_admit(sign_ins: &SignIns, unique_id: &str, source: Option<IpAddr>) -> Result<u32, Reason> {
+    let Some(tries) = sign_ins.deps.store.shared_tries() else { return Ok(0) };
+    look(sign_ins, tries).await?;
+    let known = sign_ins.together.known(unique_id, now()).map_or(0, |(_, wrong)| wrong.passwords);
+    let most = sign_ins.deps.throttle.failures_per_person;
+    if known < most.saturating_sub(1).max(1) {
+        return Ok(known);
+    }
+    let since = SystemTime::now().checked_sub(REMEMBERED).unwrap_or(SystemTime::UNIX_EPOCH);
+    let from = in_time(tries.come_from(unique_id, source, since)).await?;
+    if known < most && (from.here || !from.anywhere) { Ok(known) } else { Err(Reason::ThrottledPerson) }
+}
+
 /// Tells the others what became of it, in a task of its own, so that it is done also where nobody waits any more. `counts`:
 /// whether this node has counted it as wrong.
 pub(super) fn settle(

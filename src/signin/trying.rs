@@ -11,11 +11,11 @@ use crate::radius::onward::ProofKind;
 use crate::secret::Secret;
 use crate::signin::attempt::Attempt;
 use crate::signin::authorizing;
-use crate::signin::caching::{self, Proved};
+use crate::signin::caching::{self, Case, Proved};
 use crate::signin::ending::Ending;
 use crate::signin::flow::{primary_of, target};
 use crate::signin::outcome::{Outcome, Reason};
-use crate::signin::passcode;
+use crate::signin::passcode::{self, Cut, Typed};
 use crate::signin::pending::lock;
 use crate::signin::reception::{SignIns, now};
 use crate::signin::relayed;
@@ -36,27 +36,25 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
     let began = now();
     let asks_directory = |attempt: &Attempt| attempt.authorize_only().is_some() && attempt.onward.is_none();
     let checked = if ending.attempt().is_some_and(asks_directory) {
-        authorizing::check_account(sign_ins, ending).await?.map_err(Answered::from)
+        Box::pin(authorizing::check_account(sign_ins, ending)).await?.map_err(Answered::from)
     } else {
         let attempt = ending.attempt().ok_or(Reason::Internal)?;
         let who = &ending.identified.as_ref().ok_or(Reason::Internal)?.who;
         let proof = attempt.proof().map_err(Reason::from_unusable)?;
         let whole = proof.secret();
         let rule = attempt.client.passcode.as_ref().filter(|_| proof.is_password());
-        let cut = rule.and_then(|rule| passcode::cut(rule, whole));
-        // What is no password proves nothing that could be known again.
-        let case = |password| {
-            proof.is_password().then(|| caching::begin(sign_ins, attempt, who, Proved::Password(password))).flatten()
-        };
-        let (checked, typed, case) = match cut {
-            None => (try_password(sign_ins, attempt, who, whole).await?, None, case(whole)),
-            Some(cut) => match try_password(sign_ins, attempt, who, &cut.password).await? {
-                // It may be a password that ends like this. The throttle has its say on this try, too.
-                Err(wrong) if wrong.finding == Finding::Wrong(Refusal::WrongPassword) => {
-                    (try_password(sign_ins, attempt, who, whole).await.unwrap_or(Err(wrong)), None, case(whole))
+        let (checked, typed, case) = {
+            // Seldom, so it is on the heap and nobody else has room for it.
+            let in_parts = rule.and_then(|rule| passcode::cut(rule, whole));
+            let in_parts = in_parts.map(|cut| Box::pin(try_parts(sign_ins, attempt, who, (whole, cut))));
+            match in_parts {
+                Some(in_parts) => in_parts.await?,
+                None => {
+                    let checked = try_password(sign_ins, attempt, who, whole).await?;
+                    // What is no password proves nothing that could be known again.
+                    (checked, None, proof.is_password().then(|| case(sign_ins, attempt, who, whole)).flatten())
                 }
-                checked => (checked, Some(cut.typed), case(&cut.password)),
-            },
+            }
         };
         ending.trail.typed = typed.map(Box::new);
         ending.trail.case = case;
@@ -81,6 +79,30 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
     }
 }
 
+/// What a try has come to, what was typed besides the password, and what an approval may be known again by.
+type Tried = (Result<PrimaryPassed, Answered>, Option<Typed>, Option<Box<Case>>);
+
+/// Tries the first part of what was typed; where that is no password, all of it: it may be a password that ends like this.
+/// The throttle has its say on this try, too.
+async fn try_parts(
+    sign_ins: &Arc<SignIns>,
+    attempt: &Attempt,
+    who: &Arc<Identity>,
+    (whole, cut): (&Secret, Cut),
+) -> Result<Tried, Reason> {
+    Ok(match try_password(sign_ins, attempt, who, &cut.password).await? {
+        Err(wrong) if wrong.finding == Finding::Wrong(Refusal::WrongPassword) => {
+            let checked = try_password(sign_ins, attempt, who, whole).await.unwrap_or(Err(wrong));
+            (checked, None, case(sign_ins, attempt, who, whole))
+        }
+        checked => (checked, Some(cut.typed), case(sign_ins, attempt, who, &cut.password)),
+    })
+}
+
+fn case(sign_ins: &SignIns, attempt: &Attempt, who: &Identity, password: &Secret) -> Option<Box<Case>> {
+    caching::begin(sign_ins, attempt, who, Proved::Password(password))
+}
+
 /// What a finding comes to that is no proof.
 pub(super) fn refused(ending: &mut Ending, finding: &Finding) -> Reason {
     let reason = match finding {
@@ -98,42 +120,48 @@ pub(super) fn refused(ending: &mut Ending, finding: &Finding) -> Reason {
 }
 
 /// One try, counted by the throttle.
-async fn try_password(
-    sign_ins: &Arc<SignIns>,
-    attempt: &Attempt,
-    who: &Arc<Identity>,
-    password: &Secret,
-) -> Result<Result<PrimaryPassed, Answered>, Reason> {
-    if let Some(request) = &attempt.onward {
-        let handed = Handed { request, password: Some(password), round: None };
-        if request.kind() == ProofKind::Gateway {
-            // Nothing in it could be guessed.
-            let primary = primary_of(attempt, target(sign_ins, attempt)?);
-            let named = (Some(who), &*attempt.name);
-            return Ok(Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await);
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+fn try_password<'a>(
+    sign_ins: &'a Arc<SignIns>,
+    attempt: &'a Attempt,
+    who: &'a Arc<Identity>,
+    password: &'a Secret,
+) -> impl Future<Output = Result<Result<PrimaryPassed, Answered>, Reason>> + Send + use<'a> {
+    async move {
+        if let Some(request) = &attempt.onward {
+            let handed = Handed { request, password: Some(password), round: None };
+            if request.kind() == ProofKind::Gateway {
+                // Nothing in it could be guessed.
+                let primary = primary_of(attempt, target(sign_ins, attempt)?);
+                let named = (Some(who), &*attempt.name);
+                return Ok(Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await);
+            }
+            return hand_on(sign_ins, attempt, (Some(who), &who.unique_id), (handed, password)).await;
         }
-        return hand_on(sign_ins, attempt, (Some(who), &who.unique_id), (handed, password)).await;
+        let permit = Admission::new(sign_ins, attempt, &who.unique_id, password).await?;
+        let primary = primary_of(attempt, target(sign_ins, attempt)?);
+        let checked = primary::check(primary, who, password, attempt.deadline()).await;
+        permit.settle(checked.as_ref().err()).await;
+        Ok(checked.map_err(Answered::from))
     }
-    let permit = Admission::new(sign_ins, attempt, &who.unique_id, password).await?;
-    let primary = primary_of(attempt, target(sign_ins, attempt)?);
-    let checked = primary::check(primary, who, password, attempt.deadline()).await;
-    permit.settle(checked.as_ref().err()).await;
-    Ok(checked.map_err(Answered::from))
 }
 
 /// Hands a request on, counted by the throttle under `counted`. `who` is nobody where only the target can tell.
-pub(super) async fn hand_on(
-    sign_ins: &Arc<SignIns>,
-    attempt: &Attempt,
-    (who, counted): (Option<&Arc<Identity>>, &str),
-    (handed, proof): (Handed<'_>, &Secret),
-) -> Result<Result<PrimaryPassed, Answered>, Reason> {
-    let permit = Admission::new(sign_ins, attempt, counted, proof).await?;
-    let primary = primary_of(attempt, target(sign_ins, attempt)?);
-    let named = (who, &*attempt.name);
-    let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
-    permit.settle(checked.as_ref().err().map(|answered| &answered.finding)).await;
-    Ok(checked)
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+pub(super) fn hand_on<'a>(
+    sign_ins: &'a Arc<SignIns>,
+    attempt: &'a Attempt,
+    (who, counted): (Option<&'a Arc<Identity>>, &'a str),
+    (handed, proof): (Handed<'a>, &'a Secret),
+) -> impl Future<Output = Result<Result<PrimaryPassed, Answered>, Reason>> + Send + use<'a> {
+    async move {
+        let permit = Admission::new(sign_ins, attempt, counted, proof).await?;
+        let primary = primary_of(attempt, target(sign_ins, attempt)?);
+        let named = (who, &*attempt.name);
+        let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
+        permit.settle(checked.as_ref().err().map(|answered| &answered.finding)).await;
+        Ok(checked)
+    }
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, nobody knows what the directory made of the
@@ -173,7 +201,7 @@ impl<'a> Admission<'a> {
     }
 
     /// The others have heard of it when this is over.
-    pub(super) async fn settle(mut self, finding: Option<&Finding>) {
+    pub(super) fn settle(mut self, finding: Option<&Finding>) -> impl Future<Output = ()> + Send + use<> {
         let guess = match finding {
             None | Some(Finding::Right | Finding::Moved(_)) => Guess::Right,
             Some(Finding::Wrong(Refusal::WrongPassword)) => Guess::Wrong,
@@ -183,9 +211,12 @@ impl<'a> Admission<'a> {
             Some(Finding::Fault(Fault::Unreachable | Fault::Full)) => Guess::Uncounted,
             Some(Finding::Fault(_)) => Guess::Unknown(self.password),
         };
-        if let Some(told) = self.end(guess) {
-            // It says itself what went wrong.
-            let _ = told.await;
+        let told = self.end(guess);
+        async move {
+            if let Some(told) = told {
+                // It says itself what went wrong.
+                let _ = told.await;
+            }
         }
     }
 

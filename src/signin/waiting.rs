@@ -55,14 +55,13 @@ impl fmt::Debug for Led {
 }
 
 impl Led {
-    /// Runs the sign-in to its end; waits for ever, where somebody else does that.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(running) = &mut self.0 else { return Poll::Pending };
-        let ended = running.as_mut().poll(context);
-        if ended.is_ready() {
+    /// Runs the sign-in to its end, or until its hold is given up, which wakes its task, too.
+    fn poll(&mut self, hold: &Hold, context: &mut Context<'_>) -> Poll<()> {
+        let Some(running) = &mut self.0 else { return Poll::Ready(()) };
+        if running.as_mut().poll(context).is_ready() {
             self.0 = None;
         }
-        ended
+        if self.0.is_none() || hold.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -117,18 +116,12 @@ impl Held {
     fn outcome(mut self) -> impl Future<Output = Arc<Outcome>> + Send + use<> {
         // Nothing that could be asked of `self` again is kept in a variable: a hundred thousand of these are held at once.
         async move {
-            {
-                let done = self.place.hold().done();
-                tokio::pin!(done);
-                done.as_mut().enable();
-                if self.place.hold().outcome().is_none() {
-                    tokio::select! {
-                        biased;
-                        () = done => {}
-                        () = std::future::poll_fn(|context| self.led.poll(context)) => {}
-                        () = tokio::time::sleep_until(self.deadline.into()) => {}
-                    }
-                }
+            if self.led.0.is_some() {
+                let ended = std::future::poll_fn(|context| self.led.poll(self.place.hold(), context));
+                // At the deadline there is no outcome; that is all that matters.
+                let _ = tokio::time::timeout_at(self.deadline.into(), ended).await;
+            } else {
+                Box::pin(other(self.place.hold(), self.deadline)).await;
             }
             let hold = self.place.hold();
             match hold.outcome() {
@@ -142,6 +135,16 @@ impl Held {
                 }
             }
         }
+    }
+}
+
+/// Waits for a hold whose flow another task runs. Seldom, so it is on the heap and nobody else has room for it.
+async fn other(hold: &Hold, deadline: Instant) {
+    let done = hold.done();
+    tokio::pin!(done);
+    done.as_mut().enable();
+    if hold.outcome().is_none() {
+        let _ = tokio::time::timeout_at(deadline.into(), done).await;
     }
 }
 

@@ -60,6 +60,7 @@ pub struct Metrics {
     ldap_refused: Family<Labels<1>, Counter>,
     radius_tls_ended: Family<Labels<1>, Counter>,
     accounting_waiting: Family<Labels<1>, Gauge>,
+    radius_changes: Family<Labels<4>, Counter>,
     /// Addresses that a service account had not used before.
     pub service_addresses: Counter,
     /// Connections to the LDAP door that are open now.
@@ -97,27 +98,35 @@ impl Cells {
     }
 }
 
+/// Counters by labels, registered.
+fn family<const LABELS: usize>(registry: &mut Registry, name: &str, help: &str) -> Family<Labels<LABELS>, Counter> {
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
 impl Metrics {
     /// The numbers of a server with these clients.
     pub fn new<'a>(clients: impl IntoIterator<Item = &'a str>) -> Self {
         let mut registry = Registry::with_prefix("anteroom");
-        let sign_ins = Family::default();
-        registry.register("sign_ins", "Sign-ins that ended, by client, verdict and reason", sign_ins.clone());
-        let rules = Family::default();
-        registry.register("rules", "Sign-ins that ended by a rule of the configuration, by verdict", rules.clone());
+        let sign_ins = family(&mut registry, "sign_ins", "Sign-ins that ended, by client, verdict and reason");
+        let rules = family(&mut registry, "rules", "Sign-ins that ended by a rule of the configuration, by verdict");
         let held = Gauge::default();
         registry.register("held_sign_ins", "Sign-ins held now", held.clone());
         let ldap_connections = Gauge::default();
         registry.register("ldap_connections", "Connections to the LDAP door", ldap_connections.clone());
-        let ldap_refused = Family::default();
-        registry.register("ldap_refused", "LDAP connections that were not served, by cause", ldap_refused.clone());
+        let ldap_refused = family(&mut registry, "ldap_refused", "LDAP connections that were not served, by cause");
         let radius_tls_connections = Gauge::default();
         registry.register("radius_tls_connections", "RADIUS connections over TLS", radius_tls_connections.clone());
-        let radius_tls_ended = Family::default();
         let help = "RADIUS connections over TLS that were not served or were cut off, by cause";
-        registry.register("radius_tls_ended", help, radius_tls_ended.clone());
+        let radius_tls_ended = family(&mut registry, "radius_tls_ended", help);
         let accounting_waiting = Family::default();
         registry.register("accounting_waiting", "Accounting records for targets", accounting_waiting.clone());
+        let radius_changes = family(
+            &mut registry,
+            "radius_changes",
+            "CoA and Disconnect requests that were relayed, by target, client, kind and answer",
+        );
         let mut histogram = |name: &str, help: &str, buckets: [f64; 10]| {
             let histogram = Histogram::new(buckets);
             registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -128,9 +137,8 @@ impl Metrics {
         let total = histogram("sign_in_duration", "Time from request to verdict", PERSON_BUCKETS);
         let discards = Family::default();
         registry.register("radius_discards", "RADIUS packets dropped without an answer, by cause", discards.clone());
-        let requests = Family::default();
         let help = "Access-Requests by client and whether they carried a Message-Authenticator";
-        registry.register("radius_requests", help, requests.clone());
+        let requests = family(&mut registry, "radius_requests", help);
         let mut counter = |name: &str, help: &str| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -148,9 +156,8 @@ impl Metrics {
         registry.register("provider_up", "Whether a provider of second factors answers", providers.clone());
         let servers = Family::default();
         registry.register("directory_server_up", "Whether a directory server answers", servers.clone());
-        let target_drops = Family::default();
         let help = "Datagrams from RADIUS targets dropped, by target and cause";
-        registry.register("radius_target_drops", help, target_drops.clone());
+        let target_drops = family(&mut registry, "radius_target_drops", help);
         let clients = clients.into_iter().map(|name| (Box::from(name), Cells::new(name))).collect();
         Metrics {
             registry,
@@ -170,6 +177,7 @@ impl Metrics {
             radius_tls_ended,
             radius_tls_connections,
             accounting_waiting,
+            radius_changes,
             service_addresses,
             held,
             primary,
@@ -254,6 +262,14 @@ impl Metrics {
     pub fn accounting_waiting(&self, target: &str, records: u64) {
         let gauge = self.accounting_waiting.get_or_create(&[("target", target.into())]).clone();
         gauge.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// The counter of changes of sessions that a target asked of a client. `kind`: coa, disconnect; `answer`: ack, nak, or
+    /// none where the client gave none.
+    pub fn radius_changes(&self, (target, client): (&str, &str), kind: &'static str, answer: &'static str) -> Counter {
+        let labels =
+            [("target", target.into()), ("client", client.into()), ("kind", kind.into()), ("answer", answer.into())];
+        self.radius_changes.get_or_create_owned(&labels)
     }
 
     /// Notes whether a provider answers.

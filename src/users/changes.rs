@@ -1,6 +1,7 @@
 //! What a change has changed: every field of a person as text, before and after. Pure. Secrets are masked
 //! here, so that neither the database nor a terminal sees them.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use crate::users::model::masked;
@@ -59,61 +60,81 @@ pub fn time_text(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "an impossible time".into(), |time| format!("{time:.0}"))
 }
 
+/// A field's name and its text, if it has one.
+type Named<'a> = (&'static str, Option<Cow<'a, str>>);
+
 /// Every field with its text, the device token in full: it is compared before it is masked.
-fn texts(profile: &Profile) -> Vec<(&'static str, Option<String>)> {
+fn texts(profile: &Profile) -> [Named<'_>; 23] {
+    fn given(text: &Option<String>) -> Option<Cow<'_, str>> {
+        text.as_deref().map(Cow::Borrowed)
+    }
     let person = &profile.person;
     let state = if person.enabled { "enabled" } else { "disabled" };
-    let aliases = (!profile.aliases.is_empty()).then(|| profile.aliases.join(", "));
+    let aliases = (!profile.aliases.is_empty()).then(|| profile.aliases.join(", ").into());
     let local: Vec<&str> = profile.local.iter().map(|field| field.word()).collect();
-    vec![
-        ("unique id", Some(person.unique_id.clone())),
-        ("name", Some(person.name.clone())),
-        ("upn", person.upn.clone()),
+    [
+        ("unique id", Some(person.unique_id.as_str().into())),
+        ("name", Some(person.name.as_str().into())),
+        ("upn", given(&person.upn)),
         ("aliases", aliases),
-        ("dn", person.dn.clone()),
-        ("first name", person.first_name.clone()),
-        ("last name", person.last_name.clone()),
-        ("email", person.email.clone()),
-        ("group", profile.group.clone()),
-        ("description", profile.description.clone()),
-        ("phone", person.phone.clone()),
-        ("extension", person.phone_extension.clone()),
-        ("backup phone", profile.backup_phone.clone()),
-        ("backup ext", profile.backup_extension.clone()),
-        (TOKEN, person.device_token.clone()),
-        ("method", Some(person.method.to_string())),
-        ("mode", Some(profile.person.mode.to_string())),
-        ("language", Some(person.language.clone())),
+        ("dn", given(&person.dn)),
+        ("first name", given(&person.first_name)),
+        ("last name", given(&person.last_name)),
+        ("email", given(&person.email)),
+        ("group", given(&profile.group)),
+        ("description", given(&profile.description)),
+        ("phone", given(&person.phone)),
+        ("extension", given(&person.phone_extension)),
+        ("backup phone", given(&profile.backup_phone)),
+        ("backup ext", given(&profile.backup_extension)),
+        (TOKEN, given(&person.device_token)),
+        ("method", Some(person.method.word().into())),
+        ("mode", Some(person.mode.word().into())),
+        ("language", Some(person.language.as_str().into())),
         ("state", Some(state.into())),
-        ("blocked until", person.blocked_until.map(time_text)),
-        ("quarantined", profile.quarantined.map(time_text)),
-        ("item", profile.item.clone()),
-        ("local", (!local.is_empty()).then(|| local.join(", "))),
+        ("blocked until", person.blocked_until.map(|time| time_text(time).into())),
+        ("quarantined", profile.quarantined.map(|time| time_text(time).into())),
+        ("item", given(&profile.item)),
+        ("local", (!local.is_empty()).then(|| local.join(", ").into())),
     ]
 }
 
-fn mask(field: &'static str, text: Option<String>) -> Option<String> {
-    if field == TOKEN { text.as_deref().map(masked) } else { text }
+fn mask<'a>(field: &str, text: Option<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+    if field == TOKEN { text.map(|token| masked(&token).into()) } else { text }
 }
 
 /// Every field as it may be shown.
 pub fn shown_fields(profile: &Profile) -> Vec<(&'static str, Option<String>)> {
-    texts(profile).into_iter().map(|(field, text)| (field, mask(field, text))).collect()
+    texts(profile).into_iter().map(|(field, text)| (field, mask(field, text).map(Cow::into_owned))).collect()
 }
 
 /// What differs between two states of a person, of whom one may not exist. Device tokens are masked.
 pub fn differences(before: Option<&Profile>, after: Option<&Profile>) -> Vec<Difference> {
     let (before, after) = (before.map(texts), after.map(texts));
-    let fields: Vec<&'static str> =
-        before.iter().chain(after.iter()).take(1).flatten().map(|(field, _)| *field).collect();
+    let Some(fields) = before.as_ref().or(after.as_ref()).map(|texts| texts.each_ref().map(|(field, _)| *field)) else {
+        return Vec::new();
+    };
     let (mut before, mut after) = (before.into_iter().flatten(), after.into_iter().flatten());
+    let shown = |field, text| mask(field, text).map(Cow::into_owned);
     fields
         .into_iter()
         .filter_map(|field| {
             let (before, after) = (before.next().and_then(|(_, text)| text), after.next().and_then(|(_, text)| text));
-            (before != after).then(|| Difference(field.into(), mask(field, before), mask(field, after)))
+            (before != after).then(|| Difference(field.into(), shown(field, before), shown(field, after)))
         })
         .collect()
+}
+
+/// The [`differences`] between nobody and this person, as they are kept: a first import has hundreds of thousands.
+pub fn arrival(profile: &Profile) -> String {
+    let fields = texts(profile).into_iter().filter(|(_, text)| text.is_some());
+    let fields: Vec<_> = fields.map(|(field, text)| (field, None::<&str>, mask(field, text))).collect();
+    written(&fields)
+}
+
+/// Fields as they are kept. Texts and options of texts can always be written.
+pub fn written<T: serde::Serialize>(fields: &[T]) -> String {
+    serde_json::to_string(fields).unwrap_or_else(|_| "[]".into())
 }
 
 #[cfg(test)]
@@ -123,6 +144,14 @@ mod tests {
 
     fn profile(name: &str) -> Profile {
         Profile::new(Person { device_token: Some("planted-token-0042".into()), ..Person::bare("id", name) })
+    }
+
+    #[test]
+    fn an_arrival_is_kept_as_what_differs_from_nobody() {
+        let mut arrived = profile("anna");
+        arrived.aliases = vec!["a".into(), "quote \" and é".into()];
+        assert_eq!(arrival(&arrived), written(&differences(None, Some(&arrived))));
+        assert!(!arrival(&arrived).contains("planted-token-0042"));
     }
 
     #[test]

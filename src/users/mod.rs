@@ -20,6 +20,7 @@ pub mod pins;
 pub mod place;
 pub mod postgres;
 pub mod profile;
+pub mod prompts;
 pub mod roster;
 pub mod rounds;
 pub mod sealed;

@@ -13,6 +13,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, Postgres};
 use sqlx::query::Query;
@@ -34,6 +35,10 @@ use fault::{is_lost, store_error};
 
 /// Connections at once. A sign-in's read takes well under a millisecond; an import has one for itself.
 const CONNECTIONS: usize = 8;
+
+/// Connections of an import that write at once; it has another one that looks. While one waits for its turn to be
+/// committed, the server writes what another has sent.
+const WRITERS: usize = 4;
 
 /// Rows from which on it is quicker to copy them than to insert them by a statement.
 const COPIED: usize = 32;
@@ -217,6 +222,25 @@ impl Driver for PostgresDriver {
         })
     }
 
+    fn each<'a>(
+        &'a self,
+        sql: SqlStr,
+        show: &'a mut (dyn FnMut(Row) -> StoreResult<()> + Send),
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(async move {
+            // Whatever has been idle and is dead is thrown away: in the middle of the rows nothing is asked twice.
+            self.check().await?;
+            let mut taken = self.take().await?;
+            let mut rows = bound(sql, vec![]).fetch(taken.get()?);
+            while let Some(row) = rows.try_next().await.map_err(store_error)? {
+                show(row_of::<Postgres>(&row).map_err(store_error)?)?;
+            }
+            drop(rows);
+            taken.give_back();
+            Ok(true)
+        })
+    }
+
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
         Box::pin(self.begin_with("BEGIN"))
     }
@@ -225,14 +249,20 @@ impl Driver for PostgresDriver {
         Box::pin(self.begin_with("BEGIN; SET LOCAL synchronous_commit TO off"))
     }
 
+    fn begin_together(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
+        // In one trip: there are many of them. The lock is the one that `begin_people` takes for itself alone.
+        Box::pin(self.begin_with(
+            "BEGIN; SET LOCAL synchronous_commit TO off; SELECT pg_advisory_xact_lock_shared(7308332045929147)",
+        ))
+    }
+
     fn holds(&self) -> &Holds {
         &self.holds
     }
 
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>> {
         Box::pin(async move {
-            // Three of its own: two that write, one that looks.
-            let places = Arc::new(Semaphore::new(3));
+            let places = Arc::new(Semaphore::new(WRITERS + 1));
             let pool = Pool { servers: self.pool.servers.clone(), many: true, idle: Mutex::default(), places };
             let holds = Arc::clone(&self.holds);
             let driver: Arc<dyn Driver> = Arc::new(PostgresDriver { pool: Arc::new(pool), holds });
@@ -284,12 +314,13 @@ impl Change for PostgresChange {
             }
             let octets = copying::encoded(into.width(), rows)?;
             let connection = self.taken.get()?;
+            if !into.leaves_out() {
+                return copied(connection, into.copy(), &octets).await.map(Some).map_err(store_error);
+            }
             connection.execute("SAVEPOINT bulk").await.map_err(store_error)?;
             match copied(connection, into.copy(), &octets).await {
-                Ok(rows) => {
-                    connection.execute("RELEASE bulk").await.map_err(store_error)?;
-                    Ok(Some(rows))
-                }
+                // It is released with the change itself: another trip would be as dear as some hundred rows.
+                Ok(rows) => Ok(Some(rows)),
                 // A key is taken: none of the rows came in, and a statement tells which of them do.
                 Err(error) if fault::is_taken(&error) => {
                     connection.execute("ROLLBACK TO bulk; RELEASE bulk").await.map_err(store_error)?;
@@ -328,6 +359,7 @@ fn bound<'q>(sql: SqlStr, values: Vec<Value>) -> Query<'q, Postgres, PgArguments
     values.into_iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Int(number) => query.bind(number),
         Value::Text(given) => query.bind(given.map(text)),
+        Value::Word(word) => query.bind(word),
         Value::Blob(octets) => query.bind(octets),
         Value::Ints(numbers) => query.bind(numbers),
         Value::Texts(texts) => {

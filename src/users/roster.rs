@@ -162,6 +162,9 @@ pub trait Roster: Store + TypedCodes {
     /// What an import compares, in order of unique id: up to `limit` after `after`.
     fn states<'a>(&'a self, after: &'a str, limit: u32) -> BoxFuture<'a, StoreResult<Vec<State>>>;
 
+    /// As [`Roster::states`], of everybody, in any order, each shown once.
+    fn every_state<'a>(&'a self, show: &'a mut (dyn FnMut(State) + Send)) -> BoxFuture<'a, StoreResult<()>>;
+
     /// As [`Roster::states`], of those of these people who exist, in any order.
     fn states_of<'a>(&'a self, unique_ids: &'a [String]) -> BoxFuture<'a, StoreResult<Vec<State>>>;
 
@@ -186,6 +189,10 @@ pub trait Roster: Store + TypedCodes {
 
     /// Begins an import: removes what one that died has left, and takes the next generation.
     fn begin_import<'a>(&'a self, lock: &'a ImportLock, by: &'a str) -> BoxFuture<'a, StoreResult<Box<dyn Import>>>;
+
+    /// Whether several connections of an import write at once: [`Import::stage_newcomers`] is quicker than
+    /// [`Import::stage`] then, also for people in any order.
+    fn writes_together(&self) -> bool;
 
     /// What an import has left for the next one.
     fn import_memory<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<Vec<u8>>>>;
@@ -271,11 +278,6 @@ pub trait Import: Send {
     /// An error may leave part of them written, which counts as little as the rest: abandon the import.
     /// `Conflict` names the two people where a name is claimed twice.
     fn stage(&mut self, steps: Vec<Step>) -> BoxFuture<'_, StoreResult<()>>;
-
-    /// Whether [`Import::stage_newcomers`] is quicker than [`Import::stage`].
-    fn writes_together(&self) -> bool {
-        false
-    }
 
     /// As [`Import::stage`] of all of `people`, which are [`Step::Bare`] and nothing else, and then of all of `names`,
     /// but at the same time. It ends when both channels do.

@@ -29,6 +29,7 @@ use crate::users::store::{Store, StoreError, StoreResult, folded};
 use crate::users::tries::SharedTries;
 
 mod approvals;
+mod changing;
 mod claiming;
 mod clearing;
 mod details;
@@ -39,10 +40,12 @@ mod letters;
 mod measures;
 mod newcomers;
 mod people;
+pub(in crate::users) mod prompts;
 mod records;
 mod roster;
 pub(in crate::users) mod rounds;
 mod staging;
+mod states;
 pub(in crate::users) mod tables;
 mod text;
 mod tries;
@@ -69,17 +72,6 @@ async fn begin_people(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
 /// As [`begin_people`], for what an import writes before it counts.
 async fn begin_staged(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
     alone(driver, driver.begin_staged().await?).await
-}
-
-/// As [`begin_staged`], together with other changes of the same import. Whoever changes people otherwise is kept from it
-/// by each of them, and keeps each of them from beginning.
-async fn begin_together(driver: &dyn Driver) -> StoreResult<Box<dyn Change>> {
-    const SHARED: &str = "SELECT 1::bigint FROM pg_advisory_xact_lock_shared(7308332045929147)";
-    let mut change = driver.begin_staged().await?;
-    if driver.dialect() == Dialect::Postgres {
-        change.rows(fixed(SHARED), vec![]).await?;
-    }
-    Ok(change)
 }
 
 async fn alone(driver: &dyn Driver, mut change: Box<dyn Change>) -> StoreResult<Box<dyn Change>> {
@@ -257,6 +249,14 @@ impl Store for SqlStore {
         Box::pin(self.append(&records::EVENTS, events, records::event_row))
     }
 
+    fn record_shared(&self, events: Arc<Vec<Event>>) -> BoxFuture<'_, StoreResult<()>> {
+        if events.is_empty() {
+            return Box::pin(ready(Ok(())));
+        }
+        let rows = (0..events.len()).filter_map(move |place| events.get(place).map(records::event_row));
+        self.driver.append(&records::EVENTS, Box::new(rows))
+    }
+
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
         Box::pin(self.append(&records::ACCOUNTING, accounted, records::accounting_row))
     }
@@ -332,16 +332,15 @@ impl Store for SqlStore {
 impl SqlStore {
     async fn append<T>(
         &self,
-        insertion: &driver::Insertion,
+        insertion: &'static driver::Insertion,
         records: &[T],
         row: fn(&T) -> Vec<Value>,
     ) -> StoreResult<()> {
         if records.is_empty() {
             return Ok(());
         }
-        let mut change = self.driver.begin().await?;
-        insertion.run(change.as_mut(), self.driver.dialect(), records.iter().map(row).collect()).await?;
-        change.commit().await
+        let rows: Vec<_> = records.iter().map(row).collect();
+        self.driver.append(insertion, Box::new(rows.into_iter())).await
     }
 }
 

@@ -15,10 +15,11 @@ use sqlx::{ConnectOptions, Connection, SqlStr, SqlitePool, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::users::sql::SqlStore;
-use crate::users::sql::driver::{Change, Dialect, Driver, Holds};
+use crate::users::sql::driver::{Change, Dialect, Driver, Holds, Insertion, Rows};
 use crate::users::sql::value::{Row, Value, bound, row_of};
 use crate::users::store::{StoreError, StoreResult};
 
+mod appending;
 mod copy;
 mod fault;
 mod quick;
@@ -28,6 +29,7 @@ mod schema;
 pub(in crate::users) use copy::{alone, copy_into, read_alone, sound};
 pub(in crate::users) use fault::store_error;
 
+use appending::Appender;
 use copy::checked;
 use quick::Quick;
 use readers::Readers;
@@ -71,6 +73,7 @@ struct SqliteDriver {
     readers: Readers,
     quick: Quick,
     writer: SqlitePool,
+    appender: Arc<Appender>,
     /// Lets this process's own writers in one after the other, in the order of their coming: the file's own lock
     /// knows no order.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -93,7 +96,8 @@ impl SqliteDriver {
         let (turn, holds, since) = Default::default();
         let many = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(QUICK));
         let quick = Quick::open(path, many);
-        Ok(SqliteDriver { path: path.to_owned(), readers, quick, writer, turn, breath: None, holds, since })
+        let (path, appender) = (path.to_owned(), Arc::new(Appender::new(path.to_owned())));
+        Ok(SqliteDriver { path, readers, quick, writer, appender, turn, breath: None, holds, since })
     }
 }
 
@@ -186,6 +190,20 @@ impl Driver for SqliteDriver {
         })
     }
 
+    fn append(&self, insertion: &'static Insertion, rows: Rows) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let appender = Arc::clone(&self.appender);
+            let appended = tokio::task::spawn_blocking(move || {
+                let appended = appender.append(insertion.single(), rows);
+                // Also where nobody waits any more: the next has its turn once the file is free.
+                drop(turn);
+                appended
+            });
+            appended.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+        })
+    }
+
     fn for_many_rows(&self) -> BoxFuture<'_, StoreResult<Arc<dyn Driver>>> {
         Box::pin(async move {
             let driver: Arc<dyn Driver> = Arc::new(SqliteDriver {
@@ -193,6 +211,7 @@ impl Driver for SqliteDriver {
                 readers: Readers::open(&reading(&self.path), 1).await?,
                 quick: Quick::open(&self.path, 0),
                 writer: writer(&self.path, IMPORT_CACHE).await?,
+                appender: Arc::clone(&self.appender),
                 turn: Arc::clone(&self.turn),
                 breath: Some(BREATH),
                 holds: Arc::clone(&self.holds),
@@ -230,6 +249,12 @@ impl Driver for SqliteDriver {
         Box::pin(async move {
             self.quick.close();
             self.readers.close().await;
+            if self.breath.is_none() {
+                let appender = Arc::clone(&self.appender);
+                if let Err(error) = tokio::task::spawn_blocking(move || appender.close()).await {
+                    tracing::warn!(%error, "the appending connection of the user store was not closed");
+                }
+            }
             self.writer.close().await;
         })
     }

@@ -4,6 +4,7 @@
 //! one suite runs against all. What administrators and imports ask beyond is [`crate::users::roster`].
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
@@ -126,6 +127,11 @@ pub trait Store: Send + Sync {
 
     /// Appends audit events, all or none.
     fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>>;
+
+    /// As [`Store::record`], of events that whoever writes them may look at from another thread.
+    fn record_shared(&self, events: Arc<Vec<Event>>) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move { self.record(&events).await })
+    }
 
     /// Appends accounting records, all or none.
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>>;

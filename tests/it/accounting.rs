@@ -49,8 +49,8 @@ fn sessions(detail: &str) -> Vec<String> {
 fn a_thousand_records_arrive_once_and_in_order_though_the_target_was_away_and_the_server_killed() {
     let Some(mut target) = FreeRadius::start() else { return };
     let mut server = Server::start_written(|folder, address| {
-        let (folder, radius, accounting) = (folder.display(), target.radius(), target.accounting());
-        let doors = server::doors(&folder, address);
+        let (radius, accounting) = (target.radius(), target.accounting());
+        let (doors, alone) = (server::doors(folder.display(), address), server::alone(folder.display(), address));
         format!(
             r#"
 {doors}
@@ -71,14 +71,7 @@ secret = "{TARGET_SECRET}"
 timeout = "200ms"
 tries = 2
 
-[provider.local]
-type = "local"
-
-[audit]
-file = "{folder}/audit.jsonl"
-
-[metrics]
-listen = "{address}:9464"
+{alone}
 "#
         )
     });

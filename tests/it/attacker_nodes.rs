@@ -4,20 +4,25 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use anteroom::config::{self, Client, ClientPolicy};
-use anteroom::factor::{Answer, Factor, Refusal};
+use anteroom::factor::{Answer, Factor, Refusal, Request};
 use anteroom::secret::Secret;
-use anteroom::signin::attempt::Attempt;
+use anteroom::signin::attempt::{Attempt, Door};
+use anteroom::signin::explain::{Question, Served, explain};
+use anteroom::signin::nodes::Nodes;
 use anteroom::signin::outcome::Reason;
 use anteroom::signin::reception::{Deps, SignIns, Target};
 use anteroom::users::model::Person;
 use anteroom::users::profile::Profile;
+use anteroom::users::prompts::{self as node, Begun, Effect, SharedPrompts as _};
 use anteroom::users::roster::Roster as _;
 use anteroom::users::sql::SqlStore;
 use anteroom::users::store::Store as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 
 use crate::attacker::{Counting, THRESHOLD, right, usual};
 use crate::peers::postgres::Postgres;
@@ -28,10 +33,34 @@ const BOUND: u32 = THRESHOLD - 2;
 
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
 
+/// A cloud whose answers may be held back.
+struct Gate {
+    cloud: Arc<Cloud>,
+    is_shut: AtomicBool,
+    opened: Notify,
+}
+
+impl Factor for Gate {
+    fn name(&self) -> &str {
+        "cloud"
+    }
+
+    fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
+        let answer = self.cloud.run(request);
+        Box::pin(async move {
+            if self.is_shut.load(Ordering::SeqCst) {
+                self.opened.notified().await;
+            }
+            answer.await
+        })
+    }
+}
+
 struct Node {
     sign_ins: Arc<SignIns>,
     store: Arc<SqlStore>,
     cloud: Arc<Cloud>,
+    gate: Arc<Gate>,
     ledger: Arc<Recorder>,
     client: Arc<Client>,
 }
@@ -54,16 +83,22 @@ impl Company {
             first.enrol(&Profile::new(person), "test").await.unwrap();
         }
         let mut company = Company { server, database, directory: Arc::default(), nodes: Vec::new() };
-        company.nodes.push(company.node(first));
+        let first = company.node(first).await;
+        company.nodes.push(first);
         let second = SqlStore::connect(&server.at(database)).await.unwrap();
-        company.nodes.push(company.node(second));
+        let second = company.node(second).await;
+        company.nodes.push(second);
         Some(company)
     }
 
-    fn node(&self, store: SqlStore) -> Arc<Node> {
+    async fn node(&self, store: SqlStore) -> Arc<Node> {
         let (store, ledger) = (Arc::new(store), Arc::new(Recorder::default()));
         let cloud = Cloud::saying("cloud", Some(Answer::Approved));
-        let providers = vec![("cloud", cloud.clone() as Arc<dyn Factor>)];
+        let gate = Arc::new(Gate { cloud: cloud.clone(), is_shut: AtomicBool::new(false), opened: Notify::new() });
+        let providers = vec![("cloud", gate.clone() as Arc<dyn Factor>)];
+        let me = node::Node { node: format!("process-{}", self.nodes.len()), name: "node".into() };
+        let nodes = Nodes::new(store.clone(), me, [9; 32]);
+        nodes.alive(&usual()).await.unwrap();
         let deps = fakes::deps(&Arc::new(fakes::right()), providers, store.clone(), &ledger);
         let targets = [("corp".to_owned(), Target { primary: self.directory.clone(), dn_from_store: false })].into();
         let throttle = config::Throttle {
@@ -76,10 +111,10 @@ impl Company {
             denial_backoff: Duration::ZERO,
             ..usual()
         };
-        let sign_ins = SignIns::new(Deps { targets, throttle, ..deps });
+        let sign_ins = SignIns::new(Deps { targets, throttle, nodes: Some(Arc::new(nodes)), ..deps });
         let mut client = Arc::into_inner(fakes::client(ClientPolicy::default())).unwrap();
         client.carry_over = Duration::ZERO;
-        Arc::new(Node { sign_ins, store, cloud, ledger, client: Arc::new(client) })
+        Arc::new(Node { sign_ins, store, cloud, gate, ledger, client: Arc::new(client) })
     }
 
     fn count(&self, table: &str) -> String {
@@ -185,6 +220,47 @@ async fn what_one_node_has_counted_the_other_has_too_and_the_owner_comes_in_thro
 }
 
 #[tokio::test]
+async fn an_explanation_knows_what_the_other_node_has_counted() {
+    let people = names(2);
+    let Some(company) = Company::new("explained", &people).await else { return };
+    let [one, two] = [&company.nodes[0], &company.nodes[1]];
+    let explained = async |who: &str, step: &str| {
+        let (client, door) = (Arc::clone(&two.client), Door::Radius);
+        let served = [Served { client, door, tells_address: true, profile: None }];
+        let question = Question {
+            client: "vpn".into(),
+            user: who.into(),
+            from: Some(HOME),
+            at: None,
+            typed: None,
+            computer: None,
+            smart_card: false,
+        };
+        let told = explain(&two.sign_ins, &served, &question).await.unwrap();
+        let said = told.steps.iter().find(|line| line.step == step).map(|line| line.text.clone());
+        (told.reason, said.unwrap_or_default())
+    };
+    let who = &people[0];
+    assert_eq!(explained(who, "throttle").await, (None, String::new()));
+    // A wrong password is counted by a task of its own.
+    assert_eq!(one.sign_in(who, "a guess", HOME).await, Reason::WrongPassword);
+    while company.count("tries") == "0" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(explained(who, "throttle").await.1, format!("wrong passwords, over all nodes: 1 of {BOUND}"));
+    let who = &people[1];
+    *one.cloud.answer.lock().unwrap() = Some(Answer::Refused(Refusal::Expired));
+    for number in 0..5 {
+        assert!(explained(who, "prompts").await.1.starts_with(&format!("{number} of 5 ")), "{number}");
+        assert_eq!(one.sign_in(who, &right(who), HOME).await, Reason::Expired);
+    }
+    let (reason, said) = explained(who, "prompts").await;
+    assert_eq!(reason.as_deref(), Some("prompt_limited"), "{said}");
+    assert!(said.starts_with("5 of 5 without an approval within 10m"), "{said}");
+    company.close().await;
+}
+
+#[tokio::test]
 async fn denials_at_two_nodes_lock_out_together() {
     let people = names(2);
     let Some(company) = Company::new("denied_in_turn", &people).await else { return };
@@ -233,5 +309,61 @@ async fn whoever_was_wrong_is_not_tried_while_the_database_is_away() {
         assert_eq!(end, Reason::StoreUnavailable);
     }
     assert_eq!(binds(), before, "nobody can count it, so nobody is asked");
+    company.close().await;
+}
+
+#[tokio::test]
+async fn a_fraud_report_at_one_node_voids_the_approval_of_a_prompt_that_was_out_at_the_other() {
+    let people = names(1);
+    let who = people[0].clone();
+    let Some(company) = Company::new("defrauded", &people).await else { return };
+    let [one, two] = [&company.nodes[0], &company.nodes[1]].map(Arc::clone);
+    // The first prompt is out at the one; whoever knows the password comes from elsewhere to the other.
+    one.gate.is_shut.store(true, Ordering::SeqCst);
+    let first = {
+        let (one, who) = (Arc::clone(&one), who.clone());
+        tokio::spawn(async move { one.sign_in(&who, &right(&who), somewhere(1)).await })
+    };
+    while one.cloud.asked() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    *two.cloud.answer.lock().unwrap() = Some(Answer::Refused(Refusal::Fraud));
+    assert_eq!(two.sign_in(&who, &right(&who), somewhere(2)).await, Reason::Fraud);
+    // Approved all the same, by a thumb that was quicker than its owner.
+    one.gate.opened.notify_one();
+    assert_eq!(first.await.unwrap(), Reason::Blocked, "no approval of a prompt that was out then counts");
+    assert_eq!(company.count("prompts_out WHERE outcome = 'approved'"), "0", "nobody else is told of it");
+    company.close().await;
+}
+
+#[tokio::test]
+async fn prompts_that_nobody_answers_are_backed_off_over_both_nodes() {
+    let people = names(1);
+    let who = &people[0];
+    let Some(company) = Company::new("unanswered", &people).await else { return };
+    let pauses = config::Throttle { denial_backoff: Duration::from_secs(60), ..usual() };
+    let prompt = |number: usize| node::Intended {
+        key: Some(format!("{number:032x}")),
+        claim: format!("{number:024x}"),
+        unique_id: format!("id-{who}"),
+        node: format!("process-{}", number % 2),
+        is_code: false,
+        until: SystemTime::now() + Duration::from_secs(60),
+    };
+    // The first that nobody answers is forgiven, the second is not, and the next ones less and less.
+    let mut now = SystemTime::now();
+    for (number, pause) in [(1, 0), (2, 60), (3, 120), (4, 240)] {
+        let store = &company.nodes[number % 2].store;
+        assert_eq!(store.begin_prompt(&prompt(number), &pauses, now).await.unwrap(), Begun::Ours, "{number}");
+        let effect = (&Effect::Unanswered, &pauses);
+        store.end_prompt(&prompt(number), (None, now), effect, now).await.unwrap();
+        let other = &company.nodes[(number + 1) % 2].store;
+        let again = prompt(number + 10);
+        if pause > 0 {
+            let soon = now + Duration::from_secs(pause - 1);
+            assert_eq!(other.begin_prompt(&again, &pauses, soon).await.unwrap(), Begun::Limited, "{number}");
+        }
+        now += Duration::from_secs(pause);
+    }
     company.close().await;
 }

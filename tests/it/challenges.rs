@@ -19,6 +19,7 @@ use crate::support::fakes::{self, FakePrimary, FakeStore, Recorder};
 mod attacks;
 mod methods;
 mod nodes;
+mod phone;
 mod phone_pins;
 mod pins;
 mod verdicts;
@@ -310,6 +311,42 @@ async fn a_push_that_was_answered_between_two_rounds_decides() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(heard(&hall.answer(&asked, typed).await), expected, "{said:?} {typed}");
             assert_eq!((hall.cloud.looked_at.load(Ordering::SeqCst), hall.ends()), (0, vec![expected]));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_on_the_phone_counts_although_nobody_ever_answers_the_challenge() {
+    let rule = Challenges { beside_prompt: true, ..RULE };
+    let second = Duration::from_secs(1);
+    for number in [None, Some("42")] {
+        for (refusal, reason, blocks) in [(Refusal::Fraud, Reason::Fraud, 1), (Refusal::Denied, Reason::Denied, 0)] {
+            for answers in [false, true] {
+                let store = Arc::new(fakes::enrolled());
+                let cloud = Cloud { number, ..Cloud::default() };
+                *cloud.says.lock().unwrap() = Answer::Refused(refusal);
+                let hall = Hall::with(cloud, &[Method::Push], rule, fakes::enrolled(), |deps| {
+                    deps.store = store.clone();
+                    deps.throttle.denial_backoff = second * 600;
+                });
+                // Somebody has the password, and sees the challenge; the owner has the phone.
+                let asked = hall.first().await;
+                hall.cloud.answered.notify_one();
+                tokio::time::sleep(second).await;
+                assert_eq!(store.blocked.load(Ordering::SeqCst), blocks, "at once");
+                let again =
+                    Attempt { credential: Ok(Secret::from_text("right".into())), ..fakes::attempt(&hall.client) };
+                assert_eq!(heard(&hall.enter(again).await), (Verdict::Reject, Reason::PromptLimited));
+                if answers {
+                    assert_eq!(heard(&hall.answer(&asked, "").await), (Verdict::Reject, reason));
+                }
+                tokio::time::sleep(second * 300).await;
+                let mut ends = hall.ends();
+                ends.sort_by_key(|(_, reason)| reason.code());
+                assert_eq!(ends.len(), 2, "{ends:?}");
+                assert!(ends.contains(&(Verdict::Reject, reason)), "{ends:?}");
+                assert_eq!(store.blocked.load(Ordering::SeqCst), blocks, "and once");
+            }
         }
     }
 }

@@ -12,8 +12,7 @@ use crate::peers::server::{self, SHARED_SECRET, Server};
 fn world(target: &str, to: &str) -> Server {
     let (target, to) = (target.to_owned(), to.to_owned());
     Server::start_written(move |folder, address| {
-        let doors = server::doors(folder.display(), address);
-        let folder = folder.display();
+        let (doors, alone) = (server::doors(folder.display(), address), server::alone(folder.display(), address));
         format!(
             r#"
 {doors}
@@ -38,14 +37,7 @@ type = "radius"
 servers = "{target}"
 secret = "{SHARED_SECRET}"
 
-[provider.local]
-type = "local"
-
-[audit]
-file = "{folder}/audit.jsonl"
-
-[metrics]
-listen = "{address}:9464"
+{alone}
 "#
         )
     })
@@ -82,11 +74,20 @@ fn a_target_changes_and_ends_a_clients_session_through_anteroom() {
             states.is_some_and(|(first, second)| first < second && heard.find("Received").unwrap() < first),
             "{heard}"
         );
-        let heard = ask(&server, "127.0.0.9", kind, SHARED_SECRET, "User-Name = \"bob\"");
+        let heard = ask(&server, "127.0.0.9", kind, SHARED_SECRET, "User-Name = \"bob\"\nMessage-Authenticator = 0x00");
         assert!(heard.contains(&format!("Received {nak}")), "{heard}");
     }
     let logs = server.logs();
     assert!(logs.contains("session change relayed") && logs.contains("kind=\"disconnect\" answer=\"ack\""), "{logs}");
+    let metrics = server.http("/metrics").unwrap();
+    for (kind, answer) in [("coa", "ack"), ("coa", "nak"), ("disconnect", "ack"), ("disconnect", "nak")] {
+        let series = metrics.lines().find(|line| {
+            let labels =
+                ["target=\"behind\"", "client=\"vpn\"", &format!("kind=\"{kind}\""), &format!("answer=\"{answer}\"")];
+            line.starts_with("anteroom_radius_changes_total{") && labels.iter().all(|label| line.contains(label))
+        });
+        assert!(series.is_some_and(|series| series.ends_with(" 1")), "{kind} {answer}: {metrics}");
+    }
     for hidden in ["s-1", TARGET_SECRET, SHARED_SECRET] {
         assert!(!logs.contains(hidden), "{hidden}");
     }
@@ -105,6 +106,8 @@ fn nobody_but_a_target_is_heard_and_a_client_that_is_gone_is_told() {
         heard.contains("Received Disconnect-NAK") && heard.contains("Error-Cause = Proxy-Request-Not-Routable"),
         "{heard}"
     );
+    let metrics = server.http("/metrics").unwrap();
+    assert!(metrics.contains("kind=\"disconnect\",answer=\"none\"} 1"), "{metrics}");
     // Another address, and another secret: the client's does not count here.
     let to = |source: &str, secret: &str| {
         let heard = ask(&server, source, "disconnect", secret, ALICE);

@@ -222,6 +222,33 @@ async fn another_time_another_word_and_another_client_are_asked_about() {
 }
 
 #[tokio::test]
+async fn a_pin_behind_the_password_is_asked_about() {
+    let house = House::new(World {
+        person: Some(Person { mode: anteroom::users::model::Mode::Pin, ..fakes::person() }),
+        passcode: true,
+        ..world()
+    });
+    let served = std::slice::from_ref(&house.served);
+    let ask = async |typed: Option<&str>| {
+        let question = Question { typed: typed.map(str::to_owned), ..question() };
+        explain(&house.sign_ins, served, &question).await.unwrap()
+    };
+    let pin = |told: &Explanation| told.steps.iter().find(|line| line.step == "pin").unwrap().text.clone();
+    let without = ask(None).await;
+    assert_eq!((without.end.as_str(), without.reason.as_deref()), ("reject", Some("needs_pin")));
+    assert!(pin(&without).contains("none is typed"), "{without:?}");
+    let with = ask(Some("pin")).await;
+    assert_eq!((with.end.as_str(), with.text.as_str()), ("prompt", "entra would ask by push"), "{with:?}");
+    assert!(pin(&with).contains("taken as right"), "{with:?}");
+    assert!(pin(&ask(Some("code")).await).contains("as the PIN first"));
+    assert_eq!(house.touched(), [0; 4]);
+    let standard = House::new(World { passcode: true, ..world() });
+    let question = Question { typed: Some("pin".into()), ..question() };
+    let told = explain(&standard.sign_ins, std::slice::from_ref(&standard.served), &question).await.unwrap();
+    assert!(pin(&told).contains("not in PIN mode"), "{told:?}");
+}
+
+#[tokio::test]
 async fn explaining_a_thousand_times_counts_nothing() {
     let house = House::new(world());
     for _ in 0..1000 {

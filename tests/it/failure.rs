@@ -97,6 +97,7 @@ impl House {
             texts: Arc::new(anteroom::texts::Texts::built_in()),
             pins: None,
             rounds: None,
+            nodes: None,
             metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         House { first, second, ledger, sign_ins }

@@ -1,5 +1,6 @@
 //! What the guides show for `anteroom.toml` is accepted as it stands.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -64,7 +65,7 @@ fn every_client_that_a_guide_shows_is_a_good_configuration() {
     file("bind.secret", "the password of the account");
     file("cloud.key", "a key of thirty-two octets or more, certainly");
     let guides = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/guides");
-    let (mut shown, mut profiles) = (0, 0);
+    let (mut shown, mut profiles) = (0, BTreeSet::new());
     for entry in fs::read_dir(guides).unwrap() {
         let path = entry.unwrap().path();
         let page = fs::read_to_string(&path).unwrap();
@@ -88,11 +89,11 @@ fn every_client_that_a_guide_shows_is_a_good_configuration() {
                 let word = profile.split('"').next().unwrap();
                 assert!(said.contains(&format!("  profile {word} (")), "{}:\n{said}", path.display());
                 assert_eq!(path.file_stem().unwrap().to_str(), Some(word), "the guide of another profile");
-                profiles += 1;
+                profiles.insert(word.to_owned());
             }
             shown += 1;
         }
     }
-    assert_eq!(profiles, anteroom::config::profile::PROFILES.len(), "a profile has no guide with a section");
+    assert_eq!(profiles.len(), anteroom::config::profile::PROFILES.len(), "a profile has no guide with a section");
     assert!(shown >= 15, "only {shown} guides show a client");
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anteroom::config::import::{Leavers, MailRule};
+use anteroom::config::import::MailRule;
 use anteroom::import::mark::{Pass, Why};
 use anteroom::import::pass::{Ask, Event, ImportError, Importer, Outcome, Place};
 use anteroom::import::plan::Decision;
@@ -17,7 +17,6 @@ use anteroom::users::profile::{Field, Profile};
 use anteroom::users::roster::Roster;
 use anteroom::users::sqlite::SqliteStore;
 use anteroom::users::store::{Store, StoreError};
-use proptest::prelude::*;
 
 use crate::support::people_directory::{PeopleDirectory, Somebody, Wrong};
 
@@ -272,14 +271,13 @@ async fn a_taken_name_is_told_and_nobody_is_overwritten() {
     let swapped = world.full().await.unwrap();
     assert_eq!((swapped.counts.changed, swapped.counts.conflicts), (2, 0), "{swapped:?}");
     assert_eq!(world.store.person("id-u000").await.unwrap().unwrap().name, "u001");
-    // An account that was deleted and made anew takes the old name once the old one has left.
+    // An account that was deleted and made anew takes the old name as the old one leaves.
     let mut people = crowd(0..3);
     people[2].id = "id-anew".into();
     (people[0].uid, people[1].uid) = (people[1].uid.clone(), people[0].uid.clone());
     world.directory.set(people);
-    world.full().await.unwrap();
     let settled = world.full().await.unwrap();
-    assert_eq!(settled.counts.conflicts, 0, "{settled:?}");
+    assert_eq!((settled.counts.added, settled.counts.conflicts), (1, 0), "{settled:?}");
     assert_eq!(world.store.person_named("u002").await.unwrap().unwrap().unique_id, "id-anew");
     assert!(world.full().await.unwrap().counts.is_empty());
 }
@@ -345,83 +343,4 @@ async fn new_settings_make_the_next_pass_a_full_one() {
     let other = world.run(&Ask::default()).await.unwrap();
     assert_eq!(other.passes, [("corp".to_owned(), Pass::Full(Why::OtherItems))]);
     assert!(other.counts.is_empty(), "{:?}", other.counts);
-}
-
-fn somebody() -> impl Strategy<Value = Somebody> {
-    (0..12_u32, 0..12_u32, any::<bool>(), proptest::option::of(0..3_u32), proptest::option::of(0..3_u32)).prop_map(
-        |(id, uid, locked, mail, mobile)| Somebody {
-            id: format!("id-{id}"),
-            uid: format!("{}{uid}", if uid % 2 == 0 { "u" } else { "U" }),
-            mail: mail.map(|mail| format!("m{mail}@corp.example")),
-            mobile: mobile.map(|mobile| format!("202555011{mobile}")),
-            locked,
-        },
-    )
-}
-
-/// People with ids of their own, as a directory has them. Names may be claimed twice.
-fn people() -> impl Strategy<Value = Vec<Somebody>> {
-    proptest::collection::vec(somebody(), 1..15).prop_map(|people| {
-        let mut seen = BTreeSet::new();
-        people.into_iter().filter(|one| seen.insert(one.id.clone())).collect()
-    })
-}
-
-fn rules() -> impl Strategy<Value = String> {
-    let leavers = prop_oneof![Just("keep"), Just("disable"), Just("remove")];
-    let disabled = prop_oneof![Just("skip"), Just("disable"), Just("import")];
-    let enabled = prop_oneof![Just("all"), Just("none"), Just("new_with_phone")];
-    (leavers, disabled, enabled, any::<bool>(), any::<bool>()).prop_map(|(leavers, disabled, enabled, add, update)| {
-        format!(
-            "leavers = \"{leavers}\"\ndisabled_accounts = \"{disabled}\"\nenabled = \"{enabled}\"\nadd = {add}\n\
-             update = {update}"
-        )
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// apply(plan(directory, store)) makes a second plan empty, whatever was in the store before.
-    #[test]
-    fn a_second_pass_is_empty_whatever_directory_and_store_were(
-        before in people(), edits in proptest::collection::vec((0..12_u32, 0..4_u32), 0..4), after in people(),
-        rules in rules()
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let mut world = world(before, "stop_above = 999", "").await;
-            world.full().await.unwrap();
-            for (id, what) in edits {
-                let Some(mut profile) = world.store.profile(&format!("id-{id}")).await.unwrap() else { continue };
-                match what {
-                    0 => profile.person.enabled = !profile.person.enabled,
-                    1 => profile.person.phone = None,
-                    2 => profile.person.name = format!("local{id}"),
-                    _ => {
-                        world.store.dismiss(&profile.person.unique_id, "t").await.unwrap();
-                        continue;
-                    }
-                }
-                world.store.change(&profile, "cli:root").await.unwrap();
-            }
-            let text = configuration(world.directory.fake.address.port(), "stop_above = 999", &rules);
-            let config = anteroom::config::load_text(&text, &world.folder.path().join("anteroom.toml")).unwrap();
-            world.importer.import = Arc::new(config.import.clone());
-            world.directory.set(after);
-            let full = Ask { full: true, allow_empty: true, ..Ask::default() };
-            let first = world.run(&full).await.unwrap();
-            // A newcomer gets the name of one who left when both are known: in the pass after.
-            let second = world.run(&full).await.unwrap();
-            let third = world.run(&full).await.unwrap();
-            assert!(third.counts.is_empty(), "{first:#?} {second:#?} {third:#?}");
-            if first.counts.conflicts == 0 {
-                assert!(second.counts.is_empty(), "{first:#?} {second:#?}");
-            }
-            let names = world.everybody().await.into_iter().flat_map(|one| one.names());
-            let mut seen = BTreeSet::new();
-            assert!(names.into_iter().all(|(name, _)| seen.insert(name)), "two people have one name");
-            assert!(config.import.items[0].leavers != Leavers::Keep || third.counts.disabled == 0);
-        });
-    }
 }

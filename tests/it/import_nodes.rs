@@ -25,13 +25,13 @@ const NODE: &str = "ANTEROOM_TEST_IMPORT_NODE";
 /// How long a node that has died keeps the right to import here.
 const LEASE: Duration = Duration::from_secs(2);
 
-fn crowd(count: u32) -> Vec<Somebody> {
+pub(crate) fn crowd(count: u32) -> Vec<Somebody> {
     (0..count)
         .map(|n| Somebody { mail: Some(format!("u{n}@corp.example")), ..Somebody::new(&format!("u{n:04}")) })
         .collect()
 }
 
-async fn importer(port: u16, store: Arc<SqlStore>, node: &str) -> Importer {
+pub(crate) async fn importer(port: u16, store: Arc<SqlStore>, node: &str) -> Importer {
     let folder = tempfile::tempdir().unwrap();
     let (importer, unused) =
         ready(&configuration(port, "stop_above = 999\nincremental = \"never\"", "leavers = \"remove\""), folder.path())
@@ -42,12 +42,12 @@ async fn importer(port: u16, store: Arc<SqlStore>, node: &str) -> Importer {
     Importer { import: Arc::new(import), roster: store, node: node.into(), lease: LEASE, ..importer }
 }
 
-async fn full(importer: &Importer) -> Result<anteroom::import::pass::Outcome, ImportError> {
+pub(crate) async fn full(importer: &Importer) -> Result<anteroom::import::pass::Outcome, ImportError> {
     let ask = Ask { full: true, ..Ask::default() };
     importer.run(&ask, &Progress::default(), &mut |_| ()).await
 }
 
-async fn open(server: &Postgres, database: &str) -> Arc<SqlStore> {
+pub(crate) async fn open(server: &Postgres, database: &str) -> Arc<SqlStore> {
     Arc::new(SqlStore::connect(&server.at(&server.database(database))).await.unwrap())
 }
 

@@ -192,6 +192,8 @@ const BY_TOKEN: Answer = Answer::ApprovedBy(Method::Oath);
 const BY_LIST: Answer = Answer::ApprovedBy(Method::BackupCode);
 const BY_DESK: Answer = Answer::ApprovedBy(Method::TemporaryCode);
 const WRONG: Answer = Answer::Refused(Refusal::WrongCode);
+const USED: Answer = Answer::Refused(Refusal::UsedCode);
+const OLD: Answer = Answer::Refused(Refusal::OldCode);
 const LOCKED: Answer = Answer::Refused(Refusal::LockedThere);
 const NOTHING: Answer = Answer::Refused(Refusal::NotThisWay);
 
@@ -200,14 +202,14 @@ async fn a_code_is_good_once_and_none_before_it_is_good_afterwards() {
     let house = House::new().await;
     let provider = house.provider();
     assert_eq!(typed(&provider, &counted(1)).await, BY_TOKEN, "one was skipped");
-    assert_eq!(typed(&provider, &counted(1)).await, WRONG, "used before");
-    assert_eq!(typed(&provider, &counted(0)).await, WRONG, "older than one that was used");
+    assert_eq!(typed(&provider, &counted(1)).await, USED);
+    assert_eq!(typed(&provider, &counted(0)).await, OLD);
     // also by another server
     let other = house.provider();
     assert_eq!(typed(&other, &counted(2)).await, BY_TOKEN, "and a right one begins the count anew");
     assert_eq!(typed(&other, &house.timed(1)).await, BY_TOKEN, "its clock is ahead");
-    assert_eq!(typed(&other, &house.timed(1)).await, WRONG);
-    assert_eq!(typed(&other, &house.timed(0)).await, WRONG);
+    assert_eq!(typed(&other, &house.timed(1)).await, USED);
+    assert_eq!(typed(&other, &house.timed(0)).await, OLD);
     let clock = house.store.token("CLOCK").await.unwrap().unwrap();
     assert_eq!(clock.drift, 1, "learned");
     assert!(clock.last_used.is_some());
@@ -217,8 +219,8 @@ async fn a_code_is_good_once_and_none_before_it_is_good_afterwards() {
     let again = Arc::new(SqlStore::open(house.folder.path().join("people.db"), false).await.unwrap());
     let house = House { store: again, ..house };
     let provider = house.bounded(9);
-    for replayed in [used, counted(1), counted(2)] {
-        assert_eq!(typed(&provider, &replayed).await, WRONG, "{replayed}");
+    for (replayed, answer) in [(used, USED), (counted(1), OLD), (counted(2), USED)] {
+        assert_eq!(typed(&provider, &replayed).await, answer, "{replayed}");
     }
     assert_eq!(typed(&provider, &counted(3)).await, BY_TOKEN);
 }
@@ -230,12 +232,12 @@ async fn a_clock_that_jumps_lets_nobody_in_twice_and_nobody_out_for_ever() {
     let truth = house.timed(0);
     assert_eq!(typed(&provider, &truth).await, BY_TOKEN);
     house.jump(-3600);
-    assert_eq!(typed(&provider, &truth).await, WRONG, "an hour back, the code of the truth");
-    assert_eq!(typed(&provider, &house.timed(0)).await, WRONG, "and that of then is older than a used one");
+    assert_eq!(typed(&provider, &truth).await, USED, "an hour back, the code of the truth");
+    assert_eq!(typed(&provider, &house.timed(0)).await, OLD, "and that of then is older than a used one");
     house.jump(7200);
-    assert_eq!(typed(&provider, &truth).await, WRONG, "an hour ahead");
+    assert_eq!(typed(&provider, &truth).await, USED, "an hour ahead");
     house.jump(-3600);
-    assert_eq!(typed(&provider, &truth).await, WRONG, "right again: used is used");
+    assert_eq!(typed(&provider, &truth).await, USED, "right again: used is used");
     house.jump(30);
     assert_eq!(typed(&provider, &house.timed(0)).await, BY_TOKEN, "nothing was learned from what did not fit");
     // Locked out, and then the clock is set back: the lock ends within twice its time, not at the old hour.
@@ -260,7 +262,7 @@ async fn a_token_far_off_is_found_again_by_two_codes_and_by_nothing_else() {
     assert_eq!(resync(house.timed(101), house.timed(100)).await, Err(Refusal::WrongCode), "the wrong way round");
     assert_eq!(resync(house.timed(100), house.timed(101)).await, Ok(()));
     assert_eq!(resync(house.timed(100), house.timed(101)).await, Err(Refusal::WrongCode), "both are used up");
-    assert_eq!(typed(&provider, &house.timed(101)).await, WRONG);
+    assert_eq!(typed(&provider, &house.timed(101)).await, USED);
     house.jump(30);
     assert_eq!(typed(&provider, &house.timed(101)).await, BY_TOKEN, "and its clock is known");
     assert_eq!(resync(counted(500), counted(501)).await, Ok(()), "a counter");
@@ -358,7 +360,7 @@ async fn people_in_pin_mode_type_pin_and_code_on_the_side_that_is_configured() {
     assert_eq!(ask(&before, format!("{}40927", counted(0))).await, WRONG, "the other side");
     assert_eq!(ask(&before, format!("40928{}", counted(0))).await, Answer::Refused(Refusal::WrongPin));
     assert_eq!(ask(&before, format!("40927{}", counted(0))).await, BY_TOKEN);
-    assert_eq!(ask(&before, format!("40927{}", counted(0))).await, WRONG, "a replay");
+    assert_eq!(ask(&before, format!("40927{}", counted(0))).await, USED, "a replay");
     assert_eq!(ask(&after, format!("40927{}", counted(1))).await, WRONG);
     assert_eq!(ask(&after, format!("{}40927", counted(1))).await, BY_TOKEN);
     // Wrong PINs count with wrong codes.
@@ -431,7 +433,7 @@ async fn two_nodes_on_one_postgres_take_a_code_once_and_count_together() {
         assert_eq!(approved, 1, "{right:?}: {answers:?}");
         for node in &nodes {
             let replayed = typed(node, &same).await;
-            assert!(replayed == WRONG || replayed == LOCKED, "{replayed:?}");
+            assert!([WRONG, USED, OLD, LOCKED].contains(&replayed), "{replayed:?}");
         }
         one.forget_tries(&fakes::alice().unique_id, anteroom::users::typed::Tried::Code).await.unwrap();
     }

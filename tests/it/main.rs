@@ -16,6 +16,9 @@ mod accounting;
 /// Who sprays passwords, bombs with prompts and guesses codes gets nowhere, and locks nobody out.
 mod attacker;
 
+/// The same at the real program, in front of a real domain controller.
+mod attacker_ad;
+
 /// The same against two nodes on one database: they count together.
 mod attacker_nodes;
 
@@ -72,6 +75,12 @@ mod import_nodes;
 
 /// Imports through `kill -9` of the whole program.
 mod import_crash;
+
+/// Imports into PostgreSQL that fail in the middle: nothing changes, nothing is left behind.
+mod import_faults_postgres;
+
+/// Imports right after another: nothing to do, whatever directory and store were.
+mod import_settles;
 
 /// Imports from directories that cut, point elsewhere and forget.
 mod import_tree;
@@ -140,12 +149,24 @@ mod peers_ad;
 /// Rules: an exhaustive table against a reference, and whole sign-ins.
 mod policy_table;
 
+/// What comes before what: blocks, rules, approvals that are kept, bypasses.
+mod policy_order;
+
 /// Real RADIUS clients: radclient, pyrad, pam_radius.
 mod peers_clients;
 /// Challenges of two and three rounds with pyrad.
 mod peers_rounds;
 /// The same at two nodes of one database in turn, with radclient and pyrad.
 mod peers_rounds_nodes;
+
+/// Prompts of two nodes: one for each sign-in, one count for each person.
+mod prompts_nodes;
+
+/// Challenges over a restart: a State is good once, and a round goes on or says that it does not.
+mod rounds_restart;
+
+/// Rules by nested group, hours and application, in front of a real domain controller.
+mod rules_ad;
 
 /// RADIUS servers behind: FreeRADIUS checks, Anteroom asks.
 mod radius_targets;

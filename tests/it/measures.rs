@@ -11,6 +11,7 @@ use anteroom::signin::attempt::{Attempt, Door, SignInId};
 use anteroom::signin::explain::{Question, Served, explain};
 use anteroom::signin::outcome::{Outcome, Reason};
 use anteroom::signin::reception::{Deps, SignIns};
+use anteroom::users::details::Device;
 use anteroom::users::letters::LetterKind;
 use anteroom::users::measures::{Measure, MeasureKind};
 use anteroom::users::model::Person;
@@ -294,9 +295,9 @@ async fn the_commands_tell_what_happened() {
 
     let csv = run(&["report", "bypasses", "--format", "csv"]).await;
     let mut lines = csv.lines();
-    assert_eq!(lines.next(), Some("time,user,by,reason,until,used,sign_in,code"));
+    assert_eq!(lines.next(), Some("time,user,by,reason,until,seconds,used,sign_in,code"));
     let row = lines.next().unwrap();
-    for part in ["alice", "lost her phone", &all[0].sign_in.to_string(), "SUCCESS_BYPASSED_AUTH"] {
+    for part in ["alice", "lost her phone", ",300,", &all[0].sign_in.to_string(), "SUCCESS_BYPASSED_AUTH"] {
         assert!(row.contains(part), "{part}: {row}");
     }
     let usage = run(&["report", "usage"]).await;
@@ -306,6 +307,19 @@ async fn the_commands_tell_what_happened() {
     let denials = run(&["report", "denials", "--format", "json", "--user", "ALICE"]).await;
     let denial: serde_json::Value = serde_json::from_str(denials.trim()).unwrap();
     assert_eq!((&denial["reason"], &denial["code"]), (&"denied".into(), &"FAILED_PHONE_APP_DENIED".into()));
+    assert!(denial.get("email").is_none(), "nothing of the person unless it is asked for: {denial}");
+    let devices = [Device { name: "Phone".into(), kind: "ios".into(), token: "planted-token".into() }];
+    shared.set_devices(&fakes::person().unique_id, &devices, "test").await.unwrap();
+    let denials = run(&["report", "denials", "--person", "--format", "json"]).await;
+    assert!(!denials.contains("planted-token"), "{denials}");
+    let denial: serde_json::Value = serde_json::from_str(denials.trim()).unwrap();
+    let of = |field: &str| denial[field].as_str().unwrap_or("-").to_owned();
+    let expected = fakes::person();
+    assert_eq!((of("mode"), of("language"), of("devices")), ("standard".into(), "en".into(), "Phone (ios)".into()));
+    assert_eq!(
+        (of("email"), of("phone")),
+        (expected.email.unwrap_or("-".into()), expected.phone.unwrap_or("-".into()))
+    );
     assert!(run(&["report", "denials", "--client", "wiki"]).await.lines().count() == 1, "the header alone");
     assert!(run(&["report", "cache"]).await.lines().count() == 1);
 
@@ -321,6 +335,8 @@ async fn the_commands_tell_what_happened() {
     for part in ["laptop stolen", "it was found", "block", "unblock"] {
         assert!(blocks.contains(part), "{part}: {blocks}");
     }
+    let blocks = run(&["report", "blocks", "--person", "--format", "csv"]).await;
+    assert!(blocks.lines().nth(1).is_some_and(|row| row.contains("Phone (ios)")), "{blocks}");
     assert_eq!(run(&["report", "fraud"]).await.lines().count(), 1);
 }
 

@@ -436,12 +436,10 @@ async fn one_thousand_prompts_are_held_over_few_connections() {
     let held: Vec<_> = (1..=1000).map(|number| rig.hold(number)).collect();
     until(|| rig.phone.pending() == 1000).await;
     assert_eq!(rig.native.status().waiting, 1000);
-    let decided = Instant::now();
     assert_eq!(rig.phone.decide("alice", Decision::Approve), 1000);
     for answer in join_all(held).await {
         assert_eq!(answer.unwrap(), Answer::Approved);
     }
-    assert!(decided.elapsed() < Duration::from_secs(3), "{:?}", decided.elapsed());
     let counts = rig.phone.counts();
     assert_eq!((counts.posts, counts.prompts, counts.polls, counts.streams), (1000, 1000, 0, 1));
 }

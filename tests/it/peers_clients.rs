@@ -59,6 +59,29 @@ fn radclient_is_let_in_after_approval() {
 }
 
 #[test]
+fn radclient_signs_in_and_reports_over_tcp_on_loopback_under_the_same_rules() {
+    let Some(directory) = Directory::get().filter(|_| program("radclient")) else { return };
+    let world = world(&directory, "yes");
+    world.phone.approve_by_itself();
+    let over_tcp = ["-P", "tcp", "-t", "10", "-r", "1"];
+    let ask = |what: &str, attributes: &str| radclient(world.server.radius(), what, &over_tcp, attributes);
+    let output = ask("auth", &sign_in_as("alice", PASSWORD));
+    assert!(received(&output, "Access-Accept"), "{output:?}");
+    assert_eq!(world.server.event("alice")["reason"], "approved");
+    let output = ask("auth", &sign_in_as("clumsy4", "wrong"));
+    assert!(received(&output, "Access-Reject"), "{output:?}");
+    let output = ask("acct", "Acct-Status-Type = Start\nAcct-Session-Id = \"tcp-1\"\nUser-Name = \"alice\"\n");
+    assert!(received(&output, "Accounting-Response"), "{output:?}");
+    let output = ask("status", "Message-Authenticator = 0x00\n");
+    assert!(received(&output, "Access-Accept"), "{output:?}");
+    // TCP proves nothing of who speaks: an unsigned request gets as little as over UDP.
+    let unsigned = format!("User-Name = \"alice\"\nUser-Password = \"{PASSWORD}\"\n");
+    let output = radclient(world.server.radius(), "auth", &["-P", "tcp", "-t", "1", "-r", "1"], &unsigned);
+    assert!(!received(&output, "Access"), "{output:?}");
+    assert_eq!(world.phone.asked(), 1);
+}
+
+#[test]
 fn radclient_is_refused_for_a_wrong_password() {
     let Some(directory) = Directory::get().filter(|_| program("radclient")) else { return };
     let world = world(&directory, "yes");

@@ -134,7 +134,7 @@ bind_password = "x"
 /// What `anteroom check` says of the provider.
 pub(crate) async fn checked(config: &Config, folder: &std::path::Path) -> Vec<(Level, String)> {
     let store = Arc::new(StoreAt::File(folder.join("people.db")));
-    let network = Network { name: "gate-1".into(), store, keys: folder.join("anteroom.keys") };
+    let network = Network { name: "gate-1".into(), store, keys: folder.join("anteroom.keys"), nodes: 1 };
     let findings = network.provider(&config.providers["cloud"]).await;
     findings.into_iter().map(|finding| (finding.level, finding.to_string())).collect()
 }

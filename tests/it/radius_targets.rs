@@ -60,7 +60,7 @@ realms = ["corp.example.test"]
 "#
         )
     });
-    for name in ["alice", "bob", "mute", "coded", "liar"] {
+    for name in ["alice", "bob", "mute", "coded", "liar", "expired"] {
         let arguments = ["user", "add", name, "--unique-id", &format!("id-of-{name}"), "--method", "push"];
         let token = device_token(name);
         server.run(&[&arguments[..], &["--device-token", &token]].concat());
@@ -75,6 +75,17 @@ impl Relayed {
             let metrics = self.server.http("/metrics")?;
             metrics.contains(&format!("anteroom_joins_total {count}\n")).then_some(())
         });
+    }
+
+    /// MS-CHAPv2 by a client of its own hand, with the change to a `new` password: what it has found.
+    fn ms_chap(&self, name: &str, password: &str, new: Option<&str>) -> String {
+        let server = self.server.radius();
+        let (address, port) = (server.ip().to_string(), server.port().to_string());
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(peer_file("mschapv2.py")).args([name, password, &address, &port, SHARED_SECRET]).args(new);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     fn sign_in(&self, name: &str, password: &str, more: &[(u8, &[u8])]) -> Reply {
@@ -199,15 +210,8 @@ fn ms_chap_2_passes_with_its_keys_and_chap_too() {
     let world = relayed(&[target.radius()], "", "");
     world.phone.approve_by_itself();
     let server = world.server.radius();
-    let ms_chap = |name: &str, password: &str| {
-        let (address, port) = (server.ip().to_string(), server.port().to_string());
-        let arguments = [name, password, &address, &port, SHARED_SECRET];
-        let output = Command::new("/usr/bin/python3").arg(peer_file("mschapv2.py")).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    assert_eq!(ms_chap("alice", PASSWORD), "accept");
-    assert!(ms_chap("alice", "wrong").starts_with("reject"));
+    assert_eq!(world.ms_chap("alice", PASSWORD, None), "accept");
+    assert!(world.ms_chap("alice", "wrong", None).starts_with("reject"));
     let chap = |password: &str| {
         let mut client = Command::new("radclient")
             .args(["-x", "-t", "15", "-r", "1", &server.to_string(), "auth", SHARED_SECRET])

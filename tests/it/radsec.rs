@@ -17,6 +17,10 @@ use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply, Request};
 use crate::peers::world::{SILENCE, SOON, device_token};
 
 mod eleven;
+/// FreeRADIUS with TLS of its own, in front of us and behind.
+mod freeradius;
+/// What an operator does: new certificates, revoked ones, and more connections than there may be.
+mod operation;
 
 /// The server with a client over TLS, and the phone.
 struct World {
@@ -27,6 +31,11 @@ struct World {
 
 /// A world whose target is `target`: the keys of its section. `tls` are further keys of `[radius.tls]`.
 fn world(target: &str, tls: &str, authority: Authority) -> World {
+    world_with("", target, tls, authority)
+}
+
+/// The same; `client` are further keys of the client.
+fn world_with(client: &str, target: &str, tls: &str, authority: Authority) -> World {
     let phone = Phone::start();
     let provider = phone.address();
     let server = Server::start_written(|folder, address| {
@@ -55,6 +64,7 @@ address = "127.0.0.0/8"
 transport = "tls"
 certificate_names = "nas1.example.test"
 answer_within = "20s"
+{client}
 
 [target.behind]
 type = "radius"

@@ -135,14 +135,7 @@ groups = ["{all}", "{engineers}", "{none}"]
     let world = World::new(&directory, &sections, "");
     world.enrol(&["bob"]);
     world.phone.approve_by_itself();
-    let request = format!("User-Name = \"bob\"\nUser-Password = \"{PASSWORD}\"\nMessage-Authenticator = 0x00\n");
-    let server = world.server.radius().to_string();
-    let mut command = Command::new("radclient");
-    command.args(["-x", "-t", "15", "-r", "1", &server, "auth", SHARED_SECRET]).stdin(Stdio::piped());
-    command.stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
-    let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let output = radclient(&world, "bob");
     let (_, reply) = output.split_once("Received Access-Accept").unwrap_or_else(|| panic!("{output}"));
     for line in [
         "Tunnel-Type:1 = VLAN",
@@ -166,6 +159,61 @@ groups = ["{all}", "{engineers}", "{none}"]
     assert_eq!(reply.matches("Fortinet-Group-Name").count(), 2, "only groups that he is in:\n{reply}");
     let class = reply.lines().find_map(|line| line.trim().strip_prefix("Class = 0x")).expect("a Class");
     assert_eq!(class.len(), 32, "16 octets as they are: {class}");
+}
+
+/// Sends one request with a password by radclient: all that it says.
+fn radclient(world: &World, name: &str) -> String {
+    let request = format!("User-Name = \"{name}\"\nUser-Password = \"{PASSWORD}\"\nMessage-Authenticator = 0x00\n");
+    let server = world.server.radius().to_string();
+    let mut command = Command::new("radclient");
+    command.args(["-x", "-t", "15", "-r", "1", &server, "auth", SHARED_SECRET]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_tunnel_password_is_read_by_the_client_and_by_nobody_else() {
+    let Some(directory) = Directory::get().filter(|_| program("radclient")) else { return };
+    let sections = r#"
+[[reply]]
+name = "tunnel"
+people = ["bob"]
+[reply.attributes]
+"Tunnel-Type:1" = "L2TP"
+"Tunnel-Password:1" = { secret = "PLANTED in the file" }
+"Tunnel-Password:2" = { from = "sAMAccountName", template = "PLANTED for {value}" }
+"Filter-Id" = "after it"
+"#;
+    let world = World::new(&directory, sections, "");
+    world.enrol(&["alice", "bob"]);
+    world.phone.approve_by_itself();
+    let output = radclient(&world, "bob");
+    let (_, reply) = output.split_once("Received Access-Accept").unwrap_or_else(|| panic!("{output}"));
+    for line in [
+        "Tunnel-Password:1 = \"PLANTED in the file\"",
+        "Tunnel-Password:2 = \"PLANTED for bob\"",
+        "Tunnel-Type:1 = L2TP",
+        "Filter-Id = \"after it\"",
+    ] {
+        assert!(reply.contains(line), "{line}:\n{reply}");
+    }
+    // On the wire they are hidden, each with its tag before it and a salt of its own, whose highest bit is set.
+    let reply = world.sign_in("bob", PASSWORD);
+    let hidden: Vec<&Vec<u8>> =
+        reply.attributes.iter().filter(|(number, _)| *number == 69).map(|(_, value)| value).collect();
+    assert_eq!((hidden.len(), hidden[0][0], hidden[1][0]), (2, 1, 2));
+    assert!(hidden.iter().all(|value| value[1] >= 0x80 && (value.len() - 3).is_multiple_of(16)));
+    assert_ne!(hidden[0][1..3], hidden[1][1..3]);
+    assert!(!reply.attributes.iter().any(|(_, value)| value.windows(7).any(|part| part == b"PLANTED")));
+    assert!(!radclient(&world, "alice").contains("Tunnel-"), "it is bob's");
+    // Nobody reads it here.
+    let said = explained(&world, "bob");
+    assert!(said.contains("Tunnel-Password:2 = (a secret, not shown)"), "{said}");
+    for text in [said, world.server.logs(), world.server.audit()] {
+        assert!(!text.contains("PLANTED"), "{text}");
+    }
 }
 
 #[test]

@@ -243,6 +243,7 @@ fn build(
         texts: Arc::new(anteroom::texts::Texts::built_in()),
         pins: None,
         rounds: None,
+        nodes: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     });
     (door, sign_ins)

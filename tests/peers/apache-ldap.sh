@@ -10,8 +10,9 @@ set -euo pipefail
 [ $# -eq 6 ] || { echo "usage: $0 DIR ADDRESS LDAP-URL CA SERVICE-DN SERVICE-PASSWORD" >&2; exit 2; }
 D=$1 IP=$2 URL=$3 CA=$4 NAME=$5 PASSWORD=$6 M=/usr/lib/apache2/modules
 export PATH=$PATH:/usr/sbin:/sbin
-die() { printf 'apache-ldap: ERROR: %s\n' "$*" >&2; exit 1; }
-command -v apache2 >/dev/null || die "'apache2' is missing: apt-get install --no-install-recommends apache2-bin"
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
+needs apache2
 mkdir "$D" || die "there is something at $D already"
 mkdir "$D/page"; echo "the page behind the sign-in" >"$D/page/index.html"
 chmod 755 "$D" "$D/page"; chmod 644 "$D/page/index.html"
@@ -47,25 +48,9 @@ LDAPRetries 0
   Require valid-user
 </Directory>
 CONF
-alive() { # a zombie counts as dead
-  local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1) && [ -n "$state" ] && [ "$state" != Z ]
-}
-end() {
-  trap - EXIT INT TERM
-  kill -TERM "$server" 2>/dev/null || true
-  for _ in $(seq 50); do alive "$server" || break; sleep 0.1; done
-  kill -KILL "$server" 2>/dev/null || true
-  [ "${KEEP:-}" = yes ] || rm -rf "$D"
-}
 apache2 -f "$D/httpd.conf" -DFOREGROUND </dev/null >"$D/output" 2>&1 &
 server=$!
 trap end EXIT INT TERM
 for _ in $(seq 100); do (exec 3<>"/dev/tcp/$IP/8080") 2>/dev/null && break; alive "$server" || break; sleep 0.1; done
 (exec 3<>"/dev/tcp/$IP/8080") 2>/dev/null || { tail -5 "$D/output" "$D/error.log" >&2; die "apache does not listen on $IP:8080"; }
-echo ready
-while read -r word; do
-  case $word in
-    end) end; echo end; exit 0 ;;
-    *)   die "unknown word '$word'" ;;
-  esac
-done
+until_end

@@ -8,14 +8,13 @@
 # line, and ends with 1 at the first that is not as it should be.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
 V=${1:?usage: cloud-clients.sh INSTALL CLIENT ARGUMENT...}; shift
 PACKAGES="duo_client==5.7.0 adal==1.2.7 okta==3.4.6"
 MARK=$(printf '%s' "$PACKAGES" | tr ' ' '_').done
 export PYTHONDONTWRITEBYTECODE=1
 
-log() { printf 'cloud-clients: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-command -v flock >/dev/null || die "'flock' is missing"
+needs flock
 python=$(command -v python3) || die "python3 is missing"
 
 install() { # once, whoever comes first

@@ -9,15 +9,12 @@
 # end of file does the same.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
 D=${1:?usage: ds389.sh DIR PORT} PORT=${2:?usage: ds389.sh DIR PORT} IP=127.0.0.1
 BASE="dc=ds,dc=example,dc=test" MANAGER="cn=Directory Manager" PASSWORD="Adm1n-Passw0rd!" SHARE=/usr/share/dirsrv
 export PATH=$PATH:/usr/sbin:/sbin
 
-log() { printf 'ds389: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-for tool in ns-slapd ldapsearch ldapadd openssl; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
-done
+needs ns-slapd ldapsearch ldapadd openssl
 
 configuration() { # DIR/etc: what dscreate would write, and a database
   # it does not take the password as it is
@@ -113,10 +110,6 @@ filled() { # whether the task has ended well, within 30 s
 
 # --- the process -------------------------------------------------------------------------------------------
 
-alive() { # a zombie counts as dead: where the first process does not reap, kill -0 goes on succeeding for it
-  local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1) && [ -n "$state" ] && [ "$state" != Z ]
-}
-
 answers() { # whether it answers, within 60 s
   for _ in $(seq 300); do
     ldapsearch -x -LLL -H "ldap://$IP:$PORT" -D "$MANAGER" -w "$PASSWORD" -b '' -s base vendorName >/dev/null 2>&1 && return 0
@@ -124,14 +117,6 @@ answers() { # whether it answers, within 60 s
     sleep 0.2
   done
   return 1
-}
-
-end() {
-  trap - EXIT INT TERM
-  kill -TERM "$server" 2>/dev/null || true
-  for _ in $(seq 100); do alive "$server" || break; sleep 0.1; done
-  kill -KILL "$server" 2>/dev/null || true
-  [ "${KEEP:-}" = yes ] || rm -rf "$D"
 }
 
 mkdir "$D" || die "there is something at $D already"
@@ -146,10 +131,4 @@ entries >"$D/ldif/entries.ldif"
 database | ldapadd -x -H "ldap://$IP:$PORT" -D "$MANAGER" -w "$PASSWORD" >"$D/log/database" 2>&1 ||
   { tail -n 3 "$D/log/database" >&2; die "the database was refused"; }
 filled || { tail -n 5 "$D/log/errors" >&2; die "the entries were refused"; }
-echo ready
-while read -r word; do
-  case $word in
-    end) end; echo end; exit 0 ;;
-    *)   die "unknown word '$word'" ;;
-  esac
-done
+until_end

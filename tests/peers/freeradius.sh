@@ -9,14 +9,8 @@
 # when it answers Status-Server. Obeys the words "stop" and "start" (the server goes away and comes back) and "end";
 # end of file does the same as "end".
 set -euo pipefail
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 D=${1:?usage: freeradius.sh DIR ADDRESS SECRET} IP=${2:?usage: freeradius.sh DIR ADDRESS SECRET} SECRET=${3:?}
-export PATH=$PATH:/usr/sbin:/sbin
-log() { printf 'freeradius: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-for tool in freeradius radclient openssl; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
-done
+. "$(dirname "${BASH_SOURCE[0]}")/freeradius-common.sh"
 [ ! -e "$D" ] || die "$D is there already"
 mkdir -m 700 "$D" "$D/tls" "$D/acct"
 
@@ -57,37 +51,11 @@ liar	Cleartext-Password := "Us3r-Passw0rd!"
 mute	Cleartext-Password := "Us3r-Passw0rd!"
 USERS
 
+# expired's password is the one in this file, and has expired until it is changed
+printf 'Us3r-Passw0rd!' >"$D/password-of-expired"
 cat >"$D/radiusd.conf" <<CONF
-prefix = /usr
-libdir = /usr/lib/freeradius
-raddbdir = $D
-logdir = $D
-run_dir = $D
-pidfile = $D/freeradius.pid
-correct_escapes = true
-max_request_time = 60
-cleanup_delay = 5
-max_requests = 65536
-hostname_lookups = no
-log {
-	destination = files
-	file = $D/radius.log
-	auth = yes
-}
-security {
-	allow_core_dumps = no
-	max_attributes = 200
-	reject_delay = 0
-	status_server = yes
-}
+$(head_of_configuration)
 proxy_requests = no
-thread pool {
-	start_servers = 2
-	max_servers = 8
-	min_spare_servers = 1
-	max_spare_servers = 4
-	max_requests_per_server = 0
-}
 # Every request must be signed, as Anteroom's are.
 client loopback {
 	ipaddr = 127.0.0.0/8
@@ -105,6 +73,25 @@ modules {
 		use_mppe = yes
 		require_encryption = yes
 		require_strong = yes
+	}
+	# The account whose password has expired: checked and changed as in a domain. (What this version does itself where
+	# there is no domain ends in a crash.)
+	mschap expired {
+		use_mppe = yes
+		require_encryption = yes
+		require_strong = yes
+		ntlm_auth = "$HERE/ntlm-auth.py $D/password-of-expired %{expired:Challenge} %{expired:NT-Response}"
+		passchange {
+			ntlm_auth = "$HERE/ntlm-auth.py $D/password-of-expired"
+			ntlm_auth_username = "username: %{expired:User-Name}"
+		}
+	}
+	exec {
+		wait = yes
+		program = /bin/true
+		input_pairs = request
+		shell_escape = no
+		timeout = 10
 	}
 	files { filename = $D/users }
 	detail {
@@ -177,6 +164,13 @@ policy {
 				}
 			}
 		}
+		elsif (&User-Name == "expired") {
+			update control {
+				# the account's flags: an ordinary one, and until it is changed, one whose password has expired
+				&SMB-Account-Ctrl := "%{exec:/bin/sh -c 'test -e $D/password-of-expired.changed && echo 1048576 || echo 1179648'}"
+			}
+			expired
+		}
 		else {
 			chap
 			mschap
@@ -226,6 +220,7 @@ server default {
 		Auth-Type MS-CHAP {
 			mschap
 		}
+		expired
 		Auth-Type Step1 {
 			pap
 			update reply {
@@ -276,28 +271,5 @@ server inner {
 }
 CONF
 
-start() {
-  freeradius -f -d "$D" -n radiusd >>"$D/out" 2>&1 &
-  SERVER=$!
-  for _ in $(seq 100); do
-    if echo "Message-Authenticator = 0x00" | radclient -q -r 1 -t 0.3 "$IP:18120" status "$SECRET" >/dev/null 2>&1; then return; fi
-    kill -0 "$SERVER" 2>/dev/null || { cat "$D/out" "$D/radius.log" >&2; die "it ended"; }
-  done
-  die "it does not answer; see $D/radius.log"
-}
-stop() { kill "$SERVER" 2>/dev/null || true; wait "$SERVER" 2>/dev/null || true; }
-finish() { stop; [ "${KEEP:-}" = yes ] || rm -rf "$D"; }
-
 certificates
-SERVER=
-trap finish EXIT
-start
-echo ready
-while read -r word; do
-  case $word in
-    stop) stop; echo stop ;;
-    start) start; echo start ;;
-    end) break ;;
-    *) log "no such word: $word" ;;
-  esac
-done
+serve

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""mschapv2.py USER PASSWORD SERVER PORT SECRET: one MS-CHAPv2 sign-in (RFC 2759), not within EAP.
+"""mschapv2.py USER PASSWORD SERVER PORT SECRET [NEW]: one MS-CHAPv2 sign-in (RFC 2759), not within EAP. With NEW, the
+change of the expired PASSWORD to NEW (MS-CHAP2-CPW, RFC 2548 section 2.3.4), by which the person signs in at once.
 
 radclient sends it and opens the keys of the reply with the client's secret; this checks MS-CHAP2-Success against
 the password and both MPPE keys against what RFC 3079 makes of it. Prints accept, reject, challenge, silence (a refusal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 user, password, server, port, secret = sys.argv[1:6]
+new = sys.argv[6] if len(sys.argv) > 6 else None
 
 
 def openssl(data, *arguments):
@@ -34,7 +36,7 @@ def des(key7, block):
 
 authenticator, peer = os.urandom(16), os.urandom(16)
 bare = user.split("\\")[-1].encode()
-hashed = md4(password.encode("utf-16le"))
+hashed = md4((new or password).encode("utf-16le"))
 challenge = sha(peer, authenticator, bare)[:8]
 padded = hashed + bytes(5)
 response = des(padded[:7], challenge) + des(padded[7:14], challenge) + des(padded[14:], challenge)
@@ -48,9 +50,20 @@ to_server = b"On the client side, this is the send key; on the server side, it i
 send = sha(master, bytes(40), to_client, b"\xf2" * 40)[:16].hex()
 receive = sha(master, bytes(40), to_server, b"\xf2" * 40)[:16].hex()
 
+if new:
+    # RFC 2759 section 8.9 and 8.12: the new password under the old one's hash, and the old hash under the new one.
+    old, text = md4(password.encode("utf-16le")), new.encode("utf-16le")
+    clear = os.urandom(512 - len(text)) + text + len(text).to_bytes(4, "little")
+    sealed = openssl(clear, "enc", "-rc4", "-K", old.hex())
+    crossed = des(hashed[:7], old[:8]) + des(hashed[7:14], old[8:])
+    parts = [sealed[at:at + 243] for at in range(0, len(sealed), 243)]
+    proof = [f"MS-CHAP2-CPW = 0x0700{crossed.hex()}{peer.hex()}{bytes(8).hex()}{response.hex()}0000"]
+    proof += [f"MS-CHAP-NT-Enc-PW += 0x0600{number:04x}{part.hex()}" for number, part in enumerate(parts, 1)]
+else:
+    proof = [f"MS-CHAP2-Response = 0x0000{peer.hex()}{bytes(8).hex()}{response.hex()}"]
 request = "\n".join([
     f'User-Name = "{user}"'.replace("\\", "\\\\"), f"MS-CHAP-Challenge = 0x{authenticator.hex()}",
-    f"MS-CHAP2-Response = 0x0000{peer.hex()}{bytes(8).hex()}{response.hex()}", "Message-Authenticator = 0x00",
+    *proof, "Message-Authenticator = 0x00",
 ]) + "\n"
 done = subprocess.run(["radclient", "-x", "-r", "1", "-t", "15", f"{server}:{port}", "auth", secret], input=request,
                       capture_output=True, text=True)

@@ -14,23 +14,18 @@
 # PostgreSQL does not run as root: as root everything runs as the user of its package, postgres.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
 D=${1:?usage: postgres.sh DIR PORT} PORT=${2:?usage: postgres.sh DIR PORT} IP=127.0.0.1
 BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1) || true
 export PATH=$BIN:$PATH LC_ALL=C.UTF-8
 
-log() { printf 'postgres: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-for tool in initdb pg_ctl postgres psql pg_basebackup openssl; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
-done
+needs initdb pg_ctl postgres psql pg_basebackup openssl
 [ ! -e "$D" ] || die "$D is there already"
 mkdir -p "$D"
 
 as() { # as COMMAND...: not as root
   if [ "$(id -u)" = 0 ]; then (cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env HOME="$D" "$@"); else "$@"; fi; }
 ctl() { as pg_ctl -s -w -t 30 "$@" >/dev/null; }
-alive() { # a zombie counts as dead: not every container reaps
-  [ -n "${1:-}" ] && [ -r "/proc/$1/stat" ] && ! sed 's/.*) //' "/proc/$1/stat" | grep -q '^[ZX]'; }
 pid() { head -1 "$D/$1/postmaster.pid" 2>/dev/null || true; }
 
 certificates() { # an authority and a certificate for this server: DIR/{ca,cert,key}.pem

@@ -12,14 +12,13 @@
 #   end                           as end of file: it never outlives the test that started it
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
 USAGE="usage: privacyidea.sh INSTALL DIR PORT"
 V=${1:?$USAGE} D=${2:?$USAGE} PORT=${3:?$USAGE}
 VERSION=3.14 URL=https://127.0.0.1:$PORT
 export PRIVACYIDEA_CONFIGFILE=$D/pi.cfg PYTHONDONTWRITEBYTECODE=1
 
-log() { printf 'privacyidea: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-for tool in openssl flock; do command -v $tool >/dev/null || die "'$tool' is missing"; done
+needs openssl flock
 python=$(command -v python3) || die "python3 is missing"
 
 install() { # once, whoever comes first
@@ -67,18 +66,12 @@ CONF
   } >"$D/setup.log" 2>&1 || { tail -5 "$D/setup.log" >&2; die "the database cannot be made"; }
 }
 
-alive() { # a zombie counts as dead
-  local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1) && [ -n "$state" ] && [ "$state" != Z ]
-}
-
 end() {
   trap - EXIT INT TERM
   local pid
   for pid in ${server:-} ${sinks:-}; do
     kill -CONT -- "-$pid" 2>/dev/null || true
-    kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 50); do alive "$pid" || break; sleep 0.1; done
-    kill -KILL -- "-$pid" 2>/dev/null || true
+    ended "$pid" "-$pid"
   done
   [ "${KEEP:-}" = yes ] || rm -rf "$D"
 }

@@ -15,18 +15,15 @@
 # Samba's LDAP ports are fixed (389, 636), so each controller has an address of its own. Needs root for them.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
 D=${1:?usage: samba-ad.sh DIR ADDRESS [winbind]} IP=${2:?usage: samba-ad.sh DIR ADDRESS [winbind]} WINBIND=${3:-}
 REALM=CORP.EXAMPLE.TEST DOMAIN=CORP HOST=dc1
 FQDN=$HOST.${REALM,,} BASE="DC=corp,DC=example,DC=test"
 export PATH=$PATH:/usr/sbin:/sbin
 
-log() { printf 'samba-ad: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
 SERVICES=ldap SOCKET=$D/winbindd
 [ -z "$WINBIND" ] || SERVICES="ldap, cldap, kdc, rpc, winbindd" SOCKET=/run/samba/winbindd
-for tool in samba samba-tool ldbadd ldbmodify openssl ${WINBIND:+winbindd ntlm_auth unshare nsenter}; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
-done
+needs samba samba-tool ldbadd ldbmodify openssl ${WINBIND:+winbindd ntlm_auth unshare nsenter}
 
 certificates() { # an authority and a certificate for this controller: DIR/tls/{ca,cert,key}.pem
   local t=$D/tls
@@ -112,16 +109,10 @@ answers() { # whether LDAPS answers, within 30 s
   return 1
 }
 
-alive() { # a zombie counts as dead: where the first process does not reap, kill -0 goes on succeeding for it
-  local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1) && [ -n "$state" ] && [ "$state" != Z ]
-}
-
-end() {
+end() { # the whole group
   trap - EXIT INT TERM
   kill -CONT -- "-$controller" 2>/dev/null || true
-  kill -TERM "$controller" 2>/dev/null || true
-  for _ in $(seq 50); do alive "$controller" || break; sleep 0.1; done
-  kill -KILL -- "-$controller" 2>/dev/null || true
+  ended "$controller" "-$controller"
   [ "${KEEP:-}" = yes ] || rm -rf "$D"
 }
 

@@ -6,11 +6,9 @@
 set -euo pipefail
 D=$1 PORT=$2 N=$3 BASE=dc=scale,dc=example,dc=test PASSWORD=Svc-Pr0xy-Passw0rd!
 export PATH=$PATH:/usr/sbin:/sbin
-log() { printf 'slapd: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-for tool in slapd slapadd; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends slapd ldap-utils"
-done
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
+needs slapd slapadd
 mkdir -p "$D/db"
 cat >"$D/slapd.conf" <<CONF
 include /etc/ldap/schema/core.schema

@@ -9,15 +9,12 @@
 # when both answer, and obeys the word "end"; end of file does the same.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
 D=${1:?usage: slapd.sh DIR ADDRESS} IP=${2:?usage: slapd.sh DIR ADDRESS}
 BASE="dc=open,dc=example,dc=test" PLAIN=3389 TLS=6636 SCHEMA=/etc/ldap/schema
 export PATH=$PATH:/usr/sbin:/sbin
 
-log() { printf 'slapd: %s\n' "$*" >&2; }
-die() { log "ERROR: $*"; exit 1; }
-for tool in slapd slapadd openssl; do
-  command -v $tool >/dev/null || die "'$tool' is missing: apt-get install --no-install-recommends $("$HERE/packages.sh")"
-done
+needs slapd slapadd openssl
 
 certificates() { # an authority and a certificate for this server: DIR/tls/{ca,cert,key}.pem
   local t=$D/tls
@@ -89,10 +86,6 @@ CONF
 
 # --- the process -------------------------------------------------------------------------------------------
 
-alive() { # a zombie counts as dead: where the first process does not reap, kill -0 goes on succeeding for it
-  local state; state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1) && [ -n "$state" ] && [ "$state" != Z ]
-}
-
 answers() { # whether both ports answer, within 20 s
   for _ in $(seq 200); do
     (exec 3<>"/dev/tcp/$IP/$PLAIN" && exec 3<>"/dev/tcp/$IP/$TLS") 2>/dev/null && return 0
@@ -100,14 +93,6 @@ answers() { # whether both ports answer, within 20 s
     sleep 0.1
   done
   return 1
-}
-
-end() {
-  trap - EXIT INT TERM
-  kill -TERM "$server" 2>/dev/null || true
-  for _ in $(seq 50); do alive "$server" || break; sleep 0.1; done
-  kill -KILL "$server" 2>/dev/null || true
-  [ "${KEEP:-}" = yes ] || rm -rf "$D"
 }
 
 mkdir "$D" || die "there is something at $D already"
@@ -121,10 +106,4 @@ slapd -d 0 -f "$D/slapd.conf" -h "ldap://$IP:$PLAIN ldaps://$IP:$TLS" </dev/null
 server=$!
 trap end EXIT INT TERM
 answers || { tail -5 "$D/log/slapd" >&2; die "slapd does not answer on $IP"; }
-echo ready
-while read -r word; do
-  case $word in
-    end) end; echo end; exit 0 ;;
-    *)   die "unknown word '$word'" ;;
-  esac
-done
+until_end

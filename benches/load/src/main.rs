@@ -187,6 +187,13 @@ struct RadsecArgs {
     /// Keep so many under way
     #[arg(long, default_value_t = 64)]
     under_way: u8,
+    #[command(flatten)]
+    window: Window,
+}
+
+/// What is measured, and for how long.
+#[derive(Args)]
+struct Window {
     /// Stop after so many seconds
     #[arg(long)]
     seconds: f64,
@@ -260,15 +267,8 @@ struct LdapArgs {
     /// Entries of one page
     #[arg(long, default_value_t = 1000)]
     page: u32,
-    /// Stop after so many seconds
-    #[arg(long)]
-    seconds: f64,
-    /// Do not measure the first so many seconds
-    #[arg(long, default_value_t = 0.0)]
-    warmup: f64,
-    /// A process whose CPU time and memory to report, NAME=PID; may be repeated
-    #[arg(long = "pid", value_name = "NAME=PID")]
-    pids: Vec<Watched>,
+    #[command(flatten)]
+    window: Window,
 }
 
 fn main() -> ExitCode {
@@ -320,11 +320,11 @@ fn run(command: Command) -> Result<Option<Value>, String> {
             responder::run(listen, &Keys::new(secret.as_bytes())?, delay).map(|()| None).map_err(text)
         }
         Command::Radsec(args) => {
-            let RadsecArgs { server, ca, certificate, key, password, people, under_way, .. } = args;
-            let seconds = Duration::from_secs_f64(args.seconds);
-            let warmup = Duration::from_secs_f64(args.warmup);
+            let RadsecArgs { server, ca, certificate, key, password, people, under_way, window } = args;
+            let seconds = Duration::from_secs_f64(window.seconds);
+            let warmup = Duration::from_secs_f64(window.warmup);
             let plan = radsec::Plan { server, ca, certificate, key, password, people, under_way, seconds, warmup };
-            let (tally, meter) = radsec::run(&plan, Meter::new(args.pids)).map_err(text)?;
+            let (tally, meter) = radsec::run(&plan, Meter::new(window.pids)).map_err(text)?;
             Ok(Some(report(&tally, &meter)))
         }
         Command::Ldap(args) => {
@@ -338,10 +338,10 @@ fn run(command: Command) -> Result<Option<Value>, String> {
                 name: args.name,
                 password: args.password,
                 page: args.page,
-                seconds: args.seconds,
-                warmup: args.warmup,
+                seconds: args.window.seconds,
+                warmup: args.window.warmup,
             };
-            Load::run(plan, Meter::new(args.pids)).map(Some).map_err(text)
+            Load::run(plan, Meter::new(args.window.pids)).map(Some).map_err(text)
         }
         Command::Read { server, base, class, attributes, name, password, page } => {
             let plan = reading::Plan { server, base, class, attributes, name, password, page };

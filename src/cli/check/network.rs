@@ -21,6 +21,7 @@ use crate::users::keys::KeyFile;
 use crate::users::open::open;
 use crate::users::pin::Rules;
 use crate::users::place::StoreAt;
+use crate::users::prompts::SharedPrompts as _;
 use crate::users::sql::SqlStore;
 
 mod radius;
@@ -57,9 +58,10 @@ pub trait Probes: Sync {
 /// Everything that needs the network, one finding after the other.
 pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
     ports(config).into_iter().for_each(&mut *report);
-    report(store(&config.server.store).await);
+    let (finding, nodes) = store(&config.server.store, &config.server.name).await;
+    report(finding);
     let (store, keys) = (Arc::clone(&config.server.store), config.server.keys.clone());
-    probe(config, &Network { name: config.server.name.clone(), store, keys }, report).await;
+    probe(config, &Network { name: config.server.name.clone(), store, keys, nodes }, report).await;
 }
 
 /// Asks every directory and every provider.
@@ -92,7 +94,7 @@ pub fn ports(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         udp.map(|address| port(*address, "udp", std::net::UdpSocket::bind(address).err())).collect();
     let over_tls = config.radius.tls.iter().flat_map(|door| &door.listen);
-    let tcp = over_tls.chain(&config.ldap.listen).chain(&config.ldap.listen_tls);
+    let tcp = over_tls.chain(&config.radius.tcp).chain(&config.ldap.listen).chain(&config.ldap.listen_tls);
     findings.extend(tcp.map(|address| port(*address, "tcp", std::net::TcpListener::bind(address).err())));
     findings.extend(config.metrics.map(|address| port(address, "tcp", std::net::TcpListener::bind(address).err())));
     findings
@@ -115,18 +117,25 @@ fn port(address: SocketAddr, protocol: &str, error: Option<std::io::Error>) -> F
     }
 }
 
-/// Whether the store can be used. A file is not touched; a server is asked, which brings its tables up to date.
-async fn store(at: &StoreAt) -> Finding {
+/// Whether the store can be used, and by how many nodes it is, this one included. A file is not touched; a server is asked,
+/// which brings its tables up to date.
+async fn store(at: &StoreAt, name: &str) -> (Finding, u32) {
     let file = match at {
         StoreAt::File(file) => file,
         StoreAt::Postgres(server) => {
             let what = format!("store {server}");
             return match SqlStore::connect(server).await {
                 Ok(store) => {
+                    let nodes = store.nodes(SystemTime::now()).await.unwrap_or_default();
                     store.close().await;
-                    Finding::ok(what, "answers, and can be written")
+                    let others = nodes.iter().filter(|node| node.name != name).count();
+                    // Two of one name are two, too.
+                    let namesakes = nodes.len().saturating_sub(others).max(1);
+                    let nodes = u32::try_from(others.saturating_add(namesakes)).unwrap_or(u32::MAX);
+                    let shared = if nodes > 1 { format!("; {nodes} nodes use it") } else { String::new() };
+                    (Finding::ok(what, format!("answers, and can be written{shared}")), nodes)
                 }
-                Err(error) => Finding::fail(what, error.to_string(), "see the server's log, and its pg_hba.conf"),
+                Err(error) => (Finding::fail(what, error.to_string(), "see the server's log, and its pg_hba.conf"), 1),
             };
         }
     };
@@ -137,14 +146,15 @@ async fn store(at: &StoreAt) -> Finding {
         let trial = folder.join(format!(".anteroom-check-{}", std::process::id()));
         std::fs::File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial))
     };
-    match writable() {
+    let finding = match writable() {
         Ok(()) if file.exists() => Finding::ok(what, "exists, and its folder can be written to"),
         Ok(()) => Finding::ok(what, "will be created"),
         Err(error) => {
             let advice = "create the folder and give it to the user that Anteroom runs as";
             Finding::fail(what, format!("its folder cannot be written to: {}", error.kind()), advice)
         }
-    }
+    };
+    (finding, 1)
 }
 
 /// The real other side. `name` is what this server calls itself.
@@ -155,6 +165,8 @@ pub struct Network {
     pub store: Arc<StoreAt>,
     /// The keys that open their seeds.
     pub keys: PathBuf,
+    /// How many nodes use the store.
+    pub nodes: u32,
 }
 
 impl Network {
@@ -177,7 +189,7 @@ impl Probes for Network {
             let reports = directory.probe().await;
             let servers = reports
                 .into_iter()
-                .flat_map(|(server, report)| server_findings(target, &server, report, throttle, now));
+                .flat_map(|(server, report)| server_findings(target, &server, report, (throttle, self.nodes), now));
             servers.chain(winbind::probe(target).await).collect()
         })
     }
@@ -246,7 +258,7 @@ fn server_findings(
     target: &DirectoryTarget,
     server: &str,
     report: Result<ProbeReport, String>,
-    throttle: &Throttle,
+    (throttle, nodes): (&Throttle, u32),
     now: SystemTime,
 ) -> Vec<Finding> {
     let what = format!("target {} {server}", target.name);
@@ -258,7 +270,7 @@ fn server_findings(
         vec![Finding::ok(what.clone(), format!("service account bound in {:?}, base found", rounded(report.took)))];
     findings.extend(report.clock.and_then(|skew| clock(&what, skew.apart, skew.server_ahead)));
     findings.extend(report.certificate_expires.map(|end| expiry(&what, end, now)));
-    findings.extend(report.lockout.map(|policy| lockout(&what, policy, throttle)));
+    findings.extend(report.lockout.map(|policy| lockout(&what, policy, throttle, nodes)));
     findings
 }
 
@@ -313,8 +325,8 @@ mod tests {
     #[tokio::test]
     async fn store_without_a_folder_fails() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(store(&StoreAt::File(folder.path().join("anteroom.db"))).await.level, Level::Ok);
-        assert_eq!(store(&StoreAt::File(folder.path().join("missing/anteroom.db"))).await.level, Level::Fail);
+        assert_eq!(store(&StoreAt::File(folder.path().join("anteroom.db")), "one").await.0.level, Level::Ok);
+        assert_eq!(store(&StoreAt::File(folder.path().join("missing/anteroom.db")), "one").await.0.level, Level::Fail);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the trial file is gone");
     }
 
@@ -325,7 +337,7 @@ mod tests {
         }
         let text = include_str!("../../../conf/minimal.toml");
         let config = crate::config::load_text(text, &folder.path().join("anteroom.toml")).unwrap();
-        server_findings(&config.targets["corp"], "dc1:636", report, &config.throttle, SystemTime::UNIX_EPOCH)
+        server_findings(&config.targets["corp"], "dc1:636", report, (&config.throttle, 1), SystemTime::UNIX_EPOCH)
     }
 
     fn fine() -> ProbeReport {

@@ -93,7 +93,8 @@ fn explanation(event: &EventRecord, measures: &[Measure]) -> Explanation {
             let by = method.as_deref().unwrap_or("?");
             let provider = event.provider.as_deref().map(|name| format!(" by {name}")).unwrap_or_default();
             let factor = factor.unwrap_or("unanswered");
-            let approved = matches!(factor, "approved" | "carried_over") || factor.starts_with("remembered");
+            let approved =
+                factor == "carried_over" || factor.starts_with("approved") || factor.starts_with("remembered");
             let text = format!("asked{provider} for {by}: {factor}{}", took(event.factor_ms));
             say("factor", if approved { "yes" } else { "no" }, text);
         }

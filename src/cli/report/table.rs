@@ -19,7 +19,7 @@ pub enum Form {
 pub struct Rows<'a, W: Write> {
     out: &'a mut W,
     form: Form,
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
     waiting: Vec<Vec<Option<String>>>,
     began: bool,
     /// How many rows there were.
@@ -31,7 +31,7 @@ const TOGETHER: usize = 500;
 
 impl<'a, W: Write> Rows<'a, W> {
     /// Rows of these columns.
-    pub fn new(out: &'a mut W, form: Form, columns: &'static [&'static str]) -> Self {
+    pub fn new(out: &'a mut W, form: Form, columns: Vec<&'static str>) -> Self {
         Rows { out, form, columns, waiting: Vec::new(), began: false, count: 0 }
     }
 
@@ -78,7 +78,8 @@ impl<'a, W: Write> Rows<'a, W> {
             return Ok(());
         }
         self.began = true;
-        self.record(self.columns.iter().map(|column| (*column).to_owned()))
+        let header: Vec<String> = self.columns.iter().map(|column| (*column).to_owned()).collect();
+        self.record(header.into_iter())
     }
 
     fn record(&mut self, cells: impl Iterator<Item = String>) -> std::io::Result<()> {

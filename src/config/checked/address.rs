@@ -44,6 +44,21 @@ impl Checker<'_> {
         sockets
     }
 
+    /// Addresses of the loopback network.
+    pub(super) fn loopback(&self, at: &Path, given: Option<OneOrMany>) -> Vec<SocketAddr> {
+        let mut sockets = self.sockets(at, given, "");
+        sockets.retain(|address| {
+            let inside = address.ip().is_loopback();
+            if !inside {
+                let allowed =
+                    "a loopback address, as nothing protects such a connection; over a network use [radius.tls]";
+                self.wrong(at, format!("found {address}"), allowed);
+            }
+            inside
+        });
+        sockets
+    }
+
     /// Says which of some addresses are in another list, too.
     pub(super) fn apart(&self, at: &Path, addresses: &[SocketAddr], (others, whose): (&[SocketAddr], &str)) {
         for address in addresses.iter().filter(|address| others.contains(address)) {

@@ -1,6 +1,7 @@
 //! `[import]` and `[[import.item]]`: people out of directories.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use super::super::import::{
     AttributeMap, DisabledAccounts, EnabledRule, IdKind, Import, ImportItem, ImportScope, Incremental, Leavers,
@@ -12,7 +13,7 @@ use super::super::{AuthorizingTarget, DirectoryKind, DirectoryTarget, written};
 use super::{Checker, Named, word};
 use crate::import::preset;
 use crate::ldap::filter::Filter;
-use crate::users::model::Method;
+use crate::users::model::{Method, Mode};
 
 impl Checker<'_> {
     pub(super) fn import(
@@ -79,10 +80,8 @@ impl Checker<'_> {
             self.whole_filter(&at.key("filter"), filter);
         }
         let attributes = self.attributes(&at.key("attributes"), std::mem::take(&mut item.attributes), preset);
-        let method_at = at.key("method");
-        let method = item.method.take().map_or(Some(Method::Push), |method| {
-            method.parse().map_err(|why: String| self.wrong(&method_at, format!("found {method:?}"), why)).ok()
-        });
+        let method = self.parsed(&at.key("method"), item.method.take(), Method::Push);
+        let mode = self.parsed(&at.key("mode"), item.mode.take(), Mode::Standard);
         let language = item.language.take().unwrap_or_else(|| "en".to_owned());
         self.text_length(&at.key("language"), &language, 35);
         Some(ImportItem {
@@ -97,10 +96,18 @@ impl Checker<'_> {
             leavers: word(item.leavers, Leavers::Disable),
             disabled_accounts: word(item.disabled_accounts, DisabledAccounts::Disable),
             method: method?,
+            mode: mode?,
             language,
             enabled: word(item.enabled, EnabledRule::All),
             mail: word(item.mail, MailRule::None),
             follow_referrals: item.follow_referrals.unwrap_or(false),
+        })
+    }
+
+    /// A word, or what is usual without one.
+    fn parsed<T: FromStr<Err = String>>(&self, at: &Path, given: Option<String>, usual: T) -> Option<T> {
+        given.map_or(Some(usual), |given| {
+            given.parse().map_err(|why| self.wrong(at, format!("found {given:?}"), why)).ok()
         })
     }
 

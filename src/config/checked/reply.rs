@@ -11,10 +11,11 @@ use super::super::reply::{ClientReply, ROOM, ReplySection};
 use super::super::values::OneOrMany;
 use super::super::written::{self, Unfit};
 use super::super::{PersonAddress, ReplyAttribute};
+use super::secrets::Spellings;
 use super::{Checker, sources, word};
 use crate::radius::attribute::AddressForm;
 use crate::radius::dictionary::Writable;
-use crate::radius::template::{Source, Template, Wording};
+use crate::radius::template::{Filled, Made, Source, Template, Wording};
 
 /// Room for `reply_attributes` of a client without `[[reply]]`, in octets: a packet has 4096 (RFC 2865 section 3), of
 /// which header, Message-Authenticator, a Reply-Message and the client's Proxy-States need the rest.
@@ -22,6 +23,9 @@ const REPLY_ROOM: usize = 3000;
 
 /// Octets of a dictionary's file, at most.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// What may stand there for a Tunnel-Password.
+const SEALED: &str = "{ secret_file = \"…\" } (or secret_credential, secret_env), or { from = \"…\" }";
 
 /// Attributes of directories that hold secrets.
 const SECRETS: [&str; 7] = [
@@ -112,7 +116,7 @@ impl Checker<'_> {
         let mut attributes = Vec::new();
         for (name, values) in written.attributes {
             let at = attributes_at.key(&name);
-            match self.dictionary.borrow().writable(&name) {
+            match self.dictionary.borrow().replied(&name) {
                 Ok(attribute) => {
                     let values = values.0.into_iter();
                     attributes.extend(values.filter_map(|value| self.template(&at, &attribute, value, &groups)));
@@ -145,6 +149,10 @@ impl Checker<'_> {
             }
         };
         let source = match value {
+            written::Value::Text(_) if attribute.is_sealed() => {
+                self.wrong(at, "found a secret that stands open", SEALED);
+                return None;
+            }
             written::Value::Text(text) => {
                 let wording = wording(at, &text, false)?;
                 match wording.literal() {
@@ -158,7 +166,11 @@ impl Checker<'_> {
                     },
                 }
             }
-            written::Value::From(from) => {
+            written::Value::From(written) => {
+                let (secret, from) = spelt(*written);
+                if secret.used() > 0 {
+                    return self.sealed(at, attribute, secret, &from);
+                }
                 let from_at = at.key("from");
                 let what = "the attribute of the person's entry, such as \"memberOf\"";
                 let name = self.required(&from_at, from.from, what)?.to_lowercase();
@@ -180,6 +192,27 @@ impl Checker<'_> {
             self.wrong(at, "found {group}", allowed);
         }
         Some(template)
+    }
+
+    /// A value that stands in a file of its own or the like, as nobody but the client may read it.
+    fn sealed(&self, at: &Path, attribute: &Writable, spellings: Spellings, from: &written::From) -> Option<Template> {
+        let secret = self.secret(at, "secret", spellings)?;
+        if !attribute.is_sealed() {
+            self.wrong(at, format!("found a secret for {}, which hides nothing", attribute.name()), "a text in quotes");
+            return None;
+        }
+        if from.from.is_some() || from.only.is_some() || from.template.is_some() {
+            self.wrong(at, "found a secret beside from, only or template", SEALED);
+            return None;
+        }
+        match Made::sealed(secret) {
+            Ok(Made::Sealed(secret)) => Some(Template { attribute: attribute.clone(), source: Source::Sealed(secret) }),
+            Ok(Made::Open(_)) => None,
+            Err(why) => {
+                self.wrong(at, why.to_string(), "a shorter one");
+                None
+            }
+        }
     }
 
     /// What the sections have for a client; none: nothing.
@@ -213,7 +246,7 @@ impl Checker<'_> {
             return None;
         }
         let of_client: usize = always.iter().map(|(_, attribute)| attribute.value.len() + 2).sum();
-        let fixed = |template: &Template| matches!(template.source, Source::Fixed(_));
+        let fixed = |template: &Template| matches!(template.source, Source::Fixed(_) | Source::Sealed(_));
         let all = || mine.iter().flat_map(|section| &section.attributes);
         let room = if all().all(fixed) { ROOM.min(of_client + all().map(fixed_size).sum::<usize>()) } else { ROOM };
         Some(Arc::new(ClientReply { always: always.to_vec(), sections: mine, room }))
@@ -251,10 +284,23 @@ impl Checker<'_> {
 }
 
 fn fixed_size(template: &Template) -> usize {
-    match &template.source {
-        Source::Fixed(encoded) => encoded.value.len() + 2,
-        Source::Worded(_) | Source::Directory { .. } => 0,
-    }
+    let made = match &template.source {
+        Source::Fixed(encoded) => Made::Open(encoded.clone()),
+        Source::Sealed(secret) => Made::Sealed(Arc::clone(secret)),
+        Source::Worded(_) | Source::Directory { .. } => return 0,
+    };
+    Filled { attribute: template.attribute.clone(), made }.size()
+}
+
+/// A secret as it is spelt, and the rest.
+fn spelt(mut written: written::From) -> (Spellings, written::From) {
+    let spellings = Spellings {
+        literal: written.secret.take(),
+        file: written.secret_file.take(),
+        credential: written.secret_credential.take(),
+        variable: written.secret_env.take(),
+    };
+    (spellings, written)
 }
 
 /// A dictionary's name and text; nothing where there is no such file.

@@ -43,6 +43,7 @@ pub struct ImportItem {
     pub leavers: Option<Word<Leavers>>,
     pub disabled_accounts: Option<Word<DisabledAccounts>>,
     pub method: Option<String>,
+    pub mode: Option<String>,
     pub language: Option<String>,
     pub enabled: Option<Word<EnabledRule>>,
     pub mail: Option<Word<MailRule>>,

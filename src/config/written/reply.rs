@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 
-use super::super::values::{OneOrMany, Word};
+use super::super::values::{Hidden, OneOrMany, Word};
 
 /// `[[reply]]`: what an Access-Accept has for whom.
 #[derive(Debug, Default, Deserialize)]
@@ -41,11 +41,11 @@ pub struct Values(pub Vec<Value>);
 pub enum Value {
     /// A text with fields, or a number.
     Text(String),
-    /// From the directory.
-    From(From),
+    /// From the directory, or a secret.
+    From(Box<From>),
 }
 
-/// `{ from = "memberOf", … }`.
+/// `{ from = "memberOf", … }` or `{ secret_file = "…" }`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "each key is explained in conf/anteroom.toml")]
@@ -53,6 +53,10 @@ pub struct From {
     pub from: Option<String>,
     pub only: Option<OneOrMany>,
     pub template: Option<String>,
+    pub secret: Option<Hidden>,
+    pub secret_file: Option<String>,
+    pub secret_credential: Option<String>,
+    pub secret_env: Option<String>,
 }
 
 const EXPECTED: &str = "text in quotes, a number, { from = \"memberOf\" }, or a list of such in brackets";
@@ -75,7 +79,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Text(number.to_string()))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-                From::deserialize(MapAccessDeserializer::new(map)).map(Value::From)
+                From::deserialize(MapAccessDeserializer::new(map)).map(|from| Value::From(Box::new(from)))
             }
         }
         deserializer.deserialize_any(Reading)
@@ -100,7 +104,7 @@ impl<'de> Deserialize<'de> for Values {
                 Ok(Values(vec![Value::Text(number.to_string())]))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Values, A::Error> {
-                From::deserialize(MapAccessDeserializer::new(map)).map(|from| Values(vec![Value::From(from)]))
+                From::deserialize(MapAccessDeserializer::new(map)).map(|from| Values(vec![Value::From(Box::new(from))]))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Values, A::Error> {
                 let mut values = Vec::new();

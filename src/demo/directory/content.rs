@@ -141,6 +141,7 @@ pub fn demo_people() -> Vec<DemoPerson> {
         DemoPerson::new("dave", "Dave", "Davis").phone("+1 202 555 0104"),
         DemoPerson::new("erin", "Erin", "Evans").phone("+1 202 555 0105").groups(&["MFA-Exempt"]),
         ada,
+        DemoPerson::new("paula", "Paula", "Park").phone("+1 202 555 0107"),
         DemoPerson::new("disabled", "Dora", "Disabled").with(AccountState::Disabled),
         DemoPerson::new("locked", "Lars", "Locked").with(AccountState::Locked),
         DemoPerson::new("mustchange", "Mona", "Mustchange").with(AccountState::MustChange),

@@ -1,8 +1,8 @@
 //! Trials of challenge rounds: what is asked after the password, and what becomes of what is typed.
 
 use super::{Behaviour, Decision, From, Heard, Row, answer, answers, heard, last_reason};
-use crate::demo::Demo;
 use crate::demo::directory::DEMO_PASSWORD;
+use crate::demo::{DEMO_PIN, Demo};
 use crate::radius::attribute::STATE;
 use crate::radius::client::Request;
 use crate::radius::packet::Code;
@@ -11,7 +11,11 @@ use crate::signin::attempt::Door;
 use crate::signin::outcome::Reason;
 
 /// Who takes part.
-pub(super) const PEOPLE: [&str; 7] = ["asked", "second", "thrice", "again", "altered", "chooses", "beside"];
+pub(super) const PEOPLE: [&str; 9] =
+    ["asked", "second", "thrice", "again", "altered", "chooses", "beside", "pinned", "forgets"];
+
+/// Who of them has a PIN.
+pub(super) const IN_PIN_MODE: [&str; 2] = ["pinned", "forgets"];
 
 /// A State as it comes back.
 type Change = fn(&mut Vec<u8>);
@@ -31,7 +35,7 @@ struct Conversation {
     expected: (Heard, Reason),
 }
 
-fn conversations() -> [Conversation; 7] {
+fn conversations() -> [Conversation; 9] {
     use Heard::{Accept, Reject};
     let new = |what, person, typed, expected| Conversation {
         what,
@@ -62,6 +66,11 @@ fn conversations() -> [Conversation; 7] {
         },
         menu("challenge: a menu, the app is chosen", "chooses", &["1"], answers(Decision::Approve)),
         menu("challenge: a code beside a prompt", "beside", &["push", "123456"], Behaviour::Manual),
+        Conversation {
+            phone: answers(Decision::Approve),
+            ..new("challenge: the PIN, then the prompt", "pinned", &[DEMO_PIN], (Accept, Reason::Approved))
+        },
+        new("challenge: three wrong PINs", "forgets", &["7205"; 3], (Reject, Reason::WrongPin)),
     ]
 }
 

@@ -169,7 +169,7 @@ impl Codes {
         match used.map_err(|error| self.lost(&error, "a code cannot be used up, so it does not count"))? {
             true => Ok(()),
             // Somebody was quicker with the same code.
-            false => Err(Refusal::WrongCode),
+            false => Err(Refusal::UsedCode),
         }
     }
 }

@@ -47,6 +47,36 @@ pub enum Judged {
     Wrong,
 }
 
+/// What a code of the token is that [`find`] does not take, as it is too late for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// It is the last one that was used.
+    Used,
+    /// It is older than that.
+    Old,
+}
+
+/// Whether a code is one that was used, or older than one that was: as far back as [`find`] looks, and the last one that was
+/// used for ever. `now` in seconds since 1970.
+pub fn spent(token: &Token, seed: &[u8], typed: &[u8], now: u64, patience: Patience) -> Option<Spent> {
+    let last = token.last_step?;
+    let fits = |step: u64| is_code(token.algorithm, seed, step, token.digits, typed);
+    if fits(last) {
+        return Some(Spent::Used);
+    }
+    let back = match token.moving {
+        Moving::Counter { .. } => last.saturating_sub(patience.look_ahead),
+        Moving::Time { period } => {
+            let period = u64::from(period.max(1));
+            let theirs = (now / period).saturating_add_signed(token.drift);
+            theirs.saturating_sub((patience.window / period).min(MOST_STEPS))
+        }
+    };
+    // A clock that was set back may have left the last one far ahead.
+    let back = back.max(last.saturating_sub(AHEAD));
+    (back..last).any(fits).then_some(Spent::Old)
+}
+
 /// Judges a code and uses nothing up. `now` in seconds since 1970.
 pub fn judge(token: &Token, seed: &[u8], typed: &[u8], now: u64, patience: Patience) -> Judged {
     if let Some(found) = find(token, seed, typed, now, patience) {
@@ -365,5 +395,28 @@ mod tests {
                 prop_assert_eq!(code(Algorithm::Sha1, &seed, found.step, digits), Some(typed));
             }
         }
+    }
+
+    #[test]
+    fn a_code_that_was_used_and_an_older_one_are_told_from_a_wrong_one() {
+        let patience = Patience { window: 60, look_ahead: 3 };
+        let of = |step: u64| code(Algorithm::Sha1, SEED, step, 6).unwrap();
+        let said = |token: &Token, step: u64, now| spent(token, SEED, of(step).as_bytes(), now, patience);
+        let counter = token(Moving::Counter { next: 8 }, Some(7));
+        assert_eq!(said(&counter, 7, 0), Some(Spent::Used));
+        for old in 4..7 {
+            assert_eq!(said(&counter, old, 0), Some(Spent::Old), "{old}");
+        }
+        assert_eq!([said(&counter, 3, 0), said(&counter, 8, 0)], [None, None], "further back, and not used");
+        let timed = token(Moving::Time { period: 30 }, Some(100));
+        assert_eq!(said(&timed, 100, 3000), Some(Spent::Used));
+        assert_eq!(said(&timed, 100, 900_000), Some(Spent::Used), "for ever");
+        assert_eq!([said(&timed, 99, 3000), said(&timed, 98, 3000)], [Some(Spent::Old); 2]);
+        assert_eq!([said(&timed, 97, 3000), said(&timed, 101, 3000)], [None, None]);
+        let new = token(Moving::Time { period: 30 }, None);
+        assert_eq!(said(&new, 100, 3000), None, "nothing was used yet");
+        // A clock that was set back: no more is looked at than of a counter.
+        let ahead = token(Moving::Time { period: 30 }, Some(u64::MAX - 1));
+        assert_eq!(said(&ahead, 100, 3000), None);
     }
 }

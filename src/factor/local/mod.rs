@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 
 use crate::config::LocalProvider;
-use crate::factor::local::code::{Found, Patience};
+use crate::factor::local::code::{Found, Patience, Spent};
 use crate::factor::local::split::{PinSide, split};
 use crate::factor::{Answer, Described, Factor, Health, Provider, Refusal, Request, Trouble};
 use crate::secret::Secret;
@@ -114,7 +114,8 @@ impl Local {
             Ok(_) => roster.forget_tries(unique_id, Tried::Code).await,
             // A PIN that is to be changed was right, and so was the code.
             Err(Refusal::PinDue) => roster.forget_tries(unique_id, Tried::Code).await,
-            Err(Refusal::WrongCode | Refusal::WrongPin | Refusal::NextCode) => Ok(()),
+            Err(Refusal::WrongPin | Refusal::NextCode) => Ok(()),
+            Err(refusal) if refusal.is_wrong_code() => Ok(()),
             // Neither a right code nor a wrong one was seen.
             Err(_) => roster.uncount_try(unique_id, Tried::Code).await,
         };
@@ -152,11 +153,12 @@ impl Local {
             return Ok(used);
         }
         let used = self.use_token(request, &tokens, typed).await;
-        if used == Err(Refusal::WrongCode)
+        if used.is_err_and(Refusal::is_wrong_code)
             && request.can_ask()
             && (person.mode == Mode::Standard || request.pin_passed())
+            && self.is_further_off(tokens, typed).await
         {
-            return Err(self.further_off(tokens, typed).await);
+            return Err(Refusal::NextCode);
         }
         used.map(|()| Method::Oath)
     }
@@ -180,7 +182,7 @@ impl Local {
         let used = self.house.roster.use_kept_code(unique_id, &code, (self.house.clock)()).await;
         let left = used.map_err(|error| self.lost(&error, "a code cannot be used up, so it does not count"))?;
         // Somebody may have been quicker with the same code.
-        let left = left.ok_or(Refusal::WrongCode)?;
+        let left = left.ok_or(Refusal::UsedCode)?;
         tracing::info!(provider = self.name(), unique_id, kind = code.kind.word(), left, "a code was used up");
         Ok(Some(match code.kind {
             CodeKind::Backup => Method::BackupCode,
@@ -188,13 +190,13 @@ impl Local {
         }))
     }
 
-    /// What a code is that fits none of these tokens as far as they may be off.
-    async fn further_off(&self, tokens: Vec<Token>, typed: &Secret) -> Refusal {
+    /// Whether a code that fits none of these tokens as far as they may be off is one of a token further off.
+    async fn is_further_off(&self, tokens: Vec<Token>, typed: &Secret) -> bool {
         let seeds = tokens.into_iter().take(MOST_TOKENS).filter_map(|token| Some((self.seed(&token).ok()?, token)));
         let (seeds, typed, now) = (seeds.collect::<Vec<_>>(), typed.duplicate(), self.house.seconds());
         let fits = move || seeds.iter().any(|(seed, token)| code::could_resync(token, seed.open(), typed.open(), now));
         // Thousands of hashes: not where others wait.
-        if slowly(fits).await == Some(true) { Refusal::NextCode } else { Refusal::WrongCode }
+        slowly(fits).await == Some(true)
     }
 
     /// The PIN that must stand beside the code. None: none goes with it, or it was right before.
@@ -243,8 +245,8 @@ impl Local {
                 }
             };
             let found = match self.find(token, &code) {
-                Ok(Some(found)) => found,
-                Ok(None) => continue,
+                Ok(found) => found,
+                Err(Refusal::WrongCode) => continue,
                 Err(refusal) => {
                     answer = refusal;
                     continue;
@@ -268,10 +270,15 @@ impl Local {
         forgotten.map_err(|error| self.lost(&error, "a right PIN cannot be noted"))
     }
 
-    /// Which of a token's codes this is.
-    fn find(&self, token: &Token, code: &Secret) -> Result<Option<Found>, Refusal> {
-        let seed = self.seed(token)?;
-        Ok(code::find(token, seed.open(), code.open(), self.house.seconds(), self.patience))
+    /// Which of a token's codes this is, or why it is none that would be taken.
+    fn find(&self, token: &Token, code: &Secret) -> Result<Found, Refusal> {
+        let (seed, now) = (self.seed(token)?, self.house.seconds());
+        let found = code::find(token, seed.open(), code.open(), now, self.patience);
+        found.ok_or_else(|| match code::spent(token, seed.open(), code.open(), now, self.patience) {
+            Some(Spent::Used) => Refusal::UsedCode,
+            Some(Spent::Old) => Refusal::OldCode,
+            None => Refusal::WrongCode,
+        })
     }
 
     fn seed(&self, token: &Token) -> Result<Secret, Refusal> {
@@ -287,7 +294,7 @@ impl Local {
         match used.map_err(|error| self.lost(&error, "a code cannot be used up, so it does not count"))? {
             true => Ok(()),
             // Somebody was quicker with the same code.
-            false => Err(Refusal::WrongCode),
+            false => Err(Refusal::UsedCode),
         }
     }
 

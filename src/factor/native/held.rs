@@ -1,9 +1,11 @@
 //! A held prompt: taken back when nobody waits for it any more, and waited for together with what its person types.
 
+use std::future::ready;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 use super::Native;
@@ -47,11 +49,12 @@ impl<'a> Held<'a> {
     }
 
     /// Waits for the answer, now that it has been asked for.
-    pub(super) async fn answer(&self, asked: Result<(), Refusal>) -> Answer {
+    pub(super) fn answer(&self, asked: Result<(), Refusal>) -> impl Future<Output = Answer> + Send + use<'a> {
+        let waiting = &self.shared.waiting;
         match asked {
-            Ok(()) => self.shared.waiting.answered(self.key).await,
+            Ok(()) => Either::Left(waiting.answered(self.key)),
             // The answer of the request is lost, but the stream may have brought it.
-            Err(refusal) => self.shared.waiting.answer(self.key).unwrap_or(Answer::Refused(refusal)),
+            Err(refusal) => Either::Right(ready(waiting.answer(self.key).unwrap_or(Answer::Refused(refusal)))),
         }
     }
 

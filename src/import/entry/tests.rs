@@ -2,7 +2,7 @@ use super::*;
 use crate::import::testing::{import, item};
 use crate::ldap::message::{Envelope, op};
 use crate::ldap::search::write_entry;
-use crate::users::model::Method;
+use crate::users::model::{Method, Mode};
 
 /// A whole entry as it comes from a directory.
 struct Wire(Vec<u8>);
@@ -64,6 +64,14 @@ fn an_account_becomes_a_person_with_all_its_names() {
     assert_eq!(profile.description.as_deref(), Some("first programmer"));
     assert_eq!((person.method, person.enabled, disabled), (Method::Push, true, false));
     assert_eq!(profile.item.as_deref(), Some("staff"));
+}
+
+#[test]
+fn who_is_new_gets_method_and_mode_of_the_item() {
+    let item = crate::config::import::ImportItem { method: Method::Call, mode: Mode::Pin, ..item("staff") };
+    let reading = Reading::new(&item, &import(Vec::new()), &[]);
+    let person = reading.candidate(&ada("").entry()).unwrap().profile.person;
+    assert_eq!((person.method, person.mode), (Method::Call, Mode::Pin));
 }
 
 #[test]

@@ -81,13 +81,9 @@ impl<'a> Sieve<'a> {
     /// Learns who is in the store: everybody, or only those whom the pass is about.
     pub(super) async fn learn(&mut self, scopes: &Scopes, progress: &Progress) -> Result<(), ImportError> {
         if scopes.any_full() {
-            let mut after = String::new();
-            loop {
-                let page = self.roster.states(&after, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after.clone_from(&last.unique_id);
-                page.iter().for_each(|state| self.known.add(&self.hashes, state, &self.selection.names));
-            }
+            let (roster, known, hashes) = (&self.roster, &mut self.known, &self.hashes);
+            let items = &self.selection.names;
+            roster.every_state(&mut |state| known.add(hashes, &state, items)).await?;
             self.store_is_empty = self.known.is_empty();
             let known = self.all(scopes);
             progress.expect(u64::try_from(known).unwrap_or_default());
@@ -102,6 +98,11 @@ impl<'a> Sieve<'a> {
         }
         self.known.seal();
         Ok(())
+    }
+
+    /// Whether nobody was in the store when the pass began.
+    pub(super) fn store_is_empty(&self) -> bool {
+        self.store_is_empty
     }
 
     /// Looks at everybody who comes.

@@ -8,7 +8,8 @@
 //!                                                             mails
 //! ```
 //!
-//! One after the other; where nobody comes but newcomers, both at the same time if the store is quicker so.
+//! One after the other; where nobody comes but newcomers, both at the same time if the store is quicker so. Where the
+//! store was empty, such a store gets them while they are read, see [`super::straight`].
 //!
 //! People come out of a directory in an order that has nothing to do with their unique ids: written as they come, each
 //! would change pages of its own all over the store, and a transaction of a few hundred of them thousands of pages.
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::straight::{Handful, Straight};
 use super::{Ask, ImportError, Importer, plan_id};
 use crate::import::progress::{Phase, Progress};
 use crate::import::spool::{Sorted, Spool};
@@ -63,8 +65,16 @@ pub(super) struct Staging {
     by: String,
     steps: Vec<Kept>,
     turn: Turn,
-    running: Option<Running>,
+    /// Whether everybody is new.
+    newcomers_only: bool,
+    way: Option<Way>,
     wrote: bool,
+}
+
+/// Where steps are handed on to.
+enum Way {
+    Aside(Running),
+    Straight(Straight),
 }
 
 struct Running {
@@ -94,9 +104,15 @@ impl Staging {
             by: format!("import:{}", plan_id(ask)),
             steps: Vec::new(),
             turn: Turn::People,
-            running: None,
+            newcomers_only: false,
+            way: None,
             wrote: false,
         }
+    }
+
+    /// Nobody is in the store: whoever comes is new.
+    pub(super) fn expect_newcomers(&mut self) {
+        self.newcomers_only = true;
     }
 
     /// Takes a step. A person comes at most once before [`Staging::turn_late`].
@@ -110,9 +126,7 @@ impl Staging {
             Step::Remove(unique_id) => Kept::Remove(unique_id),
             Step::Claim(Claim { folded, kind, unique_id }) => Kept::Claim(folded, kind, unique_id),
             Step::Write(about, kind) => Kept::Write(about, kind),
-            Step::Token(token) => {
-                return Err(ImportError::Broken(format!("the token {} does not come from a directory", token.serial)));
-            }
+            step @ Step::Token(_) => return Err(unexpected(&step)),
         });
         if self.steps.len() >= TOGETHER { self.hand_on().await } else { Ok(()) }
     }
@@ -128,24 +142,46 @@ impl Staging {
         if self.steps.is_empty() {
             return Ok(());
         }
-        let steps = std::mem::take(&mut self.steps);
-        let folder = || self.roster.scratch();
-        let running = self.running.get_or_insert_with(|| start(Aside::new(&folder())));
-        if running.steps.send((self.turn, steps)).await.is_ok() {
+        let (turn, steps) = (self.turn, std::mem::take(&mut self.steps));
+        let sent = match self.way().await? {
+            Way::Aside(running) => running.steps.send((turn, steps)).await.is_ok(),
+            Way::Straight(straight) => {
+                let mut handful = Handful::default();
+                for step in steps {
+                    handful.add(step.into()).map_err(|step| unexpected(&step))?;
+                }
+                straight.take(handful).await
+            }
+        };
+        if sent {
             return Ok(());
         }
-        // The task has ended early, and says why.
-        self.kept().await?;
+        // Whoever takes them has ended early, and says why.
+        match self.way.take() {
+            Some(Way::Aside(running)) => self.kept(running).await.map(|_| ())?,
+            Some(Way::Straight(straight)) => straight.end().await.map(|_| ())?,
+            None => {}
+        }
         Err(ImportError::Broken("the steps of the import could not be kept".into()))
     }
 
-    /// What the task has kept.
-    async fn kept(&mut self) -> Result<Option<Aside>, ImportError> {
-        let Some(mut running) = self.running.take() else { return Ok(None) };
+    async fn way(&mut self) -> Result<&Way, ImportError> {
+        let way = match self.way.take() {
+            Some(way) => way,
+            None => match self.lock.clone().filter(|_| self.newcomers_only && self.roster.writes_together()) {
+                Some(lock) => Way::Straight(Straight::start(self.roster.begin_import(&lock, &self.by).await?)),
+                None => Way::Aside(start(Aside::new(&self.roster.scratch()))),
+            },
+        };
+        Ok(self.way.insert(way))
+    }
+
+    /// What was kept aside.
+    async fn kept(&self, mut running: Running) -> Result<Aside, ImportError> {
         // Without a sender the task comes to its end.
         running.steps = mpsc::channel(1).0;
         let kept = (&mut running.task).await.map_err(|error| ImportError::Broken(error.to_string()))?;
-        kept.map(Some).map_err(|error| self.unkept(&error))
+        kept.map_err(|error| self.unkept(&error))
     }
 
     /// The file beside the store that holds what was read could not be written or read.
@@ -157,27 +193,43 @@ impl Staging {
     pub(super) async fn finish(&mut self, memory: &[Memory], progress: &Progress) -> Result<(), ImportError> {
         let Some(lock) = self.lock.clone() else { return Ok(()) };
         self.hand_on().await?;
-        let Some(aside) = self.kept().await? else {
+        let Some(way) = self.way.take() else {
             if !memory.is_empty() {
                 self.roster.remember_import(&lock, memory).await?;
             }
             return Ok(());
         };
         self.wrote = true;
-        progress.write(aside.people.records() + aside.names.records());
-        let mut import = self.roster.begin_import(&lock, &self.by).await?;
-        if let Err(error) = self.write(aside, import.as_mut(), progress).await {
-            // What it leaves behind is removed by the next import, if this does not succeed.
-            let _ = import.abandon().await;
-            return Err(error);
-        }
+        let import = match way {
+            Way::Straight(straight) => straight.end().await?,
+            Way::Aside(running) => {
+                let aside = self.kept(running).await?;
+                progress.write(aside.people.records() + aside.names.records());
+                let mut import = self.roster.begin_import(&lock, &self.by).await?;
+                if let Err(error) = self.write(aside, import.as_mut(), progress).await {
+                    // What it leaves behind is removed by the next import, if this does not succeed.
+                    let _ = import.abandon().await;
+                    return Err(error);
+                }
+                import
+            }
+        };
         progress.enter(Phase::Finishing);
         import.finish(memory).await?;
         Ok(())
     }
 
+    /// Removes what is in the store already, where the import came to nothing.
+    pub(super) async fn abandon(&mut self) {
+        if let Some(Way::Straight(straight)) = self.way.take()
+            && let Ok(import) = straight.end().await
+        {
+            let _ = import.abandon().await;
+        }
+    }
+
     async fn write(&self, kept: Aside, import: &mut dyn Import, progress: &Progress) -> Result<(), ImportError> {
-        let newcomers = kept.newcomers && import.writes_together();
+        let newcomers = kept.newcomers && self.roster.writes_together();
         let sorted = aside(move || Ok((kept.people.sorted()?, kept.names.sorted()?))).await?;
         let (people, names) = sorted.map_err(|error| self.unkept(&error))?;
         if newcomers {
@@ -246,15 +298,30 @@ fn handful(mut sorted: Sorted) -> io::Result<(Sorted, Vec<Step>)> {
     while steps.len() < STAGED_TOGETHER
         && let Some(octets) = sorted.take()?
     {
-        steps.push(match postcard::from_bytes(&octets).map_err(io::Error::other)? {
+        steps.push(postcard::from_bytes::<Kept>(&octets).map_err(io::Error::other)?.into());
+    }
+    Ok((sorted, steps))
+}
+
+/// Never shown unless the program is wrong, or somebody was enrolled and has left within the minutes of an import.
+fn unexpected(step: &Step) -> ImportError {
+    let what = match step {
+        Step::Token(token) => format!("the token {} does not come from a directory", token.serial),
+        _ => "somebody was enrolled while everybody was new; run the import again".to_owned(),
+    };
+    ImportError::Broken(what)
+}
+
+impl From<Kept> for Step {
+    fn from(kept: Kept) -> Step {
+        match kept {
             Kept::Bare(profile) => Step::Bare(profile),
             Kept::Change(profile) => Step::Change(profile),
             Kept::Remove(unique_id) => Step::Remove(unique_id),
             Kept::Claim(folded, kind, unique_id) => Step::Claim(Claim { folded, kind, unique_id }),
             Kept::Write(about, kind) => Step::Write(about, kind),
-        });
+        }
     }
-    Ok((sorted, steps))
 }
 
 impl Aside {
@@ -317,49 +384,4 @@ fn start(mut aside: Aside) -> Running {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::users::model::Person;
-
-    fn person(unique_id: &str, name: &str) -> Profile {
-        let mut profile = Profile::new(Person::bare(unique_id, name));
-        profile.person.upn = Some(format!("{name}@corp.example"));
-        profile
-    }
-
-    #[tokio::test]
-    async fn people_come_by_unique_id_then_names_by_name_then_mails() {
-        let folder = tempfile::tempdir().unwrap();
-        let running = start(Aside::new(folder.path()));
-        let early = vec![
-            Kept::Write("3".into(), LetterKind::New),
-            Kept::Bare(person("3", "anna")),
-            Kept::Remove("2".into()),
-            Kept::Change(person("1", "zoe")),
-        ];
-        running.steps.send((Turn::People, early)).await.unwrap();
-        running.steps.send((Turn::Late, vec![Kept::Bare(person("0", "bert"))])).await.unwrap();
-        let mut running = running;
-        running.steps = mpsc::channel(1).0;
-        let kept = (&mut running.task).await.unwrap().unwrap();
-        assert!(!kept.newcomers);
-        let [people, names] = [kept.people, kept.names].map(|spool| handful(spool.sorted().unwrap()).unwrap().1);
-        assert_eq!((people.len(), names.len()), (4, 5));
-        let steps = [people, names].concat();
-        let claim = |folded: &str, kind, unique_id: &str| {
-            Step::Claim(Claim { folded: folded.into(), kind, unique_id: unique_id.into() })
-        };
-        let expected = [
-            Step::Change(person("1", "zoe")),
-            Step::Remove("2".into()),
-            Step::Bare(person("3", "anna")),
-            Step::Bare(person("0", "bert")),
-            claim("anna", NameKind::Name, "3"),
-            claim("anna@corp.example", NameKind::Upn, "3"),
-            claim("bert", NameKind::Name, "0"),
-            claim("bert@corp.example", NameKind::Upn, "0"),
-            Step::Write("3".into(), LetterKind::New),
-        ];
-        assert_eq!(steps, expected);
-    }
-}
+mod tests;

@@ -193,7 +193,7 @@ fn who_has_left_gives_names_up_and_keeps_the_rest() {
     let mut before = stored("alice", LEFT);
     before.person.phone = Some("+12025550111".into());
     before.aliases = vec!["CORP\\alice".into()];
-    let Decision::Change(change) = vacate(before) else { panic!() };
+    let Decision::Change(change) = vacate(before.clone(), before) else { panic!() };
     assert_eq!(change.after.person.name, "alice~idalice");
     assert!(change.after.aliases.is_empty() && change.after.person.upn.is_none());
     assert_eq!(change.after.person.phone.as_deref(), Some("+12025550111"));

@@ -43,8 +43,8 @@ fn clients_targets_and_policies_are_a_configuration() {
     assert_eq!(staff.groups.len(), 2);
     assert!(staff.groups[0].starts_with("<SID=S-1-5-21-") && staff.computer_groups[0].ends_with("-515>"));
     assert_eq!(staff.authentication.len(), 2);
-    // Drives, ports and plug-and-play are off; two hours, twelve hours.
-    assert_eq!(staff.settings[..12], [26, 12, 0, 0, 1, 0x37, 63, 6, 0, 0, 0, 21]);
+    // What the export says of devices is not understood, so all are off; two hours, twelve hours.
+    assert_eq!(staff.settings[..12], [26, 12, 0, 0, 1, 0x37, 63, 6, 0x20, 0, 0, 0]);
     assert_eq!(staff.settings[12..], [28, 6, 0, 0, 0x1c, 0x20, 27, 6, 0, 0, 0xa8, 0xc0]);
     let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().into();
     let (week, saturday) = (policies[1].hours.as_ref().unwrap(), policies[2].hours.as_ref().unwrap());
@@ -63,6 +63,7 @@ fn what_could_not_be_turned_is_told_with_its_line() {
     for (place, what, why) in [
         (line("User-Name=^CORP"), "\"Named person\"", "let in more people: left out"),
         (line("Calling-Station-Id=^10"), "\"Leavers\"", "keeps out more people"),
+        (line("<msTSGDeviceRedirection"), "\"Gateway staff\"", "which devices it redirects is not read, so none is"),
         (line("<msQuarantineState"), "\"Gateway staff\"", "msQuarantineState"),
         (line("<WLAN"), "\"WLAN\"", "write an address"),
         (line("<Old"), "Old", "is disabled"),

@@ -129,3 +129,12 @@ async fn a_store_that_is_away_makes_nobody_unknown() {
     let found = radius.identify("alice", Instant::now()).await;
     assert!(matches!(found, Err(IdentifyError::Fault(_))), "{found:?}");
 }
+
+#[test]
+fn a_request_that_waits_for_its_answer_is_small() {
+    fn size<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    let octets = size(Radius::ask);
+    assert!(octets <= 552, "{octets}");
+}

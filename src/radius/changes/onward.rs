@@ -1,7 +1,9 @@
 //! A change for a client: the packet that it is asked by, what it says to that, and why it may not be asked at all. Pure.
 
 use super::Ticket;
-use crate::radius::attribute::{CHAP_PASSWORD, MESSAGE_AUTHENTICATOR, PROXY_STATE, USER_PASSWORD};
+use crate::radius::attribute::{
+    CHAP_PASSWORD, ERROR_CAUSE, MESSAGE_AUTHENTICATOR, PROXY_STATE, TUNNEL_PASSWORD, USER_PASSWORD, push,
+};
 use crate::radius::authenticator::{ClientKey, sign_accounting, sign_request};
 use crate::radius::client::RequestError;
 use crate::radius::packet::{Builder, Code, Packet};
@@ -10,10 +12,6 @@ use crate::radius::packet::{Builder, Code, Packet};
 pub(super) const DISCONNECT_REQUEST: Code = Code(40);
 /// CoA-Request (RFC 5176 section 2.2); as above.
 pub(super) const COA_REQUEST: Code = Code(43);
-/// Tunnel-Password (RFC 2868 section 3.5).
-pub(super) const TUNNEL_PASSWORD: u8 = 69;
-/// Error-Cause (RFC 5176 section 3.6).
-const ERROR_CAUSE: u8 = 101;
 
 /// Why a request cannot be done (RFC 5176 section 3.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +87,4 @@ pub(super) fn refusal(cause: Cause) -> Vec<u8> {
     let mut attributes = Vec::new();
     push(&mut attributes, ERROR_CAUSE, &(cause as u32).to_be_bytes());
     attributes
-}
-
-/// Adds an attribute.
-pub(super) fn push(encoded: &mut Vec<u8>, number: u8, value: &[u8]) {
-    if let Ok(size) = u8::try_from(value.len() + 2) {
-        encoded.extend_from_slice(&[number, size]);
-        encoded.extend_from_slice(value);
-    }
 }

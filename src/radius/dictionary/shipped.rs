@@ -78,7 +78,9 @@ impl Bar {
             Bar::Own => "Anteroom puts it into replies where it is due",
             Bar::Request | Bar::RequestAddress => "it belongs into requests, not into replies",
             Bar::Container => "name the vendor's attribute itself",
-            Bar::Encrypted => "its value must be encrypted for each reply, which is not supported",
+            Bar::Encrypted => {
+                "its value must be encrypted for each reply: of those, Tunnel-Password can be written, in a [[reply]]"
+            }
             Bar::Form => "it is part of another attribute, or has a form that cannot be written here",
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::value::{Kind, Written};
 use super::{DictionaryError, Named, Vendor};
 use crate::config::ReplyAttribute;
-use crate::radius::attribute::VENDOR_SPECIFIC;
+use crate::radius::attribute::{TUNNEL_PASSWORD, VENDOR_SPECIFIC};
 
 /// Names that are told of those that a value may have, at most.
 const TOLD: usize = 16;
@@ -30,6 +30,21 @@ impl Writable {
     /// Whether it is the same attribute as another one, whatever their tags and names.
     pub fn is_like(&self, other: &Writable) -> bool {
         self.named.vendor == other.named.vendor && self.named.number == other.named.number
+    }
+
+    /// Its name with its tag.
+    pub fn tagged_name(&self) -> String {
+        self.tag.map_or_else(|| self.named.name.to_string(), |tag| format!("{}:{tag}", self.named.name))
+    }
+
+    /// Its tag.
+    pub fn tag(&self) -> Option<u8> {
+        self.tag
+    }
+
+    /// Whether its values are salt-encrypted for each reply (RFC 2868 section 3.5), whatever a dictionary says of it.
+    pub fn is_sealed(&self) -> bool {
+        self.named.is_sealed()
     }
 
     /// Whether any text is a value of it.
@@ -69,9 +84,8 @@ impl Writable {
         let named = &self.named;
         let before = named.vendor.map_or(0, |vendor| 4 + vendor.form.header());
         let skipped = before + usize::from(self.tag.is_some() && named.kind != Kind::Integer(4));
-        let name = self.tag.map_or_else(|| named.name.to_string(), |tag| format!("{}:{tag}", named.name));
         let value = encoded.value.get(skipped..).unwrap_or_default();
-        format!("{name} = {}", named.kind.show(value, named.tagged, &named.values))
+        format!("{} = {}", self.tagged_name(), named.kind.show(value, named.tagged, &named.values))
     }
 
     pub(super) fn wrong(&self) -> DictionaryError {
@@ -108,5 +122,12 @@ impl Writable {
         joined.extend(last(form.length, u32::try_from(form.header() + have).map_err(|_| wrong)?));
         joined.extend_from_slice(&value);
         Ok(ReplyAttribute { number: VENDOR_SPECIFIC, value: joined })
+    }
+}
+
+impl Named {
+    /// Whether it is Tunnel-Password.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.vendor.is_none() && self.number == u32::from(TUNNEL_PASSWORD)
     }
 }

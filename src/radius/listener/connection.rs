@@ -106,7 +106,7 @@ impl Way for Outbox {
     /// Of RADIUS/1.1.
     type Route = Token;
 
-    fn try_send(&self, reply: &Reply, token: &Token) -> io::Result<()> {
+    fn send(&self, reply: &Reply, token: &Token) -> io::Result<()> {
         let reply = match &self.eleven {
             None => Arc::clone(reply),
             Some((serving, client)) => {
@@ -119,11 +119,6 @@ impl Way for Outbox {
         waiting.answers.push_back(reply);
         drop(waiting);
         self.filled.notify_one();
-        Ok(())
-    }
-
-    /// There is always room for the answer to a request that was read.
-    async fn writable(&self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,49 +1,88 @@
 //! One UDP socket: bound, received from and sent to, so that the answer leaves from the address that the
 //! request came to.
 //!
+//! Answers that are ready together leave together, in a task of their own ([`Outgoing`]).
+//!
 //! A socket on a specific address needs nothing for that. One on a wildcard address learns the local address
 //! of each datagram from the kernel (`IP_PKTINFO`, RFC 3542 section 6) and gives it back when sending.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use nix::cmsg_space;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, recvmsg,
-    sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::radius::duplicates::Reply;
 use crate::radius::packet::MAX_PACKET;
+use crate::radius::pool::outgoing::Outgoing;
+use crate::radius::pool::segments::Segments;
 
 /// Receive buffer asked of the kernel, in octets: a burst of some ten thousand requests.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// Answers that wait for the kernel, at most. What is more is sent at once, or lost, as datagrams may be.
+const MOST_OUTGOING: usize = 8_192;
+
+type Answers = Outgoing<(Reply, Route)>;
+
 /// A bound socket.
 #[derive(Debug)]
 pub(super) struct Port {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     wildcard: bool,
+    outgoing: Arc<Answers>,
+}
+
+/// What was left to be sent is sent.
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.outgoing.close();
+    }
 }
 
 /// Where a datagram came from, and to which of our addresses: its answer's way back.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) peer: SocketAddr,
     local: Local,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Local {
     /// The socket's own address.
     Bound,
     V4(Ipv4Addr),
     /// With the interface's index, which a link-local address needs.
     V6(Ipv6Addr, u32),
+}
+
+impl Local {
+    /// What the kernel must be told so that an answer leaves from there.
+    fn with<T>(self, send: impl FnOnce(Option<ControlMessage<'_>>) -> T) -> T {
+        match self {
+            Local::Bound => send(None),
+            Local::V4(local) => {
+                let local = libc::in_addr { s_addr: u32::from_ne_bytes(local.octets()) };
+                let nothing = libc::in_addr { s_addr: 0 };
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: local, ipi_addr: nothing };
+                send(Some(ControlMessage::Ipv4PacketInfo(&info)))
+            }
+            Local::V6(local, interface) => {
+                let local = libc::in6_addr { s6_addr: local.octets() };
+                let info = libc::in6_pktinfo { ipi6_addr: local, ipi6_ifindex: interface };
+                send(Some(ControlMessage::Ipv6PacketInfo(&info)))
+            }
+        }
+    }
 }
 
 /// What receiving needs, made once for each loop.
@@ -89,7 +128,9 @@ impl Port {
             }
         }
         socket.bind(&address.into())?;
-        Ok(Port { socket: UdpSocket::from_std(socket.into())?, wildcard })
+        let (socket, outgoing) = (Arc::new(UdpSocket::from_std(socket.into())?), Arc::default());
+        tokio::spawn(post(Arc::clone(&socket), Arc::clone(&outgoing)));
+        Ok(Port { socket, wildcard, outgoing })
     }
 
     /// Binds an address that nobody else has: an error tells that somebody does.
@@ -125,35 +166,76 @@ impl Port {
         })
     }
 
-    /// Sends one datagram back, if the kernel takes it at once.
-    pub(super) fn try_send(&self, bytes: &[u8], route: &Route) -> io::Result<()> {
-        let sent = match (route.local, route.peer) {
-            (Local::V4(local), SocketAddr::V4(peer)) => self.socket.try_io(Interest::WRITABLE, || {
-                let local = libc::in_addr { s_addr: u32::from_ne_bytes(local.octets()) };
-                let nothing = libc::in_addr { s_addr: 0 };
-                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: local, ipi_addr: nothing };
-                self.send_from(bytes, &ControlMessage::Ipv4PacketInfo(&info), &SockaddrIn::from(peer))
-            }),
-            (Local::V6(local, interface), SocketAddr::V6(peer)) => self.socket.try_io(Interest::WRITABLE, || {
-                let local = libc::in6_addr { s6_addr: local.octets() };
-                let info = libc::in6_pktinfo { ipi6_addr: local, ipi6_ifindex: interface };
-                self.send_from(bytes, &ControlMessage::Ipv6PacketInfo(&info), &SockaddrIn6::from(peer))
-            }),
-            _ => self.socket.try_send_to(bytes, route.peer),
-        };
-        sent.map(|_| ())
+    /// Has an answer sent.
+    pub(super) fn send(&self, reply: &Reply, route: &Route) -> io::Result<()> {
+        if self.outgoing() >= MOST_OUTGOING {
+            return try_send(&self.socket, reply, route);
+        }
+        self.outgoing.push((Arc::clone(reply), *route));
+        Ok(())
     }
 
-    fn send_from<A: SockaddrLike>(&self, bytes: &[u8], from: &ControlMessage<'_>, to: &A) -> io::Result<usize> {
-        let parts = [IoSlice::new(bytes)];
-        let from = std::slice::from_ref(from);
-        Ok(sendmsg(self.socket.as_raw_fd(), &parts, from, MsgFlags::empty(), Some(to))?)
+    /// Answers that are yet to be sent.
+    pub(super) fn outgoing(&self) -> usize {
+        self.outgoing.items().len()
     }
+}
 
-    /// Waits until the kernel may take something to send.
-    pub(super) async fn writable(&self) -> io::Result<()> {
-        self.socket.writable().await
+/// Sends answers until the port is gone.
+async fn post(socket: Arc<UdpSocket>, outgoing: Arc<Answers>) {
+    let (mut batch, segments) = (VecDeque::new(), Segments::default());
+    while outgoing.gather(&mut batch).await {
+        // Stable, so that answers to one place leave in their order.
+        batch.make_contiguous().sort_by_key(|(reply, route)| (route.peer, reply.len()));
+        while let Some((_, route)) = batch.front() {
+            let route = *route;
+            let there = batch.iter().take_while(|(_, other)| *other == route);
+            let together = segments.together(there.map(|(reply, _)| reply.len()));
+            let all = together > 1 && send_together(&socket, &segments, &batch, together, &route).await.is_ok();
+            for (reply, _) in batch.drain(..together) {
+                if !all {
+                    send(&socket, &reply, &route).await;
+                }
+            }
+        }
     }
+}
+
+/// Sends the first so many answers, all of them to one place, in one call.
+async fn send_together(
+    socket: &UdpSocket,
+    segments: &Segments,
+    batch: &VecDeque<(Reply, Route)>,
+    many: usize,
+    route: &Route,
+) -> io::Result<()> {
+    let send = || {
+        let parts: Vec<_> = batch.iter().take(many).map(|(reply, _)| IoSlice::new(reply)).collect();
+        let to = SockaddrStorage::from(route.peer);
+        route.local.with(|from| segments.send(socket.as_raw_fd(), &parts, from, Some(&to)))
+    };
+    socket.async_io(Interest::WRITABLE, send).await
+}
+
+async fn send(socket: &UdpSocket, reply: &Reply, route: &Route) {
+    while let Err(error) = try_send(socket, reply, route) {
+        if error.kind() != io::ErrorKind::WouldBlock || socket.writable().await.is_err() {
+            tracing::debug!(%error, "reply not sent");
+            return;
+        }
+    }
+}
+
+/// Sends one datagram back, if the kernel takes it at once.
+fn try_send(socket: &UdpSocket, bytes: &[u8], route: &Route) -> io::Result<()> {
+    if let Local::Bound = route.local {
+        return socket.try_send_to(bytes, route.peer).map(|_| ());
+    }
+    socket.try_io(Interest::WRITABLE, || {
+        let (parts, to) = ([IoSlice::new(bytes)], SockaddrStorage::from(route.peer));
+        route.local.with(|from| sendmsg(socket.as_raw_fd(), &parts, from.as_slice(), MsgFlags::empty(), Some(&to)))?;
+        Ok(())
+    })
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {

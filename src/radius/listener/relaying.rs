@@ -18,6 +18,7 @@ use crate::radius::changes::{Cause, Changes, Relay, Step};
 use crate::radius::door::Shared;
 use crate::radius::packet::Packet;
 use crate::radius::pool::{self, NoReply, Pool, Replied};
+use crate::telemetry::metrics::Metrics;
 
 /// From one sending to a client to the next.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +39,7 @@ pub struct ChangesListener {
 #[derive(Debug)]
 struct Relaying {
     changes: Changes,
+    metrics: Arc<Metrics>,
     /// By the position of the client.
     pools: Vec<Pool>,
 }
@@ -47,12 +49,16 @@ impl ChangesListener {
     ///
     /// # Errors
     /// What the kernel says to an address; nothing is served then.
-    pub fn start(configured: &configured::Changes, shared: &Arc<Shared>) -> io::Result<ChangesListener> {
+    pub fn start(
+        configured: &configured::Changes,
+        shared: &Arc<Shared>,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<ChangesListener> {
         let changes = Changes::new(configured, Arc::clone(shared));
         let pool =
             |client: &crate::radius::changes::Asked| Pool::new(settings(&client.name), &[client.to], &client.key);
         let pools = changes.clients().iter().map(pool).collect();
-        let relaying = Arc::new(Relaying { changes, pools });
+        let relaying = Arc::new(Relaying { changes, metrics: Arc::clone(metrics), pools });
         drop(configured.listen.iter().map(|address| Port::bind_alone(*address)).collect::<io::Result<Vec<_>>>()?);
         let ports = configured.listen.iter().map(|address| Port::bind(*address));
         let ports = ports.collect::<io::Result<Vec<_>>>()?;
@@ -125,6 +131,7 @@ async fn relay_one(relaying: Arc<Relaying>, relay: Box<Relay>, (port, route): (A
     };
     let cause = said.as_ref().err().map(|cause| *cause as u32);
     let (target_name, kind) = (changes.target_of(&relay), relay.word());
+    relaying.metrics.radius_changes((target_name, &client.name), kind, answer).inc();
     // What is changed stays out of the log: a session's attributes are the client's and the target's.
     tracing::info!(target_name, client = client.name, kind, answer, cause, "session change relayed");
     if let Some(reply) = changes.finish(&relay, said, Instant::now()) {

@@ -25,22 +25,15 @@ pub(super) trait Way: Send + Sync + 'static {
     /// What it must know of a request to lead its answer back.
     type Route: Copy + Send + Sync + 'static;
 
-    /// Sends an answer, or says that there is no room for it now.
-    fn try_send(&self, reply: &Reply, route: &Self::Route) -> io::Result<()>;
-
-    /// Waits until there may be room.
-    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
+    /// Has an answer sent.
+    fn send(&self, reply: &Reply, route: &Self::Route) -> io::Result<()>;
 }
 
 impl Way for Port {
     type Route = Route;
 
-    fn try_send(&self, reply: &Reply, route: &Route) -> io::Result<()> {
-        Port::try_send(self, reply, route)
-    }
-
-    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send {
-        Port::writable(self)
+    fn send(&self, reply: &Reply, route: &Route) -> io::Result<()> {
+        Port::send(self, reply, route)
     }
 }
 
@@ -143,12 +136,12 @@ fn entered(
     }
 }
 
-/// Sends from within the loop. When the kernel's buffer is full, the client's retransmission gets it.
+/// Has an answer sent, where there is one.
 pub(super) fn send_now<W: Way>(way: &W, reply: &Reply, route: &W::Route) {
     if reply.is_empty() {
         return;
     }
-    if let Err(error) = way.try_send(reply, route) {
+    if let Err(error) = way.send(reply, route) {
         tracing::debug!(%error, "reply not sent");
     }
 }
@@ -189,12 +182,7 @@ where
     E: Future<Output = Waiting> + Unpin,
     W: Way,
 {
-    entering.then(Waiting::outcome).map(move |outcome| {
-        if let Some((station, reply)) = answer.give(&outcome) {
-            // Rare, and it would make every held request larger.
-            tokio::spawn(send_later(station, reply, answer.route));
-        }
-    })
+    entering.then(Waiting::outcome).map(move |outcome| answer.give(&outcome))
 }
 
 /// The task of a request that its client has given up. Ends when this is dropped, also when the superseding
@@ -217,22 +205,11 @@ pub(super) struct Answer<W: Way = Port> {
 }
 
 impl<W: Way> Answer<W> {
-    /// Gives the reply back, and whose it is to send, where the kernel had no room for it.
-    pub(super) fn give(&mut self, outcome: &Outcome) -> Option<(Arc<Station<W>>, Reply)> {
-        let station = self.station.take()?;
-        let reply = station.door.finish(&self.ticket, outcome, Instant::now())?;
-        let error = station.port.try_send(&reply, &self.route).err()?;
-        if error.kind() == io::ErrorKind::WouldBlock {
-            return Some((station, reply));
+    pub(super) fn give(&mut self, outcome: &Outcome) {
+        let Some(station) = self.station.take() else { return };
+        if let Some(reply) = station.door.finish(&self.ticket, outcome, Instant::now()) {
+            send_now(&station.port, &reply, &self.route);
         }
-        tracing::debug!(%error, "reply not sent");
-        None
-    }
-}
-
-async fn send_later<W: Way>(station: Arc<Station<W>>, reply: Reply, route: W::Route) {
-    if station.port.writable().await.is_ok() {
-        send_now(&station.port, &reply, &route);
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) async fn keep(line: Arc<Line>, secure: Arc<Secure>, key: Arc<ClientKe
     // Also when this task is aborted: nobody is to wait for ever.
     let ends = Ends(Arc::clone(&line));
     let Some(stream) = secure.connected().await else { return };
-    let Some(unsent) = line.unsent() else { return };
+    let unsent = &line.unsent;
     let asking = speaks_eleven(&stream).then(Mutex::<Asking>::default);
     let (reader, writer) = tokio::io::split(stream);
     let why = tokio::select! {
@@ -216,7 +216,7 @@ async fn write(
 ) -> &'static str {
     let mut chunk = Vec::new();
     loop {
-        unsent.next(&mut chunk).await;
+        next(unsent, &mut chunk).await;
         if let Some(asking) = asking {
             chunk = modern(&chunk, asking, key);
         }
@@ -249,8 +249,8 @@ async fn watch(line: &Arc<Line>, secure: &Secure, key: &ClientKey) -> &'static s
         }
         let Some(mut taken) = line.take(authenticator, false) else { continue };
         let Ok(packet) = Request::status().encode(taken.identifier, &authenticator, key) else { continue };
-        let _ = taken.send(&packet).await;
-        let answered = timeout(secure.connect_within.saturating_mul(2), &mut taken.heard).await.is_ok();
+        taken.send(packet.into());
+        let answered = timeout(secure.connect_within.saturating_mul(2), taken.heard()).await.is_ok();
         drop(taken);
         // A server that is slow with a sign-in may be one that does not know Status-Server.
         if !answered && line.heard() == heard && line.busy() == 0 {
@@ -263,5 +263,17 @@ async fn watch(line: &Arc<Line>, secure: &Secure, key: &ClientKey) -> &'static s
 async fn left(line: &Line) {
     while !(line.is_retired() && line.busy() == 0) {
         line.left.notified().await;
+    }
+}
+
+/// Waits for packets and puts some of them into `chunk`.
+async fn next(unsent: &Unsent, chunk: &mut Vec<u8>) {
+    chunk.clear();
+    unsent.filled().await;
+    let mut packets = unsent.items();
+    while chunk.len() < MAX_PACKET
+        && let Some((_, packet)) = packets.pop_front()
+    {
+        chunk.extend_from_slice(&packet);
     }
 }

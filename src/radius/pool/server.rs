@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::line::{Drops, Heard, Line, Taken};
+use super::random::Random;
 use super::secure::{Secure, keep};
-use super::{Make, Settings, now};
-use crate::radius::authenticator::ClientKey;
+use super::{Question, Settings, now};
+use crate::radius::authenticator::{Authentic, ClientKey};
 use crate::radius::client::Request;
 use crate::radius::packet::Authenticator;
 
@@ -61,6 +62,7 @@ pub(super) struct Server {
     settings: Arc<Settings>,
     lines: Mutex<Vec<(Arc<Line>, AbortHandle)>>,
     next: AtomicUsize,
+    random: Mutex<Random>,
     health: Mutex<Health>,
     probing: AtomicBool,
     drops: Arc<Drops>,
@@ -74,6 +76,7 @@ impl Server {
             settings,
             lines: Mutex::default(),
             next: AtomicUsize::new(0),
+            random: Mutex::default(),
             health: Mutex::default(),
             probing: AtomicBool::new(false),
             drops: Arc::default(),
@@ -97,75 +100,96 @@ impl Server {
         self.health().dead_until.is_some_and(|until| now < until)
     }
 
-    /// Asks and waits for `patience` at most. The `last` server is waited for even where nobody seems to listen: it may be
-    /// restarting.
-    pub(super) async fn ask(
-        self: &Arc<Self>,
-        make: Make<'_>,
-        patience: Duration,
+    /// Asks and waits until the question's end at most. The `last` server is waited for even where nobody seems to listen:
+    /// it may be restarting.
+    pub(super) fn ask<'a>(
+        self: &'a Arc<Self>,
+        question: &'a Question<'a>,
         last: bool,
-    ) -> Result<(Authenticator, Box<[u8]>), Unasked> {
+    ) -> impl Future<Output = Result<(Authenticator, Authentic), Unasked>> + Send + use<'a> {
         let began = now();
-        let end = began + patience;
-        loop {
-            match self.ask_once(make, end).await {
-                Err(Unasked::Gone) => self.silent_since(began),
-                Err(Unasked::Silent) => {
-                    self.silent_since(began);
-                    return Err(Unasked::Silent);
+        async move {
+            loop {
+                match self.ask_once(question).await {
+                    Err(Unasked::Gone) => self.silent_since(began),
+                    Err(Unasked::Silent) => {
+                        self.silent_since(began);
+                        return Err(Unasked::Silent);
+                    }
+                    other => return other,
                 }
-                other => return other,
+                let again = now() + self.settings.timeout;
+                if !last || again >= question.end {
+                    return Err(Unasked::Gone);
+                }
+                // Seldom, so it is on the heap and nobody else has room for it.
+                Box::pin(tokio::time::sleep_until(again.into())).await;
             }
-            let again = now() + self.settings.timeout;
-            if !last || again >= end {
-                return Err(Unasked::Gone);
-            }
-            tokio::time::sleep_until(again.into()).await;
         }
     }
 
-    async fn ask_once(self: &Arc<Self>, make: Make<'_>, end: Instant) -> Result<(Authenticator, Box<[u8]>), Unasked> {
-        let (authenticator, mut taken) = self.take(self.settings.requires_signature)?;
-        let packet = make(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
-        // An Accounting-Request has made its own (RFC 2866 section 3).
-        let made = packet.get(4..20).and_then(|octets| Authenticator::try_from(octets).ok()).unwrap_or(authenticator);
-        if made != authenticator {
-            taken.expect(made);
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+    fn ask_once<'a>(
+        self: &'a Arc<Self>,
+        question: &'a Question<'a>,
+    ) -> impl Future<Output = Result<(Authenticator, Authentic), Unasked>> + Send + use<'a> {
+        async move {
+            let (mut authenticator, mut taken) = self.take(self.settings.requires_signature)?;
+            let packet = (question.make)(taken.identifier, &authenticator).map_err(|_| Unasked::TooLong)?;
+            // An Accounting-Request has made its own (RFC 2866 section 3).
+            let made = packet.get(4..20).and_then(|octets| Authenticator::try_from(octets).ok());
+            if let Some(made) = made.filter(|made| *made != authenticator) {
+                taken.expect(made);
+                authenticator = made;
+            }
+            let reply = self.repeat(&mut taken, packet.into(), question.end).await?;
+            self.answered();
+            Ok((authenticator, reply))
         }
-        let reply = self.repeat(&mut taken, &packet, end).await?;
-        self.answered();
-        Ok((made, reply))
+    }
+
+    /// How often a packet is sent over a line, and how long each is waited for.
+    fn tries(&self, taken: &Taken) -> (u32, Duration) {
+        let Settings { tries, timeout, .. } = *self.settings;
+        let tries = tries.max(1);
+        if taken.is_reliable() { (1, timeout.saturating_mul(tries)) } else { (tries, timeout) }
     }
 
     /// Sends, and again, until a reply comes or the time is up.
-    async fn repeat(&self, taken: &mut Taken, packet: &[u8], end: Instant) -> Result<Box<[u8]>, Unasked> {
-        let tries = self.settings.tries.max(1);
-        let heard = taken.line().heard();
-        let (tries, each) = match taken.is_reliable() {
-            true => (1, self.settings.timeout.saturating_mul(tries)),
-            false => (tries, self.settings.timeout),
-        };
-        for sent in 0..tries {
-            // What was sent before the port closed may have been worked on.
-            let gone = if sent == 0 { Unasked::Gone } else { Unasked::Silent };
-            if let Err(error) = taken.send(packet).await {
-                tracing::debug!(%error, server = %self.place, "cannot send to a RADIUS target");
-                return Err(gone);
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps each argument twice")]
+    fn repeat<'a>(
+        &'a self,
+        taken: &'a mut Taken,
+        mut packet: Box<[u8]>,
+        end: Instant,
+    ) -> impl Future<Output = Result<Authentic, Unasked>> + Send + use<'a> {
+        async move {
+            let heard = taken.line().heard();
+            let mut sent = 0;
+            loop {
+                let (tries, each) = self.tries(taken);
+                // Kept for as long as it may be sent again.
+                let is_last = sent + 1 >= tries;
+                taken.send(if is_last { std::mem::take(&mut packet) } else { packet.clone() });
+                let until = end.min(now() + each);
+                match tokio::time::timeout_at(until.into(), taken.heard()).await {
+                    Ok(Heard::Reply(reply)) => return Ok(reply),
+                    Ok(Heard::Lost) => return Err(Unasked::Silent),
+                    // What was sent before the port closed may have been worked on.
+                    Ok(Heard::Gone) => return Err(if sent == 0 { Unasked::Gone } else { Unasked::Silent }),
+                    Err(_) => {}
+                }
+                sent += 1;
+                if sent >= self.tries(taken).0 || now() >= end {
+                    break;
+                }
             }
-            let until = end.min(now() + each);
-            match tokio::time::timeout_at(until.into(), &mut taken.heard).await {
-                Ok(Ok(Heard::Reply(reply))) => return Ok(reply),
-                Ok(Ok(Heard::Lost)) => return Err(Unasked::Silent),
-                Ok(Ok(Heard::Gone) | Err(_)) => return Err(gone),
-                Err(_) if now() >= end => break,
-                Err(_) => {}
+            if taken.is_reliable() && taken.line().heard() == heard {
+                // Nobody has had an answer meanwhile: the other side may be gone without a word.
+                taken.line().retire();
             }
+            Err(Unasked::Silent)
         }
-        if taken.is_reliable() && taken.line().heard() == heard {
-            // Nobody has had an answer meanwhile: the other side may be gone without a word.
-            taken.line().retire();
-        }
-        Err(Unasked::Silent)
     }
 
     /// How long it takes to answer a Status-Server, if it does.
@@ -175,19 +199,18 @@ impl Server {
         let (authenticator, mut taken) = self.take(false).ok()?;
         let packet = Request::status().encode(taken.identifier, &authenticator, &self.key).ok()?;
         let end = began + self.settings.timeout.saturating_mul(2);
-        self.repeat(&mut taken, &packet, end).await.ok()?;
+        self.repeat(&mut taken, packet.into(), end).await.ok()?;
         self.answered();
         Some(now().saturating_duration_since(began))
     }
 
     /// An identifier of a line that has one, a new line where none has.
     fn take(&self, requires_signature: bool) -> Result<(Authenticator, Taken), Unasked> {
-        let mut authenticator = [0; 16];
-        if let Err(error) = getrandom::fill(&mut authenticator) {
-            // Without randomness a reply could be foretold.
+        let random = self.random.lock().unwrap_or_else(PoisonError::into_inner).authenticator();
+        let authenticator = random.map_err(|error| {
             tracing::error!(%error, "no random octets from the kernel");
-            return Err(Unasked::Gone);
-        }
+            Unasked::Gone
+        })?;
         let mut lines = self.lines();
         lines.retain(|(line, _)| !line.is_retired());
         let first = self.next.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +239,7 @@ impl Server {
                     tracing::warn!(%error, server = %self.place, "no socket to a RADIUS target");
                     Unasked::Gone
                 })?;
-                (Arc::clone(&line), tokio::spawn(Line::read(line, key, drops)).abort_handle())
+                (Arc::clone(&line), tokio::spawn(Line::serve(line, key, drops)).abort_handle())
             }
             Place::Tls(secure) => {
                 if secure.rests(now()) {

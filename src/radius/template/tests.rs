@@ -25,12 +25,19 @@ fn details() -> Details {
     details
 }
 
+fn value(filled: Filled) -> Vec<u8> {
+    match filled.made {
+        Made::Open(encoded) => encoded.value,
+        Made::Sealed(secret) => panic!("{secret:?} is sealed"),
+    }
+}
+
 fn fill(template: &Template, cuts: bool) -> (Vec<Vec<u8>>, Vec<String>) {
     let details = details();
     let groups = ["CN=Admins,DC=x", "CN=Staff,DC=x"];
     let person = Person { user: "alice", upn: None, dn: "CN=Alice,DC=x", details: Some(&details), groups: &groups };
     let (filled, misfits) = template.fill(person, cuts);
-    let values = filled.into_iter().map(|filled| filled.encoded.value).collect();
+    let values = filled.into_iter().map(value).collect();
     (values, misfits.iter().map(ToString::to_string).collect())
 }
 
@@ -47,6 +54,32 @@ fn fields_are_the_persons_and_one_without_a_value_makes_no_attribute() {
     assert_eq!(texts(&template("Class", None, &[], "{dn}")), ["CN=Alice,DC=x"]);
     assert_eq!(texts(&template("Class", None, &[], "g:{group}")), ["g:Admins", "g:Staff"]);
     assert_eq!(texts(&template("Tunnel-Private-Group-Id:1", None, &[], "{user}")), ["\u{1}alice"]);
+}
+
+#[test]
+fn the_mail_address_is_asked_of_the_directory_and_never_made_up() {
+    let mail = |wording: &str| template("Class", None, &[], wording);
+    assert_eq!(mail("{mail}").detail().as_deref(), Some("mail"));
+    assert_eq!(mail("{user}").detail(), None);
+    let of = |values: &[&[u8]]| {
+        let mut details = Details::default();
+        details.add("mail", values.iter().copied());
+        let person = Person { user: "alice", upn: None, dn: "CN=Alice,DC=x", details: Some(&details), groups: &[] };
+        let (filled, misfits) = mail("m={mail};u={user}").fill(person, true);
+        let values: Vec<String> = filled.into_iter().map(|filled| String::from_utf8(value(filled)).unwrap()).collect();
+        (values, misfits)
+    };
+    assert_eq!(of(&[b"a@x.example", b"b@x.example"]), (vec!["m=a@x.example;u=alice".to_owned()], vec![]));
+    assert_eq!(of(&[]), (vec![], vec![]));
+    for nonsense in [&b"a\nb"[..], b"\xff"] {
+        assert_eq!(of(&[nonsense]), (vec![], vec![Misfit::NoText]));
+    }
+    // Other templates of the same person are none of its business.
+    let mut details = Details::default();
+    details.add("mail", [&b"\xff"[..]].into_iter());
+    let person = Person { user: "alice", upn: None, dn: "CN=Alice,DC=x", details: Some(&details), groups: &[] };
+    assert_eq!(mail("{user}").fill(person, false).0.len(), 1);
+    assert!(Wording::parse("{mail}", true).unwrap_err().contains("is no field"), "one attribute for each template");
 }
 
 #[test]
@@ -85,7 +118,7 @@ fn a_template_with_a_mistake_is_refused() {
         ("{", false, "stands alone"),
         ("}", false, "stands alone"),
         ("a{user", false, "stands alone"),
-        ("{usr}", false, "{user}, {upn}, {dn}, {group};"),
+        ("{usr}", false, "{user}, {upn}, {dn}, {mail}, {group};"),
         ("{cn}", false, "is no field"),
         ("{nothing}", true, "{value}, {cn}"),
         ("{group}{value}", true, "beside"),
@@ -114,4 +147,30 @@ fn what_a_distinguished_name_begins_with() {
     ] {
         assert_eq!(first_value(dn).as_deref(), value, "{dn}");
     }
+}
+
+#[test]
+fn a_tunnel_password_of_the_directory_is_sealed_and_never_cut_or_shown() {
+    let attribute = Dictionary::shipped().replied("tunnel-password:3").unwrap();
+    let wording = Wording::parse("{value}", true).unwrap();
+    let source = Source::Directory { name: "psk".into(), only: Vec::new(), wording };
+    let template = Template { attribute, source };
+    let of = |value: &[u8]| {
+        let mut details = Details::default();
+        details.add("psk", std::iter::once(value));
+        assert_eq!(format!("{details:?}"), r#"[("psk", 1)]"#);
+        let person = Person { user: "alice", upn: None, dn: "CN=Alice,DC=x", details: Some(&details), groups: &[] };
+        template.fill(person, true)
+    };
+    let (filled, misfits) = of(b"of the tunnel");
+    assert!(misfits.is_empty() && matches!(&filled[0].made, Made::Sealed(secret) if secret.open() == b"of the tunnel"));
+    assert_eq!(filled[0].show(), "Tunnel-Password:3 = (a secret, not shown)");
+    assert!(!format!("{filled:?}").contains("of the tunnel"));
+    // Tag, salt, and its length before it: whole blocks of 16.
+    assert_eq!((filled[0].size(), of(&[b'x'; 16]).0[0].size()), (21, 37));
+    assert_eq!(said(filled).unwrap().length(), 21);
+    assert!(of(&[b'x'; 239]).1.is_empty());
+    let (filled, misfits) = of(&[b'x'; 240]);
+    assert!(filled.is_empty() && misfits == [Misfit::Secret { have: 240 }], "{misfits:?}");
+    assert_eq!(of(b"a\nb").1, [Misfit::NoText]);
 }

@@ -115,6 +115,7 @@ fn what_is_typed_means_what_was_asked_for() {
     let own = Ask::Code { provider: None, sent: None };
     let sent = Ask::Code { provider: Some("cloud".into()), sent: Some(Method::SmsCode) };
     let menu = Ask::Menu([Method::Push, Method::SmsCode].into());
+    let none_of_them = format!("choice {}", usize::MAX);
     for (ask, typed, expected) in [
         (&own, "123456", "text 123456"),
         (&own, " 123456\r\n", "text 123456"),
@@ -127,7 +128,9 @@ fn what_is_typed_means_what_was_asked_for() {
         (&sent, "sms", "word sms_reply None"),
         (&menu, "1", "choice 0"),
         (&menu, "2", "choice 1"),
-        (&menu, "3", "text 3"),
+        (&menu, "3", "choice 2"),
+        (&menu, "0", none_of_them.as_str()),
+        (&menu, "33", "text 33"),
         (&menu, "call", "word call None"),
         (&menu, "123456", "text 123456"),
         (&Ask::Prompt, "", "nothing"),

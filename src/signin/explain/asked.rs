@@ -13,12 +13,18 @@ use crate::signin::reception::SignIns;
 use crate::signin::route::Failed;
 use crate::users::model::Method;
 
-/// Who would be asked first, of those that are in use; where none is, what the client's rule makes of it.
+/// Who would be asked first, of those that are in use; where none is, what the client's rule makes of it. With `pin` the PIN
+/// was typed behind the password, and is taken as right.
 ///
 /// # Errors
 /// Why nobody would be.
-pub(super) async fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at: SystemTime) -> Result<End, Reason> {
-    if pinning::comes_first(sign_ins, known).await? {
+pub(super) async fn ask(
+    sign_ins: &SignIns,
+    attempt: &Attempt,
+    known: &Known,
+    (at, pin): (SystemTime, bool),
+) -> Result<End, Reason> {
+    if !pin && pinning::comes_first(sign_ins, known).await? {
         return Ok(End::challenge("the client would be sent a challenge: the PIN, before anybody is asked".into()));
     }
     let mut failed = Failed::nobody();
@@ -26,7 +32,7 @@ pub(super) async fn ask(sign_ins: &SignIns, attempt: &Attempt, known: &Known, at
         let method = step.methods.first().ok_or(Reason::Internal)?;
         let owes = |what: fn(&dyn factor::Factor, &_, _, _) -> bool| {
             let person = known.person.as_deref();
-            person.is_some_and(|person| what(step.provider.as_ref(), person, *method, known.pin().is_some()))
+            person.is_some_and(|person| what(step.provider.as_ref(), person, *method, pin || known.pin().is_some()))
         };
         // That is seen before anybody finds out whether the provider is there.
         if owes(factor::lacks_pin) {

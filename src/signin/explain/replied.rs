@@ -27,7 +27,7 @@ impl Walk<'_> {
             self.judge(&format!("reply {}", section.name), fits, text);
         }
         for filled in resolved.attributes {
-            self.say("accept has", "note", filled.attribute.show(&filled.encoded));
+            self.say("accept has", "note", filled.show());
         }
         Ok(())
     }

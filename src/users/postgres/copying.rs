@@ -37,6 +37,7 @@ fn put(octets: &mut Vec<u8>, value: &Value) -> StoreResult<()> {
         Value::Int(Some(number)) => field(octets, &number.to_be_bytes()),
         Value::Text(Some(text)) if text.contains('\0') => field(octets, super::text(text.clone()).as_bytes()),
         Value::Text(Some(text)) => field(octets, text.as_bytes()),
+        Value::Word(word) => field(octets, word.as_bytes()),
         Value::Blob(Some(blob)) => field(octets, blob),
         Value::Int(None) | Value::Text(None) | Value::Blob(None) => {
             octets.extend_from_slice(&NOTHING);

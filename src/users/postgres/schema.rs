@@ -7,7 +7,7 @@ use crate::users::postgres::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     (1, "store", include_str!("../migrations/postgres/0001_store.sql")),
     (2, "letters", include_str!("../migrations/postgres/0002_letters.sql")),
     (4, "codes", include_str!("../migrations/postgres/0004_codes.sql")),
@@ -15,6 +15,7 @@ const STEPS: [Step; 7] = [
     (7, "history", include_str!("../migrations/postgres/0007_history.sql")),
     (9, "rounds", include_str!("../migrations/postgres/0009_rounds.sql")),
     (11, "approvals", include_str!("../migrations/postgres/0011_approvals.sql")),
+    (13, "prompts", include_str!("../migrations/postgres/0013_prompts.sql")),
 ];
 
 /// What keeps nodes apart that start together, until the first has committed.

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use crate::users::approvals::{Approval, ApprovalKey, Approvals};
 use crate::users::sql::driver::{Change, Dialect, Insertion};
 use crate::users::sql::value::{Kind, Row, Value, fixed, unreadable};
-use crate::users::sql::{SqlStore, details};
+use crate::users::sql::{SqlStore, details, prompts};
 use crate::users::store::StoreResult;
 
 const COLUMNS: [(&str, Kind); 13] = [
@@ -133,6 +133,10 @@ impl Approvals for SqlStore {
                 None => (DROP_ALL, vec![]),
             };
             let gone = change.run(fixed(sql), values).await?;
+            match unique_id {
+                Some(unique_id) => prompts::void(change.as_mut(), unique_id).await?,
+                None => prompts::void_all(change.as_mut()).await?,
+            }
             change.commit().await?;
             Ok(gone)
         })

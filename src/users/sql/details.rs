@@ -10,7 +10,7 @@ use crate::users::sql::driver::{Change, Dialect, Insertion};
 use crate::users::sql::people::{current, raise, read_person};
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::value::{Kind, Row, Value, fixed, unreadable};
-use crate::users::sql::{approvals, text};
+use crate::users::sql::{approvals, prompts, text};
 use crate::users::store::{StoreError, StoreResult};
 use crate::users::token::{Moving, Token};
 
@@ -145,8 +145,8 @@ pub(super) async fn note(
     fields: Vec<Difference>,
 ) -> StoreResult<()> {
     let current = current(change).await?;
-    let noted = Noted::of(&person.unique_id, &person.name, kind, by, fields);
-    records::note(change, dialect, current, &[noted]).await
+    let noted = Noted::of(&person.unique_id, &person.name, kind, by, &fields);
+    records::note(change, dialect, current, vec![noted]).await
 }
 
 /// Sets or clears the end of a block.
@@ -161,6 +161,7 @@ pub(super) async fn set_block(
     change.run(fixed(text::BLOCK), vec![unique_id.into(), until.into()]).await?;
     // What was approved before a block, or while it began, is good for nothing after it.
     change.run(fixed(approvals::DROP_PERSON), vec![unique_id.into()]).await?;
+    prompts::void(change, unique_id).await?;
     let fields = one("blocked until", person.blocked_until.map(time_text), until.map(time_text));
     let kind = if until.is_some() { "blocked" } else { "unblocked" };
     note(change, dialect, &person, kind, by, fields).await?;
@@ -256,7 +257,7 @@ async fn note_token(
 ) -> StoreResult<()> {
     let current = current(change).await?;
     let (unique_id, name) = owner.map_or(("", ""), |person| (person.unique_id.as_str(), person.name.as_str()));
-    records::note(change, dialect, current, &[Noted::of(unique_id, name, kind, by, fields)]).await
+    records::note(change, dialect, current, vec![Noted::of(unique_id, name, kind, by, &fields)]).await
 }
 
 /// Adds a token.

@@ -29,6 +29,9 @@ impl Dialect {
     }
 }
 
+/// Rows to be inserted, each made when it is its turn: thousands of them at once would push all else out of the caches.
+pub(in crate::users) type Rows = Box<dyn Iterator<Item = Vec<Value>> + Send>;
+
 /// A database.
 pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     /// Which SQL it speaks.
@@ -42,13 +45,37 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
         self.read(sql, values)
     }
 
+    /// Shows each row of one statement as it comes, without keeping any; `false`: it cannot, and none was shown.
+    fn each<'a>(
+        &'a self,
+        _: SqlStr,
+        _: &'a mut (dyn FnMut(Row) -> StoreResult<()> + Send),
+    ) -> BoxFuture<'a, StoreResult<bool>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// Begins a change. Dropped without [`Change::commit`] it has never been.
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>>;
+
+    /// Inserts rows for which nobody has to look at anything before: all of them, or none.
+    fn append(&self, insertion: &'static Insertion, rows: Rows) -> BoxFuture<'_, StoreResult<()>> {
+        Box::pin(async move {
+            let mut change = self.begin().await?;
+            insertion.run(change.as_mut(), self.dialect(), rows.collect()).await?;
+            change.commit().await
+        })
+    }
 
     /// As [`Driver::begin`], for what counts only with a later change: whoever commits need not wait until it can
     /// survive a power failure, because the later change does, and is written behind it.
     fn begin_staged(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
         self.begin()
+    }
+
+    /// As [`Driver::begin_staged`], together with other changes of the same import. Whoever changes people otherwise is
+    /// kept from it by each of them, and keeps each of them from beginning.
+    fn begin_together(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>> {
+        self.begin_staged()
     }
 
     /// How long changes of many rows have kept others from changing.
@@ -152,6 +179,12 @@ impl Insertion {
         })
     }
 
+    /// The text that SQLite runs for one row.
+    pub(in crate::users) fn single(&self) -> &Arc<str> {
+        let [.., one] = self.lists();
+        one
+    }
+
     /// The text that PostgreSQL runs.
     pub(in crate::users) fn arrays(&self) -> &Arc<str> {
         self.arrays.get_or_init(|| {
@@ -174,6 +207,11 @@ impl Insertion {
         self.copy.get_or_init(|| {
             format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table, self.names()).into_boxed_str()
         })
+    }
+
+    /// Whether rows may be left out because their keys are taken.
+    pub(in crate::users) fn leaves_out(&self) -> bool {
+        !self.tail.is_empty()
     }
 
     /// How many values a row has.
@@ -234,6 +272,7 @@ impl Insertion {
                 match (column, value) {
                     (Value::Ints(column), Value::Int(number)) => column.push(number),
                     (Value::Texts(column), Value::Text(text)) => column.push(text),
+                    (Value::Texts(column), Value::Word(word)) => column.push(Some(word.to_owned())),
                     (Value::Blobs(column), Value::Blob(octets)) => column.push(octets),
                     // A value of another kind leaves its column short, which the database refuses.
                     _ => {}

@@ -2,18 +2,20 @@
 //! first one does.
 //!
 //! ```text
-//! people ─▶ a transaction after the other: people, changes ┐ at the same time
-//! names  ─▶ a transaction after the other: names, mails    ┘
+//! people ─▶ two, each a transaction after the other: people, changes ┐ at the same time
+//! names  ─▶ two, each a transaction after the other: names, mails    ┘
 //! then      whoever was in the store after all: their claims are taken back, and they are changed
 //! ```
 //!
-//! Both ways share the lock that keeps changes of people apart, so that others wait for a transaction of each, at most.
+//! All of them share the lock that keeps changes of people apart, so that others wait for a transaction of each, at most.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::users::changes::differences;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
 use crate::users::profile::{Profile, Stamp};
 use crate::users::roster::{Claim, Handfuls, ImportLock, Step};
 use crate::users::sql::claiming::{Waiting, claim_row, claimed};
@@ -23,11 +25,15 @@ use crate::users::sql::people::{PEOPLE, version_row};
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::staging::{CHUNK, Pace, Staging};
 use crate::users::sql::value::{built, list};
-use crate::users::sql::{begin_staged, begin_together, letters};
+use crate::users::sql::{begin_staged, letters};
 use crate::users::store::{StoreError, StoreResult};
 
 /// People who may turn out to have been in the store: somebody enrols them while an import runs.
 const KNOWN: usize = 10_000;
+
+/// How many write people at the same time, and how many names: while one waits for its commit, another one's rows are
+/// written. Two neighbours in the order share a key at most, so that nobody waits for who waits for them.
+const SIDES: usize = 2;
 
 /// What every part of an import knows.
 pub(super) struct About {
@@ -70,28 +76,33 @@ impl About {
                 older.insert(row.needed_text("unique_id")?);
             }
             (existing, adds) = adds.into_iter().partition(|profile| older.contains(&profile.person.unique_id));
-            // One who comes twice in an import comes once; the first counts.
-            let mut seen = HashSet::new();
+            // One who comes twice in an import comes once; the first counts, also of another transaction.
+            let mut seen = self.came(change, &ids).await?;
             adds.retain(|profile| seen.insert(profile.person.unique_id.clone()));
         }
-        let noted: Vec<Noted<'_>> = adds
-            .iter()
-            .map(|profile| Noted::new(profile, "added", &self.by, differences(None, Some(profile))))
-            .collect();
-        records::note_at(change, dialect, self.generation, &noted, stamp.time).await?;
+        let noted = adds.iter().map(|profile| Noted::came(profile, &self.by)).collect();
+        records::note_at(change, dialect, self.generation, noted, stamp.time).await?;
         Ok(Came { added, adds, existing, short })
     }
 
+    /// Those of these people whom this import has brought before.
+    async fn came(&self, change: &mut dyn Change, ids: &[String]) -> StoreResult<HashSet<String>> {
+        const BEFORE: &str = "SELECT unique_id FROM changes WHERE kind = 'added' AND generation = $1 AND unique_id IN ";
+        let sql = built(format!("{BEFORE}{}", self.driver.dialect().listed(2)));
+        let mut came = change.rows(sql, vec![self.generation.into(), list(ids)]).await?;
+        came.iter_mut().map(|row| row.needed_text("unique_id")).collect()
+    }
+
     async fn begin(&self) -> StoreResult<Box<dyn Change>> {
-        let mut change = begin_together(self.driver.as_ref()).await?;
+        let mut change = self.driver.begin_together().await?;
         still_ours(change.as_mut(), &self.lock).await?;
         Ok(change)
     }
 
-    /// Writes all people; how many came, and who was in the store already.
-    async fn people(&self, mut handfuls: Handfuls) -> StoreResult<(u64, Vec<Profile>)> {
-        let (mut pace, mut added, mut known) = (Pace::default(), 0, Vec::new());
-        while let Some(steps) = handfuls.recv().await {
+    /// Writes people until there are no more.
+    async fn people(self, handfuls: Shared) -> StoreResult<Part> {
+        let (mut pace, mut part) = (Pace::default(), Part::default());
+        while let Some(steps) = next(&handfuls).await {
             let mut steps = steps.into_iter().peekable();
             while steps.peek().is_some() {
                 let people: Vec<Profile> =
@@ -102,21 +113,21 @@ impl About {
                 let came = self.bring(change.as_mut(), people).await?;
                 change.commit().await?;
                 pace.took(many, began.elapsed());
-                added += came.added;
-                known.extend(came.existing);
-                if known.len() > KNOWN {
+                part.added += came.added;
+                part.known.extend(came.existing);
+                if part.known.len() > KNOWN {
                     let why = format!("more than {KNOWN} people were enrolled while the import ran; run it again");
                     return Err(StoreError::Conflict(why));
                 }
             }
         }
-        Ok((added, known))
+        Ok(part)
     }
 
-    /// Writes all names and mails; the names that are somebody else's come back.
-    async fn names(&self, mut handfuls: Handfuls) -> StoreResult<Vec<Waiting>> {
-        let (mut pace, mut waiting) = (Pace::default(), Vec::new());
-        while let Some(steps) = handfuls.recv().await {
+    /// Writes names and mails until there are no more.
+    async fn names(self, handfuls: Shared) -> StoreResult<Part> {
+        let (mut pace, mut part) = (Pace::default(), Part::default());
+        while let Some(steps) = next(&handfuls).await {
             let mut steps = steps.into_iter().peekable();
             while steps.peek().is_some() {
                 let (mut claims, mut mails) = (Vec::new(), Vec::new());
@@ -130,7 +141,7 @@ impl About {
                 let many = claims.len() + mails.len();
                 let mut change = self.begin().await?;
                 let began = Instant::now();
-                waiting.extend(self.claim(change.as_mut(), &claims).await?);
+                part.waiting.extend(self.claim(change.as_mut(), &claims).await?);
                 let now = SystemTime::now();
                 let mails = mails.iter().map(|(about, kind)| letters::row(about, *kind, now, self.generation));
                 letters::LETTERS.run(change.as_mut(), self.driver.dialect(), mails.collect()).await?;
@@ -138,13 +149,31 @@ impl About {
                 pace.took(many, began.elapsed());
             }
         }
-        Ok(waiting)
+        Ok(part)
     }
 
     async fn claim(&self, change: &mut dyn Change, claims: &[Claim]) -> StoreResult<Vec<Waiting>> {
         let rows = || claims.iter().map(|claim| claim_row(claim, self.generation)).collect();
         claimed(change, self.driver.dialect(), rows).await
     }
+}
+
+/// Handfuls that several take from.
+type Shared = Arc<Mutex<Handfuls>>;
+
+async fn next(handfuls: &Shared) -> Option<Vec<Step>> {
+    handfuls.lock().await.recv().await
+}
+
+/// What one of those who write newcomers has done.
+#[derive(Default)]
+struct Part {
+    /// How many people came.
+    added: u64,
+    /// Who was in the store already.
+    known: Vec<Profile>,
+    /// Names that are somebody else's.
+    waiting: Vec<Waiting>,
 }
 
 fn newcomer(step: Step) -> StoreResult<Profile> {
@@ -168,11 +197,22 @@ impl Staging {
 
     /// Writes people and names at the same time.
     pub(super) async fn newcomers(&mut self, people: Handfuls, names: Handfuls) -> StoreResult<()> {
-        let about = self.about();
-        let ((added, known), waiting) = tokio::try_join!(about.people(people), about.names(names))?;
-        self.done.added += added;
-        self.known.extend(known);
-        self.wait(waiting)
+        let (people, names): (Shared, Shared) = (Arc::new(Mutex::new(people)), Arc::new(Mutex::new(names)));
+        // Dropped on an early way out, it ends all of them in the middle of what nobody will ever see.
+        let mut parts = JoinSet::new();
+        for _ in 0..SIDES {
+            parts.spawn(self.about().people(Arc::clone(&people)));
+            parts.spawn(self.about().names(Arc::clone(&names)));
+        }
+        drop((people, names));
+        while let Some(part) = parts.join_next().await {
+            let part =
+                part.map_err(|error| StoreError::Unavailable(format!("a part of the import failed: {error}")))??;
+            self.done.added += part.added;
+            self.known.extend(part.known);
+            self.wait(part.waiting)?;
+        }
+        Ok(())
     }
 
     /// Changes people who came as newcomers and were in the store: only now it is known which names they keep.

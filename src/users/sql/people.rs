@@ -207,9 +207,8 @@ pub(super) async fn enrol(change: &mut dyn Change, dialect: Dialect, profile: &P
     if let Some(until) = person.blocked_until {
         change.run(fixed(text::BLOCK), vec![person.unique_id.as_str().into(), until.into()]).await?;
     }
-    let fields = differences(None, Some(&profile));
-    let noted = [Noted::new(&profile, "added", by, fields)];
-    records::note_at(change, dialect, current, &noted, profile.created.time).await?;
+    let noted = vec![Noted::came(&profile, by)];
+    records::note_at(change, dialect, current, noted, profile.created.time).await?;
     raise(change).await
 }
 
@@ -263,7 +262,7 @@ pub(super) async fn change(
         let token = after.person.device_token.as_deref();
         details::set_first_device(change, dialect, unique_id, token, by).await?;
     }
-    records::note(change, dialect, current, &[Noted::new(&after, "changed", by, fields.clone())]).await?;
+    records::note(change, dialect, current, vec![Noted::new(&after, "changed", by, &fields)]).await?;
     raise(change).await?;
     Ok(Some(fields))
 }
@@ -356,7 +355,7 @@ pub(super) async fn dismiss(change: &mut dyn Change, dialect: Dialect, unique_id
         change.run(fixed(sql), vec![unique_id.into()]).await?;
     }
     let fields = differences(Some(&now.profile), None);
-    records::note(change, dialect, current, &[Noted::new(&now.profile, "removed", by, fields)]).await?;
+    records::note(change, dialect, current, vec![Noted::new(&now.profile, "removed", by, &fields)]).await?;
     raise(change).await?;
     Ok(true)
 }

@@ -4,11 +4,12 @@
 use std::time::SystemTime;
 
 use crate::audit::{Accounted, Event};
-use crate::users::changes::{ChangeRecord, Difference};
+use crate::users::changes::{ChangeRecord, Difference, arrival, written};
+use crate::users::model::{Method, Person};
 use crate::users::profile::Profile;
 use crate::users::sql::driver::{Change, Dialect, Insertion};
 use crate::users::sql::measures;
-use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable};
+use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable, word};
 use crate::users::store::StoreResult;
 
 /// Columns of an event, in the order of [`event_row`].
@@ -77,7 +78,7 @@ pub(super) fn event_row(event: &Event) -> Vec<Value> {
     vec![
         event.time.into(),
         event.sign_in.to_string().into(),
-        event.door.word().into(),
+        Value::Word(event.door.word()),
         event.client.as_str().into(),
         event.application.as_str().into(),
         event.name.as_str().into(),
@@ -85,12 +86,12 @@ pub(super) fn event_row(event: &Event) -> Vec<Value> {
         event.account.clone().into(),
         event.source.to_string().into(),
         event.person_address.map(|address| address.to_string()).into(),
-        event.method.map(|method| method.word()).into(),
+        word(event.method.map(Method::word)),
         event.provider.clone().into(),
-        event.primary.into(),
-        event.factor.into(),
-        event.verdict.word().into(),
-        event.reason.code().into(),
+        word(event.primary),
+        word(event.factor),
+        Value::Word(event.verdict.word()),
+        Value::Word(event.reason.code()),
         event.requests.into(),
         event.steps.identify.into(),
         event.steps.primary.into(),
@@ -127,28 +128,33 @@ pub(super) struct Noted<'a> {
     name: &'a str,
     kind: &'a str,
     by: &'a str,
-    fields: Vec<Difference>,
+    /// As they are kept, see [`written`].
+    fields: String,
 }
 
 impl<'a> Noted<'a> {
-    pub(super) fn new(profile: &'a Profile, kind: &'a str, by: &'a str, fields: Vec<Difference>) -> Self {
+    pub(super) fn new(profile: &'a Profile, kind: &'a str, by: &'a str, fields: &[Difference]) -> Self {
         Noted::of(&profile.person.unique_id, &profile.person.name, kind, by, fields)
     }
 
-    pub(super) fn of(unique_id: &'a str, name: &'a str, kind: &'a str, by: &'a str, fields: Vec<Difference>) -> Self {
-        Noted { unique_id, name, kind, by, fields }
+    pub(super) fn of(unique_id: &'a str, name: &'a str, kind: &'a str, by: &'a str, fields: &[Difference]) -> Self {
+        Noted { unique_id, name, kind, by, fields: written(fields) }
     }
 
-    fn row(&self, time: SystemTime, generation: i64) -> Vec<Value> {
-        // Texts and options of texts can always be written.
-        let fields = serde_json::to_string(&self.fields).unwrap_or_else(|_| "[]".into());
+    /// Somebody has come.
+    pub(super) fn came(profile: &'a Profile, by: &'a str) -> Self {
+        let Person { unique_id, name, .. } = &profile.person;
+        Noted { unique_id, name, kind: "added", by, fields: arrival(profile) }
+    }
+
+    fn row(self, time: SystemTime, generation: i64) -> Vec<Value> {
         vec![
             time.into(),
             self.by.into(),
             self.unique_id.into(),
             self.name.into(),
             self.kind.into(),
-            fields.into(),
+            self.fields.into(),
             generation.into(),
         ]
     }
@@ -159,7 +165,7 @@ pub(super) async fn note(
     change: &mut dyn Change,
     dialect: Dialect,
     generation: i64,
-    noted: &[Noted<'_>],
+    noted: Vec<Noted<'_>>,
 ) -> StoreResult<()> {
     note_at(change, dialect, generation, noted, SystemTime::now()).await
 }
@@ -169,10 +175,10 @@ pub(super) async fn note_at(
     change: &mut dyn Change,
     dialect: Dialect,
     generation: i64,
-    noted: &[Noted<'_>],
+    noted: Vec<Noted<'_>>,
     time: SystemTime,
 ) -> StoreResult<()> {
-    let rows = noted.iter().map(|noted| noted.row(time, generation)).collect();
+    let rows = noted.into_iter().map(|noted| noted.row(time, generation)).collect();
     CHANGES.run(change, dialect, rows).await.map(|_| ())
 }
 

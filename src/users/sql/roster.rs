@@ -14,24 +14,14 @@ use crate::users::measures::Measure;
 use crate::users::profile::{Fields, Profile};
 use crate::users::roster::{HeldPlan, Import, ImportLock, ImportRun, Memory, Roster, State};
 use crate::users::sealed::Sealed;
+use crate::users::sql::driver::Dialect;
+use crate::users::sql::states::{every, read_state};
 use crate::users::sql::value::{Row, built, fixed, list};
 use crate::users::sql::{
     SqlStore, begin_people, details, events, importing, letters, measures, people, records, staging, text,
 };
 use crate::users::store::{StoreResult, folded};
 use crate::users::token::Token;
-
-fn read_state(row: &mut Row) -> StoreResult<State> {
-    Ok(State {
-        unique_id: row.needed_text("unique_id")?,
-        name: row.needed_text("name")?,
-        content: row.needed_int("content")?,
-        item: row.text("item")?,
-        enabled: row.flag("enabled")?,
-        quarantined: row.time("quarantined")?,
-        local: Fields::from_bits(row.needed_int("local")?),
-    })
-}
 
 /// Runs one change of people and commits it.
 macro_rules! changing_people {
@@ -277,6 +267,10 @@ impl Roster for SqlStore {
         Box::pin(self.read_all(fixed(text::STATES), vec![after.into(), limit.into()], read_state))
     }
 
+    fn every_state<'a>(&'a self, show: &'a mut (dyn FnMut(State) + Send)) -> BoxFuture<'a, StoreResult<()>> {
+        Box::pin(every(self.driver(), show))
+    }
+
     fn states_of<'a>(&'a self, unique_ids: &'a [String]) -> BoxFuture<'a, StoreResult<Vec<State>>> {
         Box::pin(self.read_all(self.among(text::STATES_OF, 1), vec![list(unique_ids)], read_state))
     }
@@ -314,6 +308,10 @@ impl Roster for SqlStore {
             let import: Box<dyn Import> = Box::new(staging::begin(driver, Arc::clone(&self.cache), lock, by).await?);
             Ok(import)
         })
+    }
+
+    fn writes_together(&self) -> bool {
+        self.driver.dialect() == Dialect::Postgres
     }
 
     fn import_memory<'a>(&'a self, key: &'a str) -> BoxFuture<'a, StoreResult<Option<Vec<u8>>>> {

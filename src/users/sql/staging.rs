@@ -19,14 +19,15 @@ use futures_util::future::BoxFuture;
 use crate::users::cache::PeopleCache;
 use crate::users::changes::differences;
 use crate::users::letters::LetterKind;
-use crate::users::profile::{Profile, Stamp};
+use crate::users::profile::Profile;
 use crate::users::roster::{Claim, Handfuls, Import, ImportLock, Memory, Staged, Step};
+use crate::users::sql::changing::Told;
 use crate::users::sql::claiming::Waiting;
 use crate::users::sql::clearing::{clear, retire};
 use crate::users::sql::driver::{Change, Dialect, Driver};
 use crate::users::sql::importing::{barrier, fenced, remember};
 use crate::users::sql::newcomers::Came;
-use crate::users::sql::people::{PEOPLE, Version, drop_names, name_rows, update, version_row, versions};
+use crate::users::sql::people::name_rows;
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::value::{built, fixed, list};
 use crate::users::sql::{begin_people, begin_staged, details, letters, people, text};
@@ -49,7 +50,7 @@ pub(super) struct Staging {
     cache: Arc<PeopleCache>,
     pub(super) lock: ImportLock,
     pub(super) by: Arc<str>,
-    current: i64,
+    pub(super) current: i64,
     pub(super) generation: i64,
     /// Whether somebody who came without their names was in the store already: they may have others.
     pub(super) doubtful: bool,
@@ -127,10 +128,6 @@ impl Import for Staging {
         })
     }
 
-    fn writes_together(&self) -> bool {
-        self.dialect() == Dialect::Postgres
-    }
-
     fn stage_newcomers(&mut self, people: Handfuls, names: Handfuls) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(self.newcomers(people, names))
     }
@@ -199,9 +196,8 @@ impl Staging {
         let mut told = Vec::new();
         let mut existing = self.add(change, steps.adds, true).await?;
         existing.extend(self.add(change, steps.bare, false).await?);
-        for profile in existing.into_iter().chain(steps.changes) {
-            told.extend(self.change(change, profile).await?);
-        }
+        existing.extend(steps.changes);
+        told.extend(self.change_all(change, existing).await?);
         for unique_id in steps.removes {
             told.extend(self.remove(change, &unique_id).await?);
         }
@@ -219,14 +215,19 @@ impl Staging {
             .iter()
             .map(|(kind, before, after)| {
                 let about = after.as_ref().unwrap_or(before);
-                Noted::new(about, kind, &self.by, differences(Some(before), after.as_ref()))
+                Noted::new(about, kind, &self.by, &differences(Some(before), after.as_ref()))
             })
             .collect();
-        records::note(change, self.dialect(), self.generation, &noted).await
+        records::note(change, self.dialect(), self.generation, noted).await
     }
 
     /// Adds people, with their names or without; those who exist already come back.
-    async fn add(&mut self, change: &mut dyn Change, adds: Vec<Profile>, named: bool) -> StoreResult<Vec<Profile>> {
+    pub(super) async fn add(
+        &mut self,
+        change: &mut dyn Change,
+        adds: Vec<Profile>,
+        named: bool,
+    ) -> StoreResult<Vec<Profile>> {
         if adds.is_empty() {
             return Ok(Vec::new());
         }
@@ -271,67 +272,10 @@ impl Staging {
             .map(|token| {
                 let id = token.unique_id.as_deref().unwrap_or_default();
                 let name = names.get(id).map(String::as_str).unwrap_or_default();
-                Noted::of(id, name, "token added", &self.by, details::came(token))
+                Noted::of(id, name, "token added", &self.by, &details::came(token))
             })
             .collect();
-        records::note(change, dialect, self.generation, &noted).await
-    }
-
-    pub(super) async fn change(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<Option<Told>> {
-        let unique_id = wanted.person.unique_id.clone();
-        let found = versions(change, &unique_id, self.current).await?;
-        let Some(now) = found.now else {
-            if found.staged.is_none() {
-                self.add_one(change, wanted).await?;
-            }
-            return Ok(None);
-        };
-        let stamp = Stamp { time: SystemTime::now(), by: self.by.to_string() };
-        let after = Profile { changed: now.profile.changed.clone(), ..wanted.imported_over(&now.profile) };
-        if found.staged.is_none() && after == now.profile {
-            return Ok(None);
-        }
-        let after = Profile { changed: stamp, ..after };
-        let renamed = after.names() != found.staged.as_ref().map_or_else(|| now.profile.names(), |v| v.profile.names());
-        let before = [Some(&now.profile), found.staged.as_ref().map(|staged| &staged.profile)];
-        if renamed {
-            drop_names(change, self.dialect(), &unique_id, before.into_iter().flatten()).await?;
-        }
-        match &found.staged {
-            Some(staged) => update(change, &after, staged.born).await?,
-            None => {
-                change.run(fixed(text::END_PERSON), vec![unique_id.as_str().into(), self.generation.into()]).await?;
-                PEOPLE.run(change, self.dialect(), vec![version_row(&after, self.generation)]).await?;
-            }
-        }
-        if renamed {
-            let later = Some((Some(&after), self.generation));
-            let current = self.current;
-            self.claim(change, || name_rows(&unique_id, Some(&now.profile), current, later)).await?;
-        }
-        if found.staged.is_none() {
-            self.done.changed += 1;
-        }
-        Ok(Some(("changed", now.profile, Some(after)))
-            .filter(|(_, before, after)| !differences(Some(before), after.as_ref()).is_empty()))
-    }
-
-    async fn add_one(&mut self, change: &mut dyn Change, wanted: Profile) -> StoreResult<()> {
-        self.add(change, vec![wanted], true).await.map(|_| ())
-    }
-
-    async fn remove(&mut self, change: &mut dyn Change, unique_id: &str) -> StoreResult<Option<Told>> {
-        let found = versions(change, unique_id, self.current).await?;
-        let Some(Version { profile, .. }) = found.now else { return Ok(None) };
-        let staged = found.staged.map(|staged| staged.profile);
-        let all = [Some(&profile), staged.as_ref()].into_iter().flatten();
-        drop_names(change, self.dialect(), unique_id, all).await?;
-        change.run(fixed(text::UNSTAGE_PERSON), vec![unique_id.into(), self.current.into()]).await?;
-        change.run(fixed(text::END_PERSON), vec![unique_id.into(), self.generation.into()]).await?;
-        let (current, later) = (self.current, Some((None, self.generation)));
-        self.claim(change, || name_rows(unique_id, Some(&profile), current, later)).await?;
-        self.done.removed += 1;
-        Ok(Some(("removed", profile, None)))
+        records::note(change, dialect, self.generation, noted).await
     }
 }
 
@@ -364,6 +308,3 @@ impl Sorted {
         sorted
     }
 }
-
-/// What a step has changed: one word, and the person before and after.
-pub(super) type Told = (&'static str, Profile, Option<Profile>);

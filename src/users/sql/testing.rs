@@ -2,7 +2,7 @@
 
 use crate::users::sql::driver::{Dialect, Insertion};
 use crate::users::sql::{
-    approvals, details, importing, letters, measures, people, records, rounds, text, tries, typed,
+    approvals, details, importing, letters, measures, people, prompts, records, rounds, text, tries, typed,
 };
 
 /// The text of every statement, as `dialect` runs it.
@@ -27,6 +27,7 @@ pub(in crate::users) fn statements(dialect: Dialect) -> Vec<String> {
     all.extend(rounds::FIXED.map(str::to_owned));
     all.extend(approvals::FIXED.map(str::to_owned));
     all.extend(tries::FIXED.map(str::to_owned));
+    all.extend(prompts::FIXED.map(str::to_owned));
     all.extend(
         [
             records::ALL_CHANGES,

@@ -143,6 +143,9 @@ macro_rules! state_columns {
 pub(super) const STATES: &str =
     concat!(state_columns!(), "p.unique_id > $1 AND ", counts!("p"), " ORDER BY p.unique_id LIMIT $2");
 
+/// What an import compares, of everybody in any order.
+pub(super) const EVERY_STATE: &str = concat!(state_columns!(), counts!("p"));
+
 /// What an import compares, of a list of unique ids; its text goes on with the list.
 pub(super) const STATES_OF: &str = concat!(state_columns!(), counts!("p"), " AND p.unique_id IN ");
 
@@ -188,6 +191,10 @@ pub(super) const UPDATE_PERSON: &str = "UPDATE people SET name = $3, upn = $4, d
 pub(super) const END_PERSON: &str =
     "UPDATE people SET died = $2 WHERE unique_id = $1 AND died = 9223372036854775807 AND born < $2";
 
+/// Ends every version of a list of people with the generation `$1`; its text goes on with the list.
+pub(super) const END_PEOPLE: &str =
+    "UPDATE people SET died = $1 WHERE died = 9223372036854775807 AND born < $1 AND unique_id IN ";
+
 /// Takes back what is staged of a person. `$2` is the generation that counts.
 pub(super) const UNSTAGE_PERSON: &str = "DELETE FROM people WHERE unique_id = $1 AND born > $2";
 
@@ -199,8 +206,10 @@ pub(super) const NAMES_OF: &str = "SELECT folded, born, died FROM names \
 pub(super) const DROP_NAME: &str = "DELETE FROM names WHERE folded = $1 AND died = $2 AND unique_id = $3";
 
 /// Everything of a person but their names, one statement a table, details before the person.
-pub(super) const ERASE: [&str; 11] = [
+pub(super) const ERASE: [&str; 13] = [
     super::approvals::DROP_PERSON,
+    super::prompts::ERASE,
+    super::prompts::ERASE_OUT,
     "DELETE FROM codes WHERE unique_id = $1",
     "DELETE FROM tries WHERE unique_id = $1",
     "DELETE FROM sent_codes WHERE unique_id = $1",
@@ -223,7 +232,7 @@ pub(super) const HAS_COME_FROM: &str = "SELECT CAST(1 AS BIGINT) FROM events WHE
 
 #[cfg(test)]
 /// Statements whose text is whole, for the test that prepares each on each database.
-pub(in crate::users) const FIXED: [&str; 18] = [
+pub(in crate::users) const FIXED: [&str; 19] = [
     PERSON,
     PERSON_NAMED,
     PEOPLE,
@@ -232,6 +241,7 @@ pub(in crate::users) const FIXED: [&str; 18] = [
     PROFILES,
     VERSIONS,
     STATES,
+    EVERY_STATE,
     QUARANTINED,
     COUNT,
     VERSION,
@@ -246,5 +256,13 @@ pub(in crate::users) const FIXED: [&str; 18] = [
 
 #[cfg(test)]
 /// Statements that go on with a list, and which parameter the list is.
-pub(in crate::users) const LISTING: [(&str, usize); 7] =
-    [(NAMES_NOW, 1), (PROFILES_OF, 1), (LATEST_OF, 1), (STATES_OF, 1), (CLAIMS, 1), (OTHER_CLAIMS, 2), (NAMES_OF, 2)];
+pub(in crate::users) const LISTING: [(&str, usize); 8] = [
+    (NAMES_NOW, 1),
+    (PROFILES_OF, 1),
+    (LATEST_OF, 1),
+    (STATES_OF, 1),
+    (CLAIMS, 1),
+    (OTHER_CLAIMS, 2),
+    (NAMES_OF, 2),
+    (END_PEOPLE, 2),
+];

@@ -13,6 +13,8 @@ use crate::users::store::{StoreError, StoreResult};
 pub(in crate::users) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
+    /// A text of this program.
+    Word(&'static str),
     Blob(Option<Vec<u8>>),
     /// A whole column of many rows, for PostgreSQL only.
     Ints(Vec<Option<i64>>),
@@ -117,6 +119,11 @@ pub(in crate::users) fn micros(time: SystemTime) -> i64 {
 fn time(micros: i64) -> Option<SystemTime> {
     let distance = Duration::from_micros(micros.unsigned_abs());
     if micros < 0 { SystemTime::UNIX_EPOCH.checked_sub(distance) } else { SystemTime::UNIX_EPOCH.checked_add(distance) }
+}
+
+/// A text of this program, or nothing.
+pub(in crate::users) fn word(word: Option<&'static str>) -> Value {
+    word.map_or(Value::Text(None), Value::Word)
 }
 
 /// A list of texts as one parameter: a JSON array, which both databases can take apart.
@@ -244,6 +251,7 @@ where
     values.into_iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Int(number) => query.bind(number),
         Value::Text(text) => query.bind(text),
+        Value::Word(word) => query.bind(Some(word.to_owned())),
         Value::Blob(octets) => query.bind(octets),
         // Only PostgreSQL's own binding knows arrays; elsewhere they are a mistake that no row survives.
         Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => query.bind(None::<i64>),

@@ -15,19 +15,32 @@ pub(in crate::users) fn store_error(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Database(error) => {
             let extended: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
-            let text = error.message().to_owned();
-            // The low octet of an extended code is the primary code.
-            match extended & 0xff {
-                5 | 6 => StoreError::Unavailable(LOCKED.into()),
-                11 => StoreError::Unusable(format!("{text}; restore it from a backup")),
-                26 => StoreError::Unusable("the file is not an SQLite database".into()),
-                19 => StoreError::Conflict(text),
-                _ => StoreError::Unavailable(text),
-            }
+            coded(extended, error.message().to_owned())
         }
         sqlx::Error::PoolTimedOut => StoreError::Unavailable("no connection became free in time".into()),
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => StoreError::Unavailable("it has been closed".into()),
         sqlx::Error::ColumnDecode { index, .. } => unreadable(&index),
         other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// As [`store_error`], of a connection without `sqlx`.
+pub(super) fn plain_error(error: rusqlite::Error) -> StoreError {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => {
+            coded(code.extended_code, text.unwrap_or_else(|| code.to_string()))
+        }
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn coded(extended: i32, text: String) -> StoreError {
+    // The low octet of an extended code is the primary code.
+    match extended & 0xff {
+        5 | 6 => StoreError::Unavailable(LOCKED.into()),
+        11 => StoreError::Unusable(format!("{text}; restore it from a backup")),
+        26 => StoreError::Unusable("the file is not an SQLite database".into()),
+        19 => StoreError::Conflict(text),
+        _ => StoreError::Unavailable(text),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Statement};
 
 use crate::users::sql::value::{Row, Value};
 
@@ -77,16 +77,26 @@ impl Quick {
     }
 }
 
-fn rows(connection: &Connection, sql: &str, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
-    let mut statement = connection.prepare_cached(sql)?;
+/// Puts values into the places of a statement. One that is missing, or of a kind that only PostgreSQL knows, is an error.
+pub(super) fn bind(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+    if statement.parameter_count() != values.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(values.len(), statement.parameter_count()));
+    }
     for (position, value) in (1..).zip(values) {
         match value {
             Value::Int(number) => statement.raw_bind_parameter(position, number)?,
             Value::Text(text) => statement.raw_bind_parameter(position, text)?,
+            Value::Word(word) => statement.raw_bind_parameter(position, word)?,
             Value::Blob(octets) => statement.raw_bind_parameter(position, octets)?,
             Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => return Err(rusqlite::Error::InvalidQuery),
         }
     }
+    Ok(())
+}
+
+fn rows(connection: &Connection, sql: &str, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, values)?;
     let columns = statement.column_count();
     let mut found = statement.raw_query();
     let mut rows = Vec::new();

@@ -8,7 +8,7 @@ use crate::users::sqlite::fault::store_error;
 use crate::users::store::StoreResult;
 
 /// Every step, oldest first. A step that has been released never changes.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     (1, "people", include_str!("../migrations/0001_people.sql")),
     (2, "events", include_str!("../migrations/0002_events.sql")),
     (3, "accounting", include_str!("../migrations/0003_accounting.sql")),
@@ -19,6 +19,7 @@ const STEPS: [Step; 10] = [
     (10, "history", include_str!("../migrations/0010_history.sql")),
     (12, "rounds", include_str!("../migrations/0012_rounds.sql")),
     (14, "approvals", include_str!("../migrations/0014_approvals.sql")),
+    (16, "prompts", include_str!("../migrations/0016_prompts.sql")),
 ];
 
 /// Brings the tables up to date, all steps in one exclusive transaction, so that two processes that open a

@@ -9,9 +9,11 @@ use anteroom::simulate::{Decision, Options, Scenario, Simulator};
 use anteroom::users::codes::CodeKind;
 use anteroom::users::pin::Rules;
 use anteroom::users::pins::Pins;
+use anteroom::users::roster::Roster as _;
 use anteroom::users::store::Store as _;
 use anteroom::users::typed::Sending;
 
+use super::phone::{self, BACKUP, Phones, Says};
 use super::*;
 use crate::local_codes::{House, counted};
 use crate::sent_codes;
@@ -27,9 +29,19 @@ struct Line {
     text: &'static str,
     method: &'static str,
     mode: &'static str,
+    /// What the client shows besides.
+    shows: Vec<&'static str>,
     says: &'static str,
     typed: Vec<&'static str>,
     end: &'static str,
+    /// How the person was asked, where the table says it.
+    asked: Option<&'static str>,
+}
+
+impl Line {
+    fn shows(&self, what: &str) -> bool {
+        self.shows.contains(&what)
+    }
 }
 
 fn lines() -> Vec<Line> {
@@ -37,61 +49,17 @@ fn lines() -> Vec<Line> {
     let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let read = |text: &'static str| {
         let columns: Vec<&str> = text.split('|').map(str::trim).collect();
-        let [method, mode, says, typed, end] = columns[..] else { panic!("{text}") };
-        let typed = typed.split(',').map(str::trim).filter(|typed| !typed.is_empty()).collect();
-        Line { text, method, mode, says, typed, end }
+        let (columns, asked) = columns.split_at(columns.len().min(5));
+        let [method, modes, says, typed, end] = columns[..] else { panic!("{text}") };
+        let (mut modes, mut all) = (modes.split(' '), Vec::new());
+        let mode = modes.next().unwrap();
+        for typed in typed.split(',').map(str::trim).filter(|typed| !typed.is_empty()) {
+            let (what, times) = typed.split_once(" x").unwrap_or((typed, "1"));
+            all.extend(std::iter::repeat_n(what, times.parse().unwrap()));
+        }
+        Line { text, method, mode, shows: modes.collect(), says, typed: all, end, asked: asked.first().copied() }
     };
     lines.map(read).collect()
-}
-
-fn answer(says: &str) -> Answer {
-    Answer::Refused(match says {
-        "approved" | "-" | "late" | "silent" => return Answer::Approved,
-        "denied" => Refusal::Denied,
-        "fraud" => Refusal::Fraud,
-        "expired" => Refusal::Expired,
-        "undeliverable" => Refusal::Undeliverable,
-        "lost" => Refusal::Lost,
-        "garbled" => Refusal::Garbled,
-        "locked" => Refusal::LockedThere,
-        "unreachable" => Refusal::Unreachable(anteroom::config::UnreachableClass::Connect),
-        other => panic!("{other:?}"),
-    })
-}
-
-/// Says the same to whatever prompts, or nothing at all, and takes the code that it has sent.
-struct Says {
-    answer: Answer,
-    silent: bool,
-    /// A prompt is out that nobody answers.
-    out: Arc<Notify>,
-}
-
-impl Factor for Says {
-    fn name(&self) -> &str {
-        "cloud"
-    }
-
-    fn offers(&self, _: &Person, method: Method) -> bool {
-        !matches!(method, Method::BackupCode | Method::TemporaryCode)
-    }
-
-    fn run(&self, request: Request) -> BoxFuture<'_, Answer> {
-        Box::pin(async move {
-            match (&request.code, request.method) {
-                (Some(code), _) if code.matches(RIGHT.as_bytes()) => Answer::Approved,
-                (Some(_), _) => Answer::Refused(Refusal::WrongCode),
-                (None, _) if self.silent => {
-                    self.out.notify_one();
-                    std::future::pending().await
-                }
-                (None, Method::SmsCode | Method::EmailCode) if self.answer == Answer::Approved => {
-                    Answer::Refused(Refusal::NeedsCode)
-                }
-                (None, _) => self.answer.clone(),
-            }
-        })
-    }
 }
 
 /// Where codes of the house go.
@@ -125,17 +93,20 @@ struct Play {
     hall: Arc<Hall>,
     sent: Sent,
     kept: Vec<String>,
-    out: Arc<Notify>,
+    phones: Arc<Phones>,
+    /// How much time passes at once while somebody waits.
+    step: Duration,
 }
 
-/// The method of a word of the table.
-fn method(word: &str) -> Method {
-    match word {
+/// The methods of a word of the table, the first one first.
+fn methods(words: &str) -> Vec<Method> {
+    let method = |word: &str| match word {
         "hotp" | "totp" => Method::Oath,
         "own_text" => Method::SmsCode,
         "own_mail" => Method::EmailCode,
         word => word.parse().unwrap(),
-    }
+    };
+    words.split('+').map(method).collect()
 }
 
 impl Play {
@@ -148,21 +119,34 @@ impl Play {
         let mode = if line.mode == "standard" { Mode::Standard } else { Mode::Pin };
         let (phone, email) = (Some("+12025550111".into()), Some("alice@corp.example".into()));
         assert!(house.store.replace(&Person { mode, phone, email, ..fakes::person() }).await.unwrap());
-        let method = method(line.method);
+        let (first, second) = line.says.split_once('/').unwrap_or((line.says, "approved"));
+        if line.says.contains('/') {
+            let mut profile = house.store.profile(&alice).await.unwrap().unwrap();
+            profile.backup_phone = Some(BACKUP.into());
+            house.store.change(&profile, "test").await.unwrap().unwrap();
+        }
+        let methods = methods(line.method);
+        let method = methods[0];
         let kept = match method {
             Method::BackupCode => house.keep(&alice, CodeKind::Backup, 3, 1).await,
             Method::TemporaryCode => house.keep(&alice, CodeKind::Temporary, 1, 1).await,
             _ => Vec::new(),
         };
-        let (out, silent) = (Arc::new(Notify::new()), line.says == "silent");
+        let says = [Says::of(first), Says::of(second)];
+        let phones = Arc::new(Phones::new(says, line.shows("compare"), line.says.contains('/')));
         let mut sent = Sent::Nowhere;
         let provider: Arc<dyn Factor> = match line.method {
             "own_text" => {
                 let service = Arc::new(Texts::new(sent_codes::ACCOUNT, Secret::from_text(sent_codes::TOKEN.into())));
                 let texts =
                     Simulator::start("127.0.0.1:0".parse().unwrap(), service, Options::default()).await.unwrap();
-                let decision = if line.says == "undeliverable" { Decision::Undeliverable } else { Decision::Approve };
-                texts.desk().set(None, Scenario { answer: decision, ..Scenario::default() });
+                for (phone, says) in [(None, first), (Some(BACKUP), second)] {
+                    let away = says == "undeliverable";
+                    let answer = if away { Decision::Undeliverable } else { Decision::Approve };
+                    if phone.is_none() || line.says.contains('/') {
+                        texts.desk().set(phone, Scenario { answer, ..Scenario::default() });
+                    }
+                }
                 let via = sent_codes::twilio(&texts);
                 sent = Sent::Text(texts);
                 Arc::new(codes(&house, via))
@@ -176,14 +160,17 @@ impl Play {
             _ if matches!(method, Method::Oath | Method::BackupCode | Method::TemporaryCode) => {
                 Arc::new(house.with(50, PinSide::Before, house.store.clone()))
             }
-            _ => Arc::new(Says { answer: answer(line.says), silent, out: Arc::clone(&out) }),
+            _ => phones.clone(),
         };
-        let hall = Hall::with(Cloud::default(), &[method], RULE, fakes::enrolled(), |deps| {
+        let rule = Challenges { beside_prompt: line.shows("beside"), menu: line.shows("menu"), ..RULE };
+        let hall = Hall::with(Cloud::default(), &methods, rule, fakes::enrolled(), |deps| {
             deps.store = house.store.clone();
             deps.pins = Some(Pins { roster: house.store.clone(), rules: Rules::default() });
             deps.providers.insert("cloud".into(), provider);
         });
-        let play = Play { house, hall: Arc::new(hall), sent, kept, out };
+        // Beside a prompt somebody comes back before it is over.
+        let step = Duration::from_secs(if line.shows("beside") || line.shows("compare") { 2 } else { 60 });
+        let play = Play { house, hall: Arc::new(hall), sent, kept, phones, step };
         if line.says == "late" {
             play.house.jump(3601);
         }
@@ -221,47 +208,71 @@ impl Play {
         text
     }
 
-    /// Sends a request; if a prompt goes out that nobody answers, a minute passes, and another one.
-    async fn send(&self, attempt: Attempt) -> Arc<Outcome> {
+    /// Sends a request. If a prompt goes out that nobody answers for now, time passes; so it does where it `waits` for one
+    /// that is out.
+    async fn send(&self, attempt: Attempt, waits: bool) -> Arc<Outcome> {
         let hall = Arc::clone(&self.hall);
         let mut task = tokio::spawn(async move { hall.enter(attempt).await });
-        tokio::select! {
-            outcome = &mut task => return outcome.unwrap(),
-            () = self.out.notified() => {}
+        if !(waits && self.phones.is_open()) {
+            tokio::select! {
+                outcome = &mut task => return outcome.unwrap(),
+                () = self.phones.out.notified() => {}
+            }
         }
         while !task.is_finished() {
-            self.passes(Duration::from_secs(60)).await;
+            self.passes(self.step).await;
         }
         task.await.unwrap()
+    }
+
+    /// Does a step that is no answer to a challenge. `false`: it is one.
+    async fn happens(&self, step: &str) -> bool {
+        let (what, more) = step.trim_matches(['{', '}']).split_once(' ').unwrap_or_default();
+        match what {
+            "wait" => self.passes(Duration::from_secs(more.parse().unwrap())).await,
+            "phone" => {
+                assert!(self.phones.is_open(), "no prompt is out: {step}");
+                self.phones.tell(phone::answer(more));
+                self.passes(Duration::ZERO).await;
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Plays the line: all that its sign-ins ended with, in order.
     async fn run(self, line: &Line) -> String {
         let first = || fakes::attempt(&self.hall.client);
-        let mut outcome = self.send(first()).await;
+        let mut outcome = self.send(first(), false).await;
         let mut last: Option<(Vec<u8>, String)> = None;
         for typed in &line.typed {
-            let seconds = typed.strip_prefix("{wait ").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(seconds) = seconds {
-                self.passes(Duration::from_secs(seconds.parse().unwrap())).await;
+            if self.happens(typed).await {
                 continue;
             }
             let (to, text) = match (*typed, &last) {
                 ("{new}", _) => {
-                    outcome = self.send(first()).await;
+                    outcome = self.send(first(), false).await;
                     continue;
                 }
                 ("{again}", Some(last)) => last.clone(),
                 _ if outcome.verdict() != Verdict::Challenge => return format!("over before {typed:?}: {outcome:?}"),
                 (typed, _) => (state(&outcome).to_vec(), self.filled(typed)),
             };
-            outcome = self.send(self.hall.next(&to, &text)).await;
+            outcome = self.send(self.hall.next(&to, &text), matches!(&*text, "" | "ok")).await;
             last = Some((to, text));
+        }
+        if line.asked.is_some() {
+            // Who has ended takes back what is out.
+            for _ in (0..400).take_while(|_| self.phones.is_open()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(!self.phones.is_open(), "{}: a prompt is left", line.text);
         }
         let ends = self.hall.ends();
         let ends: Vec<String> =
             ends.iter().map(|(verdict, reason)| format!("{} {}", verdict.word(), reason.code())).collect();
-        ends.join(", ")
+        let end = ends.join(", ");
+        if line.asked.is_some() { format!("{end} | {}", self.phones.asked()) } else { end }
     }
 }
 
@@ -286,7 +297,8 @@ async fn every_method_mode_and_outcome_ends_as_the_table_says() {
     let mut wrong = Vec::new();
     for line in &lines {
         let end = Play::new(line).await.run(line).await;
-        if end != line.end {
+        let expected = line.asked.map_or(line.end.into(), |asked| format!("{} | {asked}", line.end));
+        if end != expected {
             wrong.push(format!("{}: {end}", line.text));
         }
     }
@@ -309,4 +321,11 @@ async fn every_method_mode_and_outcome_ends_as_the_table_says() {
             assert!(many > 1, "{method} in mode {mode} is in the table");
         }
     }
+    for shows in ["menu", "beside", "compare", "typed"] {
+        for mode in ["standard", "pin"] {
+            let many = lines.iter().filter(|line| line.mode == mode && line.shows(shows)).count();
+            assert!(many > 3, "{shows} in mode {mode} is in the table");
+        }
+    }
+    assert!(lines.iter().filter(|line| line.says.contains('/')).count() > 8, "the backup phone is in the table");
 }

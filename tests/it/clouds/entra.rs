@@ -64,7 +64,7 @@ async fn typed_code_is_good_once_and_prompts_nobody() {
     let code = |code| asked(Method::Oath, Some(code));
     assert_eq!(entra.run(code("000000")).await, refused(Refusal::WrongCode));
     assert_eq!(entra.run(code("123456")).await, Answer::Approved);
-    assert_eq!(entra.run(code("123456")).await, refused(Refusal::WrongCode), "used before");
+    assert_eq!(entra.run(code("123456")).await, refused(Refusal::UsedCode), "used before");
     assert_eq!(entra.run(asked(Method::Oath, None)).await, refused(Refusal::NeedsCode));
     assert_eq!(simulator.desk().counts().prompts, 0);
 }

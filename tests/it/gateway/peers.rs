@@ -21,16 +21,10 @@ const GATEWAY: &str = "127.0.0.2";
 /// A world with a VPN on the directory and a gateway on target `none`. `client` and `policies` are further keys of the
 /// gateway's section, and its connection policies.
 fn world(directory: &Directory, client: &str, policies: &str) -> World {
-    let gateway = format!(
+    let gateway = gateway("rdg", GATEWAY, "Remote Desktop");
+    let sections = format!(
         r#"
-[[radius.client]]
-name = "rdg"
-address = "{GATEWAY}"
-secret = "{SHARED_SECRET}"
-application = "Remote Desktop"
-profile = "rd-gateway"
-target = "rdg"
-answer_within = "20s"
+{gateway}
 {client}
 
 [target.rdg]
@@ -39,7 +33,22 @@ directory = "corp"
 {policies}
 "#
     );
-    World::new(directory, &gateway, "")
+    World::new(directory, &sections, "")
+}
+
+/// The section of a gateway, whose target has its name; further keys of it may follow.
+fn gateway(name: &str, address: &str, application: &str) -> String {
+    format!(
+        r#"
+[[radius.client]]
+name = "{name}"
+address = "{address}"
+secret = "{SHARED_SECRET}"
+application = "{application}"
+profile = "rd-gateway"
+target = "{name}"
+answer_within = "20s""#
+    )
 }
 
 /// Everybody may connect.
@@ -204,7 +213,21 @@ computers = ["SID"]
 name = "users, as an NPS names them"
 groups = ["<SID=S-1-5-32-544>", "<SID=S-1-5-32-545>"]
 computers = ["SID-2"]
+
+[[target.rdg.policy]]
+name = "these hours"
+computers = ["NOW"]
+hours = ["{now}"]
+zone = "UTC"
+
+[[target.rdg.policy]]
+name = "other hours"
+computers = ["NOT-NOW"]
+hours = ["{later}"]
+zone = "UTC"
 "#,
+        now = hours(-6, 6),
+        later = hours(6, 12),
         interns = group("VPN-Interns"),
         computers = group("Gateway-Computers"),
         engineers = group("VPN-Engineering"),
@@ -228,11 +251,20 @@ computers = ["SID-2"]
         ("CORP\\ALICE", "SID-2", "PW", ACCESS_ACCEPT, "approved"),
         ("alice", "PC-0815", "PW", ACCESS_REJECT, "no_connection_policy"),
         ("CORP\\alice", "PC-0815", "CA", ACCESS_REJECT, "connection_denied"),
+        ("Alice", "NOW", "PW", ACCESS_ACCEPT, "approved"),
+        ("corp\\Alice", "NOT-NOW", "PW", ACCESS_REJECT, "no_connection_policy"),
     ];
     for (name, computer, by, code, reason) in attempts {
         assert_eq!(connected(&world, name, computer, by).code, Some(code), "{name} {computer}");
         assert_eq!(world.server.event(name)["reason"], reason, "{name} {computer}");
     }
+}
+
+/// Hours from so many hours after now to so many, in UTC.
+fn hours(from: i64, until: i64) -> String {
+    let now = jiff::Timestamp::now().as_second() / 3600;
+    let hour = |after: i64| (now + after).rem_euclid(24);
+    format!("{:02}:00-{:02}:00", hour(from), hour(until))
 }
 
 #[test]

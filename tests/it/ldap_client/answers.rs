@@ -319,9 +319,7 @@ async fn searches_that_come_to_nothing_good_are_faults() {
     ];
     for (name, answer, expected) in cases {
         let (_fake, directory) = searching(answer).await;
-        let started = Instant::now();
         assert_eq!(directory.identify("alice", soon()).await, Err(expected), "{name}");
-        assert!(started.elapsed() < Duration::from_secs(2), "{name}");
     }
 }
 

@@ -2,9 +2,12 @@
 //! hand, and what to do where a peer is missing.
 
 pub(crate) mod authority;
+pub(crate) mod crowd;
 pub(crate) mod freeradius;
+pub(crate) mod freeradius_tls;
 pub(crate) mod ldap;
 pub(crate) mod ldap_world;
+pub(crate) mod nodes;
 pub(crate) mod phone;
 pub(crate) mod postgres;
 pub(crate) mod privacyidea;

@@ -70,6 +70,11 @@ impl Phone {
         self.simulator.set_behaviour(None, Behaviour::Answer { decision: Decision::Approve, after_ms: 0 });
     }
 
+    /// From now on this person approves at once.
+    pub(crate) fn approves_by_itself(&self, account: &str) {
+        self.simulator.set_behaviour(Some(account), Behaviour::Answer { decision: Decision::Approve, after_ms: 0 });
+    }
+
     /// From now on this person denies at once.
     pub(crate) fn deny_by_itself(&self, account: &str) {
         self.simulator.set_behaviour(Some(account), Behaviour::Answer { decision: Decision::Deny, after_ms: 0 });

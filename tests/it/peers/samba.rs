@@ -2,8 +2,9 @@
 //!
 //! The controller is a child of `tests/peers/samba-ad.sh`, which ends it with this process.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::script::Script;
@@ -13,6 +14,8 @@ use super::{missing, peer_file};
 pub(crate) const PASSWORD: &str = "Us3r-Passw0rd!";
 /// Password of `svc-proxy`.
 pub(crate) const SERVICE_PASSWORD: &str = "Svc-Pr0xy-Passw0rd!";
+/// Password of the domain's administrator.
+const ADMINISTRATOR: &str = "Adm1n-Passw0rd!";
 /// Where searches start.
 pub(crate) const BASE: &str = "DC=corp,DC=example,DC=test";
 
@@ -126,6 +129,24 @@ impl Alone {
     /// The authority that signed its certificate.
     pub(crate) fn ca(&self) -> PathBuf {
         self.controller.folder.join("tls/ca.pem")
+    }
+
+    /// Runs one of OpenLDAP's programs as the domain's administrator on this input; what it printed.
+    pub(crate) fn administered(&self, program: &str, arguments: &[&str], input: &str) -> String {
+        let mut child = Command::new(program)
+            .env("LDAPTLS_CACERT", self.ca())
+            .args(["-x", "-H", &format!("ldaps://{}", self.address())])
+            .args(["-D", "Administrator@corp.example.test", "-w", ADMINISTRATOR])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn talk(&self) -> MutexGuard<'_, Script> {

@@ -68,16 +68,17 @@ drain = "1s"
 [radius]
 listen = "{address}:1812"
 accounting = "{address}:1813"
+tcp = "{address}:1812"
 "#
     )
 }
 
-/// Sections of a server that asks the phones at `provider`, and tells all that it does.
-pub(crate) fn surroundings(folder: impl Display, address: &str, provider: impl Display) -> String {
+/// The section of the provider `cloud`, which asks the phones at this URL, and bounds wide enough for many tests.
+fn cloud(url: &str) -> String {
     format!(
         r#"[provider.cloud]
 type = "native"
-url = "http://{provider}"
+url = "{url}"
 key_id = "{PROVIDER_KEY_ID}"
 key = "{PROVIDER_KEY}"
 timeout = "2s"
@@ -85,17 +86,32 @@ timeout = "2s"
 [throttle]
 failures_per_source = 1000
 prompts_per_person = 100
+"#
+    )
+}
 
-[audit]
+/// Sections by which a server tells what it does.
+fn told(folder: impl Display, address: &str) -> String {
+    format!(
+        r#"[audit]
 file = "{folder}/audit.jsonl"
-
-[log]
-level = "debug"
 
 [metrics]
 listen = "{address}:9464"
 "#
     )
+}
+
+/// Sections of a server that asks the phones at `provider`, and tells all that it does.
+pub(crate) fn surroundings(folder: impl Display, address: &str, provider: impl Display) -> String {
+    let (cloud, told) = (cloud(&format!("http://{provider}")), told(folder, address));
+    format!("{cloud}\n{told}\n[log]\nlevel = \"debug\"\n")
+}
+
+/// Sections of a server that asks no cloud: its provider is `local`.
+pub(crate) fn alone(folder: impl Display, address: &str) -> String {
+    let told = told(folder, address);
+    format!("[provider.local]\ntype = \"local\"\n\n{told}")
 }
 
 impl Settings {
@@ -105,7 +121,7 @@ impl Settings {
         let (ca, base) = (ca.display(), super::samba::BASE);
         let log = if log.is_empty() { "level = \"debug\"" } else { log };
         let within = if client.contains("answer_within") { "" } else { "answer_within = \"20s\"" };
-        let doors = doors(&folder, address);
+        let (doors, cloud, told) = (doors(&folder, address), cloud(provider), told(&folder, address));
         format!(
             r#"
 {doors}
@@ -133,26 +149,13 @@ connect_timeout = "1s"
 timeout = "2s"
 {target}
 
-[provider.cloud]
-type = "native"
-url = "{provider}"
-key_id = "{PROVIDER_KEY_ID}"
-key = "{PROVIDER_KEY}"
-timeout = "2s"
-
-[throttle]
-failures_per_source = 1000
-prompts_per_person = 100
+{cloud}
 {throttle}
 
-[audit]
-file = "{folder}/audit.jsonl"
+{told}
 
 [log]
 {log}
-
-[metrics]
-listen = "{address}:9464"
 "#
         )
     }
@@ -297,6 +300,13 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         answer.starts_with("HTTP/1.1").then_some(answer)
+    }
+
+    /// `kill -HUP`: it reads its files again.
+    pub(crate) fn hang_up(&self) {
+        let process = self.process.as_ref().expect("it runs").id().to_string();
+        let output = Command::new("sh").args(["-c", &format!("kill -HUP {process}")]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// `kill -9`.

@@ -173,6 +173,7 @@ impl Broken {
             texts: Arc::new(anteroom::texts::Texts::built_in()),
             pins: None,
             rounds: None,
+            nodes: None,
             metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
         });
         let until = match says {

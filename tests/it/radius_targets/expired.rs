@@ -90,3 +90,27 @@ fn a_change_of_a_password_goes_to_one_server_and_to_no_second_one() {
     assert_eq!(ask(&world, 25).code, ACCESS_REJECT);
     assert!(at_second.load(Ordering::SeqCst) > 0);
 }
+
+#[test]
+fn an_expired_password_is_changed_at_freeradius_and_the_factor_comes_behind_the_new_one() {
+    const NEW: &str = "N3w-Passw0rd-of-the-test";
+    let Some(target) = FreeRadius::start().filter(|_| program("radclient")) else { return };
+    let world = relayed(&[target.radius()], "", "");
+    world.phone.approve_by_itself();
+    let ask = |password: &str, new: Option<&str>| world.ms_chap("expired", password, new);
+    assert_eq!(ask(PASSWORD, None), "reject with error 648");
+    assert!(ask("wrong", Some(NEW)).starts_with("reject"), "whoever does not know the old one changes nothing");
+    assert_eq!(world.phone.asked(), 0);
+    // The change is the sign-in: with the keys of the new password, and only once the person has approved.
+    assert_eq!(ask(PASSWORD, Some(NEW)), "accept");
+    assert_eq!(world.phone.asked(), 1);
+    assert!(ask(PASSWORD, None).starts_with("reject"));
+    assert_eq!(ask(NEW, None), "accept");
+    assert_eq!(world.phone.asked(), 2);
+    let reasons: Vec<_> = world.server.events("expired", 5).iter().map(|event| event["reason"].clone()).collect();
+    assert_eq!(
+        (&reasons[0], &reasons[2], &reasons[4]),
+        (&"password_expired".into(), &"approved".into(), &"approved".into())
+    );
+    assert!(!(world.server.logs() + &world.server.audit()).contains(NEW));
+}

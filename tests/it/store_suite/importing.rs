@@ -110,6 +110,11 @@ pub(crate) async fn nothing_counts_before_the_end(store: &dyn Roster) {
         after = last.unique_id;
     }
     assert_eq!(seen, 3);
+    // In any order there are the same.
+    let mut every = Vec::new();
+    store.every_state(&mut |state| every.push(state)).await.unwrap();
+    every.sort_by(|one, other| one.unique_id.cmp(&other.unique_id));
+    assert!(every == store.states("", 1000).await.unwrap() && every.len() == 602);
     clean(store).await;
 }
 
@@ -270,6 +275,9 @@ pub(crate) async fn newcomers_come_together_with_their_names(store: &dyn Roster)
     assert_eq!(store.person_named("u020").await.unwrap(), None, "a name that is not theirs");
     let told = store.changes(Some("id-399"), i64::MAX, 1).await.unwrap();
     assert_eq!((told[0].kind.as_str(), told[0].by.as_str()), ("added", "import:people"));
+    let told = store.changes(Some("id-030"), i64::MAX, 9).await.unwrap();
+    let came = told.iter().filter(|change| change.name == "u030").count();
+    assert_eq!(came, 1, "who comes twice is told once: {told:?}");
     let letter = store.letters_due(SystemTime::now() + LEASE, 9).await.unwrap().pop().unwrap();
     assert!(store.forget_letter(letter.id).await.unwrap());
 
@@ -298,6 +306,59 @@ pub(crate) async fn newcomers_come_together_with_their_names(store: &dyn Roster)
     assert_eq!(store.count().await.unwrap(), 400);
     assert_eq!(store.claims(&["u450".into(), "u650".into(), "u750".into()]).await.unwrap(), []);
     store.enrol(&profile("id-y", "u650"), "t").await.unwrap();
+    clean(store).await;
+}
+
+pub(crate) async fn many_change_together_and_those_with_other_names_one_by_one(store: &dyn Roster) {
+    let came = (0..150).map(|n| Step::Add(imported(&format!("many-{n:03}"), &format!("u{n:03}")))).collect();
+    import(store, came).await.unwrap();
+    let mut edited = store.profile("many-007").await.unwrap().unwrap();
+    edited.person.email = Some("own@example.com".into());
+    store.change(&edited, "cli:root").await.unwrap();
+    let wanted = |n: u32, name: String| {
+        let mut profile = Profile { content: 2, ..imported(&format!("many-{n:03}"), &name) };
+        profile.person.email = Some(format!("{n}@example.com"));
+        profile
+    };
+    // Two exchange their names, one comes twice, one is as they were, one was never there.
+    let mut steps: Vec<Step> = (0..150)
+        .map(|n| match n {
+            1 => wanted(1, "u002".into()),
+            2 => wanted(2, "u001".into()),
+            5 => imported("many-005", "u005"),
+            n => wanted(n, format!("u{n:03}")),
+        })
+        .map(Step::Change)
+        .collect();
+    let mut again = wanted(9, "u009".into());
+    again.description = Some("twice".into());
+    steps.push(Step::Change(again));
+    steps.push(Step::Change(wanted(400, "u400".into())));
+    let (lock, mut staging) = begin(store).await;
+    staging.stage(steps).await.unwrap();
+    assert_eq!(store.person_named("u003").await.unwrap().unwrap().email, None, "it counts before its end");
+    let done = staging.finish(&[]).await.unwrap();
+    assert_eq!((done.added, done.changed, done.removed), (1, 149, 0));
+    store.unlock_import(&lock).await.unwrap();
+    let email = |name: &'static str| async move {
+        let person = store.person_named(name).await.unwrap().unwrap();
+        (person.unique_id, person.email)
+    };
+    let expected = [
+        ("u003", "many-003", "3@example.com"),
+        ("u001", "many-002", "2@example.com"),
+        ("u002", "many-001", "1@example.com"),
+    ];
+    for (name, id, mail) in expected.into_iter().chain([("u007", "many-007", "own@example.com")]) {
+        assert_eq!(email(name).await, (id.into(), Some(mail.into())), "{name}");
+    }
+    assert_eq!(email("u005").await, ("many-005".into(), None));
+    assert_eq!(store.profile("many-009").await.unwrap().unwrap().description.as_deref(), Some("twice"));
+    let told = store.changes(Some("many-003"), i64::MAX, 9).await.unwrap();
+    let kinds: Vec<&str> = told.iter().map(|change| change.kind.as_str()).collect();
+    assert_eq!(kinds, ["changed", "added"]);
+    assert_eq!((told[0].fields[0].field(), told[0].fields[0].after()), ("email", Some("3@example.com")));
+    assert_eq!(store.changes(Some("many-005"), i64::MAX, 9).await.unwrap().len(), 1, "nothing of them has changed");
     clean(store).await;
 }
 

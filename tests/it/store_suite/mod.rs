@@ -46,6 +46,7 @@ pub(crate) async fn conforms(store: &dyn Roster) {
     importing::two_claims_of_one_name_are_a_conflict(store).await;
     importing::people_may_come_before_their_names(store).await;
     importing::newcomers_come_together_with_their_names(store).await;
+    importing::many_change_together_and_those_with_other_names_one_by_one(store).await;
     importing::an_abandoned_import_leaves_nothing(store).await;
     importing::changes_meanwhile_are_kept(store).await;
     importing::a_removed_person_leaves_with_everything(store).await;

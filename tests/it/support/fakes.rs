@@ -228,6 +228,7 @@ pub(crate) fn deps(
         texts: Arc::new(anteroom::texts::Texts::built_in()),
         pins: None,
         rounds: None,
+        nodes: None,
         metrics: Arc::new(anteroom::telemetry::metrics::Metrics::new(["vpn"])),
     }
 }

@@ -1,5 +1,6 @@
 //! The end of the middle: those who were not met, those who waited for a name, and those whose quarantine is over.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use super::super::gathering::{Extent, Scopes};
@@ -8,8 +9,8 @@ use super::super::{Event, ImportError};
 use super::{PAGE, Sieve, TOGETHER, existing};
 use crate::config::import::Leavers;
 use crate::import::known::{LEFT, STATES};
-use crate::import::plan::{self, Decision};
-use crate::users::profile::Field;
+use crate::import::plan;
+use crate::users::profile::{Field, Fields};
 use crate::users::roster::{State, Step};
 
 /// People whose quarantine is over who are erased in one pass; the next takes the others.
@@ -23,21 +24,22 @@ impl Sieve<'_> {
         now: SystemTime,
         staging: &mut Staging,
     ) -> Result<(), ImportError> {
+        let mut wanted: HashSet<String> = self.names.wanted_of().into_iter().collect();
         if scopes.any_full() && self.somebody_is_missing(scopes) {
             let mut after = String::new();
             loop {
                 let page = self.roster.states(&after, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 after.clone_from(&last.unique_id);
-                self.leave(&page, scopes, now, staging).await?;
+                self.leave(&page, &mut wanted, scopes, now, staging).await?;
             }
         } else {
             for ids in scopes.changed.chunks(TOGETHER) {
                 let states = self.roster.states_of(ids).await?;
-                self.leave(&states, scopes, now, staging).await?;
+                self.leave(&states, &mut wanted, scopes, now, staging).await?;
             }
         }
-        self.vacate(staging).await?;
+        self.vacate(wanted, staging).await?;
         let (decisions, conflicts) = self.names.settle(&self.hashes);
         staging.turn_late().await?;
         for decision in decisions {
@@ -55,10 +57,12 @@ impl Sieve<'_> {
         }) || !scopes.changed.is_empty()
     }
 
-    /// What becomes of those among `states` who were not met.
+    /// What becomes of those among `states` who were not met. Whoever leaves gives up the names that newcomers want;
+    /// `wanted` are those who have them and are not decided on.
     async fn leave(
         &mut self,
         states: &[State],
+        wanted: &mut HashSet<String>,
         scopes: &Scopes,
         now: SystemTime,
         staging: &mut Staging,
@@ -81,32 +85,36 @@ impl Sieve<'_> {
             let mut existing = existing(&self.roster, &ids).await?;
             for (id, rule) in missing {
                 let Some(before) = existing.remove(id) else { continue };
-                match plan::leave(*rule, before, now) {
-                    Decision::Keep | Decision::Skip(_) => {}
-                    decision => self.carry_out(decision, staging).await?,
+                let names = Some(&before).filter(|before| wanted.contains(id) && !keeps_names(before.local)).cloned();
+                let mut decision = plan::leave(*rule, before, now);
+                if let Some(after) = decision.profile() {
+                    wanted.remove(id);
+                    if let Some(before) = names {
+                        decision = plan::vacate(before, after.clone());
+                        self.names.free(&self.hashes, &decision);
+                    }
+                    self.carry_out(decision, staging).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Frees the names of people who have left for newcomers who bear them.
-    async fn vacate(&mut self, staging: &mut Staging) -> Result<(), ImportError> {
-        let holders = self.names.wanted_of();
+    /// Frees the names of those among `wanted` who have left before, for newcomers who bear them.
+    async fn vacate(&mut self, wanted: HashSet<String>, staging: &mut Staging) -> Result<(), ImportError> {
+        let holders: Vec<String> = wanted.into_iter().collect();
         let states = self.roster.states_of(&holders).await?;
         let gone: Vec<String> = states
             .into_iter()
             .filter(|state| {
                 let standing = self.known.find(&self.hashes, &state.unique_id);
                 let left = state.quarantined.is_some() || state.content & STATES == LEFT;
-                let keeps =
-                    [Field::Name, Field::Upn, Field::Aliases].into_iter().any(|field| state.local.contains(field));
-                left && !state.enabled && !keeps && standing.is_none_or(|standing| !standing.seen)
+                left && !state.enabled && !keeps_names(state.local) && standing.is_none_or(|standing| !standing.seen)
             })
             .map(|state| state.unique_id)
             .collect();
         for (_, before) in existing(&self.roster, &gone).await? {
-            let decision = plan::vacate(before);
+            let decision = plan::vacate(before.clone(), before);
             self.names.free(&self.hashes, &decision);
             self.carry_out(decision, staging).await?;
         }
@@ -131,4 +139,9 @@ impl Sieve<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether somebody's names were set here: then nobody else gets them.
+fn keeps_names(local: Fields) -> bool {
+    [Field::Name, Field::Upn, Field::Aliases].into_iter().any(|field| local.contains(field))
 }

@@ -19,31 +19,18 @@ const BEFORE_NPS: &str = "127.0.0.3";
 
 /// A world with a VPN, a gateway on target `none`, and one on this NPS.
 fn world_before(directory: &Directory, nps: SocketAddr) -> World {
+    let (own, before) =
+        (gateway("rdg", GATEWAY, "Remote Desktop"), gateway("nps", BEFORE_NPS, "Remote Desktop by NPS"));
     let gateways = format!(
         r#"
 [[reply]]
 name = "everybody"
-clients = ["rdg2"]
+clients = ["nps"]
 people = ["alice"]
 attributes = {{ "Class" = "{{user}}" }}
 
-[[radius.client]]
-name = "rdg"
-address = "{GATEWAY}"
-secret = "{SHARED_SECRET}"
-application = "Remote Desktop"
-profile = "rd-gateway"
-target = "rdg"
-answer_within = "20s"
-
-[[radius.client]]
-name = "rdg2"
-address = "{BEFORE_NPS}"
-secret = "{SHARED_SECRET}"
-application = "Remote Desktop by NPS"
-profile = "rd-gateway"
-target = "nps"
-answer_within = "20s"
+{own}
+{before}
 
 [target.rdg]
 type = "none"
@@ -128,7 +115,7 @@ fn what_comes_back_to_us_is_a_loop_and_ends_after_one_round() {
     let reasons: Vec<_> = world.server.events("CORP\\alice", 2).iter().map(|event| event["reason"].clone()).collect();
     assert_eq!(reasons, ["request_loop", "connection_denied"]);
     assert!(world.server.logs().contains("has come round"), "it is told in the log");
-    let told = world.server.run(&["explain", "--client", "rdg2", "--user", "CORP\\alice"]);
+    let told = world.server.run(&["explain", "--client", "nps", "--user", "CORP\\alice"]);
     assert!(String::from_utf8_lossy(&told.stdout).contains("the RADIUS servers behind, which decide"), "{told:?}");
 }
 
@@ -196,7 +183,7 @@ fn a_vpn_and_two_gateways_at_once_do_not_cross() {
         ("carol", "vpn", "approved"),
         ("dave", "vpn", "denied"),
         ("CORP\\bob", "rdg", "approved"),
-        ("CORP\\alice", "rdg2", "approved"),
+        ("CORP\\alice", "nps", "approved"),
     ] {
         let event = world.server.event(name);
         assert_eq!((&event["client"], &event["reason"]), (&client.into(), &reason.into()), "{name}");
