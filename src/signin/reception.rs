@@ -103,6 +103,18 @@ pub struct SignIns {
     pub(super) people: RandomState,
     /// Sign-ins that the directory has yet to speak on.
     pub(super) at_directory: AtomicUsize,
+    /// Requests that a door has taken and that have yet to enter.
+    coming: AtomicUsize,
+}
+
+/// A request that a door has taken, until it enters.
+#[derive(Debug)]
+pub struct Coming(Arc<SignIns>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl std::fmt::Debug for SignIns {
@@ -126,6 +138,7 @@ impl SignIns {
             sweeping: AtomicBool::new(false),
             people: RandomState::new(),
             at_directory: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
             deps,
         })
     }
@@ -236,9 +249,17 @@ impl SignIns {
         }
     }
 
-    /// Whether as many sign-ins wait for the directory as may.
+    /// Whether as many sign-ins wait for the directory as may, or will as soon as those that are coming have entered.
     pub fn is_overloaded(&self) -> bool {
-        self.at_directory.load(Ordering::Acquire) >= self.deps.limits.at_directory
+        let coming = self.coming.load(Ordering::Acquire);
+        self.at_directory.load(Ordering::Acquire).saturating_add(coming) >= self.deps.limits.at_directory
+    }
+
+    /// Counts a request that is about to enter, until what this gives is dropped. A door takes many requests before the
+    /// first of them enters: those it has no room for cost the least where they are not begun at all.
+    pub fn coming(self: &Arc<Self>) -> Coming {
+        self.coming.fetch_add(1, Ordering::AcqRel);
+        Coming(Arc::clone(self))
     }
 
     /// How many sign-ins are held.

@@ -7,8 +7,8 @@
 //!
 //! Whoever asks puts its request behind those of the others and wakes the connection's task, which writes what
 //! has gathered in one go and hands each answer to whom it belongs (RFC 4511 section 4.1.1.1: answers are told
-//! apart by message id and come in any order). What comes while [`EAGER`] searches are unanswered waits for the
-//! next answer, or for [`PATIENCE`]: so under load a search costs a fraction of a system call and of a wake-up,
+//! apart by message id and come in any order). What comes while [`EAGER`] searches are unanswered waits until fewer
+//! are, or for [`PATIENCE`]: so under load a search costs a fraction of a system call and of a wake-up,
 //! here and at the server, and a slow search delays nobody else. Who stops waiting is forgotten; the answer that still comes is passed over.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, Found};
 use super::trouble::Trouble;
@@ -31,7 +31,7 @@ pub(super) const OUTSTANDING: usize = 32;
 pub(super) const BUSY: usize = 16;
 /// Searches unanswered beyond which the next ones gather.
 const EAGER: usize = 4;
-/// How long they gather while no answer comes.
+/// How long they gather at most while too few answers come.
 const PATIENCE: Duration = Duration::from_millis(2);
 /// Octets of one answer, at most.
 const ANSWER: usize = 16 * 1024 * 1024;
@@ -123,6 +123,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Table {
     output: Vec<u8>,
+    /// Searches in `output`.
+    gathered: usize,
     waiting: HashMap<u32, Waiting>,
     last_id: u32,
     used: Option<Instant>,
@@ -137,6 +139,13 @@ struct Waiting {
     entries: u32,
     /// `None`: nobody waits any more.
     answer: Option<oneshot::Sender<Result<Vec<u8>, Trouble>>>,
+}
+
+impl Table {
+    /// Searches that are written and not answered.
+    fn unanswered(&self) -> usize {
+        self.waiting.len().saturating_sub(self.gathered)
+    }
 }
 
 impl Drop for Lookup {
@@ -192,6 +201,7 @@ impl Lookup {
             let id = if table.last_id >= 0x7fff_ffff { 1 } else { table.last_id + 1 };
             table.last_id = id;
             request.write(&mut table.output, id);
+            table.gathered += 1;
             let entries = if request.size_limit == 0 { u32::MAX } else { request.size_limit };
             table.waiting.insert(id, Waiting { frames: Vec::new(), entries, answer: Some(answer) });
             id
@@ -272,16 +282,24 @@ impl Shared {
 /// Writes and reads as long as the connection lives.
 async fn run(shared: Arc<Shared>, mut connection: Connection) {
     let mut output = Vec::new();
-    // Searches that are written and not answered, as far as the last answers tell.
+    // Searches that are written and not answered.
     let mut unanswered = 0;
+    let mut since = Instant::now();
     let why = loop {
         let turn = tokio::select! {
             () = shared.asked.notified(), if unanswered < EAGER => {
-                write(&shared, &mut connection, &mut output).await.map(|outstanding| unanswered = outstanding)
+                let written = write(&shared, &mut connection, &mut output).await;
+                since = Instant::now();
+                written.map(|()| unanswered = shared.table().unanswered())
             }
-            received = timeout_if(unanswered >= EAGER, connection.receive()) => {
-                unanswered = 0;
-                received.and_then(|()| deliver(&shared, &mut connection))
+            received = timeout_at_if(unanswered >= EAGER, since + PATIENCE, connection.receive()) => {
+                received.and_then(|is_there| {
+                    if is_there {
+                        deliver(&shared, &mut connection)?;
+                    }
+                    unanswered = if is_there { shared.table().unanswered() } else { 0 };
+                    Ok(())
+                })
             }
         };
         if let Err(trouble) = turn {
@@ -291,23 +309,30 @@ async fn run(shared: Arc<Shared>, mut connection: Connection) {
     shared.close(why);
 }
 
-/// Waits for octets; where searches gather, only for [`PATIENCE`].
-async fn timeout_if(gathering: bool, received: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
-    if gathering { timeout(PATIENCE, received).await.unwrap_or(Ok(())) } else { received.await }
+/// Waits for octets, where searches gather only until `end`. Whether there are any.
+async fn timeout_at_if(
+    gathering: bool,
+    end: Instant,
+    received: impl Future<Output = Result<(), Trouble>>,
+) -> Result<bool, Trouble> {
+    let Ok(received) = (if gathering { timeout_at(end, received).await } else { Ok(received.await) }) else {
+        return Ok(false);
+    };
+    received.map(|()| true)
 }
 
-/// Writes what has gathered; how many searches wait now.
-async fn write(shared: &Shared, connection: &mut Connection, output: &mut Vec<u8>) -> Result<usize, Trouble> {
+/// Writes what has gathered.
+async fn write(shared: &Shared, connection: &mut Connection, output: &mut Vec<u8>) -> Result<(), Trouble> {
     // Whoever is ready to ask, too, does so in this turn.
     tokio::task::yield_now().await;
-    let waiting = {
+    {
         let mut table = shared.table();
+        table.gathered = 0;
         std::mem::swap(&mut table.output, output);
-        table.waiting.len()
-    };
+    }
     let sent = timeout(WRITE_WITHIN, connection.send_these(output)).await;
     output.clear();
-    sent.unwrap_or(Err(Trouble::NotSent(std::io::ErrorKind::TimedOut))).map(|()| waiting)
+    sent.unwrap_or(Err(Trouble::NotSent(std::io::ErrorKind::TimedOut)))
 }
 
 fn deliver(shared: &Shared, connection: &mut Connection) -> Result<(), Trouble> {

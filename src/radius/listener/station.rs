@@ -151,8 +151,12 @@ fn start<W: Way>(station: &Arc<Station<W>>, sign_ins: &Arc<SignIns>, begin: Begi
     let key = begin.ticket.key();
     let older = begin.superseded.map(|work| AbortOnDrop(work.task));
     let pulse = Arc::new(OnceLock::new());
-    let (sign_ins, attempt) = (Arc::clone(sign_ins), begin.attempt);
-    let entering = Box::pin(enter(async move { sign_ins.enter(attempt).await }, Arc::clone(&pulse), older));
+    let (coming, sign_ins, attempt) = (sign_ins.coming(), Arc::clone(sign_ins), begin.attempt);
+    let entering = async move {
+        drop(coming);
+        sign_ins.enter(attempt).await
+    };
+    let entering = Box::pin(enter(entering, Arc::clone(&pulse), older));
     let answer = Answer { station: Some(Arc::clone(station)), ticket: begin.ticket, route };
     let task = tokio::spawn(hold(entering, answer));
     // Comes back when the task is done already: then nobody needs it.

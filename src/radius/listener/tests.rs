@@ -1,8 +1,9 @@
-use super::station::{AbortOnDrop, Answer, Work, enter, hold};
+use super::station::{AbortOnDrop, Answer, Dice, Work, enter, hold};
 use super::*;
 use crate::config::RadiusClient;
 use crate::radius::attribute::{ACCT_SESSION_ID, ACCT_STATUS_TYPE};
 use crate::radius::client::{Patience, Request, exchange};
+use crate::radius::discard::Discarded;
 use crate::radius::door::{Begin, Step};
 use crate::radius::packet::Code;
 use crate::radius::testing::{client, key, range, shared};
@@ -104,6 +105,31 @@ async fn a_panic_ends_in_a_reject() {
 }
 
 /// Nothing comes within a moment.
+#[tokio::test]
+async fn what_is_taken_in_one_turn_counts_before_it_enters() {
+    let (station, sign_ins) = (station(), crate::signin::testing::rejecting());
+    let (_socket, _begin, route, _) = arrived(&station).await;
+    let station = Arc::new(Station {
+        port: Port::bind("127.0.0.1:0".parse().unwrap()).unwrap(),
+        door: Door::new(shared(vec![loopback_only()], Instant::now()), 100),
+    });
+    let mut dice = Dice::default();
+    let mut take = |identifier: u8| {
+        let bytes = Request::access("nemo", &Secret::new(b"x".to_vec())).encode(identifier, &[1; 16], &key()).unwrap();
+        station.take(&sign_ins, &bytes, (route.peer, route), &mut dice)
+    };
+    // No other task runs meanwhile. Ten have room.
+    let taken: Vec<_> = (0..32).map(&mut take).collect();
+    assert!(taken[..10].iter().all(Option::is_none), "{taken:?}");
+    assert!(taken[10..].iter().all(|cause| *cause == Some(Discarded::Overloaded)), "{taken:?}");
+    // All of these end at once: there is room again, and nothing is counted twice.
+    while station.door.running() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let taken: Vec<_> = (32..64).map(take).collect();
+    assert_eq!(taken.iter().filter(|cause| cause.is_none()).count(), 10, "{taken:?}");
+}
+
 async fn is_silent(socket: &tokio::net::UdpSocket) -> bool {
     tokio::time::timeout(Duration::from_millis(50), socket.recv(&mut [0; 100])).await.is_err()
 }
