@@ -243,8 +243,9 @@ pub struct Limits {
     pub held: usize,
     /// Held sign-ins of one person through all clients.
     pub held_per_person: usize,
-    /// Sign-ins that wait for a directory at once. What is over it gets no answer, so that clients ask their
-    /// next server and the backlog stays within a few seconds of what a directory does.
+    /// Sign-ins that wait for a directory at once, at most. What is over it gets no answer, so that clients ask their
+    /// next server. Where they wait for long it is fewer, so that the backlog stays within what a directory does in about
+    /// a second.
     pub at_directory: usize,
 }
 

@@ -240,6 +240,11 @@ pub trait Primary: Send + Sync {
         Box::pin(std::future::ready(unwilling().into()))
     }
 
+    /// Whether its answer may take as long as a person does, so that a long wait does not tell that it is busy.
+    fn waits_for_people(&self) -> bool {
+        false
+    }
+
     /// Whether a request is one that we have sent to it ourselves, and that has come back to us.
     fn has_sent(&self, request: &Onward) -> bool {
         let _ = request;

@@ -220,6 +220,10 @@ impl Primary for Radius {
         Box::pin(self.ask(who, handed, deadline))
     }
 
+    fn waits_for_people(&self) -> bool {
+        true
+    }
+
     fn has_sent(&self, request: &Onward) -> bool {
         let has_passed = request.has_passed(&self.form);
         if has_passed {

@@ -65,7 +65,7 @@ causes! {
     TableFull = "table_full",
     /// The server is stopping and begins nothing new.
     Draining = "draining",
-    /// More sign-ins wait for the directory than `limits.at_directory`: the client asks again, or its next server.
+    /// As many sign-ins wait for directories as may (`limits.at_directory`): the client asks again, or its next server.
     Overloaded = "overloaded",
     /// A CoA- or Disconnect-Request whose Event-Timestamp is not of now (RFC 5176 section 6.3): somebody may be repeating it.
     Stale = "stale",

@@ -1,14 +1,13 @@
 //! The ending of a sign-in: what is known of it on its way, and the one audit event that it leaves, however it ends.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use crate::audit::Event;
 use crate::config::OnDeadline;
 use crate::primary::Identity;
 use crate::signin::attempt::{Attempt, SignInId};
-use crate::signin::flow::Trail;
+use crate::signin::flow::{self, Trail};
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{HoldKey, lock};
 use crate::signin::reception::{SignIns, now};
@@ -132,10 +131,22 @@ impl Ending {
         outcome
     }
 
-    /// The directory has spoken on this sign-in, or will not any more.
+    /// The directory will not speak on this sign-in any more.
     pub(super) fn leave_directory(&mut self) {
         if std::mem::take(&mut self.trail.at_directory) {
-            self.sign_ins.at_directory.fetch_sub(1, Ordering::AcqRel);
+            self.sign_ins.room.leave(None, now());
+        }
+    }
+
+    /// The target has spoken on this sign-in.
+    pub(super) fn answered(&mut self) {
+        if std::mem::take(&mut self.trail.at_directory) {
+            let now = now();
+            let is_busy = |attempt: &&Attempt| {
+                flow::target(&self.sign_ins, attempt).is_ok_and(|target| !target.primary.waits_for_people())
+            };
+            let received = self.attempt.as_ref().filter(is_busy).map(|attempt| attempt.received);
+            self.sign_ins.room.leave(received.map(|received| now.saturating_duration_since(received)), now);
         }
     }
 

@@ -39,6 +39,7 @@ mod reasons;
 pub mod reception;
 mod relayed;
 mod replies;
+mod room;
 mod rounds;
 pub mod route;
 pub mod rules;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use crate::signin::nodes::Nodes;
 use crate::signin::outcome::{Outcome, Reason};
 use crate::signin::pending::{Entered, Lead, Pending};
 use crate::signin::relayed::{self, Kept};
+use crate::signin::room::{Coming, Room};
 use crate::signin::standing::Standings;
 use crate::signin::throttle::Throttle;
 use crate::signin::together::Together;
@@ -101,20 +102,8 @@ pub struct SignIns {
     /// Whether somebody looks after the rounds that nobody answers.
     pub(super) sweeping: AtomicBool,
     pub(super) people: RandomState,
-    /// Sign-ins that the directory has yet to speak on.
-    pub(super) at_directory: AtomicUsize,
-    /// Requests that a door has taken and that have yet to enter.
-    coming: AtomicUsize,
-}
-
-/// A request that a door has taken, until it enters.
-#[derive(Debug)]
-pub struct Coming(Arc<SignIns>);
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        self.0.coming.fetch_sub(1, Ordering::AcqRel);
-    }
+    /// Where sign-ins wait that a directory has yet to speak on.
+    pub(super) room: Arc<Room>,
 }
 
 impl std::fmt::Debug for SignIns {
@@ -137,8 +126,7 @@ impl SignIns {
             states: States::new(&deps.random, deps.rounds.as_ref().map_or(&deps.random, |shared| &shared.secret)),
             sweeping: AtomicBool::new(false),
             people: RandomState::new(),
-            at_directory: AtomicUsize::new(0),
-            coming: AtomicUsize::new(0),
+            room: Room::new(deps.limits.at_directory, now()),
             deps,
         })
     }
@@ -221,8 +209,7 @@ impl SignIns {
     /// Counts a sign-in among those that the directory has yet to speak on, if there is room.
     fn ask_directory(&self, ending: &mut Ending) -> Result<(), Reason> {
         ending.trail.at_directory = true;
-        let waiting = self.at_directory.fetch_add(1, Ordering::AcqRel);
-        if waiting >= self.deps.limits.at_directory { Err(Reason::Overloaded) } else { Ok(()) }
+        if self.room.enter() { Ok(()) } else { Err(Reason::Overloaded) }
     }
 
     /// Runs one sign-in to its end. Whatever happens, it ends once.
@@ -249,17 +236,14 @@ impl SignIns {
         }
     }
 
-    /// Whether as many sign-ins wait for the directory as may, or will as soon as those that are coming have entered.
+    /// Whether as many sign-ins wait for directories as may.
     pub fn is_overloaded(&self) -> bool {
-        let coming = self.coming.load(Ordering::Acquire);
-        self.at_directory.load(Ordering::Acquire).saturating_add(coming) >= self.deps.limits.at_directory
+        self.room.is_full()
     }
 
-    /// Counts a request that is about to enter, until what this gives is dropped. A door takes many requests before the
-    /// first of them enters: those it has no room for cost the least where they are not begun at all.
-    pub fn coming(self: &Arc<Self>) -> Coming {
-        self.coming.fetch_add(1, Ordering::AcqRel);
-        Coming(Arc::clone(self))
+    /// Counts a request that is about to enter, until what this gives is dropped.
+    pub fn coming(&self) -> Coming {
+        self.room.coming()
     }
 
     /// How many sign-ins are held.

@@ -65,7 +65,7 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
         Ok(passed) => {
             ending.trail.primary = Some(Ok(()));
             ending.forget_credential();
-            ending.leave_directory();
+            ending.answered();
             Ok(Checked::Passed(passed))
         }
         Err(answered) if answered.finding == Finding::Wrong(Refusal::AsksMore) => {
@@ -73,7 +73,7 @@ pub(super) async fn check_password(sign_ins: &Arc<SignIns>, ending: &mut Ending)
         }
         Err(answered) => {
             ending.forget_credential();
-            ending.leave_directory();
+            ending.answered();
             Err(refused(ending, &answered.finding))
         }
     }
