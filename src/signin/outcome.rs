@@ -178,6 +178,8 @@ reasons! {
     AccountExpired = "account_expired", "the account has expired (701)";
     /// 773.
     MustChangePassword = "must_change_password", "the password was right but must be changed first (773)";
+    /// [`crate::primary::Refusal::NewPassword`].
+    NewPasswordRefused = "new_password_refused", "the password was right, and the directory does not take the new one: its rules (length, complexity, history, age) do not allow it; the old one stays";
     /// 775.
     AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
     /// Any other sub-code.
