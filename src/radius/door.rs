@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::authenticator::Verified;
+use super::changes;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
@@ -225,6 +226,7 @@ impl<H> Door<H> {
         let step = match packet.code() {
             Code::ACCESS_REQUEST => self.access_request(client, packet, peer, now, random),
             Code::STATUS_SERVER => self.shared.status_server(client, packet, false).map(Step::Reply),
+            _ if self.whose.is_connection() => changes::unsupported(packet, &client.key).map(Step::Reply),
             _ => Err(Discarded::WrongCode),
         };
         step.unwrap_or_else(|cause| Step::Discard(self.shared.discard(cause, peer, Some(client), now)))
