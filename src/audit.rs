@@ -101,11 +101,11 @@ pub struct Accounted {
 pub struct Note {
     /// When it happened.
     pub time: SystemTime,
-    /// `late_fraud`, `outage_begin`, `outage_end`, `approvals_cleared` or `accounting_full`.
+    /// `late_fraud`, `outage_begin`, `outage_end`, `approvals_cleared`, `password_changed` or `accounting_full`.
     pub kind: &'static str,
     /// Which providers it is about.
     pub providers: Vec<String>,
-    /// Which sign-in, that had ended before.
+    /// Which sign-in.
     pub sign_in: Option<SignInId>,
     /// For how long, in seconds.
     pub seconds: Option<u64>,
@@ -139,7 +139,11 @@ pub struct Steps {
 pub trait Ledger: Send + Sync {
     /// Takes the one event of a sign-in. Never blocks, never fails the sign-in.
     fn finish(&self, event: Event);
+
+    /// Takes what happened within a sign-in and is more than how that ends. Never blocks.
+    fn note(&self, note: Note);
 }
+
 /// Where every sign-in ends. Dropping it lets the writer finish what it has; [`Audit::flush`] waits for that.
 #[derive(Debug)]
 pub struct Audit {
@@ -214,6 +218,10 @@ impl Audit {
 impl Ledger for Audit {
     fn finish(&self, event: Event) {
         Audit::finish(self, event);
+    }
+
+    fn note(&self, note: Note) {
+        Audit::note(self, note);
     }
 }
 

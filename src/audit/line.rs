@@ -35,14 +35,15 @@
 //!
 //! A line with the kind `late_fraud` is a fraud report that came after its sign-in had ended, by those providers that tell
 //! of themselves; one with `outage_begin` or `outage_end` is what an operator declared (`anteroom
-//! outage`), one with `approvals_cleared` what an operator had forgotten (`anteroom approvals clear`):
+//! outage`), one with `approvals_cleared` what an operator had forgotten (`anteroom approvals clear`); one with
+//! `password_changed` is a password that a person changed while signing in, whatever became of the sign-in:
 //!
 //! | field | value |
 //! | --- | --- |
 //! | `time` | when it happened |
-//! | `kind` | `late_fraud`, `outage_begin`, `outage_end`, `approvals_cleared` or `accounting_full` |
+//! | `kind` | `late_fraud`, `outage_begin`, `outage_end`, `approvals_cleared`, `password_changed` or `accounting_full` |
 //! | `providers` | of which providers |
-//! | `sign_in` | of a late fraud report: which sign-in it is about; whoever it was is in that one's line |
+//! | `sign_in` | of a late fraud report and of a changed password: which sign-in it is about; whoever it was is in that one's line |
 //! | `seconds`, `reason`, `by` | of an outage: for how long, why, and the user id of whoever declared it; of approvals: how many of whom, and by whom |
 //! | `server` | which server |
 //!

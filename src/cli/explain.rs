@@ -10,7 +10,7 @@ use super::report::StorePlace;
 use super::status::Where;
 use super::{Ended, Failure, output};
 use crate::app;
-use crate::audit::{Event, Ledger};
+use crate::audit::{Event, Ledger, Note};
 use crate::config::{Config, checked};
 use crate::control::{Ask, Told, client};
 use crate::factor::{Described, Factor, Fate};
@@ -168,6 +168,8 @@ struct Nowhere;
 
 impl Ledger for Nowhere {
     fn finish(&self, _: Event) {}
+
+    fn note(&self, _: Note) {}
 }
 
 /// Who says so.

@@ -184,6 +184,8 @@ pub struct RadiusClient {
     pub hands_on: bool,
     /// Whether its target is a directory that checks MS-CHAP, too.
     pub checks_ms_chap: bool,
+    /// Whether people may change their passwords there by MS-CHAPv2.
+    pub changes_passwords: bool,
     /// Attributes added to each Access-Accept, already encoded, in order.
     pub reply_attributes: Vec<ReplyAttribute>,
     /// Text shown to a refused person; the same for every reason.

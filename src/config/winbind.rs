@@ -23,4 +23,6 @@ pub struct Winbind {
     pub timeout: Duration,
     /// The NetBIOS name of the people's domain; none: the one that this machine is a member of.
     pub domain: Option<String>,
+    /// Whether people may change their passwords by MS-CHAPv2.
+    pub changes: bool,
 }

@@ -70,6 +70,7 @@ fn before_the_password(reason: Reason) -> (u32, &'static str) {
         | Reason::AccountDisabled
         | Reason::AccountExpired
         | Reason::MustChangePassword
+        | Reason::NewPasswordRefused
         | Reason::AccountLocked
         | Reason::AccountRestricted
         | Reason::OtherPerson

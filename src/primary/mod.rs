@@ -122,6 +122,8 @@ pub enum Refusal {
     AccountExpired,
     /// 773.
     MustChangePassword,
+    /// The password was right; the new one is not taken, by the directory's rules for passwords.
+    NewPassword,
     /// 775.
     LockedOut,
     /// 52f and any other sub-code.
@@ -141,7 +143,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, for tables and tests.
-    pub const ALL: [Refusal; 15] = [
+    pub const ALL: [Refusal; 16] = [
         Refusal::WrongPassword,
         Refusal::NoSuchUser,
         Refusal::LogonHours,
@@ -150,6 +152,7 @@ impl Refusal {
         Refusal::Disabled,
         Refusal::AccountExpired,
         Refusal::MustChangePassword,
+        Refusal::NewPassword,
         Refusal::LockedOut,
         Refusal::Restricted,
         Refusal::OtherPerson,
@@ -169,11 +172,13 @@ pub struct Answered {
     pub said: Option<Box<Said>>,
     /// Which of its servers replied: only that one knows its State.
     pub server: usize,
+    /// Whether the person's password is another one since, whatever else it comes to.
+    pub changed: bool,
 }
 
 impl From<Finding> for Answered {
     fn from(finding: Finding) -> Self {
-        Answered { finding, said: None, server: 0 }
+        Answered { finding, said: None, server: 0, changed: false }
     }
 }
 

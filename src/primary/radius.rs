@@ -178,7 +178,8 @@ impl Radius {
             Code::ACCESS_CHALLENGE => Finding::Wrong(Refusal::AsksMore),
             _ => return Finding::Fault(Fault::Garbled).into(),
         };
-        Answered { finding, said, server: replied.server }
+        let changed = finding == Finding::Right && request.changes_password();
+        Answered { finding, said, server: replied.server, changed }
     }
 
     /// Asks each server for its status.
@@ -247,8 +248,7 @@ fn refused(packet: &Packet<'_>, kind: ProofKind) -> Refusal {
         (ProofKind::MsChap, Some(647)) => Refusal::Disabled,
         (ProofKind::MsChap, Some(648)) => Refusal::PasswordExpired,
         (ProofKind::MsChap, Some(649)) => Refusal::Restricted,
-        // The new one was not taken.
-        (ProofKind::MsChap, Some(709)) => Refusal::MustChangePassword,
+        (ProofKind::MsChap, Some(709)) => Refusal::NewPassword,
         _ => Refusal::WrongPassword,
     }
 }

@@ -2,7 +2,8 @@
 //! controller, and is asked by its program `ntlm_auth` ([`pool`], [`spoken`]).
 //!
 //! Only its clear "yes" to the account that the directory has named, with the key that makes the answer to the client, is
-//! [`Finding::Right`].
+//! [`Finding::Right`]. A change of password is asked for once, of one controller; then the response that came along, which is
+//! made with the new one, is judged as any other is.
 
 use std::time::Instant;
 
@@ -10,10 +11,11 @@ use super::directory::Directory;
 use super::{Answered, Fault, Finding, Handed, IdentifyError, Identity, Primary, Refusal};
 use crate::config::Winbind;
 use crate::ldap::result::code;
-use crate::radius::onward::ProofKind;
+use crate::radius::mschap::{Broken, Change, Proof, Sealed};
+use crate::radius::onward::{Onward, ProofKind};
 
-use pool::{NoAnswer, Pool};
-use spoken::{Answer, Question};
+use pool::{NoAnswer, Pool, TO_CHANGE, TO_JUDGE};
+use spoken::{Answer, Changed, Changing, Question};
 
 mod pool;
 mod spoken;
@@ -27,12 +29,20 @@ pub struct Helpers {
     target: String,
     domain: Option<String>,
     pool: Pool,
+    /// Those that change passwords, and in which domain; none: nobody may.
+    changing: Option<(Pool, String)>,
 }
 
 impl Helpers {
     /// Starts nothing yet.
     pub fn new(target: &str, winbind: &Winbind) -> Self {
-        Helpers { target: target.to_owned(), domain: winbind.domain.clone(), pool: Pool::new(winbind) }
+        let changes_in = winbind.domain.clone().filter(|_| winbind.changes);
+        Helpers {
+            target: target.to_owned(),
+            domain: winbind.domain.clone(),
+            pool: Pool::new(winbind, TO_JUDGE),
+            changing: changes_in.map(|domain| (Pool::new(winbind, TO_CHANGE), domain)),
+        }
     }
 
     /// What it says of a request's proof, for `who` as the directory knows them.
@@ -43,23 +53,69 @@ impl Helpers {
         handed: Handed<'_>,
         deadline: Instant,
     ) -> Answered {
-        let proof = handed.request.ms_chap().ok().filter(|_| handed.request.kind() == ProofKind::MsChap);
-        let (Some(proof), Some(who)) = (proof, who) else {
+        let (Some((proof, sealed)), Some(who)) = (self.proof(handed.request), who) else {
             return super::unwilling().into();
         };
+        // Whatever the key is, an answer has the same length.
+        if proof.answer(&[0; 16]).length() > handed.request.room() {
+            tracing::warn!(target_name = self.target, "the client's Proxy-States leave no room for the keys");
+            return Finding::Fault(Fault::Garbled).into();
+        }
         if let Err(finding) = still_theirs(directory, who, deadline).await {
             return finding.into();
         }
+        if let Some(sealed) = &sealed
+            && let Err(finding) = self.change(who, sealed, deadline).await
+        {
+            return finding.into();
+        }
+        let judged = self.judge(who, &proof, deadline).await;
+        Answered { changed: sealed.is_some(), ..judged }
+    }
+
+    /// What a request brings: a proof, and both passwords where it is to change the old one and may.
+    fn proof(&self, request: &Onward) -> Option<(Proof, Option<Sealed>)> {
+        if request.kind() != ProofKind::MsChap {
+            return None;
+        }
+        match request.ms_chap() {
+            Ok(proof) => Some((proof, None)),
+            Err(Broken::Change) if self.changing.is_some() => {
+                let Change { proof, sealed } = request.ms_chap_change().ok()?;
+                Some((proof, Some(sealed)))
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Changes the password. Asked once: whoever does not answer may have done it.
+    async fn change(&self, who: &Identity, sealed: &Sealed, deadline: Instant) -> Result<(), Finding> {
+        let (pool, domain) = self.changing.as_ref().ok_or_else(super::unwilling)?;
+        match pool.ask(Changing { name: &who.name, domain, sealed }, deadline).await {
+            Ok(Changed::Yes) => {
+                tracing::info!(target_name = self.target, account = who.name, "a person has changed their password");
+                Ok(())
+            }
+            Ok(Changed::No(refusal)) => Err(Finding::Wrong(refusal)),
+            Ok(Changed::Fault(text)) => {
+                tracing::warn!(target_name = self.target, ?text, "winbind cannot change a password");
+                Err(Finding::Fault(Fault::Refused { code: code::UNAVAILABLE }))
+            }
+            Err(none) => {
+                tracing::warn!(target_name = self.target, why = %none, "winbind does not say whether it has changed a password");
+                Err(Finding::Fault(none.into()))
+            }
+        }
+    }
+
+    /// What winbind says of a proof.
+    async fn judge(&self, who: &Identity, proof: &Proof, deadline: Instant) -> Answered {
         let domain = self.domain.as_deref();
         let question = Question { name: &who.name, domain, challenge: proof.challenge(), response: proof.response() };
         match self.pool.ask(question, deadline).await {
             Ok(Answer::Right(hashed)) => {
-                let said = proof.answer(&hashed);
-                if said.length() > handed.request.room() {
-                    tracing::warn!(target_name = self.target, "the client's Proxy-States leave no room for the keys");
-                    return Finding::Fault(Fault::Garbled).into();
-                }
-                Answered { finding: Finding::Right, said: Some(Box::new(said)), server: 0 }
+                let said = Some(Box::new(proof.answer(&hashed)));
+                Answered { finding: Finding::Right, said, server: 0, changed: false }
             }
             Ok(Answer::Wrong(refusal)) => {
                 if refusal == Refusal::NoSuchUser {

@@ -28,7 +28,7 @@ use crate::config::AddressRange;
 use crate::config::changes::{ChangeRelay, Changes as Configured};
 
 use onward::{COA_REQUEST, DISCONNECT_REQUEST, refusal};
-pub use onward::{Cause, Relay};
+pub use onward::{Cause, Relay, unsupported};
 
 mod onward;
 
@@ -255,9 +255,10 @@ impl Changes {
         let (done, attributes) = said.unwrap_or_else(|cause| (false, refusal(cause)));
         let code = Code(code.0 + if done { 1 } else { 2 });
         let origin = self.origins.get(ticket.origin)?;
-        let made = encode(code, ticket, &attributes, &origin.key);
+        let asked = (ticket.identifier, &ticket.authenticator);
+        let made = encode(code, asked, (&attributes, &ticket.proxy_states), &origin.key);
         // What was done was done: where the client's attributes do not fit beside the Proxy-States, that much is told.
-        let made = made.or_else(|_| encode(code, ticket, &[], &origin.key));
+        let made = made.or_else(|_| encode(code, asked, (&[], &ticket.proxy_states), &origin.key));
         let Ok(reply) = made else {
             self.table().forget(&ticket.key, ticket.generation);
             return None;
@@ -272,14 +273,20 @@ impl Changes {
     }
 }
 
-fn encode(code: Code, ticket: &Ticket, attributes: &[u8], key: &ClientKey) -> Result<Reply, EncodeError> {
-    let room = (18 + attributes.len() + ticket.proxy_states.len()).min(MAX_PACKET);
-    let mut packet = Builder::new(code, ticket.identifier, &ticket.authenticator, room);
+/// An answer to the request with this identifier and authenticator.
+fn encode(
+    code: Code,
+    (identifier, authenticator): (u8, &Authenticator),
+    (attributes, proxy_states): (&[u8], &[u8]),
+    key: &ClientKey,
+) -> Result<Reply, EncodeError> {
+    let room = (18 + attributes.len() + proxy_states.len()).min(MAX_PACKET);
+    let mut packet = Builder::new(code, identifier, authenticator, room);
     packet.push(MESSAGE_AUTHENTICATOR, &[0; 16])?;
     packet.push_encoded(attributes)?;
-    packet.push_encoded(&ticket.proxy_states)?;
+    packet.push_encoded(proxy_states)?;
     let mut bytes = packet.into_bytes();
-    sign_reply(&mut bytes, &ticket.authenticator, key);
+    sign_reply(&mut bytes, authenticator, key);
     Ok(Reply::from(bytes))
 }
 

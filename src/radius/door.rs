@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::authenticator::Verified;
+use super::changes;
 use super::clients::{Clients, Known};
 use super::discard::{Discarded, Discards};
 use super::duplicates::{Duplicates, Full, Reply, RequestKey, Seen};
@@ -174,9 +175,11 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    fn asked(&self) -> Asked<'_> {
+    /// `challenge`: makes what nobody can foresee of its authenticator.
+    fn asked(&self, challenge: impl Fn(&Authenticator) -> u128) -> Asked<'_> {
         let Ticket { identifier, authenticator, proxy_states, eap, ms_chap, .. } = self;
-        Asked { identifier: *identifier, authenticator, proxy_states, eap: *eap, ms_chap: *ms_chap }
+        let ms_chap = ms_chap.map(|identifier| (identifier, challenge(authenticator)));
+        Asked { identifier: *identifier, authenticator, proxy_states, eap: *eap, ms_chap }
     }
 }
 
@@ -223,6 +226,7 @@ impl<H> Door<H> {
         let step = match packet.code() {
             Code::ACCESS_REQUEST => self.access_request(client, packet, peer, now, random),
             Code::STATUS_SERVER => self.shared.status_server(client, packet, false).map(Step::Reply),
+            _ if self.whose.is_connection() => changes::unsupported(packet, &client.key).map(Step::Reply),
             _ => Err(Discarded::WrongCode),
         };
         step.unwrap_or_else(|cause| Step::Discard(self.shared.discard(cause, peer, Some(client), now)))
@@ -293,6 +297,13 @@ impl<H> Door<H> {
         print
     }
 
+    /// A challenge for the person's device, of a request's authenticator: keyed, so that nobody can foresee it, and the same
+    /// for the same request.
+    fn challenge(&self, of: &Authenticator) -> u128 {
+        let half = |which: u8| u128::from(self.prints.hash_one((which, of)));
+        half(0) << 64 | half(1)
+    }
+
     /// Keeps a handle on the running request, to be given out when it is superseded. Gives the handle back
     /// when the request does not run any more.
     pub fn attach(&self, key: &TicketKey, handle: H) -> Option<H> {
@@ -310,7 +321,8 @@ impl<H> Door<H> {
         let client = &ticket.client;
         // Room for the Proxy-States was checked before the ticket was made; should it fail all the same,
         // silence is the safe side.
-        let reply = reply::verdict(outcome, ticket.asked(), &client.replies, &client.key).ok().flatten();
+        let reply =
+            reply::verdict(outcome, ticket.asked(|of| self.challenge(of)), &client.replies, &client.key).ok().flatten();
         let kept = reply.clone().unwrap_or_else(|| Reply::from([]));
         let window = self.whose.window(client);
         let current = self.table().finish(&ticket.key, ticket.generation, kept, window, now);

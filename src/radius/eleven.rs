@@ -77,7 +77,8 @@ impl Serving {
         let packet = Packet::decode(bytes).ok()?;
         let token = *packet.authenticator().first_chunk::<4>()?;
         let authenticator = self.authenticator(token);
-        let is_accounting = packet.code() == Code::ACCOUNTING_REQUEST;
+        // A CoA-Request and a Disconnect-Request are signed as accounting is (RFC 5176 section 2.3).
+        let is_accounting = matches!(packet.code(), Code::ACCOUNTING_REQUEST | Code(40) | Code(43));
         let mut made = Builder::new(packet.code(), token[3], &authenticator, bytes.len() + 40);
         if !is_accounting {
             made.push(MESSAGE_AUTHENTICATOR, &[0; 16]).ok()?;

@@ -15,6 +15,10 @@ use super::said::{MICROSOFT, MS_CHAP_ERROR, Said};
 use crate::secret::Secret;
 use crate::signin::outcome::Reason;
 
+pub use change::{Change, Sealed};
+
+mod change;
+
 /// MS-CHAP-Response (RFC 2548 section 2.1.3).
 const RESPONSE: u8 = 1;
 /// MS-CHAP-Challenge (RFC 2548 section 2.1.2).
@@ -57,6 +61,8 @@ pub enum Broken {
     BadResponse,
     /// It is to change a password.
     Change,
+    /// It is to change one in another way than MS-CHAPv2's, or not all of the new one is there.
+    BadChange,
 }
 
 /// A proof by MS-CHAP.
@@ -104,8 +110,13 @@ impl Proof {
         }
         let authenticator: &[u8; 16] = challenge.try_into().map_err(|_| Broken::NoChallenge)?;
         let peer = first.first_chunk::<16>().ok_or(Broken::BadResponse)?;
+        Ok(Proof::second((peer, authenticator), name, identifier, response))
+    }
+
+    /// Of the second version, whose device has a challenge of its own.
+    fn second((peer, authenticator): (&[u8; 16], &[u8; 16]), name: &[u8], identifier: u8, response: [u8; 24]) -> Proof {
         let challenge = challenge_hash(peer, authenticator, bare(name));
-        Ok(Proof { is_second: true, identifier, challenge, response })
+        Proof { is_second: true, identifier, challenge, response }
     }
 
     /// What the response was made of.
@@ -225,17 +236,18 @@ pub fn identifier(packet: &Packet<'_>) -> Option<u8> {
 
 /// The MS-CHAP-Error that a refusal must hold (RFC 2433 section 9, RFC 2759 section 6), as an attribute: without it the
 /// person's device cannot say what went wrong, and some go on waiting. It says no more than a directory says to whoever
-/// asks it, and that trying again under the same challenge is of no use.
-pub fn refusal(identifier: u8, reason: Reason) -> Vec<u8> {
+/// asks it, and that trying again under the same challenge is of no use. `challenge`, which nobody can foresee, is what the
+/// device makes its change of an expired password with.
+pub fn refusal(identifier: u8, challenge: u128, reason: Reason) -> Vec<u8> {
     let (error, text) = match reason {
         Reason::LogonHours => (646, "Not at this hour"),
         Reason::AccountDisabled | Reason::AccountExpired => (647, "Account disabled"),
         Reason::AccountLocked => (647, "Account locked out"),
         Reason::PasswordExpired | Reason::MustChangePassword => (648, "Password expired"),
+        Reason::NewPasswordRefused => (709, "New password not taken"),
         _ => (691, "Authentication failed"),
     };
-    // The challenge of a second try, which there is none of.
-    let said = format!("E={error} R=0 C={:032} V=3 M={text}", 0);
+    let said = format!("E={error} R=0 C={challenge:032X} V=3 M={text}");
     let value = [&[identifier][..], said.as_bytes()].concat();
     let mut encoded = Vec::with_capacity(LONGEST_REFUSAL);
     put(&mut encoded, MS_CHAP_ERROR, &value);

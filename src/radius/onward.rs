@@ -165,6 +165,14 @@ impl Onward {
         mschap::Proof::read(self.name(), super::attribute::Attributes::new(self.attributes()))
     }
 
+    /// Its change of password by MS-CHAPv2.
+    ///
+    /// # Errors
+    /// Why there is none that a directory could make.
+    pub fn ms_chap_change(&self) -> Result<mschap::Change, mschap::Broken> {
+        mschap::Change::read(self.name(), super::attribute::Attributes::new(self.attributes()))
+    }
+
     /// What stands for the credential where there is no password: equal for a repetition of the same proof alone.
     pub fn proof(&self) -> Secret {
         let is_proof = |number: u8| matches!(number, CHAP_PASSWORD | CHAP_CHALLENGE | EAP_MESSAGE | VENDOR_SPECIFIC);

@@ -116,8 +116,8 @@ pub struct Asked<'a> {
     pub proxy_states: &'a [u8],
     /// Its EAP packet.
     pub eap: Eap,
-    /// The identifier of its MS-CHAP response.
-    pub ms_chap: Option<u8>,
+    /// The identifier of its MS-CHAP response, and a challenge that a refusal tells.
+    pub ms_chap: Option<(u8, u128)>,
 }
 
 impl Asked<'_> {
@@ -125,7 +125,9 @@ impl Asked<'_> {
     fn refused<'a>(&self, reason: Reason, otherwise: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
         match (self.eap.failure(), self.ms_chap) {
             (Some(failure), _) => failure.to_vec().into(),
-            (None, Some(identifier)) => [&*otherwise, &mschap::refusal(identifier, reason)].concat().into(),
+            (None, Some((identifier, challenge))) => {
+                [&*otherwise, &mschap::refusal(identifier, challenge, reason)].concat().into()
+            }
             (None, None) => otherwise,
         }
     }
@@ -297,7 +299,7 @@ mod tests {
     #[test]
     fn a_refusal_of_ms_chap_holds_its_error_behind_the_text() {
         let asked =
-            Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None, ms_chap: Some(5) };
+            Asked { identifier: 7, authenticator: &[9; 16], proxy_states: &[], eap: Eap::None, ms_chap: Some((5, 1)) };
         let reply =
             verdict(&Outcome::Reject(Reason::PasswordExpired), asked, &replies(false), &crate::radius::testing::key());
         let reply = reply.expect("fits").expect("an answer");
@@ -316,7 +318,7 @@ mod tests {
             authenticator: &[9; 16],
             proxy_states: &[],
             eap: Eap::Response(42),
-            ms_chap: Some(1),
+            ms_chap: Some((1, 1)),
         };
         let explained = Outcome::Explained { reason: Reason::ProviderUnknownPerson, text: "Enrol".into() };
         for outcome in [Outcome::Reject(Reason::Denied), explained] {

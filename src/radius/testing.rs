@@ -59,6 +59,7 @@ pub(crate) fn client(name: &str) -> RadiusClient {
         person_address: None,
         hands_on: false,
         checks_ms_chap: false,
+        changes_passwords: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1_000_000,

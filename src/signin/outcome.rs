@@ -178,6 +178,8 @@ reasons! {
     AccountExpired = "account_expired", "the account has expired (701)";
     /// 773.
     MustChangePassword = "must_change_password", "the password was right but must be changed first (773)";
+    /// [`crate::primary::Refusal::NewPassword`].
+    NewPasswordRefused = "new_password_refused", "the password was right, and the directory does not take the new one: its rules (length, complexity, history, age) do not allow it; the old one stays";
     /// 775.
     AccountLocked = "account_locked", "the account is locked out in the directory (775); unlock it there";
     /// Any other sub-code.
@@ -215,7 +217,7 @@ reasons! {
     /// A value of a `[[reply]]`.
     ReplyUnfit = "reply_unfit", "a value that a [[reply]] has for the person does not fit its attribute or the packet; the log names both, and unfit = \"cut\" leaves it out";
     /// No way to ask.
-    NoMethod = "no_method", "the person's method needs a device or a phone number that the user store does not have; `anteroom user set`";
+    NoMethod = "no_method", "no provider of the client serves the person's method, or it needs a device or a phone number that the user store does not have; `anteroom user set`";
     /// Too many wrong passwords for the person.
     ThrottledPerson = "throttled_person", "too many wrong passwords for this person; the directory was not asked, so that its lockout does not trip";
     /// Too many wrong passwords from the address.
@@ -231,7 +233,7 @@ reasons! {
     /// The prompt did not arrive.
     Undeliverable = "undeliverable", "the prompt could not be delivered; check the person's device and phone number";
     /// The provider wants a code.
-    NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password";
+    NeedsCode = "needs_code", "a typed code is wanted, which this client cannot give, or which was not typed behind the password; where nothing can be typed (RD Gateway, EAP) give the person a way without (`anteroom user set NAME --method push`)";
     /// The typed code was wrong.
     WrongCode = "wrong_code", "the password was right and the code typed with it was not";
     /// The PIN typed with the code was wrong.

@@ -70,6 +70,7 @@ impl Reason {
             primary::Refusal::Disabled => Reason::AccountDisabled,
             primary::Refusal::AccountExpired => Reason::AccountExpired,
             primary::Refusal::MustChangePassword => Reason::MustChangePassword,
+            primary::Refusal::NewPassword => Reason::NewPasswordRefused,
             primary::Refusal::LockedOut => Reason::AccountLocked,
             primary::Refusal::Restricted => Reason::AccountRestricted,
             primary::Refusal::OtherPerson => Reason::OtherPerson,

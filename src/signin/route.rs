@@ -143,14 +143,15 @@ pub(super) fn plan(
     wishes: &[Method],
     means: Means,
 ) -> Planned {
-    let (mut takes_code, mut code_first) = (false, false);
+    let (mut takes_code, mut no_place, mut code_first) = (false, false, false);
     let providers = providers.into_iter();
     // One for each at most; a vector that grows would keep room for four.
     let mut steps = Vec::with_capacity(providers.size_hint().1.unwrap_or_default().min(MOST_STEPS));
     for provider in providers {
         let ways = wishes.iter().map(|method| (*method, way(provider.as_ref(), person, *method, means)));
         let ways: Vec<(Method, Way)> = ways.collect();
-        takes_code |= ways.iter().any(|(_, way)| *way == Way::WantsCode);
+        let has = |wanted| ways.iter().any(|(_, way)| *way == wanted);
+        (takes_code, no_place) = (takes_code || has(Way::WantsCode), no_place || has(Way::NoPlaceForCode));
         let first = ways.iter().map(|(_, way)| *way).find(|way| matches!(way, Way::Open | Way::WantsCode));
         code_first |= steps.is_empty() && means.can_ask && first == Some(Way::WantsCode);
         let methods: Box<[Method]> =
@@ -163,7 +164,8 @@ pub(super) fn plan(
     if means.typed {
         steps.sort_by_key(|step| !step.provider.is_of_the_house());
     }
-    let wants_code = takes_code && (steps.is_empty() || code_first);
+    // Of somebody whom only a code would do for that nobody could type here, too: nothing is missing in the store.
+    let wants_code = if steps.is_empty() { takes_code || no_place } else { takes_code && code_first };
     Planned { steps, wants_code, takes_code }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use crate::audit::{Accounted, Event, Ledger};
+use crate::audit::{Accounted, Event, Ledger, Note};
 use crate::config::{Limits, Throttle};
 use crate::signin::reception::{Deps, SignIns};
 use crate::telemetry::metrics::Metrics;
@@ -21,6 +21,8 @@ fn away<T: Send + 'static>() -> BoxFuture<'static, StoreResult<T>> {
 
 impl Ledger for Away {
     fn finish(&self, _: Event) {}
+
+    fn note(&self, _: Note) {}
 }
 
 /// A store that knows these people by their names, and nothing else; without any it cannot be reached.

@@ -3,9 +3,11 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::task::JoinHandle;
 
+use crate::audit::Note;
 use crate::primary::{self, Answered, Fault, Finding, Handed, Identity, PrimaryPassed, Refusal};
 use crate::radius::onward::ProofKind;
 use crate::secret::Secret;
@@ -159,9 +161,26 @@ pub(super) fn hand_on<'a>(
         let primary = primary_of(attempt, target(sign_ins, attempt)?);
         let named = (who, &*attempt.name);
         let checked = Box::pin(primary::check_handed(primary, named, handed, attempt.deadline())).await;
+        if checked.as_ref().map_or_else(|answered| answered.changed, |_| handed.request.changes_password()) {
+            note_change(sign_ins, attempt);
+        }
         permit.settle(checked.as_ref().err().map(|answered| &answered.finding)).await;
         Ok(checked)
     }
+}
+
+/// The password is another one from now on, even if the sign-in is refused for something else.
+fn note_change(sign_ins: &SignIns, attempt: &Attempt) {
+    sign_ins.deps.ledger.note(Note {
+        time: SystemTime::now(),
+        kind: "password_changed",
+        providers: Vec::new(),
+        sign_in: Some(attempt.id),
+        seconds: None,
+        reason: None,
+        by: None,
+        server: sign_ins.deps.server.clone(),
+    });
 }
 
 /// A throttle permit that is settled whatever happens. Dropped unsettled, nobody knows what the directory made of the

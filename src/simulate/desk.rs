@@ -149,7 +149,7 @@ impl Desk {
         let number = table.last;
         let state = State::of(scenario.answer);
         let expires = now + asking.lives.map_or(scenario.expires, |lives| lives.min(scenario.expires));
-        let mut prompt = Prompt {
+        let prompt = Prompt {
             number,
             id: if asking.id.is_empty() { format!("p{number}") } else { asking.id },
             person: asking.person,
@@ -164,15 +164,15 @@ impl Desk {
             due: (state != State::Pending).then(|| (now + scenario.after, state)),
             then: scenario.then.map(State::of),
         };
+        if table.due.peek().is_none_or(|Reverse((soonest, _))| prompt.next() < *soonest) {
+            self.decided.notify_waiters(); // whoever waits for news has not reckoned with it
+        }
         table.due.push(Reverse((prompt.next(), number)));
         table.by_id.insert(prompt.id.clone(), number);
         table.prompts.insert(number, prompt.clone());
         table.order.push_back(number);
         table.counts.prompts = table.counts.prompts.saturating_add(1);
-        if let Some(settled) = table.settled(number, now) {
-            prompt = settled.clone();
-        }
-        prompt
+        table.settled(number, now).cloned().unwrap_or(prompt)
     }
 
     /// A prompt as it is now.
@@ -248,9 +248,7 @@ impl Desk {
     /// Decides every pending prompt of a person; how many there were.
     pub fn decide(&self, person: &str, decision: Decision) -> usize {
         let theirs = |prompt: &&Prompt| prompt.person == person && prompt.state == State::Pending;
-        let table = self.table();
-        let mut numbers: Vec<u64> = table.prompts.values().filter(theirs).map(|prompt| prompt.number).collect();
-        drop(table);
+        let mut numbers: Vec<u64> = self.table().prompts.values().filter(theirs).map(|prompt| prompt.number).collect();
         numbers.sort_unstable();
         numbers.into_iter().filter(|number| self.end(*number, State::of(decision))).count()
     }

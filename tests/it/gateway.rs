@@ -84,6 +84,7 @@ pub(crate) fn client(policy: ClientPolicy, target: &str, gateway: bool) -> Radiu
         person_address: None,
         hands_on: false,
         checks_ms_chap: false,
+        changes_passwords: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 100_000,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use anteroom::audit::{Event, Ledger};
+use anteroom::audit::{Event, Ledger, Note};
 use anteroom::config::{self, Client, ClientPolicy, Rule, Then};
 use anteroom::factor::{Answer, Factor, Refusal};
 use anteroom::signin::attempt::{Attempt, Door, SignInId};
@@ -263,6 +263,10 @@ struct Queue(tokio::sync::mpsc::UnboundedSender<Event>);
 impl Ledger for Queue {
     fn finish(&self, event: Event) {
         self.0.send(event).unwrap();
+    }
+
+    fn note(&self, note: Note) {
+        panic!("nobody expects {note:?}");
     }
 }
 

@@ -79,11 +79,16 @@ impl Relayed {
 
     /// MS-CHAPv2 by a client of its own hand, with the change to a `new` password: what it has found.
     fn ms_chap(&self, name: &str, password: &str, new: Option<&str>) -> String {
+        self.ms_chap_with("", name, password, new)
+    }
+
+    /// The same; the keys behind "accept", where `keys` says "show".
+    fn ms_chap_with(&self, keys: &str, name: &str, password: &str, new: Option<&str>) -> String {
         let server = self.server.radius();
         let (address, port) = (server.ip().to_string(), server.port().to_string());
         let mut command = Command::new("/usr/bin/python3");
         command.arg(peer_file("mschapv2.py")).args([name, password, &address, &port, SHARED_SECRET]).args(new);
-        let output = command.output().unwrap();
+        let output = command.env("MPPE", keys).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -202,6 +207,28 @@ fn nobody_passes_by_spelling_where_unknown_people_need_no_factor() {
         assert_eq!(world.server.event(spelled)["reason"], "unknown_user", "{spelled:?}");
     }
     assert!(!target.requests().contains("User-Name"), "none of them was sent on");
+}
+
+/// What the client gets is what the target has written down of its reply, and not only what the password makes of it.
+#[test]
+fn the_keys_of_ms_chap_2_are_those_that_the_target_made() {
+    let Some(target) = FreeRadius::start().filter(|_| program("radclient")) else { return };
+    let world = relayed(&[target.radius()], "", "");
+    world.phone.approve_by_itself();
+    let mut seen = Vec::new();
+    for (name, new) in [("alice", None), ("bob", None), ("expired", Some("N3w-Passw0rd-of-the-test"))] {
+        let told = world.ms_chap_with("show", name, PASSWORD, new);
+        let [word, send, receive] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{name}: {told}") };
+        assert_eq!((word, send.len(), receive.len()), ("accept", 32, 32));
+        let made = target.replies();
+        for (attribute, key) in [("MS-MPPE-Send-Key", send), ("MS-MPPE-Recv-Key", receive)] {
+            assert_eq!(made.matches(&format!("{attribute} = 0x{key}")).count(), 1, "{name}: {made}");
+            assert!(!seen.contains(&key.to_owned()), "keys are of one sign-in");
+            seen.push(key.to_owned());
+        }
+    }
+    let log = world.server.logs();
+    assert!(seen.iter().all(|key| !log.contains(key)), "no key is in the log");
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::peers::server::{self, SHARED_SECRET, Server};
 use crate::peers::wire::{ACCESS_ACCEPT, ACCESS_REJECT, Nas, Reply, Request};
 use crate::peers::world::{SILENCE, SOON, device_token};
 
+/// CoA and Disconnect, which are not relayed over TLS.
+mod changes;
 mod eleven;
 /// FreeRADIUS with TLS of its own, in front of us and behind.
 mod freeradius;

@@ -199,6 +199,7 @@ fn radius_client(settings: &RadiusClientSettings) -> RadiusClient {
         person_address: Some((PersonAddress { vendor: None, number: 31 }, AddressForm::Text)),
         hands_on: false,
         checks_ms_chap: false,
+        changes_passwords: false,
         reply_attributes: Vec::new(),
         reject_message: None,
         packets_per_second: 1000,

@@ -118,6 +118,9 @@ if a.what == "add":
     # --- people whose passwords tests mistype: each has few enough mistakes not to be locked out --
     for n in range(1, 10):
         user(f"clumsy{n}", f"Clumsy {n}", SALES)
+    # --- people whose passwords tests change: the first one's has expired, the third is disabled --
+    for n, uac in ((1, 512), (2, 512), (3, 514), (4, 512)):
+        user(f"renew{n}", f"Renew {n}", SALES, uac=uac)
     # --- identifiers that disagree -------------------------------------------------------
     user("noupn", "No Upn", SALES, upn=None)
     user("nomail", "No Mail", SALES, mail=None)
@@ -184,8 +187,8 @@ else:
          ("replace", "minPwdAge"), ("minPwdAge", 0), ("-", None), changetype=M)
     emit(P("State Locked", STATES), ("replace", "lockoutTime"), ("lockoutTime", FILETIME(time.time())), ("-", None),
          ("replace", "badPwdCount"), ("badPwdCount", 5), ("-", None), changetype=M)
-    emit(P("State PwExpired", STATES), ("replace", "pwdLastSet"), ("pwdLastSet", FILETIME(time.time() - 86400 * 100)),
-         ("-", None), changetype=M)
+    for aged in (P("State PwExpired", STATES), P("Renew 1", SALES)):
+        emit(aged, ("replace", "pwdLastSet"), ("pwdLastSet", FILETIME(time.time() - 86400 * 100)), ("-", None), changetype=M)
     emit(f"CN=Loop-A,{GRP}", ("add", "member"), ("member", f"CN=Loop-B,{GRP}"), ("-", None), changetype=M)
     emit(f"CN=Protected Users,CN=Users,{B}", ("add", "member"), ("member", P("State ProtectedUsers", STATES)),
          ("-", None), changetype=M)

@@ -99,6 +99,11 @@ modules {
 		permissions = 0600
 		header = "%t"
 	}
+	detail replies {
+		filename = $D/replies
+		permissions = 0600
+		header = "%t"
+	}
 	detail requests {
 		filename = $D/requests
 		permissions = 0600
@@ -243,6 +248,8 @@ server default {
 	post-auth {
 		# This version signs nothing but EAP by itself.
 		update reply { &Message-Authenticator := 0x00 }
+		# with its keys as it made them, before they are encrypted for whoever asked
+		replies
 		Post-Auth-Type REJECT {
 			update reply { &Message-Authenticator := 0x00 }
 		}

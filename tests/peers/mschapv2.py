@@ -82,4 +82,5 @@ else:
     elif [key and key[1] for key in keys] != [send, receive]:
         print("wrong keys", said)
     else:
-        print("accept")
+        # with "show" in MPPE, the keys of the reply, too: send and receive
+        print("accept", *[key[1] for key in keys if os.environ.get("MPPE") == "show"])

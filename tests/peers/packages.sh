@@ -3,7 +3,7 @@
 #   apt-get install --no-install-recommends $(tests/peers/packages.sh)
 #   packages.sh --missing    only those that are not installed
 set -euo pipefail
-packages="samba samba-dsdb-modules samba-vfs-modules samba-ad-provision ldb-tools slapd ldap-utils openssl
+packages="samba samba-dsdb-modules samba-vfs-modules samba-ad-provision winbind ldb-tools slapd ldap-utils openssl
   python3-ldap python3-ldap3 python3-samba libsasl2-modules apache2-bin
   freeradius freeradius-utils eapoltest oathtool postgresql python3-pyrad pamtester python3-venv curl libpam-radius-auth
   libpam-wrapper radsecproxy 389-ds-base"

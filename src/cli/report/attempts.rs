@@ -109,6 +109,7 @@ pub(super) fn keeps_out(reason: Reason) -> bool {
         | Reason::AccountDisabled
         | Reason::AccountExpired
         | Reason::MustChangePassword
+        | Reason::NewPasswordRefused
         | Reason::AccountLocked
         | Reason::AccountRestricted
         | Reason::OtherPerson

@@ -148,7 +148,8 @@ impl Checker<'_> {
             self.wrong(&at.key("exempt_groups"), "its target is RADIUS servers, which know no groups", allowed);
         }
         let of_client = client.as_ref().and_then(|client| targets.found.get(&client.target));
-        let checks_ms_chap = of_client.is_some_and(|target| target.ms_chap.is_some());
+        let winbind = of_client.and_then(|target| target.ms_chap.as_ref());
+        let (checks_ms_chap, changes_passwords) = (winbind.is_some(), winbind.is_some_and(|winbind| winbind.changes));
         let accounting_target = self.accounting_target(at, written.accounting_target.take());
         let profile = (written.profile.map(|Word(profile)| profile), written.reconnect_within);
         // Only now, so that one mistake does not hide another.
@@ -163,6 +164,7 @@ impl Checker<'_> {
             addresses,
             hands_on,
             checks_ms_chap,
+            changes_passwords,
             secret: secret?,
             tls,
             require_message_authenticator: requirement,

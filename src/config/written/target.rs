@@ -71,6 +71,7 @@ keys! {
     mschap_helpers: Count,
     mschap_timeout: Span,
     mschap_domain: String,
+    mschap_change: bool,
     // none
     directory: String,
     // radius

@@ -16,11 +16,15 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use zeroize::Zeroizing;
 
-use super::spoken::{self, Answer, Question};
+use super::spoken::{self, Spoken};
 use crate::config::Winbind;
 
-/// What the program is told to be. MS-CHAPv2 is allowed where a domain allows the first version of NTLM for nothing else.
-const BE_A_HELPER: [&str; 2] = ["--helper-protocol=ntlm-server-1", "--allow-mschapv2"];
+/// What the program is told to be, to judge proofs. MS-CHAPv2 is allowed where a domain allows the first version of NTLM for
+/// nothing else.
+pub(super) const TO_JUDGE: &[&str] = &["--helper-protocol=ntlm-server-1", "--allow-mschapv2"];
+
+/// The same, to change passwords.
+pub(super) const TO_CHANGE: &[&str] = &["--helper-protocol=ntlm-change-password-1"];
 
 /// Octets of an answer, at most.
 const LONGEST: usize = 4096;
@@ -56,6 +60,7 @@ impl fmt::Display for NoAnswer {
 pub(super) struct Pool {
     program: PathBuf,
     arguments: Vec<String>,
+    purpose: &'static [&'static str],
     patience: Duration,
     places: Semaphore,
     idle: Mutex<Vec<Helper>>,
@@ -68,11 +73,12 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Starts nothing yet.
-    pub(super) fn new(winbind: &Winbind) -> Self {
+    /// Helpers for one `purpose` ([`TO_JUDGE`], [`TO_CHANGE`]). Starts nothing yet.
+    pub(super) fn new(winbind: &Winbind, purpose: &'static [&'static str]) -> Self {
         Pool {
             program: winbind.program.clone(),
             arguments: winbind.arguments.clone(),
+            purpose,
             patience: winbind.timeout,
             places: Semaphore::new(winbind.helpers),
             idle: Mutex::default(),
@@ -80,12 +86,12 @@ impl Pool {
     }
 
     /// Asks a helper, once: whatever goes wrong, the proof may have been judged and counted.
-    pub(super) async fn ask(&self, question: Question<'_>, deadline: Instant) -> Result<Answer, NoAnswer> {
+    pub(super) async fn ask<S: Spoken>(&self, question: S, deadline: Instant) -> Result<S::Answer, NoAnswer> {
         let place = timeout_at(deadline.into(), self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return Err(NoAnswer::Busy) };
         let mut helper = match self.rested() {
             Some(helper) => helper,
-            None => Helper::start(&self.program, &self.arguments).map_err(NoAnswer::Unstartable)?,
+            None => Helper::start(&self.program, &self.arguments, self.purpose).map_err(NoAnswer::Unstartable)?,
         };
         let until = (tokio::time::Instant::now() + self.patience).min(deadline.into());
         let answer = timeout_at(until, helper.ask(question)).await.map_err(|_| NoAnswer::Late)??;
@@ -118,10 +124,10 @@ struct Helper {
 }
 
 impl Helper {
-    fn start(program: &PathBuf, arguments: &[String]) -> io::Result<Helper> {
+    fn start(program: &PathBuf, arguments: &[String], purpose: &[&str]) -> io::Result<Helper> {
         let mut process = Command::new(program)
             .args(arguments)
-            .args(BE_A_HELPER)
+            .args(purpose)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -137,7 +143,7 @@ impl Helper {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    async fn ask(&mut self, question: Question<'_>) -> Result<Answer, NoAnswer> {
+    async fn ask<S: Spoken>(&mut self, question: S) -> Result<S::Answer, NoAnswer> {
         self.asked += 1;
         let word = format!("Anteroom-{}", self.asked);
         let lines = question.lines(&word);
@@ -155,7 +161,7 @@ impl Helper {
             }
             let so_far = said.get(..length).unwrap_or_default();
             if let Some(end) = spoken::end(so_far, &word) {
-                return spoken::read(so_far.get(..end).unwrap_or_default()).ok_or(NoAnswer::Garbled);
+                return S::read(so_far.get(..end).unwrap_or_default()).ok_or(NoAnswer::Garbled);
             }
         }
     }

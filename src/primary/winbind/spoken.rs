@@ -1,4 +1,5 @@
-//! What is said to `ntlm_auth --helper-protocol=ntlm-server-1`, and what it says. Pure.
+//! What is said to `ntlm_auth`, and what it says: for a proof by `--helper-protocol=ntlm-server-1`, for a change of password by
+//! `ntlm-change-password-1`. Pure.
 //!
 //! A question is lines of `Key: value` and a line with a full stop. Of an answer nothing but its own words tells which
 //! question it belongs to, and Samba ends a refusal with one full stop more than it begins: who counts those gives one
@@ -10,6 +11,19 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::primary::Refusal;
+use crate::radius::mschap::Sealed;
+
+/// What can be asked of a helper.
+pub(super) trait Spoken {
+    /// What it answers.
+    type Answer;
+
+    /// The lines to be written, and `word` behind them.
+    fn lines(&self, word: &str) -> Zeroizing<String>;
+
+    /// Reads an answer. Nothing where it is none, or is not clear.
+    fn read(answer: &[u8]) -> Option<Self::Answer>;
+}
 
 /// One proof to be judged.
 #[derive(Clone, Copy)]
@@ -24,24 +38,80 @@ pub(super) struct Question<'a> {
     pub(super) response: &'a [u8; 24],
 }
 
-impl Question<'_> {
-    /// The lines to be written, and `word` behind them.
-    pub(super) fn lines(&self, word: &str) -> Zeroizing<String> {
-        // In Base64, which the second colon says, no name can be more than a name.
-        let mut lines = Zeroizing::new(String::with_capacity(512));
-        for (key, value) in [("Username", Some(self.name)), ("NT-Domain", self.domain)] {
-            if let Some(value) = value {
-                lines.extend([key, ":: ", &STANDARD.encode(value), "\n"]);
-            }
-        }
-        for (key, octets) in [("LANMAN-Challenge", &self.challenge[..]), ("NT-Response", &self.response[..])] {
-            lines.extend([key, ": "]);
-            lines.extend(octets.iter().flat_map(|octet| [octet >> 4, octet & 0xf]).filter_map(digit));
-            lines.push('\n');
-        }
-        lines.extend(["Request-User-Session-Key: Yes\n.\n", word, ": x\n"]);
-        lines
+impl Spoken for Question<'_> {
+    type Answer = Answer;
+
+    fn lines(&self, word: &str) -> Zeroizing<String> {
+        let names = [("Username", Some(self.name)), ("NT-Domain", self.domain)];
+        let proof = [("LANMAN-Challenge", &self.challenge[..]), ("NT-Response", &self.response[..])];
+        asked(names, proof, "Request-User-Session-Key: Yes\n", word)
     }
+
+    fn read(answer: &[u8]) -> Option<Answer> {
+        read(answer)
+    }
+}
+
+/// A change of password.
+pub(super) struct Changing<'a> {
+    /// The account name (sAMAccountName).
+    pub(super) name: &'a str,
+    /// NetBIOS name of its domain. Samba 4.17 does not know the account without it.
+    pub(super) domain: &'a str,
+    /// Both passwords.
+    pub(super) sealed: &'a Sealed,
+}
+
+impl Spoken for Changing<'_> {
+    type Answer = Changed;
+
+    fn lines(&self, word: &str) -> Zeroizing<String> {
+        let names = [("username", Some(self.name)), ("nt-domain", Some(self.domain))];
+        let (new, old) = (self.sealed.new_password(), self.sealed.old_hash());
+        asked(names, [("new-nt-password-blob", new), ("old-nt-hash-blob", old)], "", word)
+    }
+
+    fn read(answer: &[u8]) -> Option<Changed> {
+        let text = std::str::from_utf8(answer).ok()?;
+        let error = || only(text, "Password-Change-Error").ok()?.or(only(text, "Error").ok()?);
+        match only(text, "Password-Change").ok()? {
+            Some("Yes") if !text.lines().any(|line| line.contains("Error: ")) => Some(Changed::Yes),
+            Some("No") => {
+                let error = error()?;
+                Some(refusal(error).map_or_else(|| Changed::Fault(error.to_owned()), Changed::No))
+            }
+            Some(_) => None,
+            None => error().map(|error| Changed::Fault(error.to_owned())),
+        }
+    }
+}
+
+/// What becomes of a change.
+pub(super) enum Changed {
+    /// The password is the new one.
+    Yes,
+    /// It stays what it was.
+    No(Refusal),
+    /// It could not be tried, for this reason.
+    Fault(String),
+}
+
+/// A question's lines. The names are in Base64, which the second colon says: no name can be more than a name.
+fn asked(names: [(&str, Option<&str>); 2], blobs: [(&str, &[u8]); 2], more: &str, word: &str) -> Zeroizing<String> {
+    // Never grows: nothing is left behind in memory.
+    let mut lines = Zeroizing::new(String::with_capacity(4096));
+    for (key, value) in names {
+        if let Some(value) = value {
+            lines.extend([key, ":: ", &STANDARD.encode(value), "\n"]);
+        }
+    }
+    for (key, octets) in blobs {
+        lines.extend([key, ": "]);
+        lines.extend(octets.iter().flat_map(|octet| [octet >> 4, octet & 0xf]).filter_map(digit));
+        lines.push('\n');
+    }
+    lines.extend([more, ".\n", word, ": x\n"]);
+    lines
 }
 
 fn digit(nibble: u8) -> Option<char> {
@@ -64,16 +134,9 @@ pub(super) fn end(said: &[u8], word: &str) -> Option<usize> {
     said.ends_with(closing.as_bytes()).then(|| said.len() - closing.len())
 }
 
-/// Reads an answer. Nothing where it is none, or is not clear.
-pub(super) fn read(answer: &[u8]) -> Option<Answer> {
+fn read(answer: &[u8]) -> Option<Answer> {
     let text = std::str::from_utf8(answer).ok()?;
-    let only = |key: &str| {
-        let mut values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            (_, Some(_)) => Err(()),
-        }
-    };
+    let only = |key: &str| only(text, key);
     let error = || only("Authentication-Error").ok()?.or_else(|| only("Error").ok()?);
     match only("Authenticated").ok()? {
         Some("Yes") if only("Authentication-Error").ok()?.is_none() && only("Error").ok()?.is_none() => {
@@ -87,6 +150,15 @@ pub(super) fn read(answer: &[u8]) -> Option<Answer> {
         }
         Some(_) => None,
         None => error().map(|error| Answer::Fault(error.to_owned())),
+    }
+}
+
+/// The value of a line, of which there may be one.
+fn only<'a>(text: &'a str, key: &str) -> Result<Option<&'a str>, ()> {
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(()),
     }
 }
 
@@ -105,7 +177,7 @@ fn key(digits: &str) -> Option<Zeroizing<[u8; 16]>> {
 
 /// What is said of an account, by a part of the text of Samba 4.16 and later, of that of those before, or by its name
 /// (MS-ERREF section 2.3). Whatever is not here is a fault: nobody's password is called wrong for it.
-const REFUSALS: [(&[&str], Refusal); 10] = [
+const REFUSALS: [(&[&str], Refusal); 11] = [
     (
         &["value provided as the current password is not correct", "wrong password", "nt_status_wrong_password"],
         Refusal::WrongPassword,
@@ -127,6 +199,7 @@ const REFUSALS: [(&[&str], Refusal); 10] = [
     ),
     (&["account is currently disabled", "account disabled", "nt_status_account_disabled"], Refusal::Disabled),
     (&["user account has expired", "account expired", "nt_status_account_expired"], Refusal::AccountExpired),
+    (&["some password update rule has been violated", "nt_status_password_restriction"], Refusal::NewPassword),
     (&["automatically locked", "account locked out", "nt_status_account_locked_out"], Refusal::LockedOut),
 ];
 
@@ -245,10 +318,38 @@ mod tests {
         assert!(matches!(read(b"Error: No username supplied!\n.\n"), Some(Answer::Fault(_))));
     }
 
+    /// As Samba 4.17 says it.
+    #[test]
+    fn of_a_change_only_a_clear_yes_is_one() {
+        let said = |text: &str| Changing::read(text.as_bytes());
+        assert!(matches!(said("Password-Change: Yes\n.\n"), Some(Changed::Yes)));
+        let rule = "When trying to update a password, this status indicates that some password update rule has been violated. For example, the password might not meet length criteria.";
+        let wrong = "When trying to update a password, this return status indicates that the value provided as the current password is not correct.";
+        for (error, refusal) in [(rule, Refusal::NewPassword), (wrong, Refusal::WrongPassword)] {
+            let text = format!("Password-Change: No\nPassword-Change-Error: {error}\n.\n.\n");
+            assert!(matches!(said(&text), Some(Changed::No(found)) if found == refusal), "{error}");
+        }
+        let away = "Password-Change: No\nPassword-Change-Error: Reading winbind reply failed!\n.\n.\n";
+        assert!(matches!(said(away), Some(Changed::Fault(text)) if text.starts_with("Reading")));
+        assert!(matches!(said("Error: No username supplied!\n.\n"), Some(Changed::Fault(_))));
+        for unclear in [
+            "",
+            ".\n",
+            "Password-Change: yes\n.\n",
+            "Password-Change: No\n.\n",
+            "Password-Change: Yes\nPassword-Change: Yes\n.\n",
+            "Password-Change: Yes\nPassword-Change-Error: x\n.\n",
+            "Password-Change: Yes\nError: x\n.\n",
+            "Authenticated: Yes\n.\n",
+        ] {
+            assert!(said(unclear).is_none(), "{unclear:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn anything_can_be_read(answer in proptest::collection::vec(any::<u8>(), 0..300), word in "[A-Z]{1,4}") {
-            let _ = (read(&answer), end(&answer, &word));
+            let _ = (read(&answer), Changing::read(&answer), end(&answer, &word));
         }
     }
 }

@@ -1,12 +1,15 @@
 //! A change for a client: the packet that it is asked by, what it says to that, and why it may not be asked at all. Pure.
 
-use super::Ticket;
+use super::{Ticket, encode};
 use crate::radius::attribute::{
     CHAP_PASSWORD, ERROR_CAUSE, MESSAGE_AUTHENTICATOR, PROXY_STATE, TUNNEL_PASSWORD, USER_PASSWORD, push,
 };
-use crate::radius::authenticator::{ClientKey, sign_accounting, sign_request};
+use crate::radius::authenticator::{ClientKey, Verified, sign_accounting, sign_request};
 use crate::radius::client::RequestError;
+use crate::radius::discard::Discarded;
+use crate::radius::duplicates::Reply;
 use crate::radius::packet::{Builder, Code, Packet};
+use crate::radius::reply;
 
 /// Disconnect-Request (RFC 5176 section 2.1); its ACK and its NAK have the next two codes.
 pub(super) const DISCONNECT_REQUEST: Code = Code(40);
@@ -22,6 +25,8 @@ pub enum Cause {
     NasIdentificationMismatch = 403,
     /// It asks for an Access-Request of the client.
     UnsupportedService = 405,
+    /// It comes by a connection, and changes are relayed between datagrams alone.
+    UnsupportedExtension = 406,
     /// It does not say which of several clients is meant, or that one cannot be reached.
     RequestNotRoutable = 502,
     /// The client does not answer, or says what is no answer.
@@ -80,6 +85,22 @@ impl Relay {
             .for_each(|attribute| push(&mut attributes, attribute.number, attribute.value));
         Some((done, attributes))
     }
+}
+
+/// The NAK to a change that came by a connection, where whoever has one port for everything must say what it does not take
+/// (RFC 6614 section 2.5).
+///
+/// # Errors
+/// [`Discarded::WrongCode`] where it is no change; why it is not authentic, or its NAK would not fit.
+pub fn unsupported(packet: Packet<'_>, key: &ClientKey) -> Result<Reply, Discarded> {
+    if ![DISCONNECT_REQUEST, COA_REQUEST].contains(&packet.code()) {
+        return Err(Discarded::WrongCode);
+    }
+    Verified::change(packet, key)?;
+    let (proxy_states, attributes) = (reply::proxy_states(&packet), refusal(Cause::UnsupportedExtension));
+    let asked = (packet.identifier(), packet.authenticator());
+    encode(Code(packet.code().0 + 2), asked, (&attributes, &proxy_states), key)
+        .map_err(|_| Discarded::ProxyStateTooLong)
 }
 
 /// The attributes of a NAK.

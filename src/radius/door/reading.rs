@@ -86,7 +86,8 @@ fn onward(client: &Known, request: &Verified<'_>, room: usize, is_gateways: bool
         (true, true) if is_gateways => Onward::of_gateway(request, room),
         // Of what a directory gets, MS-CHAP alone is more than a password.
         (false, false) if config.checks_ms_chap && proof_kind(&request.packet()) == Some(ProofKind::MsChap) => {
-            Onward::read(request, room).filter(|onward| onward.ms_chap().is_ok())
+            let changes = |onward: &Onward| config.changes_passwords && onward.ms_chap_change().is_ok();
+            Onward::read(request, room).filter(|onward| onward.ms_chap().is_ok() || changes(onward))
         }
         _ => None,
     }

@@ -26,6 +26,11 @@ impl Whose {
         }
     }
 
+    /// Whether they come by a connection, and not as datagrams.
+    pub(super) fn is_connection(&self) -> bool {
+        !matches!(self, Whose::ByAddress)
+    }
+
     /// How long an answer is kept for repetitions of its request.
     pub(in crate::radius) fn window(&self, client: &Known) -> Duration {
         if let Whose::Once(_) = self { Duration::ZERO } else { client.config.duplicate_window }

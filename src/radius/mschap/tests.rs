@@ -111,14 +111,15 @@ fn a_refusal_has_its_identifier_and_a_number_by_its_reason() {
         (Reason::AccountLocked, 647),
         (Reason::PasswordExpired, 648),
         (Reason::MustChangePassword, 648),
+        (Reason::NewPasswordRefused, 709),
     ] {
-        let encoded = refusal(9, reason);
+        let encoded = refusal(9, 0xabc, reason);
         let parts: Vec<_> = microsoft(Attributes::new(&encoded)).collect();
         assert_eq!((parts.len(), parts[0].number, parts[0].value[0]), (1, MS_CHAP_ERROR, 9));
         let text = std::str::from_utf8(&parts[0].value[1..]).unwrap();
-        assert!(text.starts_with(&format!("E={number} R=0 C=0000")) && text.contains(" V=3 M="), "{text}");
+        assert!(text.starts_with(&format!("E={number} R=0 C=000")) && text.contains("0ABC V=3 M="), "{text}");
     }
-    assert!(Reason::ALL.iter().all(|reason| refusal(9, *reason).len() <= LONGEST_REFUSAL));
+    assert!(Reason::ALL.iter().all(|reason| refusal(9, u128::MAX, *reason).len() <= LONGEST_REFUSAL));
 }
 
 #[test]

@@ -13,14 +13,17 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::line::{Dropped, Drops, Line, Unsent};
+use super::line::{Dropped, Drops, IDENTIFIERS, Line, Unsent};
+use super::outgoing::Outgoing;
 use super::{Settings, now};
 use crate::config::{Eleven, TlsServer, TlsTarget};
 use crate::radius::authenticator::ClientKey;
+use crate::radius::changes;
 use crate::radius::client::Request;
+use crate::radius::duplicates::Reply;
 use crate::radius::eleven::{Asking, RADIUS_1_1};
 use crate::radius::framing::first_packet;
-use crate::radius::packet::MAX_PACKET;
+use crate::radius::packet::{MAX_PACKET, Packet};
 use crate::tls::{self, Reloaded};
 
 /// After a connection that could not be made no other is tried for this long; doubled with each further one.
@@ -31,6 +34,9 @@ const LONGEST_REST: Duration = Duration::from_secs(8);
 const WATCH: Duration = Duration::from_secs(20);
 /// How long the other side may take none of what is sent to it.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// What the server hears to requests of its own.
+type Refusals = Outgoing<Reply>;
 
 /// A server that is reached over TLS.
 #[derive(Debug)]
@@ -134,11 +140,12 @@ pub(super) async fn keep(line: Arc<Line>, secure: Arc<Secure>, key: Arc<ClientKe
     // Also when this task is aborted: nobody is to wait for ever.
     let ends = Ends(Arc::clone(&line));
     let Some(stream) = secure.connected().await else { return };
-    let unsent = &line.unsent;
+    let refusals = Refusals::default();
+    let unsent = (&line.unsent, &refusals);
     let asking = speaks_eleven(&stream).then(Mutex::<Asking>::default);
     let (reader, writer) = tokio::io::split(stream);
     let why = tokio::select! {
-        why = read(reader, (&line, asking.as_ref()), &key, &drops) => why,
+        why = read(reader, (&line, asking.as_ref()), (&key, &refusals), &drops) => why,
         why = write(writer, (unsent, asking.as_ref()), &key) => why,
         why = watch(&line, &secure, &key) => why,
         () = left(&line) => "nothing waits on it any more",
@@ -164,7 +171,7 @@ fn speaks_eleven(stream: &TlsStream<TcpStream>) -> bool {
 async fn read(
     mut reader: ReadHalf<TlsStream<TcpStream>>,
     (line, asking): (&Line, Option<&Mutex<Asking>>),
-    key: &ClientKey,
+    (key, refusals): (&ClientKey, &Refusals),
     drops: &Drops,
 ) -> &'static str {
     let mut input = BytesMut::new();
@@ -178,6 +185,9 @@ async fn read(
             match first_packet(&input) {
                 Ok(Some(length)) => {
                     let packet = input.split_to(length);
+                    if asking.is_none() {
+                        refuse_change(&packet, refusals, key);
+                    }
                     let heard = match asking.map(|asking| lock(asking).reply(&packet, key)) {
                         None => line.hear(&packet, key),
                         Some(Some(reply)) => line.hear(&reply, key),
@@ -191,6 +201,15 @@ async fn read(
                 Err(_) => return "the server sent a length that no packet has",
             }
         }
+    }
+}
+
+/// Answers a CoA-Request or Disconnect-Request of the server's, which would come by this connection if it could be relayed
+/// (RFC 6614 section 2.5). A server that reads no answers gets no more of them than there are identifiers.
+fn refuse_change(packet: &[u8], refusals: &Refusals, key: &ClientKey) {
+    let refusal = Packet::decode(packet).ok().and_then(|packet| changes::unsupported(packet, key).ok());
+    if let Some(refusal) = refusal.filter(|_| refusals.items().len() < IDENTIFIERS) {
+        refusals.push(refusal);
     }
 }
 
@@ -211,7 +230,7 @@ fn lock(asking: &Mutex<Asking>) -> MutexGuard<'_, Asking> {
 /// Sends requests. `asking`: where RADIUS/1.1 is spoken.
 async fn write(
     mut writer: WriteHalf<TlsStream<TcpStream>>,
-    (unsent, asking): (&Unsent, Option<&Mutex<Asking>>),
+    (unsent, asking): ((&Unsent, &Refusals), Option<&Mutex<Asking>>),
     key: &ClientKey,
 ) -> &'static str {
     let mut chunk = Vec::new();
@@ -267,9 +286,13 @@ async fn left(line: &Line) {
 }
 
 /// Waits for packets and puts some of them into `chunk`.
-async fn next(unsent: &Unsent, chunk: &mut Vec<u8>) {
+async fn next((unsent, refusals): (&Unsent, &Refusals), chunk: &mut Vec<u8>) {
     chunk.clear();
-    unsent.filled().await;
+    tokio::select! {
+        _ = unsent.filled() => {}
+        _ = refusals.filled() => {}
+    }
+    refusals.items().drain(..).for_each(|refusal| chunk.extend_from_slice(&refusal));
     let mut packets = unsent.items();
     while chunk.len() < MAX_PACKET
         && let Some((_, packet)) = packets.pop_front()

@@ -51,6 +51,7 @@ fn nothing_is_sent_that_the_person_could_not_type() {
     assert_eq!(plan(&listed, silent), (vec![Method::Push], false));
     assert_eq!(plan(&listed, typing), (vec![Method::SmsCode, Method::Push], false));
     assert_eq!(plan(&[Method::Call, Method::Oath], silent), (vec![], true), "a code is all that would do");
+    assert_eq!(plan(&[Method::Call, Method::SmsCode], silent), (vec![], true), "one that could not be typed");
     assert_eq!(plan(&[Method::Call], silent), (vec![], false));
     assert_eq!(plan(&listed, asking), (vec![Method::SmsCode, Method::Push], false));
     let first = [Method::Call, Method::Oath, Method::Push];

@@ -101,3 +101,19 @@ async fn news_come_with_the_next_decision_or_when_it_is_due() {
     });
     assert_eq!(desk.decided_after(1, 10).0[0].state, State::Denied);
 }
+
+/// A stream that is followed sleeps until the next prompt is due; this one is, long before any that it knows of.
+#[tokio::test]
+async fn news_come_of_a_prompt_that_began_while_they_were_waited_for() {
+    let desk = desk(Scenario { after: Duration::from_millis(20), ..Scenario::answering(Decision::Approve) });
+    let news = async {
+        while desk.decided_after(0, 10).0.is_empty() {
+            desk.news(0).await;
+        }
+    };
+    let (heard, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(30), news), async {
+        tokio::task::yield_now().await;
+        begin(&desk, "alice");
+    });
+    assert!(heard.is_ok(), "nobody was woken");
+}

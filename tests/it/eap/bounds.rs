@@ -43,7 +43,7 @@ impl Primary for Asks {
         let verified = Verified::reply(Packet::decode(&bytes).unwrap(), &[3; 16], &key).unwrap();
         let said = Said::read(&verified, &[3; 16], &key, &ReplyRules::default(), 4000).unwrap();
         let finding = Finding::Wrong(Refusal::AsksMore);
-        Box::pin(std::future::ready(Answered { finding, said: Some(Box::new(said)), server: 0 }))
+        Box::pin(std::future::ready(Answered { finding, said: Some(Box::new(said)), server: 0, changed: false }))
     }
 }
 

@@ -293,6 +293,48 @@ fn one_session_prompts_once_on_one_computer() {
 }
 
 #[test]
+fn whoever_could_only_type_a_code_is_refused_and_told_of_and_nothing_is_sent() {
+    let Some(directory) = directory() else { return };
+    let providers = r#"
+[provider.local]
+type = "local"
+
+[provider.texts]
+type = "codes"
+via = "http"
+url = "http://127.0.0.1:9/send"
+headers = ["Content-Type: application/json"]
+body = '{"to": "{phone}", "text": "{text}"}'
+"#;
+    let asked = "provider = [\"cloud\", \"local\", \"texts\"]";
+    let world = world(&directory, asked, &format!("{EVERYBODY}{providers}"));
+    let ways = [
+        ("alice", ["--method", "oath", "--email", "alice@example.test"]),
+        // A text would be sent, and nobody could type what is in it.
+        ("bob", ["--method", "sms_code", "--phone", "+41795550101"]),
+        ("dave", ["--method", "backup_code", "--email", "dave@example.test"]),
+    ];
+    for (account, way) in ways {
+        world.server.run(&[&["user", "add", account][..], &way].concat());
+        let heard = connect(&world, &format!("CORP\\{account}"), "PC-0815", "PW", &["01"]).join().unwrap();
+        assert_eq!((heard.code, &heard.whole["signed_first"]), (Some(ACCESS_REJECT), &true.into()), "{account}");
+        assert_eq!(heard.attributes[1..], [(33, "01".to_owned())], "no State, and no text that nobody would see");
+        let event = world.server.event(&format!("CORP\\{account}"));
+        assert_eq!((&event["reason"], &event["primary"]), (&"needs_code".into(), &"passed".into()), "{account}");
+        assert_eq!((&event["factor"], &event["provider"]), (&Value::Null, &Value::Null), "{account}");
+        let told = world.server.run(&["explain", "--client", "rdg", "--user", &format!("CORP\\{account}")]);
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(told.contains("needs_code") && told.contains("anteroom user set NAME --method push"), "{told}");
+    }
+    assert_eq!(world.phone.asked(), 0, "neither a prompt nor a code");
+    // What the advice says helps.
+    world.phone.approve_by_itself();
+    world.server.run(&["user", "set", "bob", "--method", "push", "--device-token", "device-token-of-bob"]);
+    assert_eq!(connected(&world, "bob@corp.example.test", "PC-0815", "PW").code, Some(ACCESS_ACCEPT));
+    assert_eq!(world.phone.asked(), 1);
+}
+
+#[test]
 fn a_vpn_and_a_gateway_at_once_do_not_cross() {
     let Some(directory) = directory() else { return };
     let world = world(&directory, "", EVERYBODY);

@@ -67,6 +67,11 @@ impl FreeRadius {
         std::fs::read_to_string(self.folder.join("requests")).unwrap_or_default()
     }
 
+    /// Every Access-Accept that it has given, as it writes them down: with the keys as it made them.
+    pub(crate) fn replies(&self) -> String {
+        std::fs::read_to_string(self.folder.join("replies")).unwrap_or_default()
+    }
+
     /// It goes away.
     pub(crate) fn stop(&mut self) {
         self.script.say("stop");

@@ -62,7 +62,7 @@ fn the_device_hears_why_a_target_refuses_and_a_wrong_password_is_like_a_denied_p
     for (said, told, reason) in [
         ("E=648 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=Password Expired", "7 E=648 R=0 C=", "password_expired"),
         ("E=647 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=Locked", "7 E=647 R=0 C=", "account_disabled"),
-        ("E=709 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=Too short", "7 E=648 R=0 C=", "must_change_password"),
+        ("E=709 R=0 C=00112233445566778899AABBCCDDEEFF V=3 M=Too short", "7 E=709 R=0 C=", "new_password_refused"),
         // What tells a wrong password from another refusal does not pass: another try would not be denied.
         ("E=691 R=1 C=00112233445566778899AABBCCDDEEFF V=3 M=Wrong", "7 E=691 R=0 C=", "wrong_password"),
         ("nonsense", "7 E=691 R=0 C=", "wrong_password"),

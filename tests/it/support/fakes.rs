@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use anteroom::audit::{Event, Ledger};
+use anteroom::audit::{Event, Ledger, Note};
 use anteroom::config::{self, Client, ClientPolicy, Limits, OnDeadline};
 use anteroom::factor::{Answer, Factor, Health, Provider, Refusal, Request, Trouble};
 use anteroom::primary::{Fault, Finding, IdentifyError, Identity, Primary};
@@ -188,6 +188,10 @@ pub(crate) struct Recorder(pub(crate) Mutex<Vec<Event>>);
 impl Ledger for Recorder {
     fn finish(&self, event: Event) {
         self.0.lock().unwrap().push(event);
+    }
+
+    fn note(&self, note: Note) {
+        panic!("nobody expects {note:?}");
     }
 }
 

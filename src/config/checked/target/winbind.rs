@@ -11,7 +11,7 @@ const PROGRAM: &str = "/usr/bin/ntlm_auth";
 impl Checker<'_> {
     /// Who checks MS-CHAP, if anybody does.
     pub(super) fn ms_chap(&self, at: &Path, written: &mut written::Target, kind: DirectoryKind) -> Option<Winbind> {
-        let keys = ["mschap_helper", "mschap_helpers", "mschap_timeout", "mschap_domain"];
+        let keys = ["mschap_helper", "mschap_helpers", "mschap_timeout", "mschap_domain", "mschap_change"];
         let Some(Word(MsChapBy::Winbind)) = written.mschap.take() else {
             // Where what it says cannot be read, the others are not left over.
             let is_spoiled = self.is_spoiled(&at.key("mschap"));
@@ -19,7 +19,7 @@ impl Checker<'_> {
                 self.wrong(&at.key(key), "found without mschap", "set mschap = \"winbind\", or take it out");
             }
             (written.mschap_helper, written.mschap_helpers) = (None, None);
-            (written.mschap_timeout, written.mschap_domain) = (None, None);
+            (written.mschap_timeout, written.mschap_domain, written.mschap_change) = (None, None, None);
             return None;
         };
         if kind != DirectoryKind::Ad {
@@ -38,12 +38,21 @@ impl Checker<'_> {
             let allowed = "a NetBIOS name of 1 to 15 characters, such as \"CORP\"";
             self.wrong(&at.key("mschap_domain"), format!("found {domain:?}"), allowed);
         }
+        let changes = written.mschap_change.take().unwrap_or(false);
+        if changes && domain.is_none() && !self.is_spoiled(&at.key("mschap_domain")) {
+            self.wrong(
+                &at.key("mschap_change"),
+                "found without mschap_domain",
+                "name the people's domain: winbind asks for it",
+            );
+        }
         Some(Winbind {
             program: program.into(),
             arguments: words.collect(),
             helpers: self.size(&at.key("mschap_helpers"), written.mschap_helpers.take(), 8, 1, 256),
             timeout: self.duration(&at.key("mschap_timeout"), written.mschap_timeout.take(), "10s", "100ms", "1m"),
             domain,
+            changes,
         })
     }
 }

@@ -83,6 +83,7 @@ const SPOILED: &[(&str, &str, &str, &str)] = &[
         "the whole path",
     ),
     ("#mschap_domain = \"CORP\"", "mschap_domain = \"CORP\\\\x\"", "target.corp.mschap_domain", "NetBIOS"),
+    ("#mschap_change = false", "mschap_change = true", "target.corp.mschap_change", "name the people's domain"),
     ("mschap = \"winbind\"", "mschap_helpers = 4", "target.corp.mschap_helpers", "set mschap"),
     ("mschap = \"winbind\"", "mschap = \"samba\"", "target.corp.mschap", "winbind"),
     ("#radius_1_1 = \"forbid\"", "radius_1_1 = \"yes\"", "radius.tls.radius_1_1", "\"allow\""),

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use super::spoken::{Answer, Question};
 use super::*;
 use crate::primary::Refusal;
 
@@ -28,8 +29,8 @@ fn started(program: &std::path::Path) -> usize {
 }
 
 fn pool(program: &std::path::Path, helpers: usize, timeout: Duration) -> Pool {
-    let (arguments, domain) = (vec!["--configfile=x".to_owned()], None);
-    Pool::new(&Winbind { program: program.to_owned(), arguments, helpers, timeout, domain })
+    let (arguments, domain, changes) = (vec!["--configfile=x".to_owned()], None, false);
+    Pool::new(&Winbind { program: program.to_owned(), arguments, helpers, timeout, domain, changes }, TO_JUDGE)
 }
 
 fn question(name: &str) -> Question<'_> {

@@ -1,10 +1,11 @@
 use tokio::io::DuplexStream;
 
 use super::*;
+use crate::radius::authenticator::{Verified, sign_accounting};
 use crate::radius::client::Request;
 use crate::radius::door::{Door, Shared, Whose};
 use crate::radius::listener::Sink;
-use crate::radius::packet::Packet;
+use crate::radius::packet::{Builder, Packet};
 use crate::radius::testing::{client, key, shared};
 use crate::secret::Secret;
 
@@ -133,10 +134,57 @@ async fn what_is_wrong_ends_it_and_what_is_only_unwanted_does_not() {
     let (mut stream, _served, _stop) = connected(None);
     // A code that nobody asks for.
     let mut other = access(1, 1);
-    other[0] = 40;
+    other[0] = 99;
     stream.write_all(&other).await.unwrap();
     stream.write_all(&access(2, 2)).await.unwrap();
     assert_eq!(answer(&mut stream).await[1], 2);
+}
+
+/// CoA-Request and Disconnect-Request: their NAK has a code that is two more, and Error-Cause 406.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_refused_by_name_and_the_connection_goes_on_unless_it_is_forged() {
+    let change = |code: u8| {
+        let mut packet = Builder::new(Code(code), 7, &[0; 16], 100);
+        packet.push(44, b"session").unwrap();
+        packet.push(33, b"state").unwrap();
+        let mut bytes = packet.into_bytes();
+        sign_accounting(&mut bytes, &key());
+        bytes
+    };
+    let said = |bytes: &[u8]| {
+        let packet = Packet::decode(bytes).unwrap();
+        let attributes = packet.attributes().filter(|attribute| attribute.number != 80);
+        let attributes = attributes.map(|attribute| (attribute.number, attribute.value.to_vec()));
+        (packet.code().0, packet.identifier(), attributes.collect::<Vec<_>>())
+    };
+    let told = || vec![(101, vec![0, 0, 1, 150]), (33, b"state".to_vec())];
+    let (mut stream, _served, _stop) = connected(None);
+    for code in [40, 43] {
+        let asked = change(code);
+        stream.write_all(&asked).await.unwrap();
+        let heard = answer(&mut stream).await;
+        assert_eq!(said(&heard), (code + 2, 7, told()));
+        let authenticator = asked[4..20].try_into().unwrap();
+        assert!(Verified::reply(Packet::decode(&heard).unwrap(), &authenticator, &key()).unwrap().signed());
+    }
+    stream.write_all(&access(2, 2)).await.unwrap();
+    assert_eq!(answer(&mut stream).await[..2], [Code::ACCESS_REJECT.0, 2]);
+    let (mut stream, served, _stop) = connected(None);
+    let mut forged = change(40);
+    forged[23] ^= 1;
+    stream.write_all(&forged).await.unwrap();
+    assert_eq!(served.await.unwrap(), End::Packet(Discarded::WrongAuthenticator));
+    // In RADIUS/1.1 there is nothing to forge, and the answer has the request's token.
+    let (mut stream, _served, _stop) = connected_in(None, Some(Serving { salt: [3; 12] }));
+    for code in [40, 43] {
+        let mut asked = change(code);
+        asked[1] = 0;
+        asked[4..20].copy_from_slice(&[&[9, 8, 7, 6][..], &[0; 12]].concat());
+        stream.write_all(&asked).await.unwrap();
+        let heard = answer(&mut stream).await;
+        assert_eq!(said(&heard), (code + 2, 0, told()));
+        assert_eq!(heard[4..8], [9, 8, 7, 6]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
