@@ -49,17 +49,123 @@
 //!
 //! Control characters are escaped as JSON asks, so that a name can never begin a line.
 
-use std::fmt::Display;
-use std::time::SystemTime;
+use std::io::Write;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::audit::{Accounted, Event, Note, milliseconds};
+use crate::audit::{Accounted, Event, Note};
+use crate::signin::attempt::SignInId;
+use crate::telemetry::utc::{Utc, digit};
 
-/// Appends `event` and a newline to `out`.
+/// Appends `event` and a newline to `out`. Written field by field: there is one of these for every sign-in.
 pub fn append(out: &mut Vec<u8>, event: &Event) {
-    write(out, &Line::of(event));
+    let steps = event.steps;
+    out.reserve(ROOM);
+    out.extend_from_slice(b"{\"time\":\"");
+    out.extend_from_slice(Utc::new(event.time).as_str().as_bytes());
+    out.extend_from_slice(b"\",\"sign_in\":\"");
+    out.extend_from_slice(&event.sign_in.digits());
+    out.push(b'"');
+    put(out, b",\"door\":", Some(event.door.word()), text);
+    put(out, b",\"client\":", Some(&event.client), text);
+    put(out, b",\"application\":", Some(&event.application), text);
+    put(out, b",\"name\":", Some(&event.name), text);
+    put(out, b",\"unique_id\":", event.unique_id.as_deref(), text);
+    put(out, b",\"account\":", event.account.as_deref(), text);
+    put(out, b",\"source\":", Some(event.source), address);
+    put(out, b",\"person_address\":", event.person_address, address);
+    put(out, b",\"method\":", event.method.map(|method| method.word()), text);
+    put(out, b",\"provider\":", event.provider.as_deref(), text);
+    put(out, b",\"primary\":", event.primary, text);
+    put(out, b",\"factor\":", event.factor, text);
+    put(out, b",\"verdict\":", Some(event.verdict.word()), text);
+    put(out, b",\"reason\":", Some(event.reason.code()), text);
+    put(out, b",\"rule\":", event.rule.as_deref(), text);
+    put(out, b",\"earlier\":", event.earlier.as_deref(), text);
+    put(out, b",\"requests\":", Some(u64::from(event.requests)), number);
+    put(out, b",\"identify_ms\":", steps.identify, milliseconds);
+    put(out, b",\"primary_ms\":", steps.primary, milliseconds);
+    put(out, b",\"policy_ms\":", steps.policy, milliseconds);
+    put(out, b",\"factor_ms\":", steps.factor, milliseconds);
+    put(out, b",\"total_ms\":", Some(steps.total), milliseconds);
+    put(out, b",\"server\":", Some(&event.server), text);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Octets of most events' lines.
+const ROOM: usize = 1_024;
+
+/// A key and its value.
+fn put<T>(out: &mut Vec<u8>, key: &[u8], value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    out.extend_from_slice(key);
+    match value {
+        Some(value) => write(out, value),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn text(out: &mut Vec<u8>, text: impl AsRef<str>) {
+    let text = text.as_ref();
+    if text.bytes().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else if serde_json::to_writer(&mut *out, text).is_err() {
+        // Writing a text to memory cannot fail; if it did, the line must be one of JSON all the same.
+        out.extend_from_slice(b"null");
+    }
+}
+
+/// Whether an octet stands for itself in a text of JSON (RFC 8259 section 7).
+fn is_plain(octet: u8) -> bool {
+    octet >= 0x20 && octet != b'"' && octet != b'\\'
+}
+
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    out.push(b'"');
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                number(out, u64::from(octet));
+            }
+        }
+        // Writing to memory cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+    out.push(b'"');
+}
+
+fn number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut count) = (number, 0);
+    for place in digits.iter_mut().rev() {
+        *place = digit(rest);
+        (rest, count) = (rest / 10, count + 1);
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(20 - count..).unwrap_or_default());
+}
+
+/// Milliseconds to the nearest microsecond, with at least one decimal and no zeros behind that.
+fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
+    let micros = duration.saturating_add(Duration::from_nanos(500)).as_micros();
+    let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+    number(out, micros / 1_000);
+    let decimals = micros % 1_000;
+    out.extend([b'.', digit(decimals / 100)]);
+    if decimals % 100 != 0 {
+        out.push(digit(decimals / 10));
+    }
+    if decimals % 10 != 0 {
+        out.push(digit(decimals));
+    }
 }
 
 /// Appends an accounting record and a newline to `out`.
@@ -68,7 +174,7 @@ pub fn append_accounted(out: &mut Vec<u8>, accounted: &Accounted) {
     write(
         out,
         &AccountingLine {
-            time: shown(accounted.time),
+            time: Shown(Utc::new(accounted.time)),
             kind: "accounting",
             client: &record.client,
             source: record.source,
@@ -87,7 +193,7 @@ pub fn append_note(out: &mut Vec<u8>, note: &Note) {
     write(
         out,
         &NoteLine {
-            time: shown(note.time),
+            time: Shown(Utc::new(note.time)),
             kind: note.kind,
             providers: &note.providers,
             sign_in: note.sign_in.map(Shown),
@@ -110,37 +216,8 @@ fn write(out: &mut Vec<u8>, line: &impl Serialize) {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
-    time: Shown<Timestamp>,
-    sign_in: Shown<crate::signin::attempt::SignInId>,
-    door: &'a str,
-    client: &'a str,
-    application: &'a str,
-    name: &'a str,
-    unique_id: Option<&'a str>,
-    account: Option<&'a str>,
-    source: std::net::IpAddr,
-    person_address: Option<std::net::IpAddr>,
-    method: Option<&'a str>,
-    provider: Option<&'a str>,
-    primary: Option<&'a str>,
-    factor: Option<&'a str>,
-    verdict: &'a str,
-    reason: &'a str,
-    rule: Option<&'a str>,
-    earlier: Option<&'a str>,
-    requests: u32,
-    identify_ms: Option<f64>,
-    primary_ms: Option<f64>,
-    policy_ms: Option<f64>,
-    factor_ms: Option<f64>,
-    total_ms: f64,
-    server: &'a str,
-}
-
-#[derive(Serialize)]
 struct AccountingLine<'a> {
-    time: Shown<Timestamp>,
+    time: Shown<Utc>,
     kind: &'a str,
     client: &'a str,
     source: std::net::IpAddr,
@@ -154,59 +231,24 @@ struct AccountingLine<'a> {
 
 #[derive(Serialize)]
 struct NoteLine<'a> {
-    time: Shown<Timestamp>,
+    time: Shown<Utc>,
     kind: &'a str,
     providers: &'a [String],
-    sign_in: Option<Shown<crate::signin::attempt::SignInId>>,
+    sign_in: Option<Shown<SignInId>>,
     seconds: Option<u64>,
     reason: Option<&'a str>,
     by: Option<u32>,
     server: &'a str,
 }
 
-impl<'a> Line<'a> {
-    fn of(event: &'a Event) -> Self {
-        let steps = event.steps;
-        Line {
-            time: shown(event.time),
-            sign_in: Shown(event.sign_in),
-            door: event.door.word(),
-            client: &event.client,
-            application: &event.application,
-            name: &event.name,
-            unique_id: event.unique_id.as_deref(),
-            account: event.account.as_deref(),
-            source: event.source,
-            person_address: event.person_address,
-            method: event.method.map(|method| method.word()),
-            provider: event.provider.as_deref(),
-            primary: event.primary,
-            factor: event.factor,
-            verdict: event.verdict.word(),
-            reason: event.reason.code(),
-            rule: event.rule.as_deref(),
-            earlier: event.earlier.as_deref(),
-            requests: event.requests,
-            identify_ms: steps.identify.map(milliseconds),
-            primary_ms: steps.primary.map(milliseconds),
-            policy_ms: steps.policy.map(milliseconds),
-            factor_ms: steps.factor.map(milliseconds),
-            total_ms: milliseconds(steps.total),
-            server: &event.server,
-        }
-    }
-}
-
-fn shown(time: SystemTime) -> Shown<Timestamp> {
-    // A time outside of jiff's years -9999 to 9999 is a broken clock; 1970 says so.
-    Shown(Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
-/// Something written as JSON text by its `Display`, here with six decimals where it has any.
+/// Something written as JSON text by its `Display`.
 struct Shown<T>(T);
 
-impl<T: Display> Serialize for Shown<T> {
+impl<T: std::fmt::Display> Serialize for Shown<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.6}", self.0))
+        serializer.collect_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,6 +220,9 @@ impl Pool {
             return vec![only];
         }
         let count = self.servers.len();
+        if count == 1 {
+            return vec![0];
+        }
         let first = match self.settings.balance {
             Balance::Ordered => 0,
             Balance::Spread => self.next.fetch_add(1, Ordering::Relaxed) % count.max(1),

@@ -29,6 +29,17 @@ impl SignInId {
         &self.0
     }
 
+    /// Its text: hexadecimal digits.
+    pub fn digits(&self) -> [u8; 24] {
+        // Written in several places of each sign-in: a table is four times as quick as twelve `{:02x}`.
+        let digit = |nibble: u8| b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or_default();
+        let mut digits = [0; 24];
+        for (pair, octet) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [digit(octet >> 4), digit(octet & 0xf)];
+        }
+        digits
+    }
+
     /// The identifier under which a provider is asked in a further round of the same sign-in, so that it does not
     /// take it for the first one again. Round 0 is the sign-in's own.
     #[must_use]
@@ -42,13 +53,7 @@ impl SignInId {
 
 impl fmt::Display for SignInId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written in several places of each sign-in: a table is four times as quick as twelve `{:02x}`.
-        let digit = |nibble: u8| b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or_default();
-        let mut digits = [0; 24];
-        for (pair, octet) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
-            *pair = [digit(octet >> 4), digit(octet & 0xf)];
-        }
-        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -8,13 +8,15 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{FmtSpan, Writer as Text, debug_fn};
+use tracing_subscriber::fmt::time::FormatTime;
 
+use super::utc::Utc;
 use crate::config::{Log, LogFormat};
 
 /// The filter that `level` describes, if it is one: a level, or `target=level` pairs.
@@ -156,14 +158,26 @@ pub fn start(log: &Log) {
         // Without its thread there is no log; the sign-ins go on.
         let _ = writeln!(std::io::stderr(), "no log: its thread cannot be started: {error}");
     }
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Line).with_span_events(FmtSpan::NONE);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(Clock)
+        .with_writer(|| Line)
+        .with_span_events(FmtSpan::NONE);
     // Fails only if a log was started before, which then goes on.
     let _ = match log.format {
         LogFormat::Text if std::io::stderr().is_terminal() => builder.with_ansi(true).try_init(),
         LogFormat::Text => builder.with_ansi(false).fmt_fields(debug_fn(plainly).delimited(" ")).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
     };
+}
+
+/// Writes the time as the subscriber would, in one piece.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, text: &mut Text<'_>) -> fmt::Result {
+        text.write_str(Utc::new(SystemTime::now()).as_str())
+    }
 }
 
 /// Writes a field as the subscriber would without colours, in fewer pieces: a line for each sign-in adds up.
@@ -243,9 +257,14 @@ mod tests {
         tracing::subscriber::with_default(builder().with_writer(make.clone()).finish(), some_events);
         let theirs = captured.take();
         let fields = debug_fn(plainly).delimited(" ");
-        tracing::subscriber::with_default(builder().fmt_fields(fields).with_writer(make).finish(), some_events);
+        let mine = builder().with_timer(Clock).fmt_fields(fields).with_writer(make);
+        tracing::subscriber::with_default(mine.finish(), some_events);
         let ours = captured.take();
         assert_eq!(lines(&ours), lines(&theirs));
+        for line in ours.lines() {
+            let time = line.split(' ').next().unwrap_or_default();
+            assert!(time.len() == 27 && time.parse::<jiff::Timestamp>().is_ok(), "{line}");
+        }
         assert!(!ours.contains('\u{1b}') && !ours.contains('\u{9b}'), "{ours}");
     }
 

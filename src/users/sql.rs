@@ -246,19 +246,22 @@ impl Store for SqlStore {
     }
 
     fn record<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, StoreResult<()>> {
-        Box::pin(self.append(&records::EVENTS, events, records::event_row))
+        self.record_shared(Arc::new(events.to_vec()))
     }
 
     fn record_shared(&self, events: Arc<Vec<Event>>) -> BoxFuture<'_, StoreResult<()>> {
         if events.is_empty() {
             return Box::pin(ready(Ok(())));
         }
-        let rows = (0..events.len()).filter_map(move |place| events.get(place).map(records::event_row));
-        self.driver.append(&records::EVENTS, Box::new(rows))
+        self.driver.append(&records::EVENTS, Box::new(events))
     }
 
     fn record_accounting<'a>(&'a self, accounted: &'a [Accounted]) -> BoxFuture<'a, StoreResult<()>> {
-        Box::pin(self.append(&records::ACCOUNTING, accounted, records::accounting_row))
+        if accounted.is_empty() {
+            return Box::pin(ready(Ok(())));
+        }
+        let rows: Vec<_> = accounted.iter().map(records::accounting_row).collect();
+        self.driver.append(&records::ACCOUNTING, Box::new(rows))
     }
 
     fn take_measure<'a>(&'a self, measure: &'a Measure, tell: bool) -> BoxFuture<'a, StoreResult<bool>> {
@@ -326,21 +329,6 @@ impl Store for SqlStore {
     ) -> BoxFuture<'a, StoreResult<bool>> {
         let values = vec![unique_id.into(), source.to_string().into(), reason.into(), before.into()];
         Box::pin(async move { Ok(!self.driver.read(fixed(text::HAS_COME_FROM), values).await?.is_empty()) })
-    }
-}
-
-impl SqlStore {
-    async fn append<T>(
-        &self,
-        insertion: &'static driver::Insertion,
-        records: &[T],
-        row: fn(&T) -> Vec<Value>,
-    ) -> StoreResult<()> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<_> = records.iter().map(row).collect();
-        self.driver.append(insertion, Box::new(rows.into_iter())).await
     }
 }
 

@@ -190,12 +190,12 @@ impl Driver for SqliteDriver {
         })
     }
 
-    fn append(&self, insertion: &'static Insertion, rows: Rows) -> BoxFuture<'_, StoreResult<()>> {
+    fn append(&self, insertion: &'static Insertion, rows: Box<dyn Rows>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let turn = Arc::clone(&self.turn).lock_owned().await;
             let appender = Arc::clone(&self.appender);
             let appended = tokio::task::spawn_blocking(move || {
-                let appended = appender.append(insertion.single(), rows);
+                let appended = appender.append(insertion.single(), rows.as_ref());
                 // Also where nobody waits any more: the next has its turn once the file is free.
                 drop(turn);
                 appended

@@ -1,6 +1,7 @@
 //! What a database must be able to do for the store: read with one statement, and change with several that
 //! count together or not at all. [`crate::users::sqlite`] and [`crate::users::postgres`] can.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::SqlStr;
 
+use crate::signin::attempt::SignInId;
 use crate::users::sql::value::{Kind, Row, Value, built};
 use crate::users::store::StoreResult;
 
@@ -29,8 +31,52 @@ impl Dialect {
     }
 }
 
-/// Rows to be inserted, each made when it is its turn: thousands of them at once would push all else out of the caches.
-pub(in crate::users) type Rows = Box<dyn Iterator<Item = Vec<Value>> + Send>;
+/// Rows to be inserted, each looked at when it is its turn: thousands of them, made at once, would push all else out of
+/// the caches.
+pub(in crate::users) trait Rows: Send {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// Puts the cells of one of them behind those that are there.
+    fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>);
+}
+
+/// One column of a row, where it is: what is not a text already becomes one only where that is needed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::users) enum Cell<'a> {
+    Int(Option<i64>),
+    Text(Option<&'a str>),
+    /// A text of this program.
+    Word(Option<&'static str>),
+    Address(Option<IpAddr>),
+    SignIn(SignInId),
+    Value(&'a Value),
+}
+
+impl Cell<'_> {
+    /// As a value of its own.
+    fn value(self) -> Value {
+        match self {
+            Cell::Int(number) => number.into(),
+            Cell::Text(text) => text.into(),
+            Cell::Word(word) => word.map_or(Value::Text(None), Value::Word),
+            Cell::Address(address) => address.map(|address| address.to_string()).into(),
+            Cell::SignIn(sign_in) => sign_in.to_string().into(),
+            Cell::Value(value) => value.clone(),
+        }
+    }
+}
+
+/// Rows that were made before.
+impl Rows for Vec<Vec<Value>> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>) {
+        cells.extend(self.get(place).into_iter().flatten().map(Cell::Value));
+    }
+}
 
 /// A database.
 pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
@@ -58,10 +104,17 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     fn begin(&self) -> BoxFuture<'_, StoreResult<Box<dyn Change>>>;
 
     /// Inserts rows for which nobody has to look at anything before: all of them, or none.
-    fn append(&self, insertion: &'static Insertion, rows: Rows) -> BoxFuture<'_, StoreResult<()>> {
+    fn append(&self, insertion: &'static Insertion, rows: Box<dyn Rows>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let mut change = self.begin().await?;
-            insertion.run(change.as_mut(), self.dialect(), rows.collect()).await?;
+            let row = |place| {
+                let mut cells = Vec::with_capacity(insertion.width());
+                rows.row(place, &mut cells);
+                cells.into_iter().map(Cell::value).collect()
+            };
+            let made = (0..rows.len()).map(row).collect();
+            drop(rows);
+            insertion.run(change.as_mut(), self.dialect(), made).await?;
             change.commit().await
         })
     }

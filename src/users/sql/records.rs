@@ -1,15 +1,16 @@
 //! What is written once and never changed: audit events, accounting records, changes. Many rows to a statement:
 //! a trip to SQLite's thread costs as much as inserting a row.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::audit::{Accounted, Event};
+use crate::audit::{Accounted, Event, Steps};
 use crate::users::changes::{ChangeRecord, Difference, arrival, written};
 use crate::users::model::{Method, Person};
 use crate::users::profile::Profile;
-use crate::users::sql::driver::{Change, Dialect, Insertion};
+use crate::users::sql::driver::{Cell, Change, Dialect, Insertion, Rows};
 use crate::users::sql::measures;
-use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable, word};
+use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, micros, micros_of, unreadable};
 use crate::users::store::StoreResult;
 
 /// Columns of an event, in the order of [`event_row`].
@@ -73,34 +74,46 @@ pub(in crate::users) static ACCOUNTING: Insertion = Insertion::new("accounting",
 /// Changes.
 pub(in crate::users) static CHANGES: Insertion = Insertion::new("changes", &CHANGE_COLUMNS, "");
 
-/// A row for [`EVENTS`].
-pub(super) fn event_row(event: &Event) -> Vec<Value> {
-    vec![
-        event.time.into(),
-        event.sign_in.to_string().into(),
-        Value::Word(event.door.word()),
-        event.client.as_str().into(),
-        event.application.as_str().into(),
-        event.name.as_str().into(),
-        event.unique_id.clone().into(),
-        event.account.clone().into(),
-        event.source.to_string().into(),
-        event.person_address.map(|address| address.to_string()).into(),
-        word(event.method.map(Method::word)),
-        event.provider.clone().into(),
-        word(event.primary),
-        word(event.factor),
-        Value::Word(event.verdict.word()),
-        Value::Word(event.reason.code()),
-        event.requests.into(),
-        event.steps.identify.into(),
-        event.steps.primary.into(),
-        event.steps.policy.into(),
-        event.steps.factor.into(),
-        event.steps.total.into(),
-        event.server.as_str().into(),
-        event.rule.as_deref().into(),
-        event.earlier.as_deref().into(),
+/// Rows for [`EVENTS`].
+impl Rows for Arc<Vec<Event>> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>) {
+        cells.extend(self.get(place).into_iter().flat_map(event_row));
+    }
+}
+
+fn event_row(event: &Event) -> [Cell<'_>; EVENT_COLUMNS.len()] {
+    let Steps { identify, primary, policy, factor, total } = event.steps;
+    let time = |taken: Option<Duration>| Cell::Int(taken.map(micros_of));
+    [
+        Cell::Int(Some(micros(event.time))),
+        Cell::SignIn(event.sign_in),
+        Cell::Word(Some(event.door.word())),
+        Cell::Text(Some(&event.client)),
+        Cell::Text(Some(&event.application)),
+        Cell::Text(Some(&event.name)),
+        Cell::Text(event.unique_id.as_deref()),
+        Cell::Text(event.account.as_deref()),
+        Cell::Address(Some(event.source)),
+        Cell::Address(event.person_address),
+        Cell::Word(event.method.map(Method::word)),
+        Cell::Text(event.provider.as_deref()),
+        Cell::Word(event.primary),
+        Cell::Word(event.factor),
+        Cell::Word(Some(event.verdict.word())),
+        Cell::Word(Some(event.reason.code())),
+        Cell::Int(Some(i64::from(event.requests))),
+        time(identify),
+        time(primary),
+        time(policy),
+        time(factor),
+        time(Some(total)),
+        Cell::Text(Some(&event.server)),
+        Cell::Text(event.rule.as_deref()),
+        Cell::Text(event.earlier.as_deref()),
     ]
 }
 

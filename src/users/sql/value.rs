@@ -98,13 +98,7 @@ impl From<Option<SystemTime>> for Value {
 
 impl From<Duration> for Value {
     fn from(duration: Duration) -> Self {
-        Value::Int(Some(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
-    }
-}
-
-impl From<Option<Duration>> for Value {
-    fn from(duration: Option<Duration>) -> Self {
-        duration.map_or(Value::Int(None), Value::from)
+        Value::Int(Some(micros_of(duration)))
     }
 }
 
@@ -116,14 +110,14 @@ pub(in crate::users) fn micros(time: SystemTime) -> i64 {
     }
 }
 
+/// A duration in microseconds, kept within what the column can hold.
+pub(in crate::users) fn micros_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
 fn time(micros: i64) -> Option<SystemTime> {
     let distance = Duration::from_micros(micros.unsigned_abs());
     if micros < 0 { SystemTime::UNIX_EPOCH.checked_sub(distance) } else { SystemTime::UNIX_EPOCH.checked_add(distance) }
-}
-
-/// A text of this program, or nothing.
-pub(in crate::users) fn word(word: Option<&'static str>) -> Value {
-    word.map_or(Value::Text(None), Value::Word)
 }
 
 /// A list of texts as one parameter: a JSON array, which both databases can take apart.
