@@ -289,7 +289,6 @@ async fn admit(mut tcp: TcpStream, peer: SocketAddr, is_tls: bool, shared: &Shar
         shared.refuse(refused, source.address);
         refused.word().to_owned()
     })?;
-    tls::prepare(&tcp).map_err(|error| error.to_string())?;
     let wire: Box<dyn Wire> = if is_tls { protect(Box::new(tcp), shared).await? } else { Box::new(tcp) };
     Ok((client, wire, source))
 }

@@ -259,7 +259,8 @@ impl Link {
             return (silent >= limits.first_message_within).then_some(Event::End(None));
         }
         if silent >= limits.idle && self.session.is_idle() && self.work.is_none() {
-            return Some(Event::End(Some(notice(code::UNAVAILABLE, "the connection was idle for too long"))));
+            // Without a word, as directories do: a library that connects again by itself takes a notice for an error.
+            return Some(Event::End(None));
         }
         if silent >= limits.idle {
             self.last = now;
@@ -372,10 +373,6 @@ impl std::fmt::Debug for Link {
             .field("source", &self.source)
             .finish_non_exhaustive()
     }
-}
-
-fn directory_gone() -> Event {
-    Event::End(Some(notice(code::UNAVAILABLE, "the directory closed the connection")))
 }
 
 fn garbled() -> Event {

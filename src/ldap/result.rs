@@ -152,6 +152,9 @@ pub mod oid {
     pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
     /// Cancel (RFC 3909).
     pub const CANCEL: &str = "1.3.6.1.1.8";
+    /// Fast concurrent bind (MS-ADTS section 3.1.1.3.4.2.1): from now on binds only check passwords. .NET asks for it
+    /// before its first bind.
+    pub const FAST_BIND: &str = "1.2.840.113556.1.4.1781";
 }
 
 /// Appends an ExtendedRequest (RFC 4511 section 4.12).

@@ -1,5 +1,5 @@
-//! Real LDAP clients through the LDAP door, in front of OpenLDAP: its own tools, and the two LDAP libraries of
-//! Python. Each binds a service account, searches, binds people on the same connection and over StartTLS.
+//! Real LDAP clients through the LDAP door, in front of OpenLDAP: its own tools, the two LDAP libraries of Python, and
+//! Perl's. Each binds a service account, searches, binds people on the same connection and over StartTLS.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -12,6 +12,7 @@ use crate::peers::script::Script;
 use crate::peers::slapd::{APPLICATION, BASE, Slapd};
 use crate::peers::{missing, peer_file, program};
 
+const PERL: &str = "Net::LDAP";
 const ALICE: &str = "uid=alice,ou=people,dc=open,dc=example,dc=test";
 
 fn world(directory: &Slapd) -> LdapWorld {
@@ -94,6 +95,31 @@ fn openldap_tools_work_for_a_service_account_and_for_a_person() {
 }
 
 #[test]
+fn a_name_that_is_nobodys_is_refused_as_a_wrong_password_is_and_an_explained_refusal_always_has_its_reason() {
+    let Some(directory) = Slapd::get().filter(|_| program("ldapwhoami")) else { return };
+    let client = format!("service_accounts = [\"{APPLICATION}\"]\nexplain_refusals = true");
+    let explaining = LdapWorld::new(&open_ldap(directory), &client, "");
+    explaining.enrol(&["alice"]);
+    let silent = world(directory);
+    // a unit, an account that no client names and that has no name of a person, and an entry that is not there
+    let names = [format!("ou=people,{BASE}"), format!("cn=svc-proxy,ou=services,{BASE}"), format!("cn=none,{BASE}")];
+    for name in &names {
+        for (world, text) in [(&silent, None), (&explaining, Some("unknown_user: "))] {
+            let output = tool(world, true, "ldapwhoami", (name, SERVICE_PASSWORD), &[]);
+            assert_eq!(output.status.code(), Some(49), "{name}: {}", said(&output));
+            assert_eq!(said(&output).contains("additional info"), text.is_some(), "{name}: {}", said(&output));
+            assert!(said(&output).contains(text.unwrap_or_default()), "{name}: {}", said(&output));
+        }
+    }
+    // OpenLDAP has no words of its own for it
+    let output = tool(&explaining, true, "ldapwhoami", (ALICE, "not the password"), &[]);
+    assert!(output.status.code() == Some(49) && said(&output).contains("wrong_password: "), "{}", said(&output));
+    let output = tool(&silent, true, "ldapwhoami", (ALICE, "not the password"), &[]);
+    assert!(output.status.code() == Some(49) && !said(&output).contains("additional info"), "{}", said(&output));
+    assert_eq!((explaining.phone.asked(), silent.phone.asked()), (0, 0));
+}
+
+#[test]
 fn a_person_changes_their_own_password_with_openldap_tools() {
     let Some(directory) = Slapd::get().filter(|_| program("ldappasswd")) else { return };
     let world = world(directory);
@@ -110,14 +136,17 @@ fn a_person_changes_their_own_password_with_openldap_tools() {
 }
 
 /// What the library saw.
-fn python(library: &str, url: &str, ca: &Path, service: &str, base: &str, filter: &str) -> Value {
-    let output = Command::new("/usr/bin/python3")
-        .arg(peer_file("ldap-clients.py"))
-        .args([library, url])
-        .arg(ca)
-        .args([service, SERVICE_PASSWORD, base, filter, PASSWORD])
-        .output()
-        .unwrap();
+fn played(library: &str, url: &str, ca: &Path, service: &str, base: &str, filter: &str) -> Value {
+    let mut command = if library == PERL {
+        let mut perl = Command::new("/usr/bin/perl");
+        perl.arg(peer_file("net-ldap.pl"));
+        perl
+    } else {
+        let mut python = Command::new("/usr/bin/python3");
+        python.arg(peer_file("ldap-clients.py")).arg(library);
+        python
+    };
+    let output = command.arg(url).arg(ca).args([service, SERVICE_PASSWORD, base, filter, PASSWORD]).output().unwrap();
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{library} at {url}: {error}: {}", said(&output)))
 }
@@ -135,7 +164,7 @@ fn converse(world: &LdapWorld, library: &str, service: &str, base: &str, filter:
     world.phone.approve_by_itself();
     for url in [format!("ldaps://{}", world.ldaps()), format!("ldap://{}", world.ldap())] {
         let asked = world.phone.asked();
-        let seen = python(library, &url, &world.ca(), service, base, filter);
+        let seen = played(library, &url, &world.ca(), service, base, filter);
         for step in ["service", "person", "service_again", "person_first"] {
             assert_eq!(seen[step], 0, "{library}, {url}, {step}: {seen}");
         }
@@ -161,6 +190,18 @@ fn python_ldap_signs_people_in() {
     let Some(directory) = Slapd::get().filter(|_| python_has("ldap")) else { return };
     let people = format!("ou=people,{BASE}");
     converse(&world(directory), "python-ldap", APPLICATION, &people, "(uid=alice)", ALICE);
+}
+
+#[test]
+fn net_ldap_of_perl_signs_people_in() {
+    let found = Command::new("/usr/bin/perl").args(["-MNet::LDAP", "-MIO::Socket::SSL", "-e", "1"]).output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        missing(PERL, "/usr/bin/perl cannot load it");
+        return;
+    }
+    let Some(directory) = Slapd::get() else { return };
+    let people = format!("ou=people,{BASE}");
+    converse(&world(directory), PERL, APPLICATION, &people, "(uid=alice)", ALICE);
 }
 
 #[test]

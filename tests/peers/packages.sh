@@ -4,7 +4,7 @@
 #   packages.sh --missing    only those that are not installed
 set -euo pipefail
 packages="samba samba-dsdb-modules samba-vfs-modules samba-ad-provision winbind ldb-tools slapd ldap-utils openssl
-  python3-ldap python3-ldap3 python3-samba libsasl2-modules apache2-bin
+  python3-ldap python3-ldap3 python3-samba libnet-ldap-perl libio-socket-ssl-perl libsasl2-modules apache2-bin
   freeradius freeradius-utils eapoltest oathtool postgresql python3-pyrad pamtester python3-venv curl libpam-radius-auth
   libpam-wrapper radsecproxy 389-ds-base"
 # Debian 13 moved the controller's daemon into a package of its own.

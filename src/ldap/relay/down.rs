@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Instant;
 
 use super::binding::response;
-use super::{Event, LONGEST_EDITED, Link, Moved, SCRATCH, directory_gone, garbled};
+use super::{Event, LONGEST_EDITED, Link, Moved, SCRATCH, garbled};
 use crate::ldap::ber::SEQUENCE;
 use crate::ldap::bind::read_bind_response;
 use crate::ldap::message::Head;
@@ -40,12 +40,13 @@ impl Link {
         })
     }
 
-    fn directory_closed(&mut self) -> Event {
+    /// What the directory has said has passed, a notice of its own too. None of ours comes behind it: libraries that
+    /// connect again by themselves, as python-ldap's, do so after the bare end of a connection only.
+    pub(super) fn directory_closed(&mut self) -> Event {
         if let Some(bind) = self.session.binding() {
             self.to_client.push(&response(bind, code::UNAVAILABLE, "the directory closed the connection"));
-            return Event::End(None);
         }
-        directory_gone()
+        Event::End(None)
     }
 
     /// Takes what has just come from the directory.

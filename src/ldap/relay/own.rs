@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::Behind;
 use crate::config::LdapClient;
 use crate::ldap::bind::{AnswerError, read_bind_response, write_bind_with_controls};
-use crate::ldap::message::{SMALL_FRAME, frame_length};
+use crate::ldap::message::{Envelope, SMALL_FRAME, frame_length};
 use crate::ldap::pool::{BindAnswer, Wire, elsewhere};
 use crate::primary::directory::finding;
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary};
@@ -37,6 +37,8 @@ struct State {
     wire: Option<Box<dyn Wire>>,
     /// The directory's last answer.
     answer: Option<Box<[u8]>>,
+    /// Whether it says more than its code: a text, or a control such as a password policy's.
+    speaks: bool,
     passed: bool,
     /// Needed again only by a request that joins another one's hold.
     password: Option<Secret>,
@@ -66,10 +68,10 @@ impl Own {
         self.state().passed
     }
 
-    /// The directory's refusal, where it gave one.
+    /// The directory's refusal, where it gave one that says more than its code.
     pub(super) fn refusal(&self) -> Option<Box<[u8]>> {
         let mut state = self.state();
-        if state.passed { None } else { state.answer.take() }
+        if state.passed || !state.speaks { None } else { state.answer.take() }
     }
 
     /// The bound connection.
@@ -137,8 +139,10 @@ impl Own {
         })?;
         let answer = BindAnswer { code: result.code, refusal: result.refusal() };
         let passed = finding(Ok(answer)) == Finding::Right;
+        let speaks =
+            !result.diagnostic.is_empty() || Envelope::read(&frame).is_ok_and(|answer| answer.op.end < frame.len());
         let mut state = self.state();
-        state.passed = passed;
+        (state.passed, state.speaks) = (passed, speaks);
         state.answer = Some(frame);
         if passed {
             state.wire = Some(wire);

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::binding::{Asking, Binding, response};
 use super::outbox::Outbox;
 use super::wiped::take_out;
-use super::{CONNECT, Event, Link, Moved, PEEK, SCRATCH, WHOLE, Work, directory_gone};
+use super::{CONNECT, Event, Link, Moved, PEEK, SCRATCH, WHOLE, Work};
 use crate::config::ServiceAccounts;
 use crate::ldap::ber::SEQUENCE;
 use crate::ldap::bind::{Authentication, BindRequest, write_bind_with_controls};
@@ -23,8 +23,10 @@ use crate::signin::standing::StandKey;
 impl Link {
     /// From the client to the directory.
     pub(super) fn poll_up(&mut self, context: &mut Context<'_>) -> Moved {
-        if let Some(directory) = &mut self.directory {
-            self.to_directory.flush(directory.as_mut(), context).map_err(|_| directory_gone())?;
+        if let Some(directory) = &mut self.directory
+            && self.to_directory.flush(directory.as_mut(), context).is_err()
+        {
+            return Err(self.directory_closed());
         }
         let full = self.from_client.len() >= self.session.limits().buffered.max(WHOLE);
         let halted = self.stopping && !self.session.is_held() || self.start_tls;
@@ -300,7 +302,8 @@ impl Link {
     fn send_up(&mut self, octets: &[u8], context: &mut Context<'_>) -> Result<(), Event> {
         match &mut self.directory {
             Some(directory) if !octets.is_empty() => {
-                self.to_directory.send(directory.as_mut(), octets, context).map_err(|_| directory_gone())
+                let sent = self.to_directory.send(directory.as_mut(), octets, context);
+                sent.map_err(|_| self.directory_closed())
             }
             _ => Ok(()),
         }

@@ -50,10 +50,10 @@ pub(super) fn is_bare(frame: &[u8]) -> bool {
         .is_ok_and(|(_, value)| value.is_none())
 }
 
-/// Extended requests that tell nobody anything who has not bound: Who am I, and Cancel. Others may, as a change of a
-/// password tells whether the old one is right.
+/// Extended requests that tell nobody anything who has not bound: Who am I, Cancel, and fast binds, which Active Directory
+/// takes before any bind only. Others may, as a change of a password tells whether the old one is right.
 pub(super) fn is_harmless(frame: &[u8]) -> bool {
-    [oid::WHO_AM_I, oid::CANCEL].iter().any(|name| extended_name(frame) == Some(name.as_bytes()))
+    [oid::WHO_AM_I, oid::CANCEL, oid::FAST_BIND].iter().any(|name| extended_name(frame) == Some(name.as_bytes()))
 }
 
 /// A search for the entry that tells about the server: base "", scope base (RFC 4512 section 5.1).

@@ -184,6 +184,7 @@ fn nobody_in_particular_is_refused_or_the_directorys_affair() {
     assert_eq!(ask(&protected(), &search(1, "", Scope::Base)), Step::Forward, "the rootDSE");
     assert_eq!(refused(ask(&protected(), &search(1, "", Scope::Subtree))).0, code::STRONGER_AUTH_REQUIRED);
     assert_eq!(ask(&protected(), &extended(1, oid::WHO_AM_I)), Step::Forward);
+    assert_eq!(ask(&protected(), &extended(1, oid::FAST_BIND)), Step::Forward);
     let mut open = Session::new(Rules { anonymous: Anonymous::Allow, ..rules() }, true);
     assert_eq!(ask(&open, &bind(1, "", "")), Step::RelayBind(Relayed::Anonymous));
     pass(&mut open, &search(1, "dc=x", Scope::Base));

@@ -14,6 +14,16 @@ use crate::primary::{Fault, IdentifyError, Identity, names};
 /// Entries of one name in several containers that are told apart by their canonical names, at most.
 const NAMESAKES: u32 = 20;
 
+/// What stands under a distinguished name.
+enum Found {
+    /// A person, or a program that the configuration names.
+    Account(Identity),
+    /// Something that no person is called by the name of: a unit, a group, an account that only programs have.
+    NoPerson,
+    /// What would identify it cannot be read.
+    Unreadable,
+}
+
 impl Directory {
     /// Finds out who a bind name means. `is_service` says that the configuration names this distinguished name as a
     /// program's: such an entry need not look like a person's, and need not be readable.
@@ -50,9 +60,11 @@ impl Directory {
         match found.await {
             Ok((code::SUCCESS, mut found)) => match found.pop() {
                 // People are those below the base, by whatever name they come.
-                Some(Some(identity)) if is_service || names::is_below(&identity.dn, &self.base) => Ok(identity),
-                Some(Some(_)) => Err(IdentifyError::Unknown),
-                Some(None) => Err(IdentifyError::Fault(Fault::Garbled)),
+                Some(Found::Account(identity)) if is_service || names::is_below(&identity.dn, &self.base) => {
+                    Ok(identity)
+                }
+                Some(Found::Account(_) | Found::NoPerson) => Err(IdentifyError::Unknown),
+                Some(Found::Unreadable) => Err(IdentifyError::Fault(Fault::Garbled)),
                 None if is_service => Ok(service(dn)),
                 None => Err(IdentifyError::Unknown),
             },
@@ -64,8 +76,13 @@ impl Directory {
         }
     }
 
-    fn entry_of(&self, entry: &Entry<'_>, is_service: bool) -> Option<Identity> {
-        self.identity(entry).or_else(|| is_service.then(|| service(entry.dn)))
+    fn entry_of(&self, entry: &Entry<'_>, is_service: bool) -> Found {
+        match self.identity(entry) {
+            Some(identity) => Found::Account(identity),
+            None if is_service => Found::Account(service(entry.dn)),
+            None if entry.first(&self.unique_id).is_some_and(|value| !value.is_empty()) => Found::NoPerson,
+            None => Found::Unreadable,
+        }
     }
 
     async fn identify_by(&self, attribute: &str, value: &[u8], deadline: Instant) -> Result<Identity, IdentifyError> {

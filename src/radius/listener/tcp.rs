@@ -137,10 +137,6 @@ async fn serve(stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit
         around.shared.discard(Discarded::UnknownSource, peer, None, std::time::Instant::now());
         return;
     }
-    if let Err(error) = tls::prepare(&stream) {
-        tracing::debug!(%peer, %error, "a RADIUS connection was lost");
-        return;
-    }
     let door = Door::of(Arc::clone(&around.shared), Whose::ByAddress, REMEMBERED);
     let station = Arc::new(Station { port: Outbox::new(peer, None), door });
     {

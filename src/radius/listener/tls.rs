@@ -358,7 +358,6 @@ async fn admit(
         return Err(Refused::Address);
     }
     let failed = |error: std::io::Error| Refused::Handshake(error.to_string());
-    tls::prepare(&tcp).map_err(failed)?;
     let handshake = TlsAcceptor::from(around.config.current()).accept(tcp);
     let late = |_| Refused::Handshake("it took too long".to_owned());
     let mut stream = timeout_at(until, handshake).await.map_err(late)?.map_err(failed)?;

@@ -97,6 +97,16 @@ async fn where_nobody_wants_to_the_client_hears_that_the_directory_is_away() {
 }
 
 #[tokio::test]
+async fn a_directory_that_hangs_up_is_heard_as_directly() {
+    // python-ldap's ReconnectLDAPObject and the like connect again after the bare end, and not after a notice of ours
+    let directory_hangs_up = answering(|request| vec![bind(request.id, code::SUCCESS, ""), Act::Close]).await;
+    let house = house();
+    let mut client = client(&house, directory(&[&directory_hangs_up]));
+    assert_eq!(client.bind(1, PERSON.0, PERSON.1).await.0, code::SUCCESS);
+    assert_eq!(client.next().await, None);
+}
+
+#[tokio::test]
 async fn a_password_that_may_have_been_counted_is_tried_nowhere_else() {
     type Answer = fn(&Request) -> Vec<Act>;
     let cases: [(&str, Answer, u32, &str); 5] = [
