@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::SqlStr;
 
-use crate::users::sql::value::{Kind, Row, Value, built};
+use crate::users::sql::value::{Cell, Kind, Row, Value, built};
 use crate::users::store::StoreResult;
 
 /// Which SQL a database speaks where the two differ.
@@ -122,6 +122,36 @@ impl Holds {
     }
 }
 
+/// Rows to be inserted that are written where they are wanted, without a copy of each of their texts before.
+pub(in crate::users) trait Lent: Sync {
+    /// How many there are.
+    fn many(&self) -> usize;
+
+    /// Shows the values of one of them, in the order of the columns.
+    fn show(&self, row: usize, put: &mut dyn FnMut(Cell<'_>));
+
+    /// All of them, copied.
+    fn copies(&self) -> Vec<Vec<Value>> {
+        let copy = |row| {
+            let mut values = Vec::new();
+            self.show(row, &mut |cell| values.push(cell.into()));
+            values
+        };
+        (0..self.many()).map(copy).collect()
+    }
+}
+
+impl Lent for Vec<Vec<Value>> {
+    fn many(&self) -> usize {
+        self.len()
+    }
+
+    fn show(&self, row: usize, put: &mut dyn FnMut(Cell<'_>)) {
+        // A whole column is no value of a row: it leaves the row short, which is refused.
+        self.get(row).into_iter().flatten().filter_map(Value::lent).for_each(put);
+    }
+}
+
 /// Several statements that count together.
 pub(in crate::users) trait Change: Send {
     /// Runs a statement; how many rows it touched.
@@ -132,7 +162,7 @@ pub(in crate::users) trait Change: Send {
 
     /// Inserts many rows faster than a statement does: all of them, or none where a key is taken. `None`: none came in,
     /// a statement has to do it.
-    fn bulk<'a>(&'a mut self, _: &'a Insertion, _: &'a [Vec<Value>]) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+    fn bulk<'a>(&'a mut self, _: &'a Insertion, _: &'a dyn Lent) -> BoxFuture<'a, StoreResult<Option<u64>>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
@@ -228,11 +258,33 @@ impl Insertion {
         &self,
         change: &mut dyn Change,
         dialect: Dialect,
+        rows: Vec<Vec<Value>>,
+    ) -> StoreResult<u64> {
+        match change.bulk(self, &rows).await? {
+            Some(inserted) => Ok(inserted),
+            None => self.by_statements(change, dialect, rows).await,
+        }
+    }
+
+    /// As [`Insertion::run`], of rows that stay where they are.
+    pub(in crate::users) async fn lend(
+        &self,
+        change: &mut dyn Change,
+        dialect: Dialect,
+        rows: &dyn Lent,
+    ) -> StoreResult<u64> {
+        match change.bulk(self, rows).await? {
+            Some(inserted) => Ok(inserted),
+            None => self.by_statements(change, dialect, rows.copies()).await,
+        }
+    }
+
+    async fn by_statements(
+        &self,
+        change: &mut dyn Change,
+        dialect: Dialect,
         mut rows: Vec<Vec<Value>>,
     ) -> StoreResult<u64> {
-        if let Some(inserted) = change.bulk(self, &rows).await? {
-            return Ok(inserted);
-        }
         let mut inserted = 0;
         while !rows.is_empty() {
             let (size, text) = match dialect {

@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use crate::users::changes::{Difference, differences};
 use crate::users::model::Person;
 use crate::users::profile::{Fields, NameKind, Profile, Stamp};
-use crate::users::sql::driver::{Change, Dialect, Insertion};
+use crate::users::sql::driver::{Change, Dialect, Insertion, Lent};
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::text::{self, ALIVE};
-use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable};
+use crate::users::sql::value::{Cell, Kind, Row, Value, built, fixed, list, listed, micros, unreadable};
 use crate::users::sql::{details, text::OTHER_CLAIMS};
 use crate::users::store::{StoreError, StoreResult};
 
-/// The columns of a version of a person, in the order of [`values_of`].
+/// The columns of a version of a person, in the order of [`show_version`].
 const COLUMNS: [(&str, Kind); 28] = [
     ("unique_id", Kind::Text),
     ("died", Kind::Int),
@@ -56,9 +56,34 @@ pub(in crate::users) static NAMES: Insertion = Insertion::new("names", &NAME_COL
 
 /// A row for [`PEOPLE`].
 pub(super) fn version_row(profile: &Profile, born: i64) -> Vec<Value> {
-    let mut values = vec![Value::from(profile.person.unique_id.as_str()), Value::from(ALIVE), Value::from(born)];
-    values.extend(values_of(profile));
+    let mut values = Vec::with_capacity(COLUMNS.len());
+    show_version(profile, born, &mut |cell| values.push(cell.into()));
     values
+}
+
+/// Rows for [`PEOPLE`].
+pub(super) struct Versions<'a> {
+    pub(super) profiles: &'a [Profile],
+    pub(super) born: i64,
+}
+
+impl Lent for Versions<'_> {
+    fn many(&self) -> usize {
+        self.profiles.len()
+    }
+
+    fn show(&self, row: usize, put: &mut dyn FnMut(Cell<'_>)) {
+        if let Some(profile) = self.profiles.get(row) {
+            show_version(profile, self.born, put);
+        }
+    }
+}
+
+fn show_version(profile: &Profile, born: i64, put: &mut dyn FnMut(Cell<'_>)) {
+    put(profile.person.unique_id.as_str().into());
+    put(ALIVE.into());
+    put(born.into());
+    show_values(profile, put);
 }
 
 /// A row for [`NAMES`].
@@ -67,36 +92,30 @@ pub(super) fn name_row(folded: String, kind: NameKind, unique_id: &str, born: i6
 }
 
 /// All but the key, in the order of [`COLUMNS`] and of [`text::UPDATE_PERSON`].
-fn values_of(profile: &Profile) -> [Value; 25] {
+fn show_values(profile: &Profile, put: &mut dyn FnMut(Cell<'_>)) {
     let person = &profile.person;
-    let aliases = if profile.aliases.is_empty() { Value::Text(None) } else { list(&profile.aliases) };
-    [
-        person.name.as_str().into(),
-        person.upn.clone().into(),
-        person.dn.clone().into(),
-        person.first_name.clone().into(),
-        person.last_name.clone().into(),
-        person.email.clone().into(),
-        person.phone.clone().into(),
-        person.phone_extension.clone().into(),
-        person.method.word().into(),
-        person.language.as_str().into(),
-        person.enabled.into(),
-        aliases,
-        profile.group.clone().into(),
-        profile.description.clone().into(),
-        profile.backup_phone.clone().into(),
-        profile.backup_extension.clone().into(),
-        person.mode.word().into(),
-        profile.local.bits().into(),
-        profile.item.clone().into(),
-        profile.content.into(),
-        profile.quarantined.into(),
-        profile.created.time.into(),
-        profile.created.by.as_str().into(),
-        profile.changed.time.into(),
-        profile.changed.by.as_str().into(),
-    ]
+    put(person.name.as_str().into());
+    for text in [&person.upn, &person.dn, &person.first_name, &person.last_name, &person.email, &person.phone] {
+        put(text.as_deref().into());
+    }
+    put(person.phone_extension.as_deref().into());
+    put(Cell::Word(person.method.word()));
+    put(person.language.as_str().into());
+    put(person.enabled.into());
+    let aliases = (!profile.aliases.is_empty()).then(|| listed(&profile.aliases));
+    put(aliases.as_deref().into());
+    for text in [&profile.group, &profile.description, &profile.backup_phone, &profile.backup_extension] {
+        put(text.as_deref().into());
+    }
+    put(Cell::Word(person.mode.word()));
+    put(profile.local.bits().into());
+    put(profile.item.as_deref().into());
+    put(profile.content.into());
+    put(Cell::Int(profile.quarantined.map(micros)));
+    for stamp in [&profile.created, &profile.changed] {
+        put(micros(stamp.time).into());
+        put(stamp.by.as_str().into());
+    }
 }
 
 /// Reads what a sign-in needs.
@@ -269,7 +288,7 @@ pub(super) async fn change(
 
 pub(super) async fn update(change: &mut dyn Change, profile: &Profile, born: i64) -> StoreResult<()> {
     let mut values = vec![Value::from(profile.person.unique_id.as_str()), Value::from(born)];
-    values.extend(values_of(profile));
+    show_values(profile, &mut |cell| values.push(cell.into()));
     change.run(fixed(text::UPDATE_PERSON), values).await.map(|_| ())
 }
 

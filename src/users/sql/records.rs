@@ -7,9 +7,9 @@ use crate::audit::{Accounted, Event};
 use crate::users::changes::{ChangeRecord, Difference, arrival, written};
 use crate::users::model::{Method, Person};
 use crate::users::profile::Profile;
-use crate::users::sql::driver::{Change, Dialect, Insertion};
+use crate::users::sql::driver::{Change, Dialect, Insertion, Lent};
 use crate::users::sql::measures;
-use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable, word};
+use crate::users::sql::value::{Cell, Kind, Row, Value, built, fixed, list, micros, unreadable, word};
 use crate::users::store::StoreResult;
 
 /// Columns of an event, in the order of [`event_row`].
@@ -146,17 +146,28 @@ impl<'a> Noted<'a> {
         let Person { unique_id, name, .. } = &profile.person;
         Noted { unique_id, name, kind: "added", by, fields: arrival(profile) }
     }
+}
 
-    fn row(self, time: SystemTime, generation: i64) -> Vec<Value> {
-        vec![
-            time.into(),
-            self.by.into(),
-            self.unique_id.into(),
-            self.name.into(),
-            self.kind.into(),
-            self.fields.into(),
-            generation.into(),
-        ]
+/// Rows for [`CHANGES`].
+struct NotedAt<'a> {
+    noted: &'a [Noted<'a>],
+    time: i64,
+    generation: i64,
+}
+
+impl Lent for NotedAt<'_> {
+    fn many(&self) -> usize {
+        self.noted.len()
+    }
+
+    fn show(&self, row: usize, put: &mut dyn FnMut(Cell<'_>)) {
+        let Some(Noted { unique_id, name, kind, by, fields }) = self.noted.get(row) else { return };
+        put(self.time.into());
+        for text in [by, unique_id, name, kind] {
+            put((*text).into());
+        }
+        put(fields.as_str().into());
+        put(self.generation.into());
     }
 }
 
@@ -178,8 +189,8 @@ pub(super) async fn note_at(
     noted: Vec<Noted<'_>>,
     time: SystemTime,
 ) -> StoreResult<()> {
-    let rows = noted.into_iter().map(|noted| noted.row(time, generation)).collect();
-    CHANGES.run(change, dialect, rows).await.map(|_| ())
+    let rows = NotedAt { noted: &noted, time: micros(time), generation };
+    CHANGES.lend(change, dialect, &rows).await.map(|_| ())
 }
 
 /// Changes of everybody, newest first.

@@ -22,6 +22,63 @@ pub(in crate::users) enum Value {
     Blobs(Vec<Option<Vec<u8>>>),
 }
 
+/// A value of a row that somebody else keeps.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::users) enum Cell<'a> {
+    Int(Option<i64>),
+    Text(Option<&'a str>),
+    Word(&'static str),
+    Blob(Option<&'a [u8]>),
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(number: i64) -> Self {
+        Cell::Int(Some(number))
+    }
+}
+
+impl From<bool> for Cell<'_> {
+    fn from(yes: bool) -> Self {
+        Cell::Int(Some(i64::from(yes)))
+    }
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Cell::Text(Some(text))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Cell<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        Cell::Text(text)
+    }
+}
+
+impl Value {
+    /// The same, lent; `None`: a whole column.
+    pub(in crate::users) fn lent(&self) -> Option<Cell<'_>> {
+        Some(match self {
+            Value::Int(number) => Cell::Int(*number),
+            Value::Text(text) => Cell::Text(text.as_deref()),
+            Value::Word(word) => Cell::Word(word),
+            Value::Blob(octets) => Cell::Blob(octets.as_deref()),
+            Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => return None,
+        })
+    }
+}
+
+impl From<Cell<'_>> for Value {
+    fn from(cell: Cell<'_>) -> Self {
+        match cell {
+            Cell::Int(number) => Value::Int(number),
+            Cell::Text(text) => Value::Text(text.map(str::to_owned)),
+            Cell::Word(word) => Value::Word(word),
+            Cell::Blob(octets) => Value::Blob(octets.map(<[u8]>::to_vec)),
+        }
+    }
+}
+
 /// The kinds of column there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::users) enum Kind {
@@ -128,7 +185,12 @@ pub(in crate::users) fn word(word: Option<&'static str>) -> Value {
 
 /// A list of texts as one parameter: a JSON array, which both databases can take apart.
 pub(in crate::users) fn list(texts: &[String]) -> Value {
-    serde_json::Value::from(texts).to_string().into()
+    listed(texts).into()
+}
+
+/// As [`list`], as text. Texts can always be written.
+pub(in crate::users) fn listed(texts: &[String]) -> String {
+    serde_json::to_string(texts).unwrap_or_else(|_| "[]".into())
 }
 
 /// A row, read from the left.
