@@ -54,7 +54,7 @@ impl Meddler {
 fn cookie(request: &mut [u8]) -> Option<&mut u8> {
     let of_pages = request.windows(22).any(|octets| octets == b"1.2.840.113556.1.4.319");
     let place = request.len().checked_sub(10)?;
-    (of_pages && request[place..].starts_with(&[4, 8])).then(|| request.last_mut().unwrap())
+    if of_pages && request[place..].starts_with(&[4, 8]) { request.last_mut() } else { None }
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, what: &AtomicU8) {
