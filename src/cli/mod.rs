@@ -108,7 +108,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct ConfigFile {
     /// The configuration file
-    #[arg(long, short, value_name = "FILE", default_value = CONFIG, env = "ANTEROOM_CONFIG")]
+    #[arg(long, short, value_name = "FILE", default_value = CONFIG, env = "ANTEROOM_CONFIG", global = true)]
     pub config: PathBuf,
 }
 

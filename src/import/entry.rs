@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::config::import::{AttributeMap, IdKind, Import, ImportItem};
 use crate::import::preset;
 use crate::ldap::filter::Filter;
-use crate::ldap::search::Entry;
+use crate::ldap::search::{Entry, Values};
 use crate::users::model::Person;
 use crate::users::phone;
 use crate::users::profile::Profile;
@@ -199,6 +199,8 @@ impl Reading {
     pub fn candidate(&self, entry: &Entry<'_>) -> Result<Candidate, Unfit> {
         let mut unique_id = String::new();
         self.unique_id(entry, &mut unique_id)?;
+        let dn = entry.dn.to_owned();
+        let entry = &Listed(entry.attributes().collect());
         let text = |attributes: &[String]| attributes.iter().find_map(|attribute| value(entry, attribute));
         let mut names: Vec<String> =
             self.map.user_name.iter().filter_map(|attribute| usable_name(entry, attribute)).collect();
@@ -230,7 +232,7 @@ impl Reading {
             unique_id,
             name,
             upn,
-            dn: Some(entry.dn.to_owned()),
+            dn: Some(dn),
             first_name: text(&self.map.first_name),
             last_name: text(&self.map.last_name),
             email: text(&self.map.email),
@@ -249,7 +251,8 @@ impl Reading {
         profile.backup_extension = backup.as_ref().and_then(|phone| phone.extension.clone());
         profile.backup_phone = backup.map(|phone| phone.number);
         profile.item = Some(self.item.name.clone());
-        let disabled = entry.first_text(preset::disabled_attribute(self.preset));
+        let disabled = entry.values(preset::disabled_attribute(self.preset)).next();
+        let disabled = disabled.and_then(|value| std::str::from_utf8(value).ok());
         Ok(Candidate { profile, disabled: preset::is_disabled(self.preset, disabled), has_language })
     }
 }
@@ -262,20 +265,34 @@ pub(crate) fn content_of(mut settings: Sha256, octets: &[u8]) -> i64 {
     (i64::from_be_bytes(first) & !0b111) | 0b100
 }
 
+/// The attributes of an entry, found once: a dozen and more are looked for, and looking walks through them all.
+struct Listed<'a>(Vec<(&'a [u8], Values<'a>)>);
+
+impl<'a> Listed<'a> {
+    /// As [`Entry::values`].
+    fn values(&self, description: &str) -> Values<'a> {
+        let found = self.0.iter().find(|(found, _)| found.eq_ignore_ascii_case(description.as_bytes()));
+        found.map(|(_, values)| values.clone()).unwrap_or_default()
+    }
+}
+
 /// The first value of an attribute that is text and not blank.
-fn value(entry: &Entry<'_>, attribute: &str) -> Option<String> {
+fn value(entry: &Listed<'_>, attribute: &str) -> Option<String> {
     let texts = entry.values(attribute).filter_map(|value| std::str::from_utf8(value).ok());
     texts.map(cleaned).find(|text| !text.is_empty())
 }
 
 /// The first value of an attribute that could be a name. A name that is too long is none: cut, it would be another.
-fn usable_name(entry: &Entry<'_>, attribute: &str) -> Option<String> {
+fn usable_name(entry: &Listed<'_>, attribute: &str) -> Option<String> {
     let texts = entry.values(attribute).filter_map(|value| std::str::from_utf8(value).ok());
     texts.map(tidy).find(|text| usable(text))
 }
 
 /// A text without blanks at its ends and without control characters.
 pub(crate) fn tidy(text: &str) -> String {
+    if !text.contains(char::is_control) {
+        return text.trim().to_owned();
+    }
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     plain.trim().to_owned()
 }

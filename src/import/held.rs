@@ -34,6 +34,14 @@ pub struct Waiting {
     leavers: String,
     /// What the whole pass would do.
     pub counts: Counts,
+    /// Whether that pass read everybody: one that reads only what has changed may not meet these people.
+    #[serde(default = "everybody")]
+    pub full: bool,
+}
+
+/// A plan of before this was kept is taken for one that more has to be read for.
+fn everybody() -> bool {
+    true
 }
 
 impl Leaving {
@@ -69,8 +77,8 @@ impl Leaving {
         Some(format!("{count} people would be disabled or removed, more than {}", import.stop_above))
     }
 
-    /// What is to be kept until somebody approves.
-    pub fn waiting(&self, counts: &Counts) -> Waiting {
+    /// What is to be kept until somebody approves, of a pass that read everybody or only what has changed.
+    pub fn waiting(&self, counts: &Counts, full: bool) -> Waiting {
         let mut people = self.people.clone();
         people.sort_unstable();
         let octets: Vec<u8> = people.iter().flat_map(|hash| hash.to_be_bytes()).collect();
@@ -79,6 +87,7 @@ impl Leaving {
             shown: self.shown.clone(),
             leavers: STANDARD.encode(octets),
             counts: counts.clone(),
+            full,
         }
     }
 
@@ -94,6 +103,11 @@ impl Waiting {
     /// Whether it is about the same people as `other`.
     pub fn is_for_the_same(&self, other: &Waiting) -> bool {
         self.leavers == other.leavers
+    }
+
+    /// Whether a pass that found nothing to be stopped shows that nobody has to wait any more.
+    pub fn is_settled_by(&self, full: bool) -> bool {
+        full || !self.full
     }
 
     /// Reads what was kept; what cannot be read approves nobody.
@@ -135,12 +149,13 @@ mod tests {
 
     #[test]
     fn an_approval_is_for_those_people_and_nobody_else() {
-        let approved = leaving(&["a", "b", "c", "d", "e", "f"]).waiting(&Counts::default());
+        let approved = leaving(&["a", "b", "c", "d", "e", "f"]).waiting(&Counts::default(), true);
         let kept = Waiting::read(&approved.write()).unwrap();
         assert_eq!(kept, approved);
         assert!(leaving(&["f", "a", "b", "c", "d", "e"]).is_within(&kept));
         assert!(leaving(&["c"]).is_within(&kept), "who has come back in the meantime need not leave");
         assert!(!leaving(&["a", "b", "c", "d", "e", "g"]).is_within(&kept));
         assert_eq!(Waiting::read("{}"), None);
+        assert!(kept.is_settled_by(true) && !kept.is_settled_by(false));
     }
 }

@@ -35,38 +35,118 @@ impl Hashes {
     }
 }
 
-/// A set of [`Hashes::narrow`]: of names or people that were met. It is many short lists, each of which grows by little:
-/// a hash table of millions would be half empty, and there twice while it grows.
-#[derive(Debug, Clone)]
-pub struct Marks(Vec<Vec<u64>>);
+/// How many lists a [`Marks`] is: their number is the part of each hash that is not kept.
+const LISTS: usize = 1 << 16;
+/// Hashes of a [`Block`].
+const IN_BLOCK: usize = 20;
+/// Blocks that are allocated together.
+const IN_SLAB: usize = 512;
+/// Where a list ends.
+const NO_BLOCK: u32 = u32::MAX;
 
-/// How many lists a [`Marks`] is: of millions, each has some hundred, which are looked through as fast as they are hashed.
-const LISTS: usize = 1 << 14;
+/// Some hashes of one list, without their lowest sixteen bits. It takes 128 octets.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    high: [u32; IN_BLOCK],
+    middle: [u16; IN_BLOCK],
+    used: u32,
+    /// The block that was filled before it.
+    next: u32,
+}
 
-impl Default for Marks {
-    fn default() -> Self {
-        Marks(vec![Vec::new(); LISTS])
-    }
+/// A set of [`Hashes::narrow`]: of names or people that were met. It is many short lists of blocks that never move, six
+/// octets a hash: a hash table of millions would be half empty, and there twice while it grows, and lists that grow by
+/// themselves leave holes behind.
+#[derive(Debug, Clone, Default)]
+pub struct Marks {
+    /// The last block of each list; none at all before the first hash.
+    lists: Vec<u32>,
+    slabs: Vec<Vec<Block>>,
+    blocks: u32,
 }
 
 impl Marks {
-    fn place(hash: u64) -> usize {
-        usize::try_from(hash >> 32).unwrap_or_default() % LISTS
+    fn parts(hash: u64) -> (usize, u32, u16) {
+        let [a, b, c, d, e, f, g, h] = hash.to_be_bytes();
+        (usize::from(u16::from_be_bytes([g, h])), u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]))
+    }
+
+    fn block(&self, number: u32) -> Option<&Block> {
+        let number = usize::try_from(number).ok()?;
+        self.slabs.get(number / IN_SLAB)?.get(number % IN_SLAB)
     }
 
     /// Adds one; whether it is new.
     pub fn insert(&mut self, hash: u64) -> bool {
-        let Some(list) = self.0.get_mut(Self::place(hash)).filter(|list| !list.contains(&hash)) else { return false };
-        if list.len() == list.capacity() {
-            list.reserve_exact((list.len() / 4).max(8));
+        if self.contains(hash) {
+            return false;
         }
-        list.push(hash);
+        let (list, high, middle) = Self::parts(hash);
+        if self.lists.is_empty() {
+            self.lists = vec![NO_BLOCK; LISTS];
+        }
+        let Some(last) = self.lists.get_mut(list) else { return false };
+        let place = usize::try_from(*last).unwrap_or_default();
+        let slab = self.slabs.get_mut(place / IN_SLAB);
+        match slab.and_then(|slab| slab.get_mut(place % IN_SLAB)).filter(|block| !block.is_full()) {
+            Some(block) => block.push(high, middle),
+            None => {
+                let mut block = Block { high: [0; IN_BLOCK], middle: [0; IN_BLOCK], used: 0, next: *last };
+                block.push(high, middle);
+                *last = self.blocks;
+                self.blocks += 1;
+                match self.slabs.last_mut().filter(|slab| slab.len() < IN_SLAB) {
+                    Some(slab) => slab.push(block),
+                    None => {
+                        let mut slab = Vec::with_capacity(IN_SLAB);
+                        slab.push(block);
+                        self.slabs.push(slab);
+                    }
+                }
+            }
+        }
         true
     }
 
     /// Whether it is there.
     pub fn contains(&self, hash: u64) -> bool {
-        self.0.get(Self::place(hash)).is_some_and(|list| list.contains(&hash))
+        let (list, high, middle) = Self::parts(hash);
+        let mut next = self.lists.get(list).copied().unwrap_or(NO_BLOCK);
+        while let Some(block) = self.block(next) {
+            if block.contains(high, middle) {
+                return true;
+            }
+            next = block.next;
+        }
+        false
+    }
+
+    #[cfg(test)]
+    fn octets(&self) -> usize {
+        self.slabs.len() * IN_SLAB * size_of::<Block>() + self.lists.len() * size_of::<u32>()
+    }
+}
+
+impl Block {
+    fn used(&self) -> usize {
+        usize::try_from(self.used).unwrap_or(IN_BLOCK).min(IN_BLOCK)
+    }
+
+    fn is_full(&self) -> bool {
+        self.used() == IN_BLOCK
+    }
+
+    fn contains(&self, high: u32, middle: u16) -> bool {
+        let kept = self.high.iter().zip(&self.middle).take(self.used());
+        kept.into_iter().any(|(one, other)| *one == high && *other == middle)
+    }
+
+    fn push(&mut self, high: u32, middle: u16) {
+        let place = self.used();
+        if let (Some(one), Some(other)) = (self.high.get_mut(place), self.middle.get_mut(place)) {
+            (*one, *other) = (high, middle);
+            self.used += 1;
+        }
     }
 }
 
@@ -242,12 +322,24 @@ mod tests {
     #[test]
     fn marks_are_a_set() {
         let (hashes, mut marks) = (Hashes::default(), Marks::default());
-        let all: Vec<u64> = (0..1000).map(|n: u32| hashes.narrow(&n.to_string())).collect();
+        assert!(!marks.contains(0), "nothing is in an empty one");
+        let all: Vec<u64> = (0..100_000).map(|n: u32| hashes.narrow(&n.to_string())).collect();
         assert!(all.iter().all(|hash| marks.insert(*hash)));
         assert!(all.iter().all(|hash| marks.contains(*hash) && !marks.insert(*hash)));
         assert!(!marks.contains(hashes.narrow("another")));
-        let fullest = marks.0.iter().map(Vec::len).max().unwrap();
-        assert!(fullest < 20, "{fullest} of 1000 in one of {LISTS} lists");
+        // Those that differ in one bit, wherever it is, and more in one list than a block takes.
+        let mut marks = Marks::default();
+        assert!(marks.insert(0) && (0..64).all(|bit| marks.insert(1 << bit)));
+        assert!((0..10_000_u64).all(|n| marks.insert(n << 16 | 7)));
+        assert!((0..10_000_u64).all(|n| marks.contains(n << 16 | 7) && !marks.contains(n << 16 | 9)));
+    }
+
+    #[test]
+    fn a_million_marks_take_little_more_than_ten_octets_each() {
+        let (hashes, mut marks) = (Hashes::default(), Marks::default());
+        marks.extend((0..1_000_000).map(|n: u32| hashes.narrow(&n.to_string())));
+        assert!(marks.octets() < 12_000_000, "{}", marks.octets());
+        assert_eq!(size_of::<Block>(), 128);
     }
 
     #[test]

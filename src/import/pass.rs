@@ -28,6 +28,7 @@ use crate::primary::directory::Directory;
 use crate::users::roster::{ImportLock, ImportRun, Memory, Roster};
 use crate::users::store::StoreError;
 
+mod counting;
 mod gathering;
 mod holding;
 mod sifting;
@@ -41,6 +42,8 @@ use staging::Staging;
 /// Batches between reading and comparing: they hold what the directory sends while we learn who is in the store, some
 /// thirty thousand people in twenty megabytes.
 const BATCHES: usize = 128;
+/// The same where nobody is in the store: what tells millions of newcomers apart needs the memory.
+const FEW_BATCHES: usize = 16;
 /// How long the right to import is kept without a sign of life.
 pub const LEASE: Duration = Duration::from_secs(60);
 
@@ -307,13 +310,14 @@ impl Importer {
         progress: &Progress,
         watch: Watch<'_>,
     ) -> Result<Outcome, ImportError> {
-        let now = SystemTime::now();
+        let (now, ask) = (SystemTime::now(), &self.asked(ask).await?);
         progress.enter(Phase::Looking);
         let selection = Arc::new(selection);
         let plans = Plans::make(self, ask, &selection, now).await?;
         let mut outcome = Outcome { passes: plans.passes(), ..Outcome::default() };
         progress.enter(Phase::Reading);
-        let (sink, batches) = mpsc::channel(BATCHES);
+        let is_empty = self.roster.profiles("", 1).await?.is_empty();
+        let (sink, batches) = mpsc::channel(if is_empty { FEW_BATCHES } else { BATCHES });
         let marks = plans.marks();
         let scopes = plans.scopes(&selection);
         let gathering = tokio::spawn(gathering::gather(plans, Arc::clone(&selection), sink));
@@ -324,7 +328,9 @@ impl Importer {
         if sieve.store_is_empty() {
             staging.expect_newcomers();
         }
+        let counting = (progress.is_watched() && sieve.is_first(&scopes)).then(|| self.count(&selection, progress));
         let sifted = sieve.sift(batches, staging, progress).await;
+        drop(counting);
         let gathered = gathering.end().await;
         let gathered: Gathered = match (gathered, sifted) {
             // Whoever sifts has stopped, and so nobody wanted the rest: that is no fault of the directory.
@@ -347,15 +353,13 @@ impl Importer {
         if let Some(reason) = stop
             && !self.is_approved(ask, &leaving).await?
         {
-            outcome.held = Some(self.hold(ask, now, reason, &leaving, &outcome.counts).await?);
+            outcome.held = Some(self.hold(ask, now, reason, &leaving, &outcome).await?);
             return Ok(outcome);
         }
         let memory: Vec<Memory> = if selection.whole { marks } else { Vec::new() };
         staging.finish(&memory, progress).await?;
         outcome.longest_hold = staging.longest_hold();
-        if !ask.dry_run {
-            self.roster.drop_plan(&plan_id(ask)).await?;
-        }
+        self.settle_plan(ask, &outcome).await?;
         Ok(outcome)
     }
 }

@@ -1,6 +1,7 @@
 //! How far an import is, for whoever wants to show it. Pure.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// What an import is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +37,26 @@ impl Phase {
     }
 }
 
+/// How many people there will probably be, for whoever learns it beside the import.
+#[derive(Debug, Default, Clone)]
+pub struct Expected(Arc<AtomicU64>);
+
+impl Expected {
+    /// So many; 0: nobody knows.
+    pub fn set(&self, people: u64) {
+        self.0.store(people, Ordering::Relaxed);
+    }
+}
+
 /// How far an import is. It writes, others look.
 #[derive(Debug, Default)]
 pub struct Progress {
     phase: AtomicU8,
     read: AtomicU64,
-    expected: AtomicU64,
+    expected: Expected,
     written: AtomicU64,
     to_write: AtomicU64,
+    watched: AtomicBool,
 }
 
 impl Progress {
@@ -90,11 +103,26 @@ impl Progress {
 
     /// How many there will probably be.
     pub fn expect(&self, people: u64) {
-        self.expected.store(people, Ordering::Relaxed);
+        self.expected.set(people);
+    }
+
+    /// The same, for a task that lives beside the import.
+    pub fn expectation(&self) -> Expected {
+        self.expected.clone()
+    }
+
+    /// Says that somebody looks on, who wants to know how long it will take.
+    pub fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody looks on.
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
     }
 
     /// How many people there will probably be; 0: nobody knows.
     pub fn expected(&self) -> u64 {
-        self.expected.load(Ordering::Relaxed)
+        self.expected.0.load(Ordering::Relaxed)
     }
 }

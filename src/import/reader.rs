@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 use crate::config::ServerUrl;
+use crate::config::import::ImportScope;
 use crate::import::entry::Reading;
 use crate::import::scope::{self, Job};
 use crate::ldap::control::{Control, oid};
@@ -26,6 +27,7 @@ use crate::ldap::result::{code, code_name};
 use crate::ldap::search::{Entry, Scope, SearchRequest};
 use crate::primary::directory::Directory;
 
+mod counts;
 mod groups;
 mod referral;
 
@@ -120,6 +122,8 @@ pub struct Told {
     pub not_followed: Vec<String>,
     /// Members whose DN no configured directory covers.
     pub elsewhere: Vec<String>,
+    /// Names of the configuration that lead to nobody.
+    pub nobody: Vec<String>,
 }
 
 impl Source {
@@ -176,6 +180,12 @@ impl Source {
                     }
                 }
             }
+        }
+        if let ImportScope::People(names) = &reading.item().scope
+            && only.is_none()
+            && usize::try_from(told.entries).is_ok_and(|found| found < names.len())
+        {
+            told.nobody = self.nobody(reading, names).await?;
         }
         Ok(told)
     }

@@ -56,20 +56,26 @@ pub fn jobs(reading: &Reading, directory_base: &str) -> Result<Option<Vec<Job>>,
             let base = base.as_deref().unwrap_or(directory_base);
             vec![search(base, Scope::Subtree, Filter::And(vec![people, wanted]))]
         }
-        ImportScope::People(names) => {
-            let (dns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_dn(name));
-            let mut jobs: Vec<Job> = dns
-                .into_iter()
-                .map(|dn| Job { base_must_exist: false, ..search(dn, Scope::Base, people.clone()) })
-                .collect();
-            for names in plain.chunks(IDS_AT_ONCE) {
-                let any = Filter::Or(names.iter().map(|name| reading.by_name(name)).collect());
-                jobs.push(search(directory_base, Scope::Subtree, Filter::And(vec![people.clone(), any])));
-            }
-            jobs
-        }
+        ImportScope::People(names) => by_names(reading, names, directory_base)?,
         ImportScope::Group { .. } => return Ok(None),
     }))
+}
+
+/// The searches for people by their names or DNs.
+///
+/// # Errors
+/// What is wrong with a filter.
+pub fn by_names(reading: &Reading, names: &[String], directory_base: &str) -> Result<Vec<Job>, String> {
+    let people = reading.people()?;
+    let (dns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_dn(name));
+    let job = |base: &str, scope, filter| Job { base: base.to_owned(), scope, filter, base_must_exist: false };
+    let mut jobs: Vec<Job> = dns.into_iter().map(|dn| job(dn, Scope::Base, people.clone())).collect();
+    for names in plain.chunks(IDS_AT_ONCE) {
+        let any = Filter::Or(names.iter().map(|name| reading.by_name(name)).collect());
+        let filter = Filter::And(vec![people.clone(), any]);
+        jobs.push(Job { base_must_exist: true, ..job(directory_base, Scope::Subtree, filter) });
+    }
+    Ok(jobs)
 }
 
 /// The search for the members of a group that Active Directory answers by itself: direct members, nested ones

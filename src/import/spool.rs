@@ -52,6 +52,10 @@ impl Spool {
     /// # Errors
     /// What `write` says, or a record of more than four gigabytes.
     pub fn put(&mut self, key: &[u8], write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        if self.octets.capacity() == 0 {
+            // At once: growing by doubling it would end up with twice what it holds.
+            self.octets.reserve_exact(self.run.saturating_add(self.run / 4));
+        }
         let place = self.octets.len();
         self.octets.extend_from_slice(&[0; HEAD]);
         self.octets.extend_from_slice(key);

@@ -162,7 +162,8 @@ impl<'a> Entry<'a> {
     pub fn values(&self, description: &str) -> Values<'a> {
         self.attributes()
             .find(|(found, _)| found.eq_ignore_ascii_case(description.as_bytes()))
-            .map_or(Values(Reader::new(&[])), |(_, values)| values)
+            .map(|(_, values)| values)
+            .unwrap_or_default()
     }
 
     /// First value of an attribute.
@@ -191,6 +192,12 @@ impl<'a> Entry<'a> {
 /// The values of one attribute.
 #[derive(Debug, Clone)]
 pub struct Values<'a>(Reader<'a>);
+
+impl Default for Values<'_> {
+    fn default() -> Self {
+        Values(Reader::new(&[]))
+    }
+}
 
 impl<'a> Iterator for Values<'a> {
     type Item = &'a [u8];

@@ -61,6 +61,10 @@ pub fn country_code(number: &str) -> Option<u16> {
 
 /// The number and the extension behind it, if there is one.
 fn split(text: &str) -> (&str, Option<String>) {
+    if !text.contains(|c: char| c.is_ascii_alphabetic()) {
+        // Every mark has a letter, and most numbers have none.
+        return (text, None);
+    }
     // Lower case of ASCII only, so that places in both texts are the same.
     let lower = text.to_ascii_lowercase();
     let first = MARKS

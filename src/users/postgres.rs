@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::users::place::PostgresAt;
 use crate::users::sql::SqlStore;
-use crate::users::sql::driver::{Change, Dialect, Driver, Holds, Insertion};
+use crate::users::sql::driver::{Change, Dialect, Driver, Holds, Insertion, Rows};
 use crate::users::sql::value::{Row, Value, fixed, row_of};
 use crate::users::store::{StoreError, StoreResult};
 
@@ -306,7 +306,7 @@ impl Change for PostgresChange {
         Box::pin(async move { fetch(self.taken.get()?, sql, values).await.map_err(store_error) })
     }
 
-    fn bulk<'a>(&'a mut self, into: &'a Insertion, rows: &'a [Vec<Value>]) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+    fn bulk<'a>(&'a mut self, into: &'a Insertion, rows: &'a dyn Rows) -> BoxFuture<'a, StoreResult<Option<u64>>> {
         Box::pin(async move {
             // Elsewhere the end of what is copied would wait for an acknowledgement, see `undelayed`.
             if self.many.is_none() || rows.len() < COPIED {

@@ -3,7 +3,6 @@
 //! The fields of a profile come from the directory, from an administrator or from the person. What somebody
 //! changed here is [*local*](Profile::local): an import leaves it alone.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -298,12 +297,13 @@ impl Profile {
     pub fn names(&self) -> Vec<(String, NameKind)> {
         let own = [(Some(&self.person.name), NameKind::Name), (self.person.upn.as_ref(), NameKind::Upn)];
         let aliases = self.aliases.iter().map(|alias| (Some(alias), NameKind::Alias));
-        let mut seen = HashSet::new();
-        own.into_iter()
-            .chain(aliases)
-            .filter_map(|(name, kind)| Some((folded(name?), kind)))
-            .filter(|(name, _)| !name.is_empty() && seen.insert(name.clone()))
-            .collect()
+        let mut names: Vec<(String, NameKind)> = Vec::with_capacity(2 + self.aliases.len());
+        for (name, kind) in own.into_iter().chain(aliases).filter_map(|(name, kind)| Some((folded(name?), kind))) {
+            if !name.is_empty() && !names.iter().any(|(known, _)| *known == name) {
+                names.push((name, kind));
+            }
+        }
+        names
     }
 
     /// The fields in which this differs from `other`.

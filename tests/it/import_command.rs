@@ -104,6 +104,48 @@ async fn a_full_disk_changes_nothing() {
     assert_eq!(last["summary"]["counts"]["added"], 5980);
 }
 
+/// A command that may mount what nobody else sees, as root or in a user namespace; nothing where neither is allowed.
+fn mounting() -> Option<Command> {
+    let ways: [&[&str]; 2] = [&["--mount"], &["--user", "--map-root-user", "--mount"]];
+    ways.into_iter().find_map(|way| {
+        let tried = Command::new("unshare").args(way).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+        tried.is_ok_and(|tried| tried.status.success()).then(|| {
+            let mut command = Command::new("unshare");
+            command.args(way);
+            command
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_really_full_changes_nothing() {
+    let Some(mut command) = mounting() else {
+        // Not a failure: `a_full_disk_changes_nothing` shows the same without a mount.
+        eprintln!("no disk of our own can be mounted here");
+        return;
+    };
+    let world = world(crowd(6000)).await;
+    let people = world.file("people.csv", "unique_id,name\nid-here,here\n");
+    let folder = world.folder.path().display();
+    let script = format!(
+        "set -eu; import() {{ {} import --config {folder}/disk/anteroom.toml \"$@\"; }}
+         mkdir {folder}/disk; mount -t tmpfs -o size=3m none {folder}/disk; cp {folder}/anteroom.toml {folder}/disk
+         import csv {people}; import --full 2>{folder}/said && exit 3
+         import --dry-run --json --full | tail -1 >{folder}/left
+         mount -o remount,size=64m {folder}/disk; import --full; import --full",
+        env!("CARGO_BIN_EXE_anteroom")
+    );
+    command.args(["bash", "-c", &script]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read_to_string(world.folder.path().join(name)).unwrap_or_default();
+    assert!(output.status.success(), "{printed}{}", read("said"));
+    assert!(read("said").contains("disk is full") && read("said").contains("nothing was changed"), "{}", read("said"));
+    let left: serde_json::Value = serde_json::from_str(&read("left")).unwrap();
+    assert_eq!(left["summary"]["counts"]["added"], 6000, "{left}");
+    assert!(printed.contains("6000 added") && printed.contains("6000 as they were"), "{printed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_of_a_file_come_when_every_line_is_good() {
     let world = world(Vec::new()).await;

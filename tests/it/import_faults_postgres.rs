@@ -120,3 +120,38 @@ async fn tables_that_another_session_keeps_locked_are_told_and_nothing_is_lost()
     assert_eq!(full(&world.importer).await.unwrap().counts.added, 1500);
     assert!(full(&world.importer).await.unwrap().counts.is_empty());
 }
+
+#[tokio::test]
+async fn a_disk_that_is_really_full_changes_nothing() {
+    let Some(server) = Postgres::alone() else { return };
+    server.say("disk");
+    let disk = server.sql("postgres", "SELECT count(*) FROM pg_tablespace WHERE spcname = 'small'");
+    let place = if disk == "1" { " TABLESPACE small" } else { "" };
+    server.sql("postgres", &format!("CREATE DATABASE really_full{place}"));
+    // Without a disk of its own a limit on files stands for it: the next part of the log must be there before.
+    server.sql("postgres", "SELECT pg_switch_wal()");
+    let directory = PeopleDirectory::start(crowd(20)).await;
+    let store = Arc::new(SqlStore::connect(&server.at("really_full")).await.unwrap());
+    let importer = importer(directory.fake.address.port(), store.clone(), "one").await;
+    assert_eq!(full(&importer).await.unwrap().counts.added, 20);
+    let before = store.profiles("", 10_000).await.unwrap();
+    directory.set(crowd(4000));
+    server.say("full");
+    let error = full(&importer).await.unwrap_err();
+    assert!(matches!(&error, ImportError::Store(StoreError::Unavailable(_))), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("could not extend file") && told.contains("nothing was changed"), "{told}");
+    assert!(store.profiles("", 10_000).await.unwrap() == before, "{told}");
+    // Once there is room the next pass removes what was left behind and brings everybody.
+    server.say("room");
+    let done = loop {
+        match full(&importer).await {
+            // Without room even the right to import may not have been given back: then it runs out by itself.
+            Err(ImportError::Locked { .. }) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            other => break other.unwrap(),
+        }
+    };
+    assert_eq!((done.counts.added, done.counts.unchanged, done.counts.conflicts), (3980, 20, 0));
+    assert!(full(&importer).await.unwrap().counts.is_empty());
+    store.close().await;
+}

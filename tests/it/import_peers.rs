@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anteroom::import::mark::{Mark, Pass, Position, Why};
-use anteroom::import::pass::{Ask, Importer, Outcome};
+use anteroom::import::pass::{Ask, Event, Importer, Outcome};
 use anteroom::import::progress::Progress;
 use anteroom::users::profile::Profile;
 use anteroom::users::roster::Roster;
@@ -17,12 +18,12 @@ use anteroom::users::sqlite::SqliteStore;
 
 use crate::import::ready;
 use crate::peers::samba::{Alone, BASE, SERVICE_PASSWORD};
-use crate::peers::{missing, peer_file, program};
+use crate::peers::{eventually, missing, peer_file, program};
 
 const SERVICE: (&str, &str) = ("svc-proxy@corp.example.test", SERVICE_PASSWORD);
 const ADMINISTRATOR: (&str, &str) = ("administrator@corp.example.test", "Adm1n-Passw0rd!");
 
-fn configuration(target: &str, import: &str) -> String {
+pub(crate) fn configuration(target: &str, import: &str) -> String {
     format!(
         r#"
 [server]
@@ -296,18 +297,21 @@ async fn members_of_nested_groups_come_and_go_with_their_groups() {
 }
 
 /// OpenLDAP, for as long as this value lives.
-struct Slapd {
+pub(crate) struct Slapd {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 impl Slapd {
-    fn start(people: u32) -> Option<Self> {
+    pub(crate) fn start(people: u32) -> Option<Self> {
         if !program("slapd") || !program("ldapmodify") {
             return None;
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = std::env::temp_dir().join(format!("anteroom-people-{}", std::process::id()));
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("anteroom-people-{}-{number}", std::process::id()));
         let mut child = Command::new(peer_file("slapd-people.sh"))
             .arg(&folder)
             .args([port.to_string(), people.to_string()])
@@ -325,7 +329,7 @@ impl Slapd {
         Some(Slapd { child, port })
     }
 
-    fn change(&self, ldif: &str) {
+    pub(crate) fn change(&self, ldif: &str) {
         let mut child = Command::new("ldapmodify")
             .args(["-x", "-H", &format!("ldap://127.0.0.1:{}", self.port)])
             .args(["-D", "cn=admin,dc=scale,dc=example,dc=test", "-w", SERVICE_PASSWORD])
@@ -338,13 +342,16 @@ impl Slapd {
     }
 
     async fn world(&self, items: &str) -> World {
-        let target = format!(
-            "type = \"ldap\"\nservers = \"ldap://127.0.0.1:{}\"\nplaintext = true\nbase = \"dc=scale,dc=example,dc=test\"\n\
-             bind_name = \"cn=svc-proxy,ou=services,dc=scale,dc=example,dc=test\"\nbind_password = \"{SERVICE_PASSWORD}\"",
-            self.port
-        );
-        World::new(&target, items).await
+        World::new(&target(self.port, "svc-proxy"), items).await
     }
+}
+
+/// The lines of `[target.corp]` for the OpenLDAP at this port, read by one of its service accounts.
+pub(crate) fn target(port: u16, account: &str) -> String {
+    format!(
+        "type = \"ldap\"\nservers = \"ldap://127.0.0.1:{port}\"\nplaintext = true\nbase = \"dc=scale,dc=example,dc=test\"\n\
+         bind_name = \"cn={account},ou=services,dc=scale,dc=example,dc=test\"\nbind_password = \"{SERVICE_PASSWORD}\""
+    )
 }
 
 impl Drop for Slapd {
@@ -400,4 +407,78 @@ async fn openldap_is_read_in_pages_and_followed_by_the_time_of_change() {
     let gone = world.pass().await;
     assert_eq!((gone.passes[0].1.clone(), gone.counts.disabled), (Pass::Full(Why::Structure), 1), "{gone:?}");
     assert_eq!(world.enabled().await, ["u000000"].map(str::to_owned).into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_looks_on_at_a_first_import_is_told_how_many_there_will_be() {
+    let Some(slapd) = Slapd::start(1500) else { return };
+    let base = "dc=scale,dc=example,dc=test";
+    let staff = format!("[[import.item]]\nname = \"staff\"\nou = \"ou=people,{base}\"");
+    let world = slapd.world(&staff).await;
+    let progress = Progress::default();
+    progress.watch();
+    let mut known = None;
+    let ask = Ask { full: true, ..Ask::default() };
+    // Reading waits for whoever decides: so the count, which is a task of its own, comes first.
+    let mut waiting = |_: &Event<'_>| {
+        let counted = || Some(progress.expected()).filter(|expected| *expected > 0);
+        known.get_or_insert_with(|| eventually("the count of a first import", counted));
+    };
+    assert_eq!(world.importer.run(&ask, &progress, &mut waiting).await.unwrap().counts.added, 1500);
+    assert_eq!(known, Some(1500));
+    // Where nobody looks on the directory is not asked; nor where it would have to look for members first.
+    for (items, watched) in [(staff, false), ("[[import.item]]\nname = \"team\"\ngroup = \"outer\"".to_owned(), true)] {
+        let world = slapd.world(&items).await;
+        let progress = Progress::default();
+        if watched {
+            progress.watch();
+        }
+        world.importer.run(&ask, &progress, &mut |_| ()).await.unwrap();
+        assert_eq!(progress.expected(), 0, "{items}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_holds_for_the_next_pass_whatever_that_would_have_read() {
+    let Some(slapd) = Slapd::start(30) else { return };
+    let base = "dc=scale,dc=example,dc=test";
+    let item = format!("[[import.item]]\nname = \"staff\"\nou = \"ou=people,{base}\"");
+    let text = configuration(&target(slapd.port, "svc-proxy"), &item).replace("stop_above = 999", "stop_above = 5");
+    let folder = tempfile::tempdir().unwrap();
+    let (importer, store) = ready(&text, folder.path()).await;
+    let world = World { importer, store, _folder: folder };
+    assert_eq!(world.pass().await.counts.added, 30);
+    let gone: String = (0..8).map(|n| format!("dn: uid=u{n:06},ou=people,{base}\nchangetype: delete\n\n")).collect();
+    slapd.change(&gone);
+    // OpenLDAP does not tell of deletions: only a full pass misses them, and waits.
+    let held = world.full().await;
+    assert!(held.held.is_some() && world.enabled().await.len() == 30, "{held:?}");
+    let changes = world.pass().await;
+    assert!(is_changes(&changes) && changes.held.is_none(), "others do not wait: {changes:?}");
+    assert_eq!(world.store.held_plans().await.unwrap().len(), 1, "what only changes were read for settles nothing");
+    // Whoever looks before they approve sees what they approve.
+    let look = Ask { dry_run: true, ..Ask::default() };
+    let look = world.importer.run(&look, &Progress::default(), &mut |_| ()).await.unwrap();
+    assert_eq!((look.counts.disabled, look.held.is_some()), (8, true), "{look:?}");
+    assert!(world.store.approve_plan("all", "cli:root").await.unwrap());
+    let done = world.pass().await;
+    assert_eq!((done.counts.disabled, done.held.is_none(), is_changes(&done)), (8, true, false), "{done:?}");
+    assert_eq!(world.enabled().await.len(), 22);
+    assert!(world.store.held_plans().await.unwrap().is_empty());
+    assert!(is_changes(&world.pass().await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_lead_to_nobody_are_told() {
+    let Some(slapd) = Slapd::start(30) else { return };
+    let base = "dc=scale,dc=example,dc=test";
+    let people = format!("people = [\"u000001\", \"nobody-here\", \"uid=gone,ou=people,{base}\", \"u000002\"]");
+    let world = slapd.world(&format!("[[import.item]]\nname = \"chosen\"\n{people}")).await;
+    let done = world.full().await;
+    assert_eq!(done.counts.added, 2, "{done:?}");
+    let [warning] = &done.warnings[..] else { panic!("{:?}", done.warnings) };
+    let nobody = format!("nobody called nobody-here, uid=gone,ou=people,{base};");
+    assert!(warning.contains("\"chosen\"") && warning.contains(&nobody), "{warning}");
+    let world = slapd.world("[[import.item]]\nname = \"chosen\"\npeople = [\"u000001\", \"U000001\"]").await;
+    assert_eq!(world.full().await.warnings, Vec::<String>::new(), "one person by two names");
 }

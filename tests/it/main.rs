@@ -78,6 +78,7 @@ mod import_crash;
 
 /// Imports into PostgreSQL that fail in the middle: nothing changes, nothing is left behind.
 mod import_faults_postgres;
+mod import_faults_slapd;
 
 /// Imports right after another: nothing to do, whatever directory and store were.
 mod import_settles;

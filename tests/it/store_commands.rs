@@ -323,6 +323,9 @@ fn keys_are_rotated_and_a_lost_one_is_named() {
         house.run(&["user", "token", "add", "alice", serial, "--seed", "-"], SEED);
     }
     assert!(house.run(&["keys", "show"], "").contains("  2 values, seals"));
+    // The configuration may be named after the word that says what is wanted, as everywhere.
+    let configuration = house.path("anteroom.toml").display().to_string();
+    assert!(house.run(&["keys", "show", "--config", &configuration], "").contains("  2 values, seals"));
     let before = fs::read_to_string(house.path("anteroom.keys")).unwrap();
     assert!(house.run(&["keys", "rotate"], "").contains("sealed 2 values anew"));
     let shown = house.run(&["keys", "show"], "");

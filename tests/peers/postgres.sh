@@ -10,6 +10,9 @@
 #   standby  make a standby of the primary
 #   crash    SIGKILL the primary with all its children
 #   promote  make the standby a primary
+#   disk     where we may mount one, make a disk of its own: the tablespace "small"; else nothing
+#   full     nearly nothing more fits onto that disk; without it, no file of a new session can grow
+#   room     there is room again
 #   end      stop everything; end of file does the same, so it never outlives the test that started it
 # PostgreSQL does not run as root: as root everything runs as the user of its package, postgres.
 set -euo pipefail
@@ -61,9 +64,15 @@ stop_all() {
   for node in b a; do
     if alive "$(pid $node)"; then ctl -D "$D/$node" -m immediate stop || true; fi
   done
+  umount -l "$D/small" 2>/dev/null || true
   rm -rf "$D"
 }
 trap stop_all EXIT
+
+limit() { # limit OCTETS: of a file that a session writes which begins after it
+  prlimit --pid "$(pid a)" --fsize="$1:"; }
+resize() { # resize KIB: of the disk, if there is one
+  mountpoint -q "$D/small" && mount -o "remount,size=${1}k" "$D/small"; }
 
 certificates
 printf 'planted-database-password' >"$D/password"
@@ -93,6 +102,14 @@ while read -r word; do
       # shellcheck disable=SC2046 # a list of numbers on purpose
       kill -KILL "$main" $(ps -o pid= --ppid "$main") 2>/dev/null || true
       while alive "$main"; do sleep 0.05; done ;;
+    disk)
+      mkdir -p "$D/small"
+      if mount -t tmpfs -o "size=256m,mode=0700,uid=$(stat -c %u "$D/a")" none "$D/small" 2>/dev/null; then
+        as env PGPASSWORD="$(cat "$D/password")" psql -X -q -h "$IP" -p "$PORT" -U anteroom -d postgres \
+          -c "CREATE TABLESPACE small LOCATION '$D/small'" >&2
+      fi ;;
+    full) resize $(($(df -k --output=used "$D/small" | tail -1) + 256)) || limit 524288 ;;
+    room) resize 262144 || limit unlimited ;;
     promote) ctl -D "$D/b" promote ;;
     end) break ;;
     *) log "no such word: $word"; exit 1 ;;

@@ -2,7 +2,8 @@
 # OpenLDAP with generated people, for the tests of the import.
 #   slapd-people.sh FOLDER PORT PEOPLE
 # Loads and runs slapd in the foreground's place: it says "ready", and ends when its standard input closes.
-# Searches without pages end at 1000 entries, as in Active Directory.
+# Searches without pages end at 1000 entries, as in Active Directory. Besides svc-proxy three accounts may read less:
+# svc-total 1500 entries in all pages together, svc-unpaged in no pages, svc-hasty for a second.
 set -euo pipefail
 D=$1 PORT=$2 N=$3 BASE=dc=scale,dc=example,dc=test PASSWORD=Svc-Pr0xy-Passw0rd!
 export PATH=$PATH:/usr/sbin:/sbin
@@ -25,6 +26,9 @@ maxsize 1073741824
 suffix "$BASE"
 rootdn "cn=admin,$BASE"
 rootpw "$PASSWORD"
+limits dn.exact="cn=svc-total,ou=services,$BASE" size.soft=1000 size.hard=1000 size.prtotal=1500
+limits dn.exact="cn=svc-unpaged,ou=services,$BASE" size.soft=1000 size.hard=1000 size.prtotal=disabled
+limits dn.exact="cn=svc-hasty,ou=services,$BASE" size.soft=1000 size.hard=1000 size.prtotal=unlimited time.soft=1 time.hard=1
 directory $D/db
 index objectClass eq
 index uid,mail eq
@@ -40,7 +44,9 @@ CONF
   for unit in people groups services; do
     printf 'dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n%s\n\n' $unit "$BASE" $unit "$csn"
   done
-  printf 'dn: cn=svc-proxy,ou=services,%s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: svc-proxy\nuserPassword: %s\n\n' "$BASE" "$PASSWORD"
+  for account in svc-proxy svc-total svc-unpaged svc-hasty; do
+    printf 'dn: cn=%s,ou=services,%s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: %s\nuserPassword: %s\n\n' $account "$BASE" $account "$PASSWORD"
+  done
   for ((i = 0; i < N; i++)); do
     printf 'dn: uid=u%06d,ou=people,%s\nobjectClass: inetOrgPerson\nuid: u%06d\ncn: Person %d\nsn:: xaBpbWVr\ngivenName: Anna\nmail: u%06d@example.test\nmobile: +1202555%04d\n%s\n\n' $i "$BASE" $i $i $i $((i % 10000)) "$csn"
   done

@@ -38,6 +38,7 @@ pub(super) fn show(progress: Arc<Progress>, form: Form) -> Shown {
     if form.quiet {
         return Shown { task: None, bar: None };
     }
+    progress.watch();
     if !std::io::stderr().is_terminal() {
         return Shown { task: Some(tokio::spawn(lines(progress))), bar: None };
     }

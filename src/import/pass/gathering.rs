@@ -208,14 +208,23 @@ impl Gathered {
     /// What an administrator should know.
     pub(super) fn warnings(&self, import: &Import) -> Vec<String> {
         let told = import.items.iter().zip(&self.told).filter_map(|(item, told)| Some((item, told.as_ref()?)));
-        told.filter_map(|(item, told)| {
-            let first = told.elsewhere.first()?;
-            Some(format!(
-                "item {:?}: {} members are in no configured directory and were not read, such as {first}; \
-                 a [target] whose base covers them would",
-                item.name,
-                told.elsewhere.len()
-            ))
+        told.flat_map(|(item, told)| {
+            let elsewhere = told.elsewhere.first().map(|first| {
+                format!(
+                    "item {:?}: {} members are in no configured directory and were not read, such as {first}; \
+                     a [target] whose base covers them would",
+                    item.name,
+                    told.elsewhere.len()
+                )
+            });
+            let nobody = (!told.nobody.is_empty()).then(|| {
+                format!(
+                    "item {:?}: the directory has nobody called {}; check the spelling, and what the item's filter leaves out",
+                    item.name,
+                    told.nobody.join(", ")
+                )
+            });
+            elsewhere.into_iter().chain(nobody)
         })
         .collect()
     }

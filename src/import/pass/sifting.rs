@@ -100,6 +100,11 @@ impl<'a> Sieve<'a> {
         Ok(())
     }
 
+    /// Whether it is not known how many people there will be: nobody came before from what is read in full.
+    pub(super) fn is_first(&self, scopes: &Scopes) -> bool {
+        scopes.any_full() && self.all(scopes) == 0
+    }
+
     /// Whether nobody was in the store when the pass began.
     pub(super) fn store_is_empty(&self) -> bool {
         self.store_is_empty
@@ -117,7 +122,7 @@ impl<'a> Sieve<'a> {
         while let Some(batch) = batches.recv().await {
             let Some(Some(reading)) = selection.readings.get(batch.tag) else { continue };
             progress.add(u64::try_from(batch.len()).unwrap_or_default());
-            if self.believes_the_directory {
+            if self.believes_the_directory && batch.estimate > 0 {
                 progress.expect(u64::from(batch.estimate));
             }
             for entry in batch.entries() {

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //! nothing staged, names stay ─▶ together: one read, one end, one insertion of all of them
-//! else                       ─▶ one by one
+//! else                       ─▶ one by one, as many as there is time for
 //! ```
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::users::changes::differences;
 use crate::users::profile::{Profile, Stamp};
@@ -32,8 +32,14 @@ impl Staging {
         Stamp { time: SystemTime::now(), by: self.by.to_string() }
     }
 
-    /// Changes people: those of whom nothing is staged and whose names stay together, then the others in their order.
-    pub(super) async fn change_all(&mut self, change: &mut dyn Change, wanted: Vec<Profile>) -> StoreResult<Vec<Told>> {
+    /// Changes people: those of whom nothing is staged and whose names stay together, then the others in their order. Those
+    /// for whom the transaction, which began then, has no time any more come back.
+    pub(super) async fn change_all(
+        &mut self,
+        change: &mut dyn Change,
+        wanted: Vec<Profile>,
+        began: Instant,
+    ) -> StoreResult<(Vec<Told>, Vec<Profile>)> {
         let ids: Vec<String> = wanted.iter().map(|profile| profile.person.unique_id.clone()).collect();
         let mut found = if ids.len() > 1 { self.counting(change, &ids).await? } else { HashMap::new() };
         let stamp = self.stamp();
@@ -54,11 +60,14 @@ impl Staging {
                 others.push(wanted);
             }
         }
+        let mut is_late = !together.is_empty() && self.pace.is_over(began);
         let mut told = self.replace(change, together).await?;
-        for wanted in others {
+        let mut others = others.into_iter();
+        while !is_late && let Some(wanted) = others.next() {
             told.extend(self.change(change, wanted).await?);
+            is_late = self.pace.is_over(began);
         }
-        Ok(told)
+        Ok((told, others.collect()))
     }
 
     /// What counts of those of these people of whom nothing is staged.
@@ -121,7 +130,7 @@ impl Staging {
         if renamed {
             let later = Some((Some(&after), self.generation));
             let current = self.current;
-            self.claim(change, || name_rows(&unique_id, Some(&now.profile), current, later)).await?;
+            self.claim(change, &name_rows(&unique_id, Some(&now.profile), current, later)).await?;
         }
         if found.staged.is_none() {
             self.done.changed += 1;
@@ -143,7 +152,7 @@ impl Staging {
         change.run(fixed(text::UNSTAGE_PERSON), vec![unique_id.into(), self.current.into()]).await?;
         change.run(fixed(text::END_PERSON), vec![unique_id.into(), self.generation.into()]).await?;
         let (current, later) = (self.current, Some((None, self.generation)));
-        self.claim(change, || name_rows(unique_id, Some(&profile), current, later)).await?;
+        self.claim(change, &name_rows(unique_id, Some(&profile), current, later)).await?;
         self.done.removed += 1;
         Ok(Some(("removed", profile, None)))
     }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::users::roster::Claim;
-use crate::users::sql::driver::{Change, Dialect};
+use crate::users::sql::driver::{Change, Dialect, Rows};
 use crate::users::sql::importing::fenced;
-use crate::users::sql::people::{NAMES, name_row, read_profile};
+use crate::users::sql::people::{NAMES, read_profile};
 use crate::users::sql::staging::{CHUNK, Staging};
-use crate::users::sql::value::{Value, built, list};
+use crate::users::sql::value::{Cell, Value, built, list};
 use crate::users::sql::{begin_staged, text};
 use crate::users::store::{StoreError, StoreResult};
 
@@ -25,12 +25,8 @@ pub(super) struct Waiting {
 
 impl Staging {
     /// Claims names. One that somebody else has waits until the end.
-    pub(super) async fn claim(
-        &mut self,
-        change: &mut dyn Change,
-        rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
-    ) -> StoreResult<()> {
-        let waiting = claimed(change, self.dialect(), rows_of).await?;
+    pub(super) async fn claim(&mut self, change: &mut dyn Change, rows: &dyn Rows) -> StoreResult<()> {
+        let waiting = claimed(change, self.dialect(), rows).await?;
         self.wait(waiting)
     }
 
@@ -51,7 +47,7 @@ impl Staging {
         }
         let claims = if self.doubtful { theirs(change, self.dialect(), claims).await? } else { claims };
         let generation = self.generation;
-        self.claim(change, || claims.iter().map(|claim| claim_row(claim, generation)).collect()).await
+        self.claim(change, &Claims { claims: &claims, generation }).await
     }
 
     /// Claims again the names that were somebody else's: by now they may have given them up.
@@ -83,24 +79,31 @@ impl Staging {
     }
 }
 
-/// The row of a claim by a person who is new.
-pub(super) fn claim_row(claim: &Claim, generation: i64) -> Vec<Value> {
-    name_row(claim.folded.clone(), claim.kind, &claim.unique_id, generation, text::ALIVE)
+/// Claims by people who are new, as rows for [`NAMES`].
+pub(super) struct Claims<'a> {
+    pub(super) claims: &'a [Claim],
+    pub(super) generation: i64,
+}
+
+impl Rows for Claims<'_> {
+    fn len(&self) -> usize {
+        self.claims.len()
+    }
+
+    fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>) {
+        let Some(Claim { folded, kind, unique_id }) = self.claims.get(place) else { return };
+        cells.extend([Cell::from(folded.as_str()), text::ALIVE.into(), self.generation.into()]);
+        cells.extend([Cell::Word(kind.word()), unique_id.as_str().into()]);
+    }
 }
 
 /// Claims names; those that somebody else has come back.
-pub(super) async fn claimed(
-    change: &mut dyn Change,
-    dialect: Dialect,
-    rows_of: impl Fn() -> Vec<Vec<Value>> + Send,
-) -> StoreResult<Vec<Waiting>> {
-    let rows = rows_of();
-    let wanted = rows.len();
-    let inserted = NAMES.run(change, dialect, rows).await?;
-    if usize::try_from(inserted).is_ok_and(|inserted| inserted == wanted) {
+pub(super) async fn claimed(change: &mut dyn Change, dialect: Dialect, rows: &dyn Rows) -> StoreResult<Vec<Waiting>> {
+    let inserted = NAMES.lend(change, dialect, rows).await?;
+    if usize::try_from(inserted).is_ok_and(|inserted| inserted == rows.len()) {
         return Ok(Vec::new());
     }
-    let claims: Vec<Waiting> = rows_of().into_iter().filter_map(waiting).collect();
+    let claims: Vec<Waiting> = rows.copies().into_iter().filter_map(waiting).collect();
     let names: Vec<String> = claims.iter().map(|claim| claim.folded.clone()).collect();
     let holders = holders(change, dialect, &names).await?;
     Ok(claims.into_iter().filter(|claim| holders.get(&claim.folded) != Some(&claim.unique_id)).collect())

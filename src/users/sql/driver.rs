@@ -1,7 +1,6 @@
 //! What a database must be able to do for the store: read with one statement, and change with several that
 //! count together or not at all. [`crate::users::sqlite`] and [`crate::users::postgres`] can.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,8 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::SqlStr;
 
-use crate::signin::attempt::SignInId;
-use crate::users::sql::value::{Kind, Row, Value, built};
+use crate::users::sql::value::{Cell, Kind, Row, Value, built};
 use crate::users::store::StoreResult;
 
 /// Which SQL a database speaks where the two differ.
@@ -32,38 +30,22 @@ impl Dialect {
 }
 
 /// Rows to be inserted, each looked at when it is its turn: thousands of them, made at once, would push all else out of
-/// the caches.
-pub(in crate::users) trait Rows: Send {
+/// the caches, and copies of their texts would be most of the work.
+pub(in crate::users) trait Rows: Send + Sync {
     /// How many.
     fn len(&self) -> usize;
 
-    /// Puts the cells of one of them behind those that are there.
+    /// Puts the cells of one of them behind those that are there, in the order of the columns.
     fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>);
-}
 
-/// One column of a row, where it is: what is not a text already becomes one only where that is needed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::users) enum Cell<'a> {
-    Int(Option<i64>),
-    Text(Option<&'a str>),
-    /// A text of this program.
-    Word(Option<&'static str>),
-    Address(Option<IpAddr>),
-    SignIn(SignInId),
-    Value(&'a Value),
-}
-
-impl Cell<'_> {
-    /// As a value of its own.
-    fn value(self) -> Value {
-        match self {
-            Cell::Int(number) => number.into(),
-            Cell::Text(text) => text.into(),
-            Cell::Word(word) => word.map_or(Value::Text(None), Value::Word),
-            Cell::Address(address) => address.map(|address| address.to_string()).into(),
-            Cell::SignIn(sign_in) => sign_in.to_string().into(),
-            Cell::Value(value) => value.clone(),
-        }
+    /// All of them, copied.
+    fn copies(&self) -> Vec<Vec<Value>> {
+        let copy = |place| {
+            let mut cells = Vec::new();
+            self.row(place, &mut cells);
+            cells.into_iter().map(Value::from).collect()
+        };
+        (0..self.len()).map(copy).collect()
     }
 }
 
@@ -74,7 +56,7 @@ impl Rows for Vec<Vec<Value>> {
     }
 
     fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>) {
-        cells.extend(self.get(place).into_iter().flatten().map(Cell::Value));
+        cells.extend(self.get(place).into_iter().flatten().map(Value::lent));
     }
 }
 
@@ -107,14 +89,8 @@ pub(in crate::users) trait Driver: Send + Sync + std::fmt::Debug {
     fn append(&self, insertion: &'static Insertion, rows: Box<dyn Rows>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let mut change = self.begin().await?;
-            let row = |place| {
-                let mut cells = Vec::with_capacity(insertion.width());
-                rows.row(place, &mut cells);
-                cells.into_iter().map(Cell::value).collect()
-            };
-            let made = (0..rows.len()).map(row).collect();
+            insertion.lend(change.as_mut(), self.dialect(), rows.as_ref()).await?;
             drop(rows);
-            insertion.run(change.as_mut(), self.dialect(), made).await?;
             change.commit().await
         })
     }
@@ -185,7 +161,7 @@ pub(in crate::users) trait Change: Send {
 
     /// Inserts many rows faster than a statement does: all of them, or none where a key is taken. `None`: none came in,
     /// a statement has to do it.
-    fn bulk<'a>(&'a mut self, _: &'a Insertion, _: &'a [Vec<Value>]) -> BoxFuture<'a, StoreResult<Option<u64>>> {
+    fn bulk<'a>(&'a mut self, _: &'a Insertion, _: &'a dyn Rows) -> BoxFuture<'a, StoreResult<Option<u64>>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
@@ -281,11 +257,33 @@ impl Insertion {
         &self,
         change: &mut dyn Change,
         dialect: Dialect,
+        rows: Vec<Vec<Value>>,
+    ) -> StoreResult<u64> {
+        match change.bulk(self, &rows).await? {
+            Some(inserted) => Ok(inserted),
+            None => self.by_statements(change, dialect, rows).await,
+        }
+    }
+
+    /// As [`Insertion::run`], of rows that stay where they are.
+    pub(in crate::users) async fn lend(
+        &self,
+        change: &mut dyn Change,
+        dialect: Dialect,
+        rows: &dyn Rows,
+    ) -> StoreResult<u64> {
+        match change.bulk(self, rows).await? {
+            Some(inserted) => Ok(inserted),
+            None => self.by_statements(change, dialect, rows.copies()).await,
+        }
+    }
+
+    async fn by_statements(
+        &self,
+        change: &mut dyn Change,
+        dialect: Dialect,
         mut rows: Vec<Vec<Value>>,
     ) -> StoreResult<u64> {
-        if let Some(inserted) = change.bulk(self, &rows).await? {
-            return Ok(inserted);
-        }
         let mut inserted = 0;
         while !rows.is_empty() {
             let (size, text) = match dialect {

@@ -18,12 +18,12 @@ use tokio::task::JoinSet;
 
 use crate::users::profile::{Profile, Stamp};
 use crate::users::roster::{Claim, Handfuls, ImportLock, Step};
-use crate::users::sql::claiming::{Waiting, claim_row, claimed};
+use crate::users::sql::claiming::{Claims, Waiting, claimed};
 use crate::users::sql::driver::{Change, Driver};
 use crate::users::sql::importing::{fenced, still_ours};
-use crate::users::sql::people::{PEOPLE, version_row};
+use crate::users::sql::people::{Arrivals, PEOPLE};
 use crate::users::sql::records::{self, Noted};
-use crate::users::sql::staging::{CHUNK, Pace, Staging};
+use crate::users::sql::staging::{Pace, Staging};
 use crate::users::sql::value::{built, list};
 use crate::users::sql::{begin_staged, letters};
 use crate::users::store::{StoreError, StoreResult};
@@ -62,8 +62,8 @@ impl About {
         let stamped = |profile| Profile { created: stamp.clone(), changed: stamp.clone(), ..profile };
         let mut adds: Vec<Profile> = adds.into_iter().map(stamped).collect();
         let dialect = self.driver.dialect();
-        let rows = adds.iter().map(|profile| version_row(profile, self.generation)).collect();
-        let added = PEOPLE.run(change, dialect, rows).await?;
+        let rows = Arrivals { profiles: &adds, born: self.generation };
+        let added = PEOPLE.lend(change, dialect, &rows).await?;
         let mut existing = Vec::new();
         let short = usize::try_from(added).is_ok_and(|added| added < adds.len());
         if short {
@@ -153,8 +153,7 @@ impl About {
     }
 
     async fn claim(&self, change: &mut dyn Change, claims: &[Claim]) -> StoreResult<Vec<Waiting>> {
-        let rows = || claims.iter().map(|claim| claim_row(claim, self.generation)).collect();
-        claimed(change, self.driver.dialect(), rows).await
+        claimed(change, self.driver.dialect(), &Claims { claims, generation: self.generation }).await
     }
 }
 
@@ -220,13 +219,16 @@ impl Staging {
         let driver = Arc::clone(&self.driver);
         let mut known = std::mem::take(&mut self.known).into_iter().peekable();
         while known.peek().is_some() {
-            let chunk: Vec<Profile> = known.by_ref().take(CHUNK).collect();
             let mut change = begin_staged(driver.as_ref()).await?;
+            let began = Instant::now();
             fenced(change.as_mut(), &self.lock).await?;
             let mut told = Vec::new();
-            for profile in chunk {
+            while let Some(profile) = known.next() {
                 self.unclaim(change.as_mut(), &profile).await?;
                 told.extend(self.change(change.as_mut(), profile).await?);
+                if self.pace.is_over(began) {
+                    break;
+                }
             }
             self.note(change.as_mut(), &told).await?;
             change.commit().await?;

@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use crate::users::changes::{Difference, differences};
 use crate::users::model::Person;
 use crate::users::profile::{Fields, NameKind, Profile, Stamp};
-use crate::users::sql::driver::{Change, Dialect, Insertion};
+use crate::users::sql::driver::{Change, Dialect, Insertion, Rows};
 use crate::users::sql::records::{self, Noted};
 use crate::users::sql::text::{self, ALIVE};
-use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, unreadable};
+use crate::users::sql::value::{Cell, Kind, Row, Value, built, fixed, list, micros, unreadable};
 use crate::users::sql::{details, text::OTHER_CLAIMS};
 use crate::users::store::{StoreError, StoreResult};
 
-/// The columns of a version of a person, in the order of [`values_of`].
+/// The columns of a version of a person, in the order of [`put_version`].
 const COLUMNS: [(&str, Kind); 28] = [
     ("unique_id", Kind::Text),
     ("died", Kind::Int),
@@ -56,9 +56,32 @@ pub(in crate::users) static NAMES: Insertion = Insertion::new("names", &NAME_COL
 
 /// A row for [`PEOPLE`].
 pub(super) fn version_row(profile: &Profile, born: i64) -> Vec<Value> {
-    let mut values = vec![Value::from(profile.person.unique_id.as_str()), Value::from(ALIVE), Value::from(born)];
-    values.extend(values_of(profile));
-    values
+    let mut cells = Vec::with_capacity(COLUMNS.len());
+    put_version(profile, born, &mut cells);
+    cells.into_iter().map(Value::from).collect()
+}
+
+/// People who come, as rows for [`PEOPLE`].
+pub(super) struct Arrivals<'a> {
+    pub(super) profiles: &'a [Profile],
+    pub(super) born: i64,
+}
+
+impl Rows for Arrivals<'_> {
+    fn len(&self) -> usize {
+        self.profiles.len()
+    }
+
+    fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>) {
+        if let Some(profile) = self.profiles.get(place) {
+            put_version(profile, self.born, cells);
+        }
+    }
+}
+
+fn put_version<'a>(profile: &'a Profile, born: i64, cells: &mut Vec<Cell<'a>>) {
+    cells.extend([Cell::from(profile.person.unique_id.as_str()), ALIVE.into(), born.into()]);
+    cells.extend(cells_of(profile));
 }
 
 /// A row for [`NAMES`].
@@ -67,34 +90,33 @@ pub(super) fn name_row(folded: String, kind: NameKind, unique_id: &str, born: i6
 }
 
 /// All but the key, in the order of [`COLUMNS`] and of [`text::UPDATE_PERSON`].
-fn values_of(profile: &Profile) -> [Value; 25] {
+fn cells_of(profile: &Profile) -> [Cell<'_>; COLUMNS.len() - 3] {
     let person = &profile.person;
-    let aliases = if profile.aliases.is_empty() { Value::Text(None) } else { list(&profile.aliases) };
     [
         person.name.as_str().into(),
-        person.upn.clone().into(),
-        person.dn.clone().into(),
-        person.first_name.clone().into(),
-        person.last_name.clone().into(),
-        person.email.clone().into(),
-        person.phone.clone().into(),
-        person.phone_extension.clone().into(),
-        person.method.word().into(),
+        person.upn.as_deref().into(),
+        person.dn.as_deref().into(),
+        person.first_name.as_deref().into(),
+        person.last_name.as_deref().into(),
+        person.email.as_deref().into(),
+        person.phone.as_deref().into(),
+        person.phone_extension.as_deref().into(),
+        Cell::Word(person.method.word()),
         person.language.as_str().into(),
         person.enabled.into(),
-        aliases,
-        profile.group.clone().into(),
-        profile.description.clone().into(),
-        profile.backup_phone.clone().into(),
-        profile.backup_extension.clone().into(),
-        person.mode.word().into(),
+        if profile.aliases.is_empty() { Cell::Text(None) } else { Cell::List(&profile.aliases) },
+        profile.group.as_deref().into(),
+        profile.description.as_deref().into(),
+        profile.backup_phone.as_deref().into(),
+        profile.backup_extension.as_deref().into(),
+        Cell::Word(person.mode.word()),
         profile.local.bits().into(),
-        profile.item.clone().into(),
+        profile.item.as_deref().into(),
         profile.content.into(),
-        profile.quarantined.into(),
-        profile.created.time.into(),
+        Cell::Int(profile.quarantined.map(micros)),
+        micros(profile.created.time).into(),
         profile.created.by.as_str().into(),
-        profile.changed.time.into(),
+        micros(profile.changed.time).into(),
         profile.changed.by.as_str().into(),
     ]
 }
@@ -269,7 +291,7 @@ pub(super) async fn change(
 
 pub(super) async fn update(change: &mut dyn Change, profile: &Profile, born: i64) -> StoreResult<()> {
     let mut values = vec![Value::from(profile.person.unique_id.as_str()), Value::from(born)];
-    values.extend(values_of(profile));
+    values.extend(cells_of(profile).map(Value::from));
     change.run(fixed(text::UPDATE_PERSON), values).await.map(|_| ())
 }
 

@@ -8,9 +8,9 @@ use crate::audit::{Accounted, Event, Steps};
 use crate::users::changes::{ChangeRecord, Difference, arrival, written};
 use crate::users::model::{Method, Person};
 use crate::users::profile::Profile;
-use crate::users::sql::driver::{Cell, Change, Dialect, Insertion, Rows};
+use crate::users::sql::driver::{Change, Dialect, Insertion, Rows};
 use crate::users::sql::measures;
-use crate::users::sql::value::{Kind, Row, Value, built, fixed, list, micros, micros_of, unreadable};
+use crate::users::sql::value::{Cell, Kind, Row, Value, built, fixed, list, micros, micros_of, unreadable};
 use crate::users::store::StoreResult;
 
 /// Columns of an event, in the order of [`event_row`].
@@ -91,20 +91,20 @@ fn event_row(event: &Event) -> [Cell<'_>; EVENT_COLUMNS.len()] {
     [
         Cell::Int(Some(micros(event.time))),
         Cell::SignIn(event.sign_in),
-        Cell::Word(Some(event.door.word())),
+        Cell::Word(event.door.word()),
         Cell::Text(Some(&event.client)),
         Cell::Text(Some(&event.application)),
         Cell::Text(Some(&event.name)),
         Cell::Text(event.unique_id.as_deref()),
         Cell::Text(event.account.as_deref()),
-        Cell::Address(Some(event.source)),
-        Cell::Address(event.person_address),
-        Cell::Word(event.method.map(Method::word)),
+        Cell::Address(event.source),
+        event.person_address.map_or(Cell::Text(None), Cell::Address),
+        Cell::word(event.method.map(Method::word)),
         Cell::Text(event.provider.as_deref()),
-        Cell::Word(event.primary),
-        Cell::Word(event.factor),
-        Cell::Word(Some(event.verdict.word())),
-        Cell::Word(Some(event.reason.code())),
+        Cell::word(event.primary),
+        Cell::word(event.factor),
+        Cell::Word(event.verdict.word()),
+        Cell::Word(event.reason.code()),
         Cell::Int(Some(i64::from(event.requests))),
         time(identify),
         time(primary),
@@ -159,17 +159,25 @@ impl<'a> Noted<'a> {
         let Person { unique_id, name, .. } = &profile.person;
         Noted { unique_id, name, kind: "added", by, fields: arrival(profile) }
     }
+}
 
-    fn row(self, time: SystemTime, generation: i64) -> Vec<Value> {
-        vec![
-            time.into(),
-            self.by.into(),
-            self.unique_id.into(),
-            self.name.into(),
-            self.kind.into(),
-            self.fields.into(),
-            generation.into(),
-        ]
+/// Rows for [`CHANGES`].
+struct NotedAt<'a> {
+    noted: &'a [Noted<'a>],
+    time: i64,
+    generation: i64,
+}
+
+impl Rows for NotedAt<'_> {
+    fn len(&self) -> usize {
+        self.noted.len()
+    }
+
+    fn row<'a>(&'a self, place: usize, cells: &mut Vec<Cell<'a>>) {
+        let Some(Noted { unique_id, name, kind, by, fields }) = self.noted.get(place) else { return };
+        cells.push(self.time.into());
+        cells.extend([by, unique_id, name, kind].map(|text| Cell::from(*text)));
+        cells.extend([Cell::from(fields.as_str()), self.generation.into()]);
     }
 }
 
@@ -191,8 +199,8 @@ pub(super) async fn note_at(
     noted: Vec<Noted<'_>>,
     time: SystemTime,
 ) -> StoreResult<()> {
-    let rows = noted.into_iter().map(|noted| noted.row(time, generation)).collect();
-    CHANGES.run(change, dialect, rows).await.map(|_| ())
+    let rows = NotedAt { noted: &noted, time: micros(time), generation };
+    CHANGES.lend(change, dialect, &rows).await.map(|_| ())
 }
 
 /// Changes of everybody, newest first.

@@ -10,7 +10,7 @@
 //! The lock's token is looked at in every transaction: a node that was given up for dead and wakes up again
 //! cannot write any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,12 +37,13 @@ use crate::users::token::Token;
 /// Steps of the first transaction of an import, and of one that settles names.
 pub(super) const CHUNK: usize = 256;
 
-/// Steps of one transaction, at least and at most. Fewer would cost more in transactions than they spare others: on a
-/// busy machine it is not the steps that take long.
-const CHUNKS: std::ops::RangeInclusive<usize> = 128..=2048;
+/// Steps of one transaction, at least and at most. With fewer, the trips that each transaction takes anyway would be
+/// nearly all of it.
+const CHUNKS: std::ops::RangeInclusive<usize> = 16..=2048;
 
 /// How long a transaction may take before the next one gets fewer steps: others wait meanwhile. Where one takes less
-/// than half of it, the next gets more.
+/// than half of it, the next gets more. What takes several trips for each person, such as new names, stops there, and
+/// the rest is for the next transaction: how many of those there are in a chunk is not known before.
 const LONG: Duration = Duration::from_millis(16);
 
 pub(super) struct Staging {
@@ -58,31 +59,49 @@ pub(super) struct Staging {
     pub(super) waiting: Vec<Waiting>,
     /// People who came as newcomers and are none.
     pub(super) known: Vec<Profile>,
-    pace: Pace,
+    pub(super) pace: Pace,
 }
 
-/// How many steps the next transaction gets.
-pub(super) struct Pace(usize);
+/// How many steps the next transaction gets, and how long a transaction may take.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    steps: usize,
+    long: Duration,
+}
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace(CHUNK)
+        Pace { steps: CHUNK, long: LONG }
     }
 }
 
 impl Pace {
     /// Steps of the next transaction.
     pub(super) fn next(&self) -> usize {
-        self.0
+        self.steps
+    }
+
+    /// Whether a transaction that began then has had its time.
+    pub(super) fn is_over(&self, began: Instant) -> bool {
+        began.elapsed() >= self.long
     }
 
     /// Makes the next transaction as large as others can bear.
     pub(super) fn took(&mut self, steps: usize, took: Duration) {
         let (least, most) = CHUNKS.into_inner();
-        if took > LONG {
-            self.0 = (self.0 / 2).max(least);
-        } else if steps == self.0 && took < LONG / 2 {
-            self.0 = (self.0 * 2).min(most);
+        if took > self.long {
+            // As many as would have been done in time: on a machine that has become slow halves would take many turns.
+            let share = self.long.as_secs_f64() / took.as_secs_f64();
+            let divisor = if share > 0.5 {
+                2
+            } else if share > 0.125 {
+                4
+            } else {
+                16
+            };
+            self.steps = (self.steps / divisor).max(least);
+        } else if steps >= self.steps && took < self.long / 2 {
+            self.steps = (self.steps * 2).min(most);
         }
     }
 }
@@ -120,9 +139,13 @@ pub(super) async fn begin(
 impl Import for Staging {
     fn stage(&mut self, steps: Vec<Step>) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
-            let mut steps = steps.into_iter().peekable();
-            while steps.peek().is_some() {
-                self.chunk(steps.by_ref().take(self.pace.next()).collect()).await?;
+            let mut steps = VecDeque::from(steps);
+            while !steps.is_empty() {
+                let many = self.pace.next().min(steps.len());
+                let left = self.chunk(steps.drain(..many).collect()).await?;
+                for step in left.into_iter().rev() {
+                    steps.push_front(step);
+                }
             }
             Ok(())
         })
@@ -171,42 +194,54 @@ impl Staging {
         self.driver.dialect()
     }
 
-    /// One transaction.
-    async fn chunk(&mut self, steps: Vec<Step>) -> StoreResult<()> {
+    /// One transaction; the steps that it had no time for come back.
+    async fn chunk(&mut self, steps: Vec<Step>) -> StoreResult<Vec<Step>> {
         let driver = Arc::clone(&self.driver);
         let many = steps.len();
         let mut change = begin_staged(driver.as_ref()).await?;
         let began = Instant::now();
         fenced(change.as_mut(), &self.lock).await?;
         let (before, waited) = (self.done, self.waiting.len());
-        let written = self.write(change.as_mut(), Sorted::of(steps)).await;
+        let written = self.write(change.as_mut(), Sorted::of(steps), began).await;
         let committed = match written {
-            Ok(()) => change.commit().await,
+            Ok(left) => change.commit().await.map(|()| left),
             Err(error) => Err(error),
         };
-        if committed.is_err() {
-            self.done = before;
-            self.waiting.truncate(waited);
+        match &committed {
+            Ok(left) => self.pace.took(many - left.len().min(many), began.elapsed()),
+            Err(_) => {
+                self.done = before;
+                self.waiting.truncate(waited);
+            }
         }
-        self.pace.took(many, began.elapsed());
         committed
     }
 
-    async fn write(&mut self, change: &mut dyn Change, steps: Sorted) -> StoreResult<()> {
-        let mut told = Vec::new();
+    async fn write(&mut self, change: &mut dyn Change, steps: Sorted, began: Instant) -> StoreResult<Vec<Step>> {
         let mut existing = self.add(change, steps.adds, true).await?;
         existing.extend(self.add(change, steps.bare, false).await?);
         existing.extend(steps.changes);
-        told.extend(self.change_all(change, existing).await?);
-        for unique_id in steps.removes {
+        let (mut told, changes) = self.change_all(change, existing, began).await?;
+        let mut removes = steps.removes.into_iter();
+        while changes.is_empty()
+            && (told.is_empty() || !self.pace.is_over(began))
+            && let Some(unique_id) = removes.next()
+        {
             told.extend(self.remove(change, &unique_id).await?);
+        }
+        let left = Sorted { changes, removes: removes.collect(), ..Sorted::default() };
+        if !left.is_empty() {
+            // What comes after them waits for its turn.
+            self.note(change, &told).await?;
+            return Ok(Sorted { claims: steps.claims, tokens: steps.tokens, letters: steps.letters, ..left }.steps());
         }
         self.claim_later(change, steps.claims).await?;
         self.add_tokens(change, steps.tokens).await?;
         let now = SystemTime::now();
         let letters = steps.letters.iter().map(|(about, kind)| letters::row(about, *kind, now, self.generation));
         letters::LETTERS.run(change, self.dialect(), letters.collect()).await?;
-        self.note(change, &told).await
+        self.note(change, &told).await?;
+        Ok(Vec::new())
     }
 
     /// Keeps what has changed for whoever asks later.
@@ -240,7 +275,8 @@ impl Staging {
         let (current, generation) = (self.current, self.generation);
         let claims =
             |profile: &Profile| name_rows(&profile.person.unique_id, None, current, Some((Some(profile), generation)));
-        self.claim(change, || adds.iter().flat_map(claims).collect()).await?;
+        let claims: Vec<_> = adds.iter().flat_map(claims).collect();
+        self.claim(change, &claims).await?;
         Ok(existing)
     }
 
@@ -307,4 +343,23 @@ impl Sorted {
         }
         sorted
     }
+
+    fn is_empty(&self) -> bool {
+        let Sorted { adds, bare, claims, changes, removes, tokens, letters } = self;
+        let people = adds.is_empty() && bare.is_empty() && changes.is_empty() && removes.is_empty();
+        people && claims.is_empty() && tokens.is_empty() && letters.is_empty()
+    }
+
+    /// As steps again, in the order in which they are done.
+    fn steps(self) -> Vec<Step> {
+        let Sorted { adds, bare, claims, changes, removes, tokens, letters } = self;
+        let people = adds.into_iter().map(Step::Add).chain(bare.into_iter().map(Step::Bare));
+        let people = people.chain(changes.into_iter().map(Step::Change)).chain(removes.into_iter().map(Step::Remove));
+        let rest =
+            claims.into_iter().map(Step::Claim).chain(tokens.into_iter().map(|token| Step::Token(Box::new(token))));
+        people.chain(rest).chain(letters.into_iter().map(|(about, kind)| Step::Write(about, kind))).collect()
+    }
 }
+
+#[cfg(test)]
+mod tests;

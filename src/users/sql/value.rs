@@ -1,11 +1,13 @@
 //! What goes to a database and comes back: three kinds of value, the same for SQLite and PostgreSQL, so that
 //! the store's logic is written once.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sqlx::{ColumnIndex, Database, Decode, Encode, IntoArguments, SqlStr, Type, TypeInfo, ValueRef};
 
+use crate::signin::attempt::SignInId;
 use crate::users::store::{StoreError, StoreResult};
 
 /// A value of a column or a parameter. Booleans are 0 and 1, times are microseconds since 1970.
@@ -20,6 +22,81 @@ pub(in crate::users) enum Value {
     Ints(Vec<Option<i64>>),
     Texts(Vec<Option<String>>),
     Blobs(Vec<Option<Vec<u8>>>),
+}
+
+/// A value of a row, where it is: what is not a text already becomes one only where that is needed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::users) enum Cell<'a> {
+    Int(Option<i64>),
+    Text(Option<&'a str>),
+    /// A text of this program.
+    Word(&'static str),
+    Blob(Option<&'a [u8]>),
+    /// A list of texts, as [`list`] writes it.
+    List(&'a [String]),
+    Address(IpAddr),
+    SignIn(SignInId),
+    /// A whole column, which no row can have: whatever writes rows refuses it.
+    Column(&'a Value),
+}
+
+impl Cell<'_> {
+    /// A text of this program, or nothing.
+    pub(in crate::users) fn word(word: Option<&'static str>) -> Self {
+        word.map_or(Cell::Text(None), Cell::Word)
+    }
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(number: i64) -> Self {
+        Cell::Int(Some(number))
+    }
+}
+
+impl From<bool> for Cell<'_> {
+    fn from(yes: bool) -> Self {
+        Cell::Int(Some(i64::from(yes)))
+    }
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Cell::Text(Some(text))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Cell<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        Cell::Text(text)
+    }
+}
+
+impl Value {
+    /// The same, lent.
+    pub(in crate::users) fn lent(&self) -> Cell<'_> {
+        match self {
+            Value::Int(number) => Cell::Int(*number),
+            Value::Text(text) => Cell::Text(text.as_deref()),
+            Value::Word(word) => Cell::Word(word),
+            Value::Blob(octets) => Cell::Blob(octets.as_deref()),
+            Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => Cell::Column(self),
+        }
+    }
+}
+
+impl From<Cell<'_>> for Value {
+    fn from(cell: Cell<'_>) -> Self {
+        match cell {
+            Cell::Int(number) => Value::Int(number),
+            Cell::Text(text) => Value::Text(text.map(str::to_owned)),
+            Cell::Word(word) => Value::Word(word),
+            Cell::Blob(octets) => Value::Blob(octets.map(<[u8]>::to_vec)),
+            Cell::List(texts) => list(texts),
+            Cell::Address(address) => address.to_string().into(),
+            Cell::SignIn(sign_in) => sign_in.to_string().into(),
+            Cell::Column(column) => column.clone(),
+        }
+    }
 }
 
 /// The kinds of column there are.
@@ -122,7 +199,12 @@ fn time(micros: i64) -> Option<SystemTime> {
 
 /// A list of texts as one parameter: a JSON array, which both databases can take apart.
 pub(in crate::users) fn list(texts: &[String]) -> Value {
-    serde_json::Value::from(texts).to_string().into()
+    listed(texts).into()
+}
+
+/// As [`list`], as text. Texts can always be written.
+pub(in crate::users) fn listed(texts: &[String]) -> String {
+    serde_json::to_string(texts).unwrap_or_else(|_| "[]".into())
 }
 
 /// A row, read from the left.

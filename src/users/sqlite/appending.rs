@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Statement, TransactionBehavior};
 
-use crate::users::sql::driver::{Cell, Rows};
-use crate::users::sqlite::{BUSY, fault, quick};
+use crate::users::sql::driver::Rows;
+use crate::users::sql::value::{Cell, listed};
+use crate::users::sqlite::{BUSY, fault};
 use crate::users::store::{StoreError, StoreResult};
 
 /// Pages of the log after which they are copied into the file: 48 MiB, below what is left of the log after that.
@@ -101,10 +102,13 @@ fn insert(connection: &mut Connection, sql: &str, rows: &dyn Rows) -> rusqlite::
 fn bind(statement: &mut Statement<'_>, position: usize, cell: Cell<'_>) -> rusqlite::Result<()> {
     match cell {
         Cell::Int(number) => statement.raw_bind_parameter(position, number),
-        Cell::Text(text) | Cell::Word(text) => statement.raw_bind_parameter(position, text),
-        Cell::Address(address) => statement.raw_bind_parameter(position, address.map(|address| address.to_string())),
+        Cell::Text(text) => statement.raw_bind_parameter(position, text),
+        Cell::Word(word) => statement.raw_bind_parameter(position, word),
+        Cell::Blob(octets) => statement.raw_bind_parameter(position, octets),
+        Cell::List(texts) => statement.raw_bind_parameter(position, listed(texts)),
+        Cell::Address(address) => statement.raw_bind_parameter(position, address.to_string()),
         Cell::SignIn(sign_in) => statement.raw_bind_parameter(position, str::from_utf8(&sign_in.digits()).ok()),
-        Cell::Value(value) => quick::bind_one(statement, position, value),
+        Cell::Column(_) => Err(rusqlite::Error::InvalidQuery),
     }
 }
 

@@ -82,18 +82,16 @@ fn bind(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<()>
     if statement.parameter_count() != values.len() {
         return Err(rusqlite::Error::InvalidParameterCount(values.len(), statement.parameter_count()));
     }
-    (1..).zip(values).try_for_each(|(position, value)| bind_one(statement, position, value))
-}
-
-/// Puts a value into one place, counted from 1.
-pub(super) fn bind_one(statement: &mut Statement<'_>, position: usize, value: &Value) -> rusqlite::Result<()> {
-    match value {
-        Value::Int(number) => statement.raw_bind_parameter(position, number),
-        Value::Text(text) => statement.raw_bind_parameter(position, text),
-        Value::Word(word) => statement.raw_bind_parameter(position, word),
-        Value::Blob(octets) => statement.raw_bind_parameter(position, octets),
-        Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => Err(rusqlite::Error::InvalidQuery),
+    for (position, value) in (1..).zip(values) {
+        match value {
+            Value::Int(number) => statement.raw_bind_parameter(position, number)?,
+            Value::Text(text) => statement.raw_bind_parameter(position, text)?,
+            Value::Word(word) => statement.raw_bind_parameter(position, word)?,
+            Value::Blob(octets) => statement.raw_bind_parameter(position, octets)?,
+            Value::Ints(_) | Value::Texts(_) | Value::Blobs(_) => return Err(rusqlite::Error::InvalidQuery),
+        }
     }
+    Ok(())
 }
 
 fn rows(connection: &Connection, sql: &str, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
