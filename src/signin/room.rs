@@ -2,8 +2,7 @@
 //!
 //! The configuration names a bound, which a rush of a moment may fill. Where sign-ins then wait for longer than their
 //! clients do, most of what a directory still does is for people whose appliances have given up, so the bound comes down
-//! to what it does in [`AIM`] (by Little's law: those who wait are as many as it serves in the time that they wait), and
-//! goes up again as soon as sign-ins wait for less.
+//! to what it does in [`AIM`], and goes up again as soon as sign-ins wait for less.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,14 +11,14 @@ use std::time::{Duration, Instant};
 /// A sign-in that waited for longer says that too many wait. Clients ask again, or elsewhere, after three to five seconds.
 const LONG: Duration = Duration::from_millis(1_500);
 
-/// What the wait is brought to then.
+/// What the wait is brought to then, and how long is looked at to know how many a directory answers in it.
 const AIM: Duration = Duration::from_secs(1);
 
 /// A sign-in that waited for less says that more may wait.
 const SHORT: Duration = Duration::from_millis(750);
 
 /// So many may wait in any case that the configuration allows: a directory may be slow and yet serve many at once.
-const LEAST: usize = 256;
+const LEAST: usize = 512;
 
 /// The room before the directories.
 #[derive(Debug)]
@@ -30,9 +29,9 @@ pub(super) struct Room {
     /// Taken by a door, and yet to enter.
     coming: AtomicUsize,
     start: Instant,
-    /// Milliseconds after `start` until which the bound does not come down once more: until then come those who were let
-    /// in before it did.
-    settled: AtomicU64,
+    /// Milliseconds after `start` since when those who were answered are counted, and how many they are.
+    since: AtomicU64,
+    answered: AtomicUsize,
 }
 
 /// A request that a door has taken, until it enters.
@@ -48,8 +47,8 @@ impl Drop for Coming {
 impl Room {
     /// Empty, for `most` at once.
     pub(super) fn new(most: usize, start: Instant) -> Arc<Room> {
-        let (waiting, coming, settled) = Default::default();
-        Arc::new(Room { most, now: AtomicUsize::new(most), waiting, coming, start, settled })
+        let (waiting, coming, since, answered) = Default::default();
+        Arc::new(Room { most, now: AtomicUsize::new(most), waiting, coming, start, since, answered })
     }
 
     /// Counts a request that is about to enter, until what this gives is dropped. A door takes many requests before the
@@ -72,31 +71,36 @@ impl Room {
 
     /// One waits no more. `waited`: since when the directory has had it, where that tells how busy it is.
     pub(super) fn leave(&self, waited: Option<Duration>, now: Instant) {
-        let waiting = self.waiting.fetch_sub(1, Ordering::AcqRel);
-        match waited {
-            Some(waited) if waited > LONG => self.narrow(waiting, waited, now),
-            Some(waited) if waited < SHORT => self.widen(),
-            _ => {}
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        let Some(waited) = waited else { return };
+        let answered = self.answered_in_time(now);
+        if let Some(answered) = answered.filter(|_| waited > LONG) {
+            self.narrow(answered, waited);
+        } else if waited < SHORT {
+            self.widen();
         }
     }
 
-    fn narrow(&self, waiting: usize, waited: Duration, now: Instant) {
+    /// Counts one that was answered. How many were in [`AIM`], to the one whose answer ends such a time.
+    fn answered_in_time(&self, now: Instant) -> Option<usize> {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let at = milliseconds(now.saturating_duration_since(self.start));
-        let settled = self.settled.load(Ordering::Relaxed);
-        let until = at.saturating_add(milliseconds(waited));
-        let is_mine = || self.settled.compare_exchange(settled, until, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if at < settled || !is_mine() {
-            return;
-        }
-        let aim =
-            u128::try_from(waiting).unwrap_or(u128::MAX).saturating_mul(AIM.as_millis()) / waited.as_millis().max(1);
-        let aim = usize::try_from(aim).unwrap_or(usize::MAX).max(LEAST);
+        let so_far = self.answered.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let since = self.since.load(Ordering::Relaxed);
+        let counted = at.checked_sub(since).filter(|counted| *counted >= milliseconds(AIM))?;
+        self.since.compare_exchange(since, at, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        self.answered.store(0, Ordering::Relaxed);
+        let in_time = u64::try_from(so_far).unwrap_or(u64::MAX).saturating_mul(milliseconds(AIM)) / counted.max(1);
+        usize::try_from(in_time).ok()
+    }
+
+    fn narrow(&self, answered: usize, waited: Duration) {
+        let aim = answered.max(LEAST);
         let before = self.now.fetch_min(aim, Ordering::Relaxed);
-        if aim < before {
+        // Not each time that it is some fewer.
+        if aim < before - before / 4 {
             tracing::warn!(
-                waited = milliseconds(waited),
-                waiting,
+                waited_seconds = waited.as_secs_f32(),
                 room = aim,
                 "sign-ins wait long for a directory; until it is quicker, fewer are taken at once"
             );
