@@ -196,10 +196,10 @@ async fn no_code_is_sent_through_a_client_where_it_could_not_be_typed() {
         assert_eq!(sign_in(&sign_ins, &client, "right-password").await.reason(), reason);
         assert_eq!(picky.ways(), [asked]);
     }
-    // nothing else is there: nobody is asked, and the reason says that it is about the ways
+    // nothing else is there: nobody is asked, and the reason says what is missing
     let picky = Picky::new(&Method::ALL);
     let sign_ins = sign_ins(vec![("cloud", picky.clone() as Arc<dyn Factor>)]);
     let client = client(|client| client.methods = vec![Method::SmsCode]);
-    assert_eq!(sign_in(&sign_ins, &client, "right-password").await.reason(), Reason::NoMethod);
+    assert_eq!(sign_in(&sign_ins, &client, "right-password").await.reason(), Reason::NeedsCode);
     assert_eq!(picky.ways(), []);
 }
