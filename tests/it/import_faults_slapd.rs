@@ -50,11 +50,13 @@ impl Meddler {
     }
 }
 
-/// What a request for a further page ends with (RFC 2696): the octets of a cookie, of which slapd's has eight.
+/// What a request for a further page ends with (RFC 2696): the size of a page in two octets, and the octets of a cookie, of
+/// which slapd's has eight.
 fn cookie(request: &mut [u8]) -> Option<&mut u8> {
     let of_pages = request.windows(22).any(|octets| octets == b"1.2.840.113556.1.4.319");
-    let place = request.len().checked_sub(10)?;
-    if of_pages && request[place..].starts_with(&[4, 8]) { request.last_mut() } else { None }
+    let place = request.len().checked_sub(14)?;
+    let [2, 2, _, _, 4, 8, ..] = request[place..] else { return None };
+    if of_pages { request.last_mut() } else { None }
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, what: &AtomicU8) {
@@ -101,14 +103,14 @@ async fn what_a_real_directory_refuses_in_the_middle_changes_nothing_and_is_told
     let folder = tempfile::tempdir().unwrap();
     let (through, direct) = (meddler.address.port(), slapd.port);
     // A search that takes slapd seconds: it looks through everybody's names for each of these.
-    let terms: String = (0..6000).map(|n| format!("(cn=*q{n}*z)")).collect();
+    let terms: String = (0..40_000).map(|n| format!("(cn=*q{n}*z)")).collect();
     let slow = format!("(|(uid=*){terms})");
     let slow = slow.replace("(uid=*)", "(&(uid=*)(!(cn=Person*)))");
     let cases = [
         (COOKIES, through, "svc-proxy", None, "paged results cookie is invalid"),
         (CUT, through, "svc-proxy", None, "was lost while it was read"),
         (NOTHING, direct, "svc-total", None, "raise its size limit for the service account"),
-        (NOTHING, direct, "svc-unpaged", None, "the directory ended the search of \"ou=people,dc=scale"),
+        (NOTHING, direct, "svc-unpaged", None, "pagedResults control not allowed"),
         (NOTHING, direct, "svc-hasty", Some(slow.as_str()), "raise its time limit for the service account"),
     ];
     // A first import that fails leaves an empty store, also where a thousand people had come by then.

@@ -223,7 +223,7 @@ impl Staging {
             let began = Instant::now();
             fenced(change.as_mut(), &self.lock).await?;
             let mut told = Vec::new();
-            while let Some(profile) = known.next() {
+            for profile in known.by_ref() {
                 self.unclaim(change.as_mut(), &profile).await?;
                 told.extend(self.change(change.as_mut(), profile).await?);
                 if self.pace.is_over(began) {
