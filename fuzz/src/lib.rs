@@ -65,6 +65,7 @@ pub fn shared(start: Instant) -> Arc<Shared> {
         packets_per_second: 1_000_000,
         accounting_target: None,
         checks_ms_chap: false,
+        changes_passwords: false,
         authorize_only: false,
         profile: None,
     };
