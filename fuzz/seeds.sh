@@ -106,6 +106,7 @@ octets 31 66*64 00 | seed challenge_state long
 # Files of people and tokens, one of each kind.
 printf 'unique_id,name,phone\nid-1,alice,"(202) 555-0111 x7"\n' | seed import_files people
 printf 'Username;First Name;Country Code;Phone;Method\nbob@corp.example;Bob;1;2025550102;Phone Call\n' | seed import_files old-server
+printf 'unique_id,name,\rid-1,alice\r\rid-2,bob\n' | seed import_files lines-that-end-with-cr
 printf 'upn,serial number,secret key,time interval,manufacturer,model\na@b,1,JBSWY3DPEHPK3PXP,30,x,y\n' | seed import_files tokens
 printf 'otpauth://totp/Corp:alice?secret=JBSWY3DPEHPK3PXP&issuer=Corp&period=60&digits=8\n' | seed import_files otpauth
 sed -n '/^const PLAIN/,/^<\/pskc:KeyContainer>/p' src/import/pskc/tests.rs | sed '1s/.*r#"//; $s/"#;$//' | seed import_files pskc

@@ -2,7 +2,7 @@
 //! server's export, told apart by their names alone. Pure.
 
 use crate::import::entry::{cleaned, language, tidy, usable};
-use crate::import::files::{BadLine, column, separator, yes_or_no};
+use crate::import::files::{BadLine, Lines, column, separator, yes_or_no};
 use crate::users::model::{Method, Person};
 use crate::users::phone;
 use crate::users::profile::{Field, Fields, Mode, Profile};
@@ -181,10 +181,11 @@ pub fn read(text: &str, defaults: &Defaults) -> Result<Sheet, String> {
     };
     let columns = columns(&header)?;
     let mut sheet = Sheet::default();
+    let mut lines = Lines::new(text);
     for record in records {
         match record {
             Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
+                let line = lines.of(record.position().map_or(0, csv::Position::byte));
                 if record.iter().all(|field| field.trim().is_empty()) {
                     continue;
                 }
@@ -194,7 +195,7 @@ pub fn read(text: &str, defaults: &Defaults) -> Result<Sheet, String> {
                 }
             }
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = lines.of(error.position().map_or(0, csv::Position::byte));
                 sheet.bad.push(BadLine { line, why: "cannot be read as CSV; is a quote missing?".to_owned() });
             }
         }

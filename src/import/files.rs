@@ -50,6 +50,35 @@ fn utf8(octets: &[u8]) -> Result<Cow<'_, str>, String> {
     })
 }
 
+/// Numbers of the lines of a text, for places that come in their order. A line ends with LF, CRLF or, as spreadsheets
+/// of a Macintosh write, with CR alone, which the readers of CSV and XML count for none.
+pub struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    /// Numbers from the beginning of a text.
+    pub fn new(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), at: 0, line: 1 }
+    }
+
+    /// The line of the first octet at or behind a place that ends no line: a reader that ends a line with CR finds
+    /// the LF, and lines with nothing on them, in front of the next.
+    pub fn of(&mut self, place: u64) -> u64 {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        while let Some(octet) = self.text.get(self.at)
+            && (self.at < place || matches!(octet, b'\r' | b'\n'))
+        {
+            let ends = *octet == b'\n' || *octet == b'\r' && self.text.get(self.at + 1) != Some(&b'\n');
+            self.line += u64::from(ends);
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
 /// The separator that the first line uses: comma, semicolon or tab, whichever is there most often outside quotes.
 pub fn separator(text: &str) -> u8 {
     let mut quoted = false;
@@ -57,7 +86,7 @@ pub fn separator(text: &str) -> u8 {
     for octet in text.bytes() {
         match octet {
             b'"' => quoted = !quoted,
-            b'\n' if !quoted => break,
+            b'\n' | b'\r' if !quoted => break,
             other if !quoted => counts.iter_mut().filter(|(known, _)| *known == other).for_each(|(_, n)| *n += 1),
             _ => {}
         }
@@ -103,7 +132,22 @@ mod tests {
         assert_eq!(separator("a;b\n"), b';');
         assert_eq!(separator("\"a,b,c\";d"), b';');
         assert_eq!(separator("a\tb\tc"), b'\t');
+        assert_eq!(separator("a;b\r1,2,3"), b';');
         assert_eq!(separator("alone"), b',');
+    }
+
+    #[test]
+    fn lines_are_counted_whichever_way_they_end() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["a", "b", "", "", "c", "d"].join(end);
+            let mut lines = Lines::new(&text);
+            let place = |text: &str, wanted: char| u64::try_from(text.find(wanted).unwrap()).unwrap();
+            assert_eq!(lines.of(0), 1);
+            assert_eq!(lines.of(place(&text, 'b')), 2, "{end:?}");
+            assert_eq!(lines.of(place(&text, 'b') + 1), 5, "{end:?}: behind b, so at c");
+            assert_eq!(lines.of(place(&text, 'd')), 6, "{end:?}");
+            assert_eq!(lines.of(u64::MAX), 6, "{end:?}");
+        }
     }
 
     #[test]

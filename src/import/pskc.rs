@@ -11,7 +11,7 @@ use quick_xml::events::{BytesStart, Event};
 use zeroize::Zeroizing;
 
 use crate::import::entry::cleaned;
-use crate::import::files::BadLine;
+use crate::import::files::{BadLine, Lines};
 use crate::import::tokens::{Opener, TokenFile, TokenRow};
 use crate::secret::Secret;
 use crate::users::token::{Algorithm, Moving};
@@ -64,16 +64,15 @@ pub fn read(text: &str, opener: &Opener) -> Result<TokenFile, String> {
     let mut state = State::default();
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
-    let mut lines = Lines { text, at: 0, line: 1 };
+    let mut lines = Lines::new(text);
     loop {
         let position = reader.buffer_position();
-        let event = reader.read_event().map_err(|_| {
-            format!("is no well-formed XML (near line {})", lines.of(usize::try_from(position).unwrap_or(usize::MAX)))
-        })?;
+        let event =
+            reader.read_event().map_err(|_| format!("is no well-formed XML (near line {})", lines.of(position)))?;
         match event {
             Event::Start(start) => {
                 state.text.clear();
-                let line = lines.of(usize::try_from(position).unwrap_or(usize::MAX));
+                let line = lines.of(position);
                 state.enter(&start, line)?;
             }
             Event::Text(text) => {
@@ -119,22 +118,6 @@ fn entity(name: &str) -> Option<&'static str> {
         "apos" => "'",
         _ => return None,
     })
-}
-
-/// Counts lines, going forward only.
-struct Lines<'a> {
-    text: &'a str,
-    at: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    fn of(&mut self, position: usize) -> u64 {
-        let between = self.text.as_bytes().get(self.at..position).unwrap_or_default();
-        self.line += u64::try_from(between.iter().filter(|octet| **octet == b'\n').count()).unwrap_or_default();
-        self.at = self.at.max(position);
-        self.line
-    }
 }
 
 #[derive(Debug, Default)]

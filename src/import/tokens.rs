@@ -7,7 +7,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::import::entry::cleaned;
-use crate::import::files::{BadLine, column, separator};
+use crate::import::files::{BadLine, Lines, column, separator};
 use crate::import::{otpauth, pskc};
 use crate::secret::Secret;
 use crate::users::token::{Algorithm, Moving};
@@ -123,10 +123,12 @@ fn microsoft(text: &str) -> Result<TokenFile, String> {
         .has_headers(false)
         .from_reader(text.as_bytes());
     let mut file = TokenFile::default();
+    let mut lines = Lines::new(text);
     let mut header: Option<Vec<String>> = None;
     for record in reader.records() {
         let Ok(record) = record else {
-            let line = record.err().and_then(|error| error.position().map(csv::Position::line)).unwrap_or_default();
+            let place = record.err().and_then(|error| error.position().map(csv::Position::byte));
+            let line = lines.of(place.unwrap_or_default());
             file.bad.push(BadLine { line, why: "cannot be read as CSV; is a quote missing?".to_owned() });
             continue;
         };
@@ -147,7 +149,7 @@ fn microsoft(text: &str) -> Result<TokenFile, String> {
         if record.iter().all(|field| field.trim().is_empty()) {
             continue;
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.of(record.position().map_or(0, csv::Position::byte));
         match microsoft_row(&record, columns, line) {
             Ok(token) => file.tokens.push(token),
             Err(why) => file.bad.push(BadLine { line, why }),

@@ -49,12 +49,14 @@ fn every_bad_line_is_told_by_its_number() {
                 DAVE,,,\n\
                 \n\
                 erin,,yes,push\n";
-    let sheet = read(text, &defaults()).unwrap();
-    let bad: Vec<_> = sheet.bad.iter().map(|bad| bad.line).collect();
-    assert_eq!(bad, [2, 3, 4, 5, 7]);
-    assert!(sheet.bad[4].why.contains("line 6"), "{}", sheet.bad[4]);
-    let good: Vec<_> = sheet.rows.iter().map(|row| row.profile.person.name.as_str()).collect();
-    assert_eq!(good, ["dave", "erin"]);
+    for end in ["\n", "\r\n", "\r"] {
+        let sheet = read(&text.replace('\n', end), &defaults()).unwrap();
+        let bad: Vec<_> = sheet.bad.iter().map(|bad| bad.line).collect();
+        assert_eq!(bad, [2, 3, 4, 5, 7], "{end:?}");
+        assert!(sheet.bad[4].why.contains("line 6"), "{}", sheet.bad[4]);
+        let good: Vec<_> = sheet.rows.iter().map(|row| (row.profile.person.name.as_str(), row.line)).collect();
+        assert_eq!(good, [("dave", 6), ("erin", 9)], "{end:?}");
+    }
 }
 
 #[test]
