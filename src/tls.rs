@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Certificate;
 
+pub mod ticket;
+
 /// Connections that the kernel may keep for one address until they are accepted.
 const BACKLOG: i32 = 4096;
 

@@ -23,6 +23,7 @@ use super::result::code;
 use super::session::{Rules, Session, notice};
 use crate::config::{self, AddressRange, Certificate, LdapClient, LdapLimits};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::ticket::LateTicket;
 use crate::tls::{self, Reloaded};
 
 /// How long an accept loop rests after an error, so that a lasting one does not become a busy loop.
@@ -296,10 +297,11 @@ async fn admit(mut tcp: TcpStream, peer: SocketAddr, is_tls: bool, shared: &Shar
 async fn protect(wire: Box<dyn Wire>, shared: &Shared) -> Result<Box<dyn Wire>, String> {
     let certificates = shared.certificates.as_ref().ok_or("there is no certificate")?;
     let acceptor = TlsAcceptor::from(certificates.current());
-    let protected = acceptor.accept(wire).await.map_err(|error| {
+    let mut protected = acceptor.accept(LateTicket::new(wire)).await.map_err(|error| {
         shared.metrics.ldap_refused("handshake").inc();
         format!("the TLS handshake failed: {error}")
     })?;
+    protected.get_mut().0.handshake_is_over();
     Ok(Box::new(protected))
 }
 
