@@ -89,7 +89,7 @@ class Peers:
     def __init__(self, options):
         self.state = Path(os.environ.get("BENCH_STATE", "/tmp/anteroom-bench"))
         self.state.mkdir(parents=True, exist_ok=True)
-        self.programs = Path(options.programs) if options.programs else ROOT / "target/dist"
+        self.programs = Path(options.programs) if options.programs else ROOT / "target/release"
         self.load_program = HERE / "load/target/release/anteroom-load"
         self.cpus = options.cpus.split(",")
 
@@ -228,7 +228,7 @@ class Peers:
             loader = [str(self.programs / "examples/load_people"), "--store", str(half), "--people", str(people),
                       "--base", f"ou=people,{BASE}"]
             if not program.exists() or subprocess.run(loader, check=False).returncode != 0:
-                raise Unavailable(f"{program} and {loader[0]}: cargo build --profile dist --bins --examples")
+                raise Unavailable(f"{program} and {loader[0]}: cargo build --release --bins --examples")
             half.rename(ready)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
