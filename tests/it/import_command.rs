@@ -73,8 +73,10 @@ async fn a_look_an_import_a_stop_and_an_approval() {
     world.directory.set(crowd(50));
     let held = world.bad(&[]).await;
     assert!(held.contains("NOTHING was changed: 10 people would be disabled or removed, more than 5"), "{held}");
+    assert!(held.contains("10 would be disabled"), "{held}");
     let status = world.good(&["status"]).await;
     assert!(status.contains("waits for `anteroom import approve`") && status.contains("  u00057"), "{status}");
+    assert!(status.contains("held") && status.contains("10 would be disabled"), "{status}");
     assert!(world.good(&["approve"]).await.contains("10 people"));
     assert!(world.good(&[]).await.contains("10 disabled"));
     assert!(world.bad(&["approve"]).await.contains("no plan waits"));

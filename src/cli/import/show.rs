@@ -88,14 +88,14 @@ impl Report {
             };
             output::line(format_args!("{target}: read {how}"));
         }
-        output::line(counts_text(&outcome.counts, self.form.dry_run));
+        output::line(counts_text(&outcome.counts, self.form.dry_run || outcome.held.is_some()));
         output::line(next(outcome, self.form.dry_run));
     }
 }
 
-/// The counts as one sentence.
-pub(super) fn counts_text(counts: &Counts, dry_run: bool) -> String {
-    let would = if dry_run { "would be " } else { "" };
+/// The counts as one sentence; `nothing_done`: of what would be, not of what was.
+pub(super) fn counts_text(counts: &Counts, nothing_done: bool) -> String {
+    let would = if nothing_done { "would be " } else { "" };
     let parts = [
         (counts.added, "added"),
         (counts.changed, "changed"),
@@ -108,7 +108,7 @@ pub(super) fn counts_text(counts: &Counts, dry_run: bool) -> String {
         text = format!("{text}, {count} {would}{what}");
     }
     for (count, what) in [
-        (counts.mails, if dry_run { "would be written to" } else { "are written to" }),
+        (counts.mails, if nothing_done { "would be written to" } else { "are written to" }),
         (counts.conflicts, "left alone for a conflict of names"),
         (counts.skipped, "skipped"),
         (counts.again, "found twice"),
@@ -213,7 +213,7 @@ pub(super) fn run_text(run: &ImportRun) -> String {
         return format!(": {}", plain(error));
     }
     let counts = summary.get("counts").cloned().and_then(|counts| serde_json::from_value::<Counts>(counts).ok());
-    counts.map_or_else(String::new, |counts| format!(": {}", counts_text(&counts, false)))
+    counts.map_or_else(String::new, |counts| format!(": {}", counts_text(&counts, run.result == "held")))
 }
 
 /// The state of imports for machines.
