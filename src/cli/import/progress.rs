@@ -56,9 +56,9 @@ fn unit(phase: Phase) -> &'static str {
 fn style(known: bool, phase: Phase) -> ProgressStyle {
     let unit = unit(phase);
     let template = if known {
-        format!("{{msg:<22}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left")
+        format!("{{msg:<22}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec:0}}  {{eta}} left")
     } else {
-        format!("{{msg:<22}} {{spinner}} {{human_pos}} {unit}  {{per_sec}}  {{elapsed}}")
+        format!("{{msg:<22}} {{spinner}} {{human_pos}} {unit}  {{per_sec:0}}  {{elapsed}} so far")
     };
     ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
