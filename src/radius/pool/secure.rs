@@ -227,7 +227,8 @@ fn lock(asking: &Mutex<Asking>) -> MutexGuard<'_, Asking> {
     asking.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends requests. `asking`: where RADIUS/1.1 is spoken.
+/// Sends requests. `asking`: where RADIUS/1.1 is spoken. Each packet is written by itself, and so has a record of TLS of its
+/// own: FreeRADIUS 3.2 reads one packet of a record and closes the connection on what is behind it.
 async fn write(
     mut writer: WriteHalf<TlsStream<TcpStream>>,
     (unsent, asking): ((&Unsent, &Refusals), Option<&Mutex<Asking>>),
@@ -240,7 +241,12 @@ async fn write(
             chunk = modern(&chunk, asking, key);
         }
         let written = timeout(SEND_WITHIN, async {
-            writer.write_all(&chunk).await?;
+            let mut rest = chunk.as_slice();
+            while let Some(length) = first_packet(rest).ok().flatten() {
+                let (packet, more) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                writer.write_all(packet).await?;
+                rest = more;
+            }
             writer.flush().await
         });
         match written.await {
