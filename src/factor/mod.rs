@@ -211,6 +211,11 @@ impl Refusal {
     pub fn is_wrong_code(self) -> bool {
         matches!(self, Refusal::WrongCode | Refusal::UsedCode | Refusal::OldCode)
     }
+
+    /// Whether nobody can have been prompted, as the provider was away.
+    pub fn is_not_sent(self) -> bool {
+        matches!(self, Refusal::Unreachable(_))
+    }
 }
 
 /// A carrier of second factors.

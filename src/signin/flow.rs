@@ -300,7 +300,6 @@ pub(super) fn hold<'a>(
             ending.trail.text = asking::left_to_read(tell, takes_code, &answer).map(Told::new);
             answer
         };
-        ending.trail.prompt_open = false;
         let began = ending.attempt().ok_or(Reason::Internal)?.received;
         Box::pin(settling::settle(sign_ins, ending, lead, known, began, answer)).await
     }

@@ -282,6 +282,7 @@ pub(super) async fn ended(
         Err(refusal) => {
             let reason = Reason::from_factor(refusal);
             let effect = match reason {
+                _ if refusal.is_not_sent() && !intended.is_code => Effect::NotSent,
                 Reason::Denied => Effect::Denied,
                 Reason::Fraud => Effect::Fraud,
                 Reason::Expired => Effect::Unanswered,

@@ -31,6 +31,10 @@ pub(super) async fn settle(
 ) -> Result<Held, Reason> {
     let who = Arc::clone(&known.who);
     let said = answer.as_ref().map(|_| ()).map_err(|failed| failed.refusal);
+    let was_prompt = std::mem::take(&mut ending.trail.prompt_open);
+    if was_prompt && said.is_err_and(factor::Refusal::is_not_sent) {
+        lock(&sign_ins.throttle).not_sent(&who.unique_id);
+    }
     let sign_in = ending.attempt().ok_or(Reason::Internal)?.id;
     let about = About { unique_id: &who.unique_id, name: &who.name, sign_in };
     let mut counts = match &answer {

@@ -76,7 +76,10 @@ pub struct Throttle {
 #[must_use]
 pub struct Permit {
     person: u64,
-    source: Option<IpAddr>,
+    /// Where the person is thought to be, as far as it is known.
+    place: Option<IpAddr>,
+    /// Whether failures count against that address.
+    is_source: bool,
     first: bool,
     at_home: bool,
 }
@@ -113,6 +116,21 @@ impl Throttle {
     /// # Errors
     /// [`Reason::ThrottledPerson`] or [`Reason::ThrottledSource`].
     pub fn admit(&mut self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<Permit, Reason> {
+        self.admit_at(person, source, source, now)
+    }
+
+    /// The same. `place` is `source`, or where there is none the address of an application's machine: failures do not count
+    /// against it, as many people come from there, but it tells the person's usual ways in from others.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn admit_at(
+        &mut self,
+        person: &str,
+        source: Option<IpAddr>,
+        place: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Permit, Reason> {
         let window = self.bounds.window;
         let key = self.hasher.hash_one(person);
         let fresh = Failures { failed: 0, under_way: 0, last: now, unknown: None, unheard: false };
@@ -120,14 +138,14 @@ impl Throttle {
         make_room(&mut self.people, &old, |entry| entry.last);
         make_room(&mut self.sources, &old, |entry| entry.last);
 
-        let source = source.map(line);
+        let (source, place) = (source.map(line), place.map(line));
         let step = self.step();
         if let Some(address) = source {
             let entry = self.sources.entry(address).or_insert(fresh);
             entry.forgive(now, step);
             entry.below(self.bounds.failures_per_source, Reason::ThrottledSource)?;
         }
-        let most = self.guesses(key, source);
+        let most = self.guesses(key, place);
         let entry = self.people.entry(key).or_insert(fresh);
         entry.forget_old(now, window);
         entry.below(most, Reason::ThrottledPerson)?;
@@ -135,27 +153,32 @@ impl Throttle {
         let first = entry.failed == 0 && entry.under_way == 1;
         entry.unheard |= first;
         let places = self.places.get(&key);
-        let at_home =
-            places.zip(source).is_some_and(|(places, source)| places.iter().any(|(place, _)| *place == source));
+        let at_home = places.zip(place).is_some_and(|(places, here)| places.iter().any(|(place, _)| *place == here));
         if let Some(entry) = source.and_then(|address| self.sources.get_mut(&address)) {
             entry.under_way += 1;
         }
-        Ok(Permit { person: key, source, first, at_home })
+        Ok(Permit { person: key, place, is_source: source.is_some(), first, at_home })
     }
 
-    /// What [`Throttle::admit`] would say, counting nothing.
+    /// What [`Throttle::admit_at`] would say, counting nothing.
     ///
     /// # Errors
     /// As there.
-    pub fn would_admit(&self, person: &str, source: Option<IpAddr>, now: Instant) -> Result<(), Reason> {
-        let (key, source) = (self.hasher.hash_one(person), source.map(line));
+    pub fn would_admit(
+        &self,
+        person: &str,
+        source: Option<IpAddr>,
+        place: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<(), Reason> {
+        let (key, source, place) = (self.hasher.hash_one(person), source.map(line), place.map(line));
         if let Some(mut entry) = source.and_then(|address| self.sources.get(&address).copied()) {
             entry.forgive(now, self.step());
             entry.below(self.bounds.failures_per_source, Reason::ThrottledSource)?;
         }
         if let Some(mut entry) = self.people.get(&key).copied() {
             entry.forget_old(now, self.bounds.window);
-            entry.below(self.guesses(key, source), Reason::ThrottledPerson)?;
+            entry.below(self.guesses(key, place), Reason::ThrottledPerson)?;
         }
         Ok(())
     }
@@ -218,8 +241,8 @@ impl Throttle {
     pub fn settle(&mut self, permit: Permit, guess: Guess, now: Instant) -> bool {
         let step = self.step();
         let mut counts = false;
-        if let (Guess::Right, Some(source)) = (guess, permit.source) {
-            self.remember(permit.person, source, now);
+        if let (Guess::Right, Some(place)) = (guess, permit.place) {
+            self.remember(permit.person, place, now);
         }
         if let Some(entry) = self.people.get_mut(&permit.person) {
             let before = entry.failed;
@@ -229,7 +252,7 @@ impl Throttle {
                 self.people.remove(&permit.person);
             }
         }
-        if let Some(address) = permit.source
+        if let Some(address) = permit.place.filter(|_| permit.is_source)
             && let Some(entry) = self.sources.get_mut(&address)
         {
             entry.forgive(now, step);
@@ -261,6 +284,14 @@ impl Throttle {
     pub fn code(&mut self, person: &str, now: Instant) -> Result<(), Reason> {
         let bounds = self.bounds;
         self.prompts_of(person, now).one_more_code(&bounds, now)
+    }
+
+    /// The prompt that [`Throttle::prompt`] has counted never left, as its provider is away: an outage bothers nobody, and
+    /// must shut nobody out once it is over.
+    pub fn not_sent(&mut self, person: &str) {
+        if let Some(entry) = self.prompts.get_mut(&self.hasher.hash_one(person)) {
+            entry.not_sent();
+        }
     }
 
     fn prompts_of(&mut self, person: &str, now: Instant) -> &mut Prompts {

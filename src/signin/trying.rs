@@ -21,6 +21,7 @@ use crate::signin::passcode::{self, Cut, Typed};
 use crate::signin::pending::lock;
 use crate::signin::reception::{SignIns, now};
 use crate::signin::relayed;
+use crate::signin::ruling;
 use crate::signin::throttle::{Guess, Permit};
 use crate::signin::together::{self, Leave};
 
@@ -208,7 +209,8 @@ impl<'a> Admission<'a> {
             Box::pin(together::reconcile(sign_ins, unique_id)).await;
         }
         let source = attempt.person_address;
-        let permit = lock(&sign_ins.throttle).admit(unique_id, source, now())?;
+        let place = ruling::person_address(attempt);
+        let permit = lock(&sign_ins.throttle).admit_at(unique_id, source, place, now())?;
         let password = sign_ins.people.hash_one((unique_id, password.open()));
         let mut admission = Admission { sign_ins, unique_id, permit: Some(permit), leave: None, password };
         admission.leave = Some(if is_shared {

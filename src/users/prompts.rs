@@ -92,6 +92,8 @@ pub enum Effect {
     Fraud,
     /// Nobody answered.
     Unanswered,
+    /// It never left, as the provider is away: it is no prompt, and is not counted.
+    NotSent,
     /// Nothing: it never reached the person, or a typed code was wrong.
     None,
 }

@@ -261,3 +261,14 @@ async fn the_first_way_that_the_provider_offers_is_taken() {
         assert_eq!((verdict, reason), heard, "{methods:?}");
     }
 }
+
+#[tokio::test]
+async fn an_outage_is_no_prompt_and_shuts_nobody_out() {
+    let away = |name| Cloud::new(name, unreachable(UnreachableClass::Connect));
+    let house = House::new(away("first"), away("second"), Vec::new(), false);
+    // More often than anybody may be prompted in a minute here.
+    for _ in 0..1_010 {
+        let refused = house.sign_in(ClientPolicy::default(), &[]).await;
+        assert_eq!(refused, (Verdict::Reject, Reason::ProviderUnreachable));
+    }
+}

@@ -8,6 +8,7 @@ use crate::signin::nodes;
 use crate::signin::outcome::Reason;
 use crate::signin::pending::lock;
 use crate::signin::reception::now;
+use crate::signin::ruling;
 use crate::signin::together;
 
 use super::{Walk, shown};
@@ -15,11 +16,11 @@ use super::{Walk, shown};
 impl Walk<'_> {
     /// Whether a password would be tried.
     pub(super) async fn throttle(&mut self, attempt: &Attempt, who: &Identity) -> Result<(), Reason> {
-        let (sign_ins, place) = (self.sign_ins, attempt.person_address);
+        let (sign_ins, source, place) = (self.sign_ins, attempt.person_address, ruling::person_address(attempt));
         lock(&sign_ins.throttle)
-            .would_admit(&who.unique_id, place, now())
+            .would_admit(&who.unique_id, source, place, now())
             .inspect_err(|reason| self.say("throttle", "no", reason.advice()))?;
-        match together::would_admit(sign_ins, &who.unique_id, place).await {
+        match together::would_admit(sign_ins, &who.unique_id, source).await {
             Ok(0) => Ok(()),
             Ok(wrong) => {
                 let most = sign_ins.deps.throttle.failures_per_person;

@@ -53,6 +53,11 @@ impl Prompts {
         count(&mut self.sent, bounds)
     }
 
+    /// The last one that was counted never left.
+    pub(super) fn not_sent(&mut self) {
+        self.sent = self.sent.saturating_sub(1);
+    }
+
     /// Counts a typed code, if there may be one.
     pub(super) fn one_more_code(&mut self, bounds: &config::Throttle, now: Instant) -> Result<(), Reason> {
         if self.is_over(bounds, now) {

@@ -316,3 +316,31 @@ fn a_full_table_stays_bounded() {
     assert!(throttle.people.len() <= ENTRIES && throttle.prompts.len() <= ENTRIES);
     assert!(throttle.refused.len() <= ENTRIES);
 }
+
+#[test]
+fn a_prompt_that_never_left_is_none() {
+    let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+    for _ in 0..10 {
+        assert_eq!(throttle.prompt("alice", now), Ok(()));
+        throttle.not_sent("alice");
+    }
+    for _ in 0..3 {
+        assert_eq!(throttle.prompt("alice", now), Ok(()));
+    }
+    assert_eq!(throttle.prompt("alice", now), Err(Reason::PromptLimited));
+    throttle.not_sent("bob");
+}
+
+#[test]
+fn an_application_that_guesses_leaves_the_last_try_to_the_one_where_the_account_is_at_home() {
+    let (mut throttle, now) = (Throttle::new(bounds()), Instant::now());
+    let [home, elsewhere] = ["192.0.2.1", "192.0.2.2"].map(|address| Some(address.parse().unwrap()));
+    let permit = throttle.admit_at("svc", None, home, now).unwrap();
+    throttle.settle(permit, Guess::Right, now);
+    for _ in 0..2 {
+        let permit = throttle.admit_at("svc", None, elsewhere, now).unwrap();
+        throttle.settle(permit, Guess::Wrong, now);
+    }
+    assert_eq!(throttle.admit_at("svc", None, elsewhere, now).unwrap_err(), Reason::ThrottledPerson);
+    assert!(throttle.admit_at("svc", None, home, now).is_ok_and(Permit::is_at_home));
+}

@@ -59,12 +59,13 @@ const FORGET_NODES: &str = "DELETE FROM nodes WHERE seen <= $1";
 const FORGET_OUT: &str = "DELETE FROM prompts_out WHERE until <= $1";
 const FORGET_PROMPTS: &str = "DELETE FROM prompts WHERE since <= $1 AND (quiet_until IS NULL OR quiet_until <= $2) \
      AND (patient_until IS NULL OR patient_until <= $2) AND (fraud IS NULL OR fraud <= $1)";
+const NOT_SENT: &str = "UPDATE prompts SET sent = sent - 1 WHERE unique_id = $1 AND sent > 0";
 const ENDS: &str = "DELETE FROM nodes WHERE node = $1";
 const NODES: &str = "SELECT node, name FROM nodes WHERE seen > $1 ORDER BY name, node";
 
 #[cfg(test)]
 /// Whole statements, for the test that prepares each.
-pub(in crate::users) const FIXED: [&str; 19] = [
+pub(in crate::users) const FIXED: [&str; 20] = [
     CLAIM,
     COUNT,
     STANDING,
@@ -74,6 +75,7 @@ pub(in crate::users) const FIXED: [&str; 19] = [
     APPROVED,
     DENIED,
     UNANSWERED,
+    NOT_SENT,
     FRAUD,
     VOID,
     VOID_ALL,
@@ -195,6 +197,7 @@ async fn end(
         Effect::Unanswered => {
             change.run(fixed(UNANSWERED), vec![whose(), now.into(), first.into(), most.into()]).await?;
         }
+        Effect::NotSent => drop(change.run(fixed(NOT_SENT), vec![whose()]).await?),
     }
     tell(change, prompt, answer.filter(|_| counts), until).await?;
     Ok(counts)
