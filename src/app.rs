@@ -56,6 +56,9 @@ use soundness::Soundness;
 /// How long cancellations and the audit may take once no sign-in is left.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How long operations of applications may still take, at most, of `server.drain`.
+const LAST_OPERATIONS: Duration = Duration::from_secs(10);
+
 /// How long the answers to the last verdicts may take to leave.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -217,6 +220,7 @@ impl Server {
     /// Stops: nothing new is taken, holds are finished within `server.drain`, what is left is cancelled
     /// without an answer, the audit is written.
     pub async fn stop(self) {
+        let begun = Instant::now();
         drop(self.control);
         self.listener.drain();
         // A pass that is under way has changed nothing, and the next one removes what it has left.
@@ -231,6 +235,11 @@ impl Server {
             tracing::warn!(left, "sign-ins still held at the end of server.drain are given up");
             self.sign_ins.give_up();
             self.sign_ins.drain(LAST_WORDS).await;
+        }
+        // What was begun on LDAP connections is finished, but for searches that never end.
+        let rest = self.drain.saturating_sub(begun.elapsed()).min(LAST_OPERATIONS);
+        if tokio::time::timeout(rest, self.ldap.finished()).await.is_err() {
+            tracing::warn!(left = self.ldap.connections(), "LDAP operations are given up");
         }
         // The last verdicts are there; their answers have yet to leave.
         if tokio::time::timeout(LAST_ANSWERS, self.listener.answered()).await.is_err() {

@@ -19,8 +19,7 @@ use super::clients::{Admitted, Clients, Place, Refused};
 use super::pool::Wire;
 use super::proxy;
 use super::relay::{Behind, Event, Link, Surroundings};
-use super::result::code;
-use super::session::{Rules, Session, notice};
+use super::session::{Rules, Session};
 use crate::config::{self, AddressRange, Certificate, LdapClient, LdapLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::ticket::LateTicket;
@@ -185,12 +184,17 @@ impl Listener {
         self.shared.open().values().for_each(|handle| handle.tell(STOPPING));
     }
 
-    /// Ends every connection with the Notice of Disconnection, and waits until they have it.
-    pub async fn close(&self) {
-        self.shared.open().values().for_each(|handle| handle.tell(OVER));
+    /// Waits until nothing is under way on any connection any more: after [`Listener::drain`], until the last one has ended.
+    pub async fn finished(&self) {
         while self.connections() > 0 {
             tokio::time::sleep(REST).await;
         }
+    }
+
+    /// Ends every connection with the Notice of Disconnection, and waits until they have it.
+    pub async fn close(&self) {
+        self.shared.open().values().for_each(|handle| handle.tell(OVER));
+        self.finished().await;
     }
 }
 
@@ -324,7 +328,7 @@ async fn converse(mut link: Link, registered: &Registered) -> (Link, Option<Vec<
             match handle.stage.load(Ordering::Acquire) {
                 RUNNING => {}
                 STOPPING => link.stop(),
-                _ => return Poll::Ready(Some(Event::End(Some(notice(code::UNAVAILABLE, "the server is stopping"))))),
+                _ => return Poll::Ready(Some(Event::End(link.farewell()))),
             }
             if let Poll::Ready(event) = link.poll(context) {
                 return Poll::Ready(Some(event));

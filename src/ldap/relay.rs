@@ -158,6 +158,8 @@ pub struct Link {
     stopping: bool,
     /// When something came last.
     last: Instant,
+    /// Since when the client owes the rest of a request; from the start, the first one.
+    owed: Option<Instant>,
     /// Since when a bind waits for what is outstanding.
     draining: Option<Instant>,
 }
@@ -197,6 +199,7 @@ impl Link {
             opaque: false,
             stopping: false,
             last: Instant::now(),
+            owed: Some(Instant::now()),
             draining: None,
         }
     }
@@ -218,10 +221,21 @@ impl Link {
         if self.start_tls && self.to_client.is_empty() {
             return Poll::Ready(Event::StartTls);
         }
-        if self.stopping && self.session.is_idle() && self.work.is_none() && self.to_client.is_empty() {
-            return Poll::Ready(Event::End(Some(notice(code::UNAVAILABLE, "the server is stopping"))));
+        let is_done = self.session.is_idle() && self.work.is_none() && self.to_client.is_empty();
+        if self.stopping && is_done && !self.is_amid_a_message() {
+            return Poll::Ready(Event::End(self.farewell()));
         }
         Poll::Pending
+    }
+
+    /// What the client hears at last where the server stops; nothing in the middle of a message, where it would be taken for
+    /// a part of it.
+    pub fn farewell(&self) -> Option<Vec<u8>> {
+        (!self.is_amid_a_message()).then(|| notice(code::UNAVAILABLE, "the server is stopping"))
+    }
+
+    fn is_amid_a_message(&self) -> bool {
+        self.passing_down > 0
     }
 
     /// Takes nothing new from now on; what is held or outstanding is finished.
@@ -232,7 +246,10 @@ impl Link {
     /// The time at which to look at this connection at the latest, though nothing may have come.
     pub fn next_look(&self) -> Instant {
         let limits = self.session.limits();
-        let mut next = self.last + if self.session.has_begun() { limits.idle } else { limits.first_message_within };
+        let mut next = self.last + limits.idle;
+        if let Some(since) = self.owed {
+            next = next.min(since + limits.first_message_within);
+        }
         if let Some(since) = self.draining {
             next = next.min(since + DRAIN);
         }
@@ -254,10 +271,10 @@ impl Link {
             self.drop_directory();
             return None;
         }
-        let silent = now.saturating_duration_since(self.last);
-        if !self.session.has_begun() {
-            return (silent >= limits.first_message_within).then_some(Event::End(None));
+        if self.owed.is_some_and(|since| now >= since + limits.first_message_within) {
+            return Some(Event::End(None));
         }
+        let silent = now.saturating_duration_since(self.last);
         if silent >= limits.idle && self.session.is_idle() && self.work.is_none() {
             // Without a word, as directories do: a library that connects again by itself takes a notice for an error.
             return Some(Event::End(None));

@@ -16,9 +16,9 @@ const MAX_SUB_AUTHORITIES: usize = 15;
 pub enum BindName<'a> {
     /// A distinguished name.
     Dn(&'a str),
-    /// An objectGUID in braces, as its octets.
+    /// An objectGUID in braces or as `<GUID=…>`, as its octets.
     Guid([u8; 16]),
-    /// A security identifier, as its octets.
+    /// A security identifier, `S-1-…` or `<SID=S-1-…>`, as its octets.
     Sid(Vec<u8>),
     /// A canonical name, such as `corp.example/Staff/Ada Lovelace`.
     Canonical {
@@ -39,10 +39,10 @@ impl<'a> BindName<'a> {
         if name.len() > MAX_DN || name.chars().any(char::is_control) {
             return BindName::Nobody;
         }
-        if ad && let Some(guid) = braced_guid(name) {
+        if ad && let Some(guid) = braced_guid(name).or_else(|| guid_octets(bracketed(name, "GUID")?)) {
             return BindName::Guid(guid);
         }
-        if ad && let Some(sid) = sid(name) {
+        if ad && let Some(sid) = sid(bracketed(name, "SID").unwrap_or(name)) {
             return BindName::Sid(sid);
         }
         if is_dn(name) {
@@ -64,6 +64,12 @@ fn is_dn(name: &str) -> bool {
 
 fn braced_guid(name: &str) -> Option<[u8; 16]> {
     guid_octets(name.strip_prefix('{')?.strip_suffix('}')?)
+}
+
+/// What stands in `<KIND=…>` ([MS-ADTS] section 3.1.1.3.1.2.4).
+fn bracketed<'a>(name: &'a str, kind: &str) -> Option<&'a str> {
+    let (found, value) = name.strip_prefix('<')?.strip_suffix('>')?.split_once('=')?;
+    found.eq_ignore_ascii_case(kind).then_some(value)
 }
 
 /// The octets of `S-1-5-21-…`: revision, count, authority in six octets, sub-authorities in four each, little-endian.
@@ -89,20 +95,26 @@ fn canonical(name: &str) -> Option<String> {
     if !domain.contains('.') || domain.contains(['\\', '@', ' ']) {
         return None;
     }
-    let mut last = String::new();
-    let mut escaped = false;
+    canonical_parts(name).pop().filter(|last| !last.is_empty())
+}
+
+/// The parts of a canonical name, without escapes. Directories differ in what they escape besides the slash: AD writes the
+/// comma of `Lovelace, Ada` as it is, Samba with a backslash.
+pub fn canonical_parts(name: &str) -> Vec<String> {
+    let (mut parts, mut part, mut escaped) = (Vec::new(), String::new(), false);
     for character in name.chars() {
         match character {
             '\\' if !escaped => {
                 escaped = true;
                 continue;
             }
-            '/' if !escaped => last.clear(),
-            _ => last.push(character),
+            '/' if !escaped => parts.push(std::mem::take(&mut part)),
+            _ => part.push(character),
         }
         escaped = false;
     }
-    (!last.is_empty()).then_some(last)
+    parts.push(part);
+    parts
 }
 
 #[cfg(test)]
@@ -125,16 +137,27 @@ mod tests {
         };
         assert_eq!(last("corp.example/Staff/Ada Lovelace"), "Ada Lovelace");
         assert_eq!(last("corp.example/Staff/a\\/b"), "a/b");
-        assert_eq!(
-            BindName::read("{04030201-0605-0807-090A-0B0C0D0E0F10}", true),
-            BindName::Guid([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])
-        );
+        assert_eq!(last("corp.example/Staff/Lovelace, Ada"), "Lovelace, Ada");
+        for guid in ["{04030201-0605-0807-090A-0B0C0D0E0F10}", "<GUID=04030201-0605-0807-090a-0b0c0d0e0f10>"] {
+            let octets = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+            assert_eq!(BindName::read(guid, true), BindName::Guid(octets), "{guid}");
+        }
+    }
+
+    #[test]
+    fn canonical_names_are_the_same_whatever_is_escaped() {
+        let parts = ["corp.example", "Staff", "Lovelace, Ada"];
+        assert_eq!(canonical_parts("corp.example/Staff/Lovelace, Ada"), parts);
+        assert_eq!(canonical_parts("corp.example/Staff/Lovelace\\, Ada"), parts);
+        assert_eq!(canonical_parts("corp.example/a\\/b"), ["corp.example", "a/b"]);
     }
 
     #[test]
     fn a_security_identifier_becomes_its_octets() {
         let octets = b"\x01\x05\0\0\0\0\0\x05\x15\0\0\0\x01\x02\x03\x04\x05\0\0\0\x06\0\0\0\x55\x04\0\0";
-        assert_eq!(BindName::read("S-1-5-21-67305985-5-6-1109", true), BindName::Sid(octets.to_vec()));
+        for name in ["S-1-5-21-67305985-5-6-1109", "<SID=S-1-5-21-67305985-5-6-1109>"] {
+            assert_eq!(BindName::read(name, true), BindName::Sid(octets.to_vec()));
+        }
         for bad in ["S-2-5-21", "S-1-5", "S-1-5-x", "S-1-999999999999999-1", "S-1-5-4294967296"] {
             assert_eq!(BindName::read(bad, true), BindName::Typed(bad), "{bad}");
         }

@@ -14,7 +14,7 @@ use crate::ldap::verdict;
 use crate::primary::Primary;
 use crate::secret::Secret;
 use crate::signin::attempt::{Attempt, Door, SignInId, Through, Unusable};
-use crate::signin::outcome::{Accept, Outcome};
+use crate::signin::outcome::{Accept, Outcome, Reason};
 use crate::signin::passcode;
 use crate::signin::standing::StandKey;
 
@@ -116,7 +116,10 @@ impl Binding {
             Outcome::Reject(_) | Outcome::Explained { .. } | Outcome::Challenge(_) | Outcome::Discard(_) => {
                 let (reason, passed) = (outcome.reason(), own.passed());
                 own.discard();
-                let answer = if client.explain_refusals {
+                let other = if reason == Reason::DirectoryRefused { own.other_answer() } else { None };
+                let answer = if let Some(answer) = other {
+                    answer
+                } else if client.explain_refusals {
                     let (code, text) = verdict::explained(reason, passed, outcome.text());
                     // The directory's own words say more, to those who read its sub-codes.
                     own.refusal()

@@ -17,6 +17,7 @@ use crate::config::LdapClient;
 use crate::ldap::bind::{AnswerError, read_bind_response, write_bind_with_controls};
 use crate::ldap::message::{Envelope, SMALL_FRAME, frame_length};
 use crate::ldap::pool::{BindAnswer, Wire, elsewhere};
+use crate::ldap::result::code;
 use crate::primary::directory::finding;
 use crate::primary::{Fault, Finding, IdentifyError, Identity, Primary};
 use crate::secret::Secret;
@@ -39,6 +40,8 @@ struct State {
     answer: Option<Box<[u8]>>,
     /// Whether it says more than its code: a text, or a control such as a password policy's.
     speaks: bool,
+    /// Its result code.
+    code: u32,
     passed: bool,
     /// Needed again only by a request that joins another one's hold.
     password: Option<Secret>,
@@ -72,6 +75,17 @@ impl Own {
     pub(super) fn refusal(&self) -> Option<Box<[u8]>> {
         let mut state = self.state();
         if state.passed || !state.speaks { None } else { state.answer.take() }
+    }
+
+    /// The directory's answer, where it is about the bind and neither yes nor no: an application that knows its directory
+    /// knows what to do. A referral would lead past this door, and a success is none without its proof.
+    pub(super) fn other_answer(&self) -> Option<Box<[u8]>> {
+        let mut state = self.state();
+        let told = !matches!(
+            state.code,
+            code::SUCCESS | code::REFERRAL | code::SASL_BIND_IN_PROGRESS | code::INVALID_CREDENTIALS
+        );
+        if state.passed || !told { None } else { state.answer.take() }
     }
 
     /// The bound connection.
@@ -142,7 +156,7 @@ impl Own {
         let speaks =
             !result.diagnostic.is_empty() || Envelope::read(&frame).is_ok_and(|answer| answer.op.end < frame.len());
         let mut state = self.state();
-        (state.passed, state.speaks) = (passed, speaks);
+        (state.passed, state.speaks, state.code) = (passed, speaks, answer.code);
         state.answer = Some(frame);
         if passed {
             state.wire = Some(wire);

@@ -42,13 +42,29 @@ impl Link {
             }
             let octets = room.filled().len();
             self.last = Instant::now();
+            let kept = self.from_client.len();
             let moved = self.take(scratch.get(..octets).unwrap_or_default(), context);
+            // The same request still, if nothing was served.
+            self.note_owed(kept > 0 && self.from_client.len() == kept + octets);
             if !self.session.is_bound() || !self.from_client.is_empty() {
                 // A password may have been in it.
                 scratch.get_mut(..octets).unwrap_or_default().zeroize();
             }
             moved
         })
+    }
+
+    /// Notes whether the client has begun a request and owes the rest of it: an octet now and then is no reason to wait for
+    /// ever. What passes on as it comes is not counted, nor what waits for its turn.
+    fn note_owed(&mut self, is_the_same: bool) {
+        if !self.session.has_begun() {
+            return;
+        }
+        let is_owed = !self.from_client.is_empty()
+            && !self.stalled()
+            && !self.opaque
+            && matches!(self.next_request(&self.from_client), Ok(None));
+        self.owed = is_owed.then(|| self.owed.filter(|_| is_the_same).unwrap_or_else(Instant::now));
     }
 
     /// Takes what has just come from the client.

@@ -8,7 +8,7 @@ use crate::ldap::ber::Writer;
 use crate::ldap::filter::{Filter, write_equality};
 use crate::ldap::result::code;
 use crate::ldap::search::{Entry, Scope, SearchRequest};
-use crate::primary::bind_names::BindName;
+use crate::primary::bind_names::{BindName, canonical_parts};
 use crate::primary::{Fault, IdentifyError, Identity, names};
 
 /// Entries of one name in several containers that are told apart by their canonical names, at most.
@@ -103,7 +103,7 @@ impl Directory {
         });
         let (code, found) = self
             .look(&self.base, Scope::Subtree, &filter, (NAMESAKES, &["canonicalName"]), deadline, |entry| {
-                let canonical = entry.first_text("canonicalName").is_some_and(|name| names::same(name, whole));
+                let canonical = entry.first_text("canonicalName").is_some_and(|name| same_canonical(name, whole));
                 canonical.then(|| self.identity(entry))
             })
             .await
@@ -130,6 +130,12 @@ impl Directory {
             SearchRequest { base, scope, size_limit, time_limit: self.timeout, filter, attributes: &attributes };
         self.pool.search(&request, deadline, read).await
     }
+}
+
+/// Whether two canonical names are one.
+fn same_canonical(one: &str, other: &str) -> bool {
+    let (one, other) = (canonical_parts(one), canonical_parts(other));
+    one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| names::same(one, other))
 }
 
 /// The one that was found; [`IdentifyError::Fault`] when what identifies it cannot be read.

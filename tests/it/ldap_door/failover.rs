@@ -97,6 +97,25 @@ async fn where_nobody_wants_to_the_client_hears_that_the_directory_is_away() {
 }
 
 #[tokio::test]
+async fn what_a_directory_says_besides_yes_and_no_is_heard_as_directly() {
+    let critical = code::UNAVAILABLE_CRITICAL_EXTENSION;
+    let [retry_limit, inactivated] = [(19, "Exceed password retry limit"), (53, "Account inactivated")];
+    for (code, text) in [retry_limit, inactivated, (critical, ""), (code::STRONGER_AUTH_REQUIRED, "use TLS")] {
+        let directory_says = answering(move |request| vec![bind(request.id, code, text)]).await;
+        let house = house();
+        let mut client = client(&house, directory(&[&directory_says]));
+        assert_eq!(client.bind(1, PERSON.0, PERSON.1).await, (code, text.to_owned()));
+        assert_eq!(house.last_event().reason.code(), "directory_refused");
+    }
+    // A referral leads past this door, and nothing is in progress.
+    for code in [code::REFERRAL, code::SASL_BIND_IN_PROGRESS] {
+        let directory_says = answering(move |request| vec![bind(request.id, code, "")]).await;
+        let mut client = client(&house(), directory(&[&directory_says]));
+        assert_eq!(client.bind(1, PERSON.0, PERSON.1).await.0, code::UNAVAILABLE, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_directory_that_hangs_up_is_heard_as_directly() {
     // python-ldap's ReconnectLDAPObject and the like connect again after the bare end, and not after a notice of ours
     let directory_hangs_up = answering(|request| vec![bind(request.id, code::SUCCESS, ""), Act::Close]).await;
@@ -114,7 +133,7 @@ async fn a_password_that_may_have_been_counted_is_tried_nowhere_else() {
         ("closes", |_| vec![Act::Close], code::UNAVAILABLE, "directory_unreachable"),
         ("hangs", |_| vec![Act::Hang], code::UNAVAILABLE, "directory_unreachable"),
         ("another type", |request| vec![response(request.id, 0x78, 0)], code::UNAVAILABLE, "directory_garbled"),
-        ("another code", |request| vec![bind(request.id, 1, "")], code::UNAVAILABLE, "directory_refused"),
+        ("another code", |request| vec![bind(request.id, 1, "")], code::OPERATIONS_ERROR, "directory_refused"),
     ];
     for (what, answer, heard, reason) in cases {
         let (first, second) = (answering(answer).await, FakeDirectory::start(ordinary).await);

@@ -20,7 +20,7 @@ fn a_person_is_the_same_by_every_form_of_name_that_the_directory_takes() {
     let Some(directory) = Directory::get() else { return };
     let more = "service_accounts = \"svc-proxy@corp.example.test\"";
     let world = LdapWorld::new(&active_directory(&directory), more, "");
-    world.enrol(&["alice"]);
+    world.enrol(&["alice", "ada"]);
     world.phone.approve_by_itself();
     let asked = world.phone.asked();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -48,6 +48,8 @@ async fn sign_in_by_every_form(world: &LdapWorld) -> u64 {
         "CORP\\alice".to_owned(),
         format!("corp.example.test/{}", path.join("/")),
         format!("{{{guid}}}"),
+        format!("<GUID={guid}>"),
+        format!("<SID={sid}>"),
         sid,
     ];
     let mut client = Client::connect(world.ldap()).await;
@@ -63,5 +65,11 @@ async fn sign_in_by_every_form(world: &LdapWorld) -> u64 {
     {
         assert_eq!(client.bind(90, nobody, PASSWORD).await, (code::INVALID_CREDENTIALS, String::new()), "{nobody}");
     }
-    forms.len() as u64
+    // AD's canonical name has the comma as it is, Samba's has it escaped.
+    let escaped = ["Lovelace, Ada", "Lovelace\\, Ada"];
+    for (number, last) in (100_u32..).zip(escaped) {
+        let name = format!("corp.example.test/Lab/People/Engineering/{last}");
+        assert_eq!(client.bind(number, &name, PASSWORD).await.0, code::SUCCESS, "{name}");
+    }
+    (forms.len() + escaped.len()) as u64
 }

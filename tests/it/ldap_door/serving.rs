@@ -141,6 +141,57 @@ async fn who_says_nothing_or_half_of_something_is_shed() {
 }
 
 #[tokio::test]
+async fn who_sends_an_octet_now_and_then_is_shed() {
+    let house = OwnHouse::start("first_message_within = \"1s\"\nidle = \"30s\"", NEAR).await;
+    let address = house.server.ldap()[0];
+    let mut started = Client::connect(address).await;
+    assert_eq!(started.search(1, "", Scope::Base, "(objectClass=*)").await.1, code::SUCCESS);
+    let mut request = Vec::new();
+    anteroom::ldap::bind::write_bind_request(&mut request, 2, ALICE.as_bytes(), DEMO_PASSWORD.as_bytes());
+    for mut client in [Client::connect(address).await, started] {
+        let mut octets = request.iter();
+        let drips = async {
+            loop {
+                tokio::select! {
+                    heard = client.next() => break heard,
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                }
+                let octet = octets.next().expect("it is shed before the request is whole");
+                client.send(&[*octet]).await;
+            }
+        };
+        assert_eq!(tokio::time::timeout(SOON, drips).await.expect("it is shed"), None);
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_held_bind_is_served_by_a_stopping_server() {
+    let house = OwnHouse::start("", NEAR).await;
+    house.phone.set_behaviour(None, Behaviour::Manual);
+    let mut client = Client::connect(house.server.ldap()[0]).await;
+    client.send_bind(1, ALICE, DEMO_PASSWORD).await;
+    until("a prompt", || house.phone.counts().prompts == 1).await;
+    client.send_search(2, DEMO_BASE, Scope::Base, "(objectClass=*)").await;
+    // It must have come before the server hears of its end.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let OwnHouse { phone, server, .. } = house;
+    let stopping = tokio::spawn(server.stop());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    phone.decide("alice", Decision::Approve);
+    assert_eq!(client.next().await.unwrap().result().0, code::SUCCESS);
+    let mut answer = client.next().await.unwrap();
+    while answer.tag == op::SEARCH_ENTRY {
+        answer = client.next().await.unwrap();
+    }
+    assert_eq!((answer.id, answer.result().0), (2, code::SUCCESS));
+    assert_eq!(client.next().await.unwrap().id, 0, "then the notice");
+    assert_eq!(client.next().await, None);
+    stopping.await.unwrap();
+    phone.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopping_server_answers_held_binds_and_tells_the_others() {
     let house = OwnHouse::start("", NEAR).await;
     house.phone.set_behaviour(None, Behaviour::Manual);
