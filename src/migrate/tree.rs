@@ -48,6 +48,11 @@ impl Node {
     pub fn text(&self) -> &str {
         self.text.trim()
     }
+
+    /// Whether there are blanks around its text.
+    pub fn has_blanks(&self) -> bool {
+        self.text.len() != self.text.trim().len()
+    }
 }
 
 /// Reads a document; its one element.

@@ -1,10 +1,12 @@
 //! What an NPS export becomes: `anteroom.toml`, files with secrets, and notes. Pure.
 
+mod policies;
+
 use std::collections::BTreeSet;
 
-use super::condition::{self, Condition};
-use super::nps::{Client, Export, Policy};
-use super::text::{hexadecimal, is_address, list, quoted, same, shortened, shown};
+use super::condition::Gateway;
+use super::nps::{Client, Export};
+use super::text::{hexadecimal, is_address, quoted, same, shortened, shown};
 use super::{Note, Turned};
 use crate::secret::Secret;
 
@@ -39,8 +41,8 @@ struct Turning<'a> {
     turned: Turned,
     /// Names that are taken.
     names: BTreeSet<String>,
-    /// Gateways: friendly name and address.
-    gateways: Vec<(String, String)>,
+    /// Clients that are gateways.
+    gateways: Vec<Gateway>,
 }
 
 impl Turning<'_> {
@@ -102,6 +104,13 @@ impl Turning<'_> {
         if secret.len() < 16 {
             self.note(client.line, what, "has a short shared secret: change it on both sides");
         }
+        if client.trimmed {
+            let why = "has blanks around its shared secret, which are not taken over: change it on both sides";
+            self.note(client.line, format!("RADIUS client {:?}", client.name), why);
+        }
+        if is_gateway {
+            self.gateways.push(Gateway { name: Some(client.name.clone()), address: client.address.clone() });
+        }
         let signs = client.signs || is_gateway;
         self.write_client((&client.name, &client.address), secret.duplicate(), is_gateway, signs);
     }
@@ -113,7 +122,6 @@ impl Turning<'_> {
         self.say(&format!("secret_file = {}\napplication = {}", quoted(&file), quoted(&shortened(name, 100))));
         if is_gateway {
             self.say("profile = \"rd-gateway\"\ntarget = \"gateway\"");
-            self.gateways.push((name.to_owned(), address.to_owned()));
         } else {
             self.say("target = \"corp\"");
         }
@@ -151,219 +159,32 @@ impl Turning<'_> {
             }
             let octets = crate::secret::Secret::from_text(hexadecimal(&self.given.random, self.names.len()));
             self.note(0, format!("gateway {gateway}"), "has a new shared secret, in its file: set it on the gateway");
+            self.gateways.push(Gateway { name: None, address: gateway.clone() });
             self.write_client((&format!("rdg-{gateway}"), gateway), octets, true, true);
         }
     }
 
-    fn policies(&mut self, export: &Export) {
-        let (gateways, others): (Vec<&Policy>, Vec<&Policy>) =
-            export.policies.iter().partition(|policy| policy.is_gateways());
-        for policy in others.into_iter().filter(|policy| policy.enabled) {
-            let why = "is for sign-ins with a password: whoever has the right one is asked for the second factor here. \
-                       Keep its groups with the target's filter, or on the appliance";
-            self.note(policy.line, named(policy), why);
-        }
-        let enabled: Vec<&Policy> = gateways.into_iter().filter(|policy| policy.enabled).collect();
-        if enabled.is_empty() {
-            if !self.gateways.is_empty() {
-                self.nobody();
-            }
-            return;
-        }
-        if self.gateways.is_empty() {
-            let why = "are for an RD Gateway, and no client is one: name it with --gateway NAME or --gateway ADDRESS";
-            self.note(0, format!("{} network policies", enabled.len()), why);
-            return;
-        }
-        self.say("\n[target.gateway]\ntype = \"none\"\ndirectory = \"corp\"");
-        let mut written = 0;
-        for policy in enabled {
-            written += self.policy(policy);
-        }
-        if written == 0 {
-            self.kept_out();
-        }
-    }
-
-    /// No policy could be turned.
-    fn nobody(&mut self) {
-        self.say("\n[target.gateway]\ntype = \"none\"\ndirectory = \"corp\"");
-        self.kept_out();
-    }
-
-    fn kept_out(&mut self) {
-        self.say("\n[[target.gateway.policy]]\nname = \"nobody\"                       # CHANGE: no policy was turned");
-        self.say("allow = false");
-        self.note(0, "target gateway", "no policy could be turned: nobody comes in until you write one");
-    }
-
-    /// One policy, or several where its hours differ from day to day; how many.
-    fn policy(&mut self, policy: &Policy) -> usize {
-        let mut lines = Vec::new();
-        let mut groups = 0;
-        let mut hours: Vec<Vec<String>> = Vec::new();
-        for (text, line) in &policy.conditions {
-            let kept = match condition::read(text) {
-                None => None,
-                Some(Condition::Always) => Some(None),
-                Some(Condition::UserGroups(sids)) => {
-                    groups += 1;
-                    // Our list is "one of these"; two conditions are "one of each".
-                    (groups == 1).then(|| Some(format!("groups = {}", list(&sids, |sid| format!("<SID={sid}>")))))
-                }
-                Some(Condition::ComputerGroups(sids)) => {
-                    Some(Some(format!("computer_groups = {}", list(&sids, |sid| format!("<SID={sid}>")))))
-                }
-                Some(Condition::Authentication(ways)) => {
-                    Some(Some(format!("authentication = {}", list(&ways, |way| (*way).to_owned()))))
-                }
-                Some(Condition::Computers(names)) => Some(Some(format!("computers = {}", list(&names, String::clone)))),
-                Some(Condition::ClientAddresses(addresses)) if addresses.iter().all(|one| is_address(one)) => {
-                    Some(Some(format!("gateways = {}", list(&addresses, String::clone))))
-                }
-                Some(Condition::ClientAddresses(_)) => None,
-                Some(Condition::ClientNames(names)) => self.of_clients(&names).map(Some),
-                Some(Condition::Hours(days)) if hours.is_empty() => {
-                    hours = spans(&days);
-                    (!hours.is_empty()).then_some(None)
-                }
-                Some(Condition::Hours(_)) => None,
-            };
-            match kept {
-                Some(Some(line)) if lines.iter().all(|other: &String| key(other) != key(&line)) => lines.push(line),
-                Some(None) => {}
-                Some(Some(_)) | None if policy.grants => {
-                    let why = format!(
-                        "the condition {} cannot be told here, so that it would let in more people: left out",
-                        shown(text)
-                    );
-                    self.note(*line, named(policy), why);
-                    return 0;
-                }
-                Some(Some(_)) | None => {
-                    let why = format!(
-                        "the condition {} cannot be told here: it keeps out more people than before",
-                        shown(text)
-                    );
-                    self.note(*line, named(policy), why);
-                }
-            }
-        }
-        self.settings(policy, &mut lines);
-        if !hours.is_empty() && self.given.zone.is_none() {
-            self.note(
-                policy.line,
-                named(policy),
-                "has hours of the NPS's own clock: UTC is assumed, give --zone or change zone",
-            );
-        }
-        let copies = if hours.is_empty() { vec![Vec::new()] } else { hours };
-        for (position, hours) in copies.iter().enumerate() {
-            let suffix = if position == 0 { String::new() } else { format!(" ({})", position + 1) };
-            let name = self.policy_name(&format!("{}{suffix}", shortened(&policy.name, 80)));
-            self.say(&format!("\n[[target.gateway.policy]]\nname = {}", quoted(&name)));
-            for line in lines.iter().chain(hours) {
-                self.say(line);
-            }
-            if !hours.is_empty() {
-                let zone = quoted(self.given.zone.as_deref().unwrap_or("UTC"));
-                self.say(&format!("zone = {zone}"));
-            }
-        }
-        copies.len()
-    }
-
-    fn policy_name(&mut self, name: &str) -> String {
-        let mut own: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        while !self.names.insert(format!("policy {own}")) {
-            own.push('\'');
-        }
-        own
-    }
-
-    /// Whether the condition on the client's name holds for gateways only, as addresses of those.
-    fn of_clients(&self, names: &[String]) -> Option<String> {
-        let addresses: Vec<&str> = self
-            .gateways
-            .iter()
-            .filter(|(name, _)| names.iter().any(|one| same(one, name)))
-            .map(|(_, address)| address.as_str())
-            .collect();
-        (!addresses.is_empty()).then(|| format!("gateways = {}", list(&addresses, |one| (*one).to_owned())))
-    }
-
-    fn settings(&mut self, policy: &Policy, lines: &mut Vec<String>) {
-        if !policy.grants {
-            lines.push("allow = false".to_owned());
-            return;
-        }
-        if let Some(line) = policy.redirection {
-            // By which name an export has them is not documented: what is not understood must not open more.
-            lines.push("redirection = []".to_owned());
-            let why = "which devices it redirects is not read, so none is: write them into redirection";
-            self.note(line, named(policy), why);
-        }
-        for (key, seconds) in [("idle_timeout", policy.idle), ("session_timeout", policy.session)] {
-            let Some(seconds) = seconds else { continue };
-            if (60..=30 * 86_400).contains(&seconds) {
-                lines.push(format!("{key} = \"{seconds}s\""));
-            } else {
-                let why = format!("{key} of {seconds} s is outside 1m to 30d, and left out");
-                self.note(policy.line, named(policy), why);
-            }
-        }
-        for (name, line) in &policy.others {
-            self.note(*line, named(policy), format!("the setting {name} is not sent to a gateway"));
-        }
-    }
-
+    /// What is not turned.
     fn rest(&mut self, export: &Export) {
         for (name, line) in &export.groups {
             let why =
                 "Anteroom answers the gateway itself; a server behind it is a [target.NAME] with type = \"radius\"";
             self.note(*line, format!("remote RADIUS server group {name:?}"), why);
         }
-        for (name, line) in &export.requests {
-            let why = "which target a request goes to is said by its client's section";
-            self.note(*line, format!("connection request policy {name:?}"), why);
+        for request in export.requests.iter().filter(|request| !request.is_preset()) {
+            let mut why = "which target a request goes to is said by its client's section".to_owned();
+            if let Some(group) = &request.group {
+                let more = ": its requests went to the group {group}, and those of all clients but gateways go to \
+                            target corp now";
+                why.push_str(&more.replace("{group}", &format!("{:?}", shown(group))));
+            }
+            self.note(request.line, format!("connection request policy {:?}", request.name), why);
         }
         if export.clients.is_empty() && self.gateways.is_empty() {
             let why = "has no RADIUS client: it is the NPS beside a gateway. Give --gateway ADDRESS";
             self.note(0, "the export", why);
         }
     }
-}
-
-/// Spans of a day, in minutes from midnight, and the days that have them.
-type Alike<'a> = (&'a [(u16, u16)], Vec<&'static str>);
-
-/// Lines for the days that have the same spans, a group of days each.
-fn spans(days: &[Vec<(u16, u16)>; 7]) -> Vec<Vec<String>> {
-    const WORDS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    let mut groups: Vec<Alike<'_>> = Vec::new();
-    for (spans, word) in days.iter().zip(WORDS).filter(|(spans, _)| !spans.is_empty()) {
-        match groups.iter_mut().find(|(others, _)| *others == spans.as_slice()) {
-            Some((_, words)) => words.push(word),
-            None => groups.push((spans, vec![word])),
-        }
-    }
-    let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-    let lines = |(spans, words): Alike<'_>| {
-        let texts: Vec<String> = spans.iter().map(|(from, to)| format!("{}-{}", time(*from), time(*to))).collect();
-        vec![
-            format!("days = {}", list(&words, |word| (*word).to_owned())),
-            format!("hours = {}", list(&texts, String::clone)),
-        ]
-    };
-    groups.into_iter().map(lines).collect()
-}
-
-fn key(line: &str) -> &str {
-    line.split(' ').next().unwrap_or_default()
-}
-
-fn named(policy: &Policy) -> String {
-    format!("network policy {:?}", policy.name)
 }
 
 #[cfg(test)]
