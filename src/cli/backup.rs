@@ -37,7 +37,7 @@ pub struct Restore {
 }
 
 fn load(file: &ConfigFile) -> Result<Config, Failure> {
-    crate::config::checked::load(&file.config).map_err(|mistakes| Failure::usage(mistakes.to_string()))
+    crate::config::checked::load_place(&file.config).map_err(|mistakes| Failure::usage(mistakes.to_string()))
 }
 
 /// Writes a backup.

@@ -18,6 +18,7 @@ use crate::primary::directory::Lockout;
 pub mod certificates;
 pub mod gateway;
 pub mod habits;
+pub mod named;
 pub mod network;
 pub mod profiles;
 
@@ -142,6 +143,8 @@ pub fn signing(config: &Config) -> Vec<Finding> {
     let finding = |client: &crate::config::RadiusClient| {
         let what = format!("client {}", client.client.name);
         match client.require_message_authenticator {
+            // What comes over TLS cannot be changed on the way (RFC 6614 section 2).
+            Requirement::No if client.tls.is_some() => Finding::ok(what, "comes over TLS, signed or not"),
             Requirement::Yes => Finding::ok(what, "must sign its requests"),
             Requirement::Auto => Finding::warn(
                 what,

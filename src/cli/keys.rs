@@ -50,7 +50,7 @@ enum Action {
 /// # Errors
 /// What went wrong; no value is lost by it.
 pub fn run(args: &Args) -> Ended {
-    let config = crate::config::checked::load(&args.config.config);
+    let config = crate::config::checked::load_place(&args.config.config);
     let config = config.map_err(|mistakes| Failure::usage(mistakes.to_string()))?;
     let keys = KeyFile::open(&config.server.keys)?;
     runtime()?.block_on(async {

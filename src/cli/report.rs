@@ -68,8 +68,8 @@ impl StorePlace {
         let at = match &self.store {
             Some(path) => Arc::new(StoreAt::File(path.clone())),
             None => {
-                let checked = checked::read_file(&self.config);
-                checked.map_err(|mistakes| Failure::usage(mistakes.to_string()))?.config.server.store
+                let config = checked::load_place(&self.config);
+                config.map_err(|mistakes| Failure::usage(mistakes.to_string()))?.server.store
             }
         };
         if at.file().is_some_and(|path| !path.exists()) {

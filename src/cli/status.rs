@@ -55,8 +55,8 @@ impl Where {
         match &self.control {
             Some(path) => Ok(path.clone()),
             None => {
-                let checked = checked::read_file(&self.file.config);
-                Ok(checked.map_err(|mistakes| Failure::usage(mistakes.to_string()))?.config.server.control)
+                let config = checked::load_place(&self.file.config);
+                Ok(config.map_err(|mistakes| Failure::usage(mistakes.to_string()))?.server.control)
             }
         }
     }

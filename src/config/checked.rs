@@ -11,9 +11,9 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::mistakes::{Mistake, Mistakes, Origin};
+use super::mistakes::Mistake;
 use super::place::Path;
-use super::reading::{Places, Reading};
+use super::reading::Places;
 use super::sources::{self, Environment};
 use super::values::{Count, OneOrMany, Span, Word};
 use crate::radius::dictionary::Dictionary;
@@ -29,6 +29,7 @@ mod client;
 mod gateway;
 mod import;
 mod ldap;
+mod load;
 mod mail;
 mod pin;
 mod provider;
@@ -42,95 +43,7 @@ mod server;
 mod target;
 
 pub use address::is_loopback;
-
-/// A configuration that may be used, and what its owner should look at.
-#[derive(Debug)]
-pub struct Checked {
-    /// The configuration.
-    pub config: Config,
-    /// What is allowed, but dangerous or without effect.
-    pub warnings: Vec<Mistake>,
-}
-
-/// Reads the file at `path` with the environment of this process laid over it, and checks it.
-///
-/// # Errors
-/// Every mistake that was found.
-pub fn load(path: &FilePath) -> Result<Config, Mistakes> {
-    read_file(path).map(|checked| checked.config)
-}
-
-/// Checks `text` as if it were the file at `path`: no environment variable is laid over it, though secrets
-/// may come from one.
-///
-/// # Errors
-/// Every mistake that was found.
-pub fn load_text(text: &str, path: &FilePath) -> Result<Config, Mistakes> {
-    let environment = Environment::of_this_process();
-    read(text, path, &Environment::default(), &environment, SystemTime::now()).map(|checked| checked.config)
-}
-
-/// As [`load`], with the warnings.
-///
-/// # Errors
-/// Every mistake that was found.
-pub fn read_file(path: &FilePath) -> Result<Checked, Mistakes> {
-    let environment = Environment::of_this_process();
-    match std::fs::read_to_string(path).map(zeroize::Zeroizing::new) {
-        Ok(text) => read(&text, path, &environment, &environment, SystemTime::now()),
-        Err(error) => {
-            let origin = Origin::File { file: path.to_owned(), place: None };
-            let found = format!("cannot be read: {error}");
-            let allowed = "name the configuration with --config FILE".to_owned();
-            Err(Mistakes {
-                mistakes: vec![Mistake { origin, key: String::new(), found, allowed }],
-                warnings: Vec::new(),
-            })
-        }
-    }
-}
-
-/// Checks `text`, which was read from `path`, with the variables of `overrides` laid over it; secrets and
-/// credentials are taken from `environment`; `now` tells what has expired.
-///
-/// # Errors
-/// Every mistake that was found, in the order of the file.
-pub fn read(
-    text: &str,
-    path: &FilePath,
-    overrides: &Environment,
-    environment: &Environment,
-    now: SystemTime,
-) -> Result<Checked, Mistakes> {
-    let reading = Reading::new(path, text, overrides);
-    let is_toml = reading.is_toml;
-    let (file, mistakes, spoiled, places) = reading.into_parts();
-    let folder = path.parent().unwrap_or(FilePath::new("")).to_owned();
-    let checker = Checker {
-        places,
-        environment,
-        folder,
-        file: path.to_owned(),
-        now,
-        spoiled,
-        mistakes: RefCell::new(mistakes),
-        warnings: RefCell::default(),
-        radius_targets: RefCell::default(),
-        dictionary: RefCell::new(Cow::Borrowed(Dictionary::shipped())),
-        texts: RefCell::default(),
-    };
-    // A file that is not TOML says nothing about its keys.
-    let config = is_toml.then(|| checker.config(file));
-    let by_line = |mistake: &Mistake| mistake.line().unwrap_or_default();
-    let mut warnings = checker.warnings.into_inner();
-    warnings.sort_by_key(by_line);
-    let mut mistakes = checker.mistakes.into_inner();
-    mistakes.sort_by_key(by_line);
-    match config {
-        Some(config) if mistakes.is_empty() => Ok(Checked { config, warnings }),
-        _ => Err(Mistakes { mistakes, warnings }),
-    }
-}
+pub use load::{Checked, load, load_place, load_text, read, read_file};
 
 /// Collects mistakes and warnings while the sections are checked.
 struct Checker<'a> {
@@ -141,6 +54,7 @@ struct Checker<'a> {
     now: SystemTime,
     spoiled: Vec<Path>,
     mistakes: RefCell<Vec<Mistake>>,
+    not_given: RefCell<Vec<Mistake>>,
     warnings: RefCell<Vec<Mistake>>,
     /// The targets that are RADIUS servers, once they are known.
     radius_targets: RefCell<BTreeSet<String>>,
@@ -342,6 +256,15 @@ impl Checker<'_> {
             }
         }
         Some(texts)
+    }
+
+    /// A list that narrows whom or what something is for. Empty it would be for nobody, and left out it is for everybody:
+    /// which of them is meant must be written.
+    fn narrowing(&self, at: &Path, given: Option<OneOrMany>) -> Option<OneOrMany> {
+        if given.as_ref().is_some_and(|OneOrMany(texts)| texts.is_empty()) {
+            self.wrong(at, "found an empty list", "at least one, or leave the key out where all are meant");
+        }
+        given
     }
 
     /// As [`Self::list`], for keys where an empty list makes no sense.

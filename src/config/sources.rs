@@ -17,6 +17,12 @@ use crate::secret::Secret;
 /// Longest secret file that is read, in octets. A key or a password is far below it.
 const LONGEST_SECRET: u64 = 64 * 1024;
 
+/// The variable that names the folder of a service's credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// That folder for the unit in conf/anteroom.service, while it runs: root may look into it.
+const OF_THE_SERVICE: &str = "/run/credentials/anteroom.service";
+
 /// What the process was given besides the file. A value of its own, so that tests need not change the
 /// process's real environment.
 #[derive(Default)]
@@ -25,12 +31,16 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The environment of this process. Variables that are not UTF-8 are left out.
+    /// The environment of this process. Variables that are not UTF-8 are left out. Credentials that it was not given are
+    /// those of the service while that runs, where this user may look at them.
     pub fn of_this_process() -> Self {
         let text = |word: std::ffi::OsString| word.into_string().ok();
-        Environment {
-            variables: std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect(),
+        let mut variables: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+        if !variables.contains_key(CREDENTIALS) && std::fs::read_dir(OF_THE_SERVICE).is_ok() {
+            variables.insert(CREDENTIALS.to_owned(), OF_THE_SERVICE.to_owned());
         }
+        Environment { variables }
     }
 
     /// An environment of these variables only.
@@ -77,6 +87,13 @@ pub enum SourceError {
     Empty,
 }
 
+impl SourceError {
+    /// Whether another process may well have the secret: the service has its credentials, its environment and its rights.
+    pub fn is_not_given(&self) -> bool {
+        matches!(self, SourceError::NoVariable | SourceError::NoCredentials | SourceError::Unreadable(_))
+    }
+}
+
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,7 +123,7 @@ pub fn from_variable(environment: &Environment, name: &str) -> Result<Secret, So
 /// # Errors
 /// [`SourceError::NoCredentials`], [`SourceError::NoCredentialName`].
 pub fn credential_path(environment: &Environment, name: &str) -> Result<PathBuf, SourceError> {
-    let folder = environment.get("CREDENTIALS_DIRECTORY").ok_or(SourceError::NoCredentials)?;
+    let folder = environment.get(CREDENTIALS).ok_or(SourceError::NoCredentials)?;
     if name.is_empty() || name.contains('/') || name == "." || name == ".." {
         return Err(SourceError::NoCredentialName);
     }

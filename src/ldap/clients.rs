@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::shed::Cause;
 use crate::config::LdapClient;
 use crate::config::by_address::ByAddress;
 
@@ -23,28 +24,6 @@ pub struct Known<B> {
     /// Its directory.
     pub behind: B,
     open: AtomicUsize,
-}
-
-/// Why a connection is not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Nobody's address.
-    UnknownClient,
-    /// As many connections as there may be.
-    Connections,
-    /// As many as this client may have.
-    ClientConnections,
-}
-
-impl Refused {
-    /// The word in metrics and logs.
-    pub fn word(self) -> &'static str {
-        match self {
-            Refused::UnknownClient => "unknown_client",
-            Refused::Connections => "connections",
-            Refused::ClientConnections => "client_connections",
-        }
-    }
 }
 
 /// A connection's place among those that may be open. Gives it back when dropped.
@@ -88,21 +67,21 @@ impl<B> Clients<B> {
     /// A place for a connection, whoever's it is.
     ///
     /// # Errors
-    /// [`Refused::Connections`].
-    pub fn place(&self) -> Result<Place, Refused> {
+    /// [`Cause::Connections`].
+    pub fn place(&self) -> Result<Place, Cause> {
         let place = Place(Arc::clone(&self.open));
-        if self.open.fetch_add(1, Ordering::AcqRel) >= self.most { Err(Refused::Connections) } else { Ok(place) }
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.most { Err(Cause::Connections) } else { Ok(place) }
     }
 
     /// Whose connection it is.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn admit(&self, source: IpAddr) -> Result<Admitted<B>, Refused> {
-        let known = Arc::clone(self.known.find(source).ok_or(Refused::UnknownClient)?);
+    /// [`Cause::UnknownClient`], [`Cause::ClientConnections`].
+    pub fn admit(&self, source: IpAddr) -> Result<Admitted<B>, Cause> {
+        let known = Arc::clone(self.known.find(source).ok_or(Cause::UnknownClient)?);
         let admitted = Admitted(known);
         let open = admitted.0.open.fetch_add(1, Ordering::AcqRel);
-        if open >= admitted.0.config.connections { Err(Refused::ClientConnections) } else { Ok(admitted) }
+        if open >= admitted.0.config.connections { Err(Cause::ClientConnections) } else { Ok(admitted) }
     }
 
     /// Connections that are open.

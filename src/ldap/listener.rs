@@ -15,11 +15,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::clients::{Admitted, Clients, Place, Refused};
+use super::clients::{Admitted, Clients, Place};
 use super::pool::Wire;
 use super::proxy;
 use super::relay::{Behind, Event, Link, Surroundings};
 use super::session::{Rules, Session};
+use super::shed::{Cause, Sheds};
 use crate::config::{self, AddressRange, Certificate, LdapClient, LdapLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::ticket::LateTicket;
@@ -49,6 +50,7 @@ struct Shared {
     certificates: Option<Reloaded<rustls::ServerConfig>>,
     surroundings: Arc<Surroundings>,
     metrics: Arc<Metrics>,
+    sheds: Sheds,
     open: Mutex<std::collections::HashMap<u64, Arc<Handle>>>,
     next: AtomicU64,
 }
@@ -103,11 +105,6 @@ impl Shared {
         self.metrics.ldap_connections.inc();
         Registered { shared: Arc::clone(self), number, handle }
     }
-
-    fn refuse(&self, refused: Refused, source: IpAddr) {
-        self.metrics.ldap_refused(refused.word()).inc();
-        tracing::debug!(%source, cause = refused.word(), "an LDAP connection was not served");
-    }
 }
 
 impl Listener {
@@ -133,6 +130,7 @@ impl Listener {
             limits: door.limits,
             certificates: door.certificate.as_ref().map(certificates).transpose()?,
             surroundings: Arc::new(surroundings),
+            sheds: Sheds::new(Arc::clone(&metrics)),
             metrics,
             open: Mutex::default(),
             next: AtomicU64::new(0),
@@ -216,7 +214,7 @@ async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
         match listener.accept().await {
             Ok((tcp, peer)) => match shared.clients.place() {
                 Ok(place) => drop(tokio::spawn(serve(tcp, peer, tls, place, Arc::clone(&shared)))),
-                Err(refused) => shared.refuse(refused, peer.ip()),
+                Err(cause) => shared.sheds.note(cause, peer.ip(), None),
             },
             Err(error) => {
                 tracing::warn!(%error, "an LDAP connection could not be accepted");
@@ -245,7 +243,7 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, tls: bool, place: Place, shared
             tracing::debug!(%peer, why, "an LDAP connection ended before it began");
             return;
         }
-        Err(_) => return,
+        Err(_) => return shared.sheds.note(Cause::FirstMessage, peer.ip(), None),
     };
     let registered = shared.register();
     let known = client.client();
@@ -285,24 +283,40 @@ type Welcome = (Admitted<Directories>, Box<dyn Wire>, Source);
 async fn admit(mut tcp: TcpStream, peer: SocketAddr, is_tls: bool, shared: &Shared) -> Result<Welcome, String> {
     let ip = peer.ip().to_canonical();
     let source = if shared.balancers.iter().any(|range| range.contains(ip)) {
-        let told = told_source(&mut tcp).await.map_err(|why| format!("a balancer's header: {why}"))?;
+        let told = told_source(&mut tcp).await.map_err(|why| {
+            shared.sheds.note(Cause::Balancer, ip, None);
+            format!("a balancer's header: {why}")
+        })?;
         Source { address: told.unwrap_or(ip), here: false }
     } else {
         Source { address: ip, here: ip.is_loopback() }
     };
-    let client = shared.clients.admit(source.address).map_err(|refused| {
-        shared.refuse(refused, source.address);
-        refused.word().to_owned()
+    let client = shared.clients.admit(source.address).map_err(|cause| {
+        shared.sheds.note(cause, source.address, None);
+        cause.word().to_owned()
     })?;
-    let wire: Box<dyn Wire> = if is_tls { protect(Box::new(tcp), shared).await? } else { Box::new(tcp) };
+    let wire: Box<dyn Wire> = if is_tls {
+        protect(Box::new(tcp), shared, (source.address, &client.client().config.client.name)).await?
+    } else {
+        Box::new(tcp)
+    };
     Ok((client, wire, source))
 }
 
-async fn protect(wire: Box<dyn Wire>, shared: &Shared) -> Result<Box<dyn Wire>, String> {
+async fn protect(
+    wire: Box<dyn Wire>,
+    shared: &Shared,
+    (source, client): (IpAddr, &str),
+) -> Result<Box<dyn Wire>, String> {
     let certificates = shared.certificates.as_ref().ok_or("there is no certificate")?;
     let acceptor = TlsAcceptor::from(certificates.current());
     let mut protected = acceptor.accept(LateTicket::new(wire)).await.map_err(|error| {
-        shared.metrics.ldap_refused("handshake").inc();
+        // Whoever only looks whether somebody listens hangs up, every few seconds.
+        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            shared.metrics.ldap_refused(Cause::Handshake.word()).inc();
+        } else {
+            shared.sheds.note(Cause::Handshake, source, Some(client));
+        }
         format!("the TLS handshake failed: {error}")
     })?;
     protected.get_mut().0.handshake_is_over();
@@ -341,20 +355,32 @@ async fn converse(mut link: Link, registered: &Registered) -> (Link, Option<Vec<
         });
         match event.await {
             Some(Event::End(last_words)) => return (link, last_words),
+            Some(Event::Shed(cause)) => return shed(link, cause, registered),
             Some(Event::StartTls) => {
                 let Some(client) = link.take_client() else { return (link, None) };
                 let shared = &registered.shared;
-                match timeout(shared.limits.first_message_within, Box::pin(protect(client, shared))).await {
+                let (source, name) = link.who();
+                let name = name.to_owned();
+                let handshake = Box::pin(protect(client, shared, (source, &name)));
+                match timeout(shared.limits.first_message_within, handshake).await {
                     Ok(Ok(wire)) => link.protected(wire),
                     _ => return (link, None),
                 }
             }
             None => {
-                if let Some(Event::End(last_words)) = link.look(Instant::now()) {
-                    return (link, last_words);
+                match link.look(Instant::now()) {
+                    Some(Event::End(last_words)) => return (link, last_words),
+                    Some(Event::Shed(cause)) => return shed(link, cause, registered),
+                    Some(Event::StartTls) | None => {}
                 }
                 timer.as_mut().reset(link.next_look());
             }
         }
     }
+}
+
+fn shed(link: Link, cause: Cause, registered: &Registered) -> (Link, Option<Vec<u8>>) {
+    let (source, client) = link.who();
+    registered.shared.sheds.note(cause, source, Some(client));
+    (link, cause.notice())
 }

@@ -35,4 +35,5 @@ pub mod result;
 pub mod root;
 pub mod search;
 pub mod session;
+pub mod shed;
 pub mod verdict;

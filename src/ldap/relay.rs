@@ -24,6 +24,7 @@ use super::message::{Head, Nesting};
 use super::pool::Wire;
 use super::result::code;
 use super::session::{Session, notice};
+use super::shed::Cause;
 use crate::config::{LdapClient, ServerUrl};
 use crate::primary::directory::Directory;
 use crate::primary::{Fault, Primary};
@@ -116,6 +117,8 @@ pub enum Event {
     StartTls,
     /// Close, after these last words, if any.
     End(Option<Vec<u8>>),
+    /// Close, as something was overstepped.
+    Shed(Cause),
 }
 
 /// What is under way besides the two streams.
@@ -204,6 +207,11 @@ impl Link {
         }
     }
 
+    /// Whose connection it is: address, and the client's name.
+    pub fn who(&self) -> (IpAddr, &str) {
+        (self.source, &self.config.client.name)
+    }
+
     /// Does all that can be done now. Ready when something else is due.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         loop {
@@ -264,7 +272,7 @@ impl Link {
         let limits = *self.session.limits();
         let slow = |outbox: &Outbox| outbox.blocked().is_some_and(|since| now >= since + limits.send_within);
         if slow(&self.to_client) || slow(&self.to_directory) {
-            return Some(Event::End(None));
+            return Some(Event::Shed(Cause::SendWithin));
         }
         if self.draining.is_some_and(|since| now >= since + DRAIN) {
             // RFC 4511 section 4.2.1 lets a server abandon what is outstanding when a bind comes.
@@ -272,7 +280,7 @@ impl Link {
             return None;
         }
         if self.owed.is_some_and(|since| now >= since + limits.first_message_within) {
-            return Some(Event::End(None));
+            return Some(Event::Shed(Cause::FirstMessage));
         }
         let silent = now.saturating_duration_since(self.last);
         if silent >= limits.idle && self.session.is_idle() && self.work.is_none() {

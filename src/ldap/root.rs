@@ -5,7 +5,7 @@ use super::ber::{BerError, OCTET_STRING, Reader, SEQUENCE, SET, Writer};
 use super::message::Envelope;
 use super::message::op;
 use super::result::oid;
-use super::session::Offers;
+use super::session::{Offers, is_clear};
 
 const SASL: &[u8] = b"supportedSASLMechanisms";
 const EXTENSIONS: &[u8] = b"supportedExtension";
@@ -31,7 +31,11 @@ pub fn edited(frame: &[u8], offers: Offers) -> Result<Option<Vec<u8>>, BerError>
         let values = attribute.inside(SET)?;
         attribute.end()?;
         let kept = if description.eq_ignore_ascii_case(SASL) {
-            keep(values, None, |mechanism| offers.sasl && !mechanism.eq_ignore_ascii_case(b"EXTERNAL"))?
+            let is_taken = |mechanism: &[u8]| {
+                let passes = !mechanism.eq_ignore_ascii_case(b"EXTERNAL");
+                offers.sasl && passes && (offers.sasl_clear || !is_clear(mechanism))
+            };
+            keep(values, None, is_taken)?
         } else if description.eq_ignore_ascii_case(EXTENSIONS) && !values.is_empty() {
             told = true;
             let add = offers.start_tls.then_some(oid::START_TLS.as_bytes());
@@ -100,7 +104,7 @@ mod tests {
     use crate::ldap::message::{LARGE_FRAME, next_frame};
     use crate::ldap::search::{Entry, write_entry};
 
-    const OURS: Offers = Offers { start_tls: true, sasl: false, extensions: false };
+    const OURS: Offers = Offers { start_tls: true, sasl: false, sasl_clear: true, extensions: false };
 
     const RELAYED: Offers = Offers { sasl: true, ..OURS };
 
@@ -131,7 +135,7 @@ mod tests {
         let plain = entry(&[("namingContexts", &["dc=x"]), ("supportedExtension", &["1.2", oid::START_TLS])]);
         assert_eq!(edited(&plain, OURS), Ok(None));
         let none = entry(&[("supportedExtension", &["1.2"])]);
-        assert_eq!(edited(&none, Offers { start_tls: false, sasl: true, extensions: true }), Ok(None));
+        assert_eq!(edited(&none, Offers { start_tls: false, extensions: true, ..RELAYED }), Ok(None));
     }
 
     #[test]
@@ -141,6 +145,11 @@ mod tests {
         assert_eq!(read(&shown), [("vendorName".to_owned(), vec!["x".to_owned()])]);
         let relayed = edited(&frame, Offers { start_tls: false, ..RELAYED }).unwrap().unwrap();
         assert_eq!(read(&relayed)[0].1, ["GSSAPI"]);
+        // Before StartTLS a bind with a password in the clear would be refused.
+        let frame = entry(&[("supportedSASLMechanisms", &["plain", "GSSAPI", "LOGIN"])]);
+        let unprotected = edited(&frame, Offers { sasl_clear: false, ..RELAYED }).unwrap().unwrap();
+        assert_eq!(read(&unprotected)[0].1, ["GSSAPI"]);
+        assert_eq!(edited(&frame, RELAYED), Ok(None));
     }
 
     #[test]

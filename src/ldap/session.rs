@@ -19,7 +19,8 @@ use super::message::{Envelope, Head, op};
 use super::result::{code, oid, write_extended_response, write_response};
 use crate::config::{Anonymous, LdapLimits, Sasl};
 
-use look::{abandoned, is_bare, is_clear, is_harmless, is_root_search, is_start_tls, response_tag, wants_extensions};
+pub(super) use look::is_clear;
+use look::{abandoned, is_bare, is_harmless, is_root_search, is_start_tls, response_tag, wants_extensions};
 
 mod look;
 
@@ -353,6 +354,7 @@ impl Session {
         Offers {
             start_tls: self.rules.start_tls && !self.tls,
             sasl: self.rules.sasl == Sasl::Relay,
+            sasl_clear: self.tls || self.rules.plaintext,
             extensions: self.roots.iter().any(|root| root.id == id && root.extensions),
         }
     }
@@ -400,6 +402,8 @@ pub struct Offers {
     pub start_tls: bool,
     /// SASL mechanisms of the directory, save EXTERNAL.
     pub sasl: bool,
+    /// Among them those that send a password as it is.
+    pub sasl_clear: bool,
     /// Whether extensions were asked for by name: then they are told even where the directory has none.
     pub extensions: bool,
 }

@@ -115,7 +115,8 @@ impl Metrics {
         registry.register("held_sign_ins", "Sign-ins held now", held.clone());
         let ldap_connections = Gauge::default();
         registry.register("ldap_connections", "Connections to the LDAP door", ldap_connections.clone());
-        let ldap_refused = family(&mut registry, "ldap_refused", "LDAP connections that were not served, by cause");
+        let ldap_refused =
+            family(&mut registry, "ldap_refused", "LDAP connections refused or ended, by cause");
         let radius_tls_connections = Gauge::default();
         registry.register("radius_tls_connections", "RADIUS connections over TLS", radius_tls_connections.clone());
         let help = "RADIUS connections over TLS that were not served or were cut off, by cause";
@@ -235,7 +236,7 @@ impl Metrics {
         self.radius_tls_ended.get_or_create_owned(&[("cause", cause.into())])
     }
 
-    /// The counter of LDAP connections that were not served for this cause.
+    /// The counter of LDAP connections that were not served or were ended for this cause.
     pub fn ldap_refused(&self, cause: &'static str) -> Counter {
         self.ldap_refused.get_or_create_owned(&[("cause", cause.into())])
     }

@@ -99,6 +99,23 @@ fn check_tries_the_connections_that_a_configuration_names() {
 }
 
 #[test]
+fn check_tells_names_that_the_directory_does_not_know() {
+    let Some(directory) = Directory::get() else { return };
+    let sections = "[[rule]]\nname = \"leavers\"\nusers = [\"alice\", \"nobody-of-that-name\"]\n\
+                    groups = \"cn=leavers,ou=nowhere,dc=corp,dc=example\"\nthen = \"refuse\"\n\
+                    [[route]]\nusers = \"ALICE\"\nmethods = \"push\"\n";
+    let world = World::new(&directory, "exempt_groups = \"not, a name = \"", sections);
+    let output = anteroom().args(["check", "--config"]).arg(world.server.configuration()).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let told = |level: &str, what: &str| said.lines().any(|line| line.starts_with(level) && line.contains(what));
+    assert!(told("FAIL", "rule leavers  there is no group \"cn=leavers,ou=nowhere"), "{said}");
+    assert!(told("FAIL", "exempt_groups  there is no group \"not, a name = \""), "{said}");
+    assert!(told("warn", "rule leavers  there is no account \"nobody-of-that-name\""), "{said}");
+    assert!(!said.to_lowercase().contains("\"alice\""), "{said}");
+}
+
+#[test]
 fn built_in_client_is_answered() {
     let Some(directory) = Directory::get() else { return };
     let world = World::new(&directory, "", "");

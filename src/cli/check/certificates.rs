@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::Finding;
@@ -23,6 +23,7 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     if let Some(door) = &config.radius.tls {
         findings.extend(pair("radius.tls certificate", &door.certificate.chain, &door.certificate.key, now));
         findings.extend(authorities("radius.tls client_ca_file", &door.client_ca, now));
+        findings.extend(door.client_crl.iter().map(|file| revocations("radius.tls client_crl_file", file, now)));
     }
     for target in config.radius_targets.values() {
         let RadiusServers::Tls(over_tls) = &target.servers else { continue };
@@ -80,6 +81,36 @@ fn authorities(what: &str, file: &Path, now: Timestamp) -> Vec<Finding> {
     }
 }
 
+/// Lists of revoked certificates: the server refuses to start with one that it cannot read.
+fn revocations(what: &str, file: &Path, now: Timestamp) -> Finding {
+    let advice = "write it in PEM (-----BEGIN X509 CRL-----)";
+    let lists = CertificateRevocationListDer::pem_file_iter(file).map(|lists| lists.collect::<Result<Vec<_>, _>>());
+    let lists = match lists {
+        Ok(Ok(lists)) if !lists.is_empty() => lists,
+        Ok(_) => return Finding::fail(what, format!("{}: no list in PEM", file.display()), advice),
+        Err(_) => return Finding::fail(what, format!("{}: cannot be read", file.display()), advice),
+    };
+    let mut ends = Vec::new();
+    for list in &lists {
+        let Ok((_, parsed)) = x509_parser::parse_x509_crl(list) else {
+            return Finding::fail(what, format!("{}: a list is damaged", file.display()), advice);
+        };
+        ends.extend(parsed.next_update().map(|end| end.timestamp()));
+    }
+    match ends.into_iter().min().filter(|end| *end < now.as_second()) {
+        Some(end) => {
+            let detail = format!("a newer list should have come by {}", day(end));
+            Finding::warn(what, detail, "fetch it: who was revoked since then still comes in")
+        }
+        None => Finding::ok(what, "certificates on it are refused"),
+    }
+}
+
+/// The day of a moment, in seconds since 1970.
+fn day(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+}
+
 struct Unreadable(&'static str);
 
 impl Unreadable {
@@ -100,9 +131,6 @@ fn validity(what: &str, certificate: &CertificateDer<'_>, now: Timestamp) -> Fin
         return Finding::fail(what, "the certificate cannot be read", "write it in PEM, X.509");
     };
     let name = parsed.subject().to_string();
-    let day = |seconds: i64| {
-        Timestamp::from_second(seconds).map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
-    };
     let (from, until) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
     let now = now.as_second();
     if until < now {
@@ -161,6 +189,34 @@ mod tests {
         let made = Made::new();
         let findings = pair("p", &made.path("one.key"), &made.path("one.pem"), Timestamp::now());
         assert_eq!((findings.len(), findings[0].level), (1, Level::Fail));
+    }
+
+    #[test]
+    fn lists_of_revoked_certificates_are_read_and_old_ones_told() {
+        use rcgen::{CertificateParams, CertificateRevocationListParams, IsCa, KeyIdMethod, KeyPair};
+
+        let made = Made::new();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign];
+        let authority = rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2026, 1, 1),
+            next_update: rcgen::date_time_ymd(2026, 2, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        std::fs::write(made.path("list.pem"), list.signed_by(&authority).unwrap().pem().unwrap()).unwrap();
+        let at = |file: &str, day: &str| revocations("crl", &made.path(file), day.parse().unwrap());
+        assert_eq!(at("list.pem", "2026-01-15T00:00:00Z").level, Level::Ok);
+        let old = at("list.pem", "2026-02-02T00:00:00Z");
+        assert_eq!(old.level, Level::Warn);
+        assert!(old.detail.contains("2026-02-01"), "{old}");
+        for file in ["one.pem", "missing.pem"] {
+            assert_eq!(at(file, "2026-01-15T00:00:00Z").level, Level::Fail, "{file}");
+        }
     }
 
     #[test]

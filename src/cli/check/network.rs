@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
-use super::{Finding, gateway, lockout};
+use super::{Finding, gateway, lockout, named};
 use crate::config::{AuthorizingTarget, Client, Config, DirectoryTarget, Provider, RadiusTarget, Throttle};
 use crate::factor::build::build;
 use crate::factor::local::House;
@@ -60,8 +60,11 @@ pub async fn check(config: &Config, report: &mut impl FnMut(Finding)) {
     ports(config).into_iter().for_each(&mut *report);
     let (finding, nodes) = store(&config.server.store, &config.server.name).await;
     report(finding);
+    files(config).into_iter().for_each(&mut *report);
     let (store, keys) = (Arc::clone(&config.server.store), config.server.keys.clone());
-    probe(config, &Network { name: config.server.name.clone(), store, keys, nodes }, report).await;
+    let network = Network { name: config.server.name.clone(), store, keys, nodes };
+    probe(config, &network, report).await;
+    named::look_up(config).await.into_iter().for_each(report);
 }
 
 /// Asks every directory and every provider.
@@ -117,6 +120,41 @@ fn port(address: SocketAddr, protocol: &str, error: Option<std::io::Error>) -> F
     }
 }
 
+/// Whether the audit's file and the control socket can be made.
+fn files(config: &Config) -> Vec<Finding> {
+    let advice = "create the folder and give it to the user that Anteroom runs as";
+    let failed = |what: String, error: &std::io::Error| {
+        Finding::fail(what, format!("its folder cannot be written to: {}", error.kind()), advice)
+    };
+    let mut findings = Vec::new();
+    if let Some(file) = &config.audit.file {
+        let what = format!("audit {}", file.display());
+        // Never truncated, and made only while the server runs.
+        let open = || std::fs::OpenOptions::new().append(true).open(file).map(drop);
+        let tried = if file.exists() { open() } else { writable(folder_of(file)) };
+        findings.push(match tried {
+            Ok(()) => Finding::ok(what, "can be written"),
+            Err(error) if file.exists() => Finding::fail(what, format!("cannot be written: {}", error.kind()), ""),
+            Err(error) => failed(what, &error),
+        });
+    }
+    let control = &config.server.control;
+    if let Err(error) = writable(folder_of(control)) {
+        findings.push(failed(format!("control socket {}", control.display()), &error));
+    }
+    findings
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether files can be made in a folder: under a name of our own, which is gone afterwards.
+fn writable(folder: &Path) -> std::io::Result<()> {
+    let trial = folder.join(format!(".anteroom-check-{}", std::process::id()));
+    std::fs::File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial))
+}
+
 /// Whether the store can be used, and by how many nodes it is, this one included. A file is not touched; a server is asked,
 /// which brings its tables up to date.
 async fn store(at: &StoreAt, name: &str) -> (Finding, u32) {
@@ -140,13 +178,8 @@ async fn store(at: &StoreAt, name: &str) -> (Finding, u32) {
         }
     };
     let what = format!("store {}", file.display());
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let writable = || {
-        // Beside the store, under a name of our own: SQLite needs to create its files there.
-        let trial = folder.join(format!(".anteroom-check-{}", std::process::id()));
-        std::fs::File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial))
-    };
-    let finding = match writable() {
+    // SQLite needs to create its files beside it.
+    let finding = match writable(folder_of(file)) {
         Ok(()) if file.exists() => Finding::ok(what, "exists, and its folder can be written to"),
         Ok(()) => Finding::ok(what, "will be created"),
         Err(error) => {
@@ -330,13 +363,31 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the trial file is gone");
     }
 
-    fn probed(report: Result<ProbeReport, String>) -> Vec<Finding> {
+    #[test]
+    fn audit_and_control_socket_need_their_folders() {
         let folder = tempfile::tempdir().unwrap();
+        let mut config = minimal(&folder);
+        config.server.control = folder.path().join("control.sock");
+        config.audit.file = Some(folder.path().join("audit.jsonl"));
+        assert_eq!(files(&config).iter().map(|finding| finding.level).collect::<Vec<_>>(), [Level::Ok]);
+        config.server.control = folder.path().join("missing/control.sock");
+        config.audit.file = Some(folder.path().join("missing/audit.jsonl"));
+        assert_eq!(files(&config).iter().map(|finding| finding.level).collect::<Vec<_>>(), [Level::Fail; 2]);
+        // A folder in the place of the file.
+        config.audit.file = Some(folder.path().to_owned());
+        assert_eq!(files(&config)[0].level, Level::Fail);
+    }
+
+    fn minimal(folder: &tempfile::TempDir) -> Config {
         for name in ["vpn.secret", "bind.secret", "cloud.key"] {
             std::fs::write(folder.path().join(name), "k".repeat(32)).unwrap();
         }
         let text = include_str!("../../../conf/minimal.toml");
-        let config = crate::config::load_text(text, &folder.path().join("anteroom.toml")).unwrap();
+        crate::config::load_text(text, &folder.path().join("anteroom.toml")).unwrap()
+    }
+
+    fn probed(report: Result<ProbeReport, String>) -> Vec<Finding> {
+        let config = minimal(&tempfile::tempdir().unwrap());
         server_findings(&config.targets["corp"], "dc1:636", report, (&config.throttle, 1), SystemTime::UNIX_EPOCH)
     }
 

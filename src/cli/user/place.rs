@@ -30,6 +30,8 @@ pub(in crate::cli) struct Opened {
     pub(in crate::cli) store: SqlStore,
     /// The configuration, where one is named.
     pub(in crate::cli) config: Option<Result<Config, String>>,
+    /// What PINs must be.
+    pins: Rules,
     /// Where the store is, if it was made just now.
     pub(in crate::cli) created: Option<String>,
     keys: PathBuf,
@@ -44,10 +46,11 @@ impl At {
             (None, Some(_)) => None,
             (None, None) => return Err(WHICH.into()),
         };
-        let (at, keys) = match (&self.store, &config) {
+        let place = self.config.as_deref().map(load_place);
+        let (at, keys) = match (&self.store, &place) {
             (Some(path), _) => (Arc::new(StoreAt::File(path.clone())), path.with_file_name("anteroom.keys")),
-            (None, Some(config)) => {
-                let server = &config.as_ref().map_err(Clone::clone)?.server;
+            (None, Some(place)) => {
+                let server = &place.as_ref().map_err(Clone::clone)?.server;
                 (Arc::clone(&server.store), server.keys.clone())
             }
             (None, None) => return Err(WHICH.into()),
@@ -61,7 +64,8 @@ impl At {
             }
         })?;
         let keys = self.keys.clone().unwrap_or(keys);
-        Ok(Opened { store, config, created: is_new.then(|| at.to_string()), keys })
+        let pins = place.and_then(Result::ok).map(|place| place.pin).unwrap_or_default();
+        Ok(Opened { store, config, pins, created: is_new.then(|| at.to_string()), keys })
     }
 }
 
@@ -73,9 +77,7 @@ impl Opened {
 
     /// What the actions work on.
     pub(in crate::cli) fn place(&self) -> Place<'_> {
-        let config = self.config.as_ref().and_then(|config| config.as_ref().ok());
-        let pins = config.map(|config| config.pin).unwrap_or_default();
-        Place { store: &self.store, keys: self.keys.clone(), by: actor(), pins }
+        Place { store: &self.store, keys: self.keys.clone(), by: actor(), pins: self.pins }
     }
 }
 
@@ -99,6 +101,11 @@ impl Place<'_> {
 pub(in crate::cli) fn actor() -> String {
     let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     format!("cli:{}", name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into()))
+}
+
+/// As [`load_config`], without what needs secrets.
+fn load_place(path: &Path) -> Result<Config, String> {
+    crate::config::checked::load_place(path).map_err(|mistakes| mistakes.to_string())
 }
 
 /// Reads the configuration. Its mistakes come as the text that `anteroom check` prints.

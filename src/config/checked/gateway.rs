@@ -98,8 +98,14 @@ impl Checker<'_> {
             self.text_length(&at.key("name"), name, 100);
         }
         let gateways_at = at.key("gateways");
-        let gateways = self.list(&gateways_at, written.gateways).unwrap_or_default();
-        let computers = self.list(&at.key("computers"), written.computers).unwrap_or_default();
+        let gateways = self.list(&gateways_at, self.narrowing(&gateways_at, written.gateways)).unwrap_or_default();
+        let list = |key: &str, given| self.list(&at.key(key), self.narrowing(&at.key(key), given)).unwrap_or_default();
+        let groups = |key: &str, given| self.groups(&at.key(key), self.narrowing(&at.key(key), given));
+        let computers = list("computers", written.computers);
+        if written.authentication.as_ref().is_some_and(Vec::is_empty) {
+            let what = "\"password\", \"smart_card\" or both, or leave the key out where all are meant";
+            self.wrong(&at.key("authentication"), "found an empty list", what);
+        }
         let hours = self.hours(at, written.days, written.hours, written.zone);
         let timeout = |key: &str, given: Option<Span>| {
             given.map(|given| self.duration(&at.key(key), Some(given), "8h", "1m", "30d"))
@@ -121,10 +127,10 @@ impl Checker<'_> {
         Some(ConnectionPolicy {
             name: name?,
             allow,
-            groups: self.groups(&at.key("groups"), written.groups),
+            groups: groups("groups", written.groups),
             gateways: self.ranges(&gateways_at, &gateways),
             computers: computers.iter().map(|text| Pattern::new(text)).collect(),
-            computer_groups: self.groups(&at.key("computer_groups"), written.computer_groups),
+            computer_groups: groups("computer_groups", written.computer_groups),
             authentication: written.authentication.unwrap_or_default().into_iter().map(|Word(way)| way).collect(),
             hours,
             settings: gateway::settings(devices.as_deref(), idle, session).into(),

@@ -165,7 +165,8 @@ impl Checker<'_> {
             let places = list.iter().enumerate().filter_map(|(n, name)| self.reply_name(&at.index(n), name));
             places.collect::<Vec<_>>()
         };
-        let only = names("reply_only", written.reply_only.take());
+        let only = self.narrowing(&at.key("reply_only"), written.reply_only.take());
+        let only = names("reply_only", only);
         ReplyRules { only, drop: names("reply_drop", written.reply_drop.take()), rename, add }
     }
 

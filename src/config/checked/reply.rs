@@ -107,8 +107,9 @@ impl Checker<'_> {
             self.name(&at.key("name"), name);
         }
         let clients = self.known_names(&at.key("clients"), written.clients, known, "RADIUS client");
-        let groups = self.groups(&at.key("groups"), written.groups);
-        let people = self.list(&at.key("people"), written.people).unwrap_or_default();
+        let groups = self.groups(&at.key("groups"), self.narrowing(&at.key("groups"), written.groups));
+        let people = self.list(&at.key("people"), self.narrowing(&at.key("people"), written.people));
+        let people = people.unwrap_or_default();
         let attributes_at = at.key("attributes");
         if written.attributes.is_empty() && !self.is_spoiled(&attributes_at) {
             self.wrong(&attributes_at, "missing", "at least one, such as attributes = { \"Filter-Id\" = \"staff\" }");

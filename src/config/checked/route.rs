@@ -41,8 +41,8 @@ impl Checker<'_> {
         };
         let route = Route {
             clients: known("clients", written.clients, clients, "client"),
-            users: self.list(&at.key("users"), written.users).unwrap_or_default(),
-            groups: self.groups(&at.key("groups"), written.groups),
+            users: self.list(&at.key("users"), self.narrowing(&at.key("users"), written.users)).unwrap_or_default(),
+            groups: self.groups(&at.key("groups"), self.narrowing(&at.key("groups"), written.groups)),
             providers: known("provider", written.provider, providers, "provider"),
             methods: self.methods(&at.key("methods"), written.methods),
         };
@@ -81,7 +81,7 @@ impl Checker<'_> {
     /// Ways to ask, in order.
     pub(super) fn methods(&self, at: &Path, given: Option<OneOrMany>) -> Vec<Method> {
         let mut methods = Vec::new();
-        for (position, text) in self.list(at, given).unwrap_or_default().iter().enumerate() {
+        for (position, text) in self.list(at, self.narrowing(at, given)).unwrap_or_default().iter().enumerate() {
             match text.parse() {
                 Ok(method) if methods.contains(&method) => {
                     self.wrong(&at.index(position), format!("found {text:?} a second time"), "once is enough");

@@ -102,7 +102,8 @@ impl Checker<'_> {
             self.name(&at.key("name"), name);
         }
         let for_clients = self.known_names(&at.key("clients"), written.clients, &clients.names, "client");
-        let applications = self.list(&at.key("applications"), written.applications).unwrap_or_default();
+        let list = |key: &str, given| self.list(&at.key(key), self.narrowing(&at.key(key), given)).unwrap_or_default();
+        let applications = list("applications", written.applications);
         for (position, application) in applications.iter().enumerate() {
             let same = |known: &Known| known.application.to_lowercase() == application.to_lowercase();
             if !clients.all.iter().any(same) && clients.are_whole() {
@@ -112,7 +113,7 @@ impl Checker<'_> {
                 self.wrong(&at.key("applications").index(position), format!("found {application:?}"), allowed);
             }
         }
-        let networks = self.list(&at.key("networks"), written.networks).unwrap_or_default();
+        let networks = list("networks", written.networks);
         let networks = self.ranges(&at.key("networks"), &networks);
         // Only now, so that one mistake does not hide another.
         let hours = self.hours(at, written.days, written.hours, written.zone);
@@ -120,8 +121,8 @@ impl Checker<'_> {
             name: name?.into(),
             clients: for_clients,
             applications,
-            users: self.list(&at.key("users"), written.users).unwrap_or_default(),
-            groups: self.groups(&at.key("groups"), written.groups),
+            users: list("users", written.users),
+            groups: self.groups(&at.key("groups"), self.narrowing(&at.key("groups"), written.groups)),
             networks,
             hours,
             then: (),
@@ -227,7 +228,7 @@ impl Checker<'_> {
         known: &BTreeSet<String>,
         section: &str,
     ) -> Vec<String> {
-        let list = self.list(at, given).unwrap_or_default();
+        let list = self.list(at, self.narrowing(at, given)).unwrap_or_default();
         for (position, name) in list.iter().enumerate().filter(|(_, name)| !known.contains(*name)) {
             let all: Vec<&str> = known.iter().map(String::as_str).collect();
             let allowed = format!("allowed, as this file has them: {}", all.join(", "));

@@ -68,10 +68,16 @@ impl Checker<'_> {
             Err((key, error)) => {
                 let advice = match error {
                     SourceError::Unreadable(_) => relative_note(&self.folder),
-                    SourceError::NoCredentials => "give them with LoadCredential= in the service unit".to_owned(),
+                    SourceError::NoCredentials => "give them with LoadCredential= in the service unit; by hand: run it \
+                                                   as root while the service anteroom runs, or set CREDENTIALS_DIRECTORY"
+                        .to_owned(),
                     _ => String::new(),
                 };
-                self.wrong(key, error.to_string(), advice);
+                if error.is_not_given() {
+                    self.not_given.borrow_mut().push(self.note(key, error.to_string(), advice));
+                } else {
+                    self.wrong(key, error.to_string(), advice);
+                }
                 None
             }
         }

@@ -337,6 +337,68 @@ fn secrets_come_from_variables_and_credentials() {
 }
 
 #[test]
+fn whoever_asks_where_things_are_needs_no_secret() {
+    let folder = folder();
+    let text = MINIMAL
+        .replace("secret_file = \"vpn.secret\"", "secret_credential = \"vpn-secret\"")
+        .replace("bind_password_file = \"bind.secret\"", "bind_password_env = \"ANTEROOM_TEST_NOT_SET\"")
+        .replace("key_file = \"cloud.key\"", "key_credential = \"cloud-key\"");
+    let path = folder.path().join("anteroom.toml");
+    let with = |more: &str| {
+        std::fs::write(&path, format!("{text}\n{more}")).unwrap();
+        super::load_place(&path)
+    };
+    let config = with("[server]\nstore = \"people.db\"").unwrap();
+    assert_eq!(config.server.store.file().unwrap(), folder.path().join("people.db"));
+    assert_eq!(super::load(&path).unwrap_err().mistakes.len(), 3);
+    // Whatever else is wrong still is, and so is a store that cannot be opened without its password.
+    assert_eq!(with("[server]\nstore = \"people.db\"\n[limits]\nheld = 0").unwrap_err().mistakes[0].key, "limits.held");
+    let server =
+        "[server]\nstore = \"postgresql://anteroom@db.example.com/anteroom\"\nstore_password_credential = \"db\"";
+    let mistakes = with(server).unwrap_err().mistakes;
+    assert_eq!(
+        mistakes.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(),
+        ["server.store_password_credential"]
+    );
+}
+
+#[test]
+fn a_list_that_is_for_nobody_is_not_taken_for_everybody() {
+    let folder = folder();
+    let gateway = "[[radius.client]]\nname = \"rdg\"\naddress = \"192.0.2.30\"\nsecret_file = \"vpn.secret\"\n\
+                   profile = \"rd-gateway\"\ntarget = \"gateway\"\n\
+                   [target.gateway]\ntype = \"none\"\ndirectory = \"corp\"\n";
+    let reply = "attributes = { \"Filter-Id\" = \"x\" }";
+    let sections = [
+        (
+            "[[rule]]\nname = \"one\"\nthen = \"refuse\"",
+            "rule[0]",
+            &["users", "groups", "clients", "applications", "networks"][..],
+        ),
+        ("[[route]]\nprovider = \"cloud\"", "route[0]", &["users", "groups", "clients", "methods"]),
+        (
+            "[[caching]]\nname = \"one\"\ntype = \"person\"\nfor = \"1h\"",
+            "caching[0]",
+            &["users", "groups", "networks"],
+        ),
+        (&format!("[[reply]]\nname = \"one\"\n{reply}"), "reply[0]", &["people", "groups", "clients"]),
+        (
+            &format!("{gateway}[[target.gateway.policy]]\nname = \"all\""),
+            "target.gateway.policy[0]",
+            &["groups", "gateways", "computers", "computer_groups", "authentication", "days", "hours"],
+        ),
+    ];
+    for (section, at, keys) in sections {
+        for key in keys {
+            let text = format!("{MINIMAL}\n{section}\n{key} = []\n");
+            let mistakes = read_in(folder.path(), &text).unwrap_err().mistakes;
+            let found: Vec<(&str, &str)> = mistakes.iter().map(|one| (one.key.as_str(), one.found.as_str())).collect();
+            assert!(found.contains(&(&format!("{at}.{key}"), "found an empty list")), "{key}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn environment_overrides_single_values() {
     let folder = folder();
     let variables = [

@@ -18,6 +18,7 @@ use crate::ldap::bind::{Authentication, BindRequest, write_bind_with_controls};
 use crate::ldap::message::{Envelope, FrameError, Head, Nesting, check, op};
 use crate::ldap::result::code;
 use crate::ldap::session::{Relayed, Session, Step, notice};
+use crate::ldap::shed::Cause;
 use crate::signin::standing::StandKey;
 
 impl Link {
@@ -155,27 +156,39 @@ impl Link {
     /// where it is not.
     fn look_inside(&mut self, piece: &[u8]) -> Result<(), Event> {
         let looked = self.nesting.as_mut().map_or(Ok(()), |nesting| nesting.look(piece));
-        looked.map_err(|_| Event::End(Some(notice(code::PROTOCOL_ERROR, "that is no LDAP, or too deep"))))
+        looked.map_err(|error| Event::Shed(self.overstepped(&error)))
+    }
+
+    /// Which bound a message does not keep, if it is one at all.
+    fn overstepped(&self, error: &FrameError) -> Cause {
+        match error {
+            FrameError::TooLong { limit, .. } if *limit < self.session.limits().max_message => {
+                Cause::MaxMessageBeforeBind
+            }
+            FrameError::TooLong { .. } => Cause::MaxMessage,
+            FrameError::TooDeep => Cause::MaxDepth,
+            FrameError::NotAMessage { .. } | FrameError::Malformed(_) => Cause::NotLdap,
+        }
     }
 
     /// The request that `rest` starts with, or its beginning where it is large; `None` while too little of it is there.
     fn next_request<'a>(&self, rest: &'a [u8]) -> Result<Option<(Head, &'a [u8])>, Event> {
         let refuse = |error: FrameError| {
             tracing::debug!(client = self.config.client.name, source = %self.source, %error, "refused a request");
-            Event::End(Some(notice(code::PROTOCOL_ERROR, "that is no LDAP, or more of it than is allowed")))
+            Event::Shed(self.overstepped(&error))
         };
         let Some(head) = Head::read(rest, self.session.longest()).map_err(refuse)? else { return Ok(None) };
         if let Some(frame) = rest.get(..head.length) {
             let bind = head.op_tag == op::BIND_REQUEST;
             if bind && head.length > self.session.limits().max_message_before_bind {
-                return Err(Event::End(Some(notice(code::PROTOCOL_ERROR, "the bind is too long"))));
+                return Err(Event::Shed(Cause::MaxMessageBeforeBind));
             }
             check(frame, &head, self.session.limits().max_depth).map_err(refuse)?;
             return Ok(Some((head, frame)));
         }
         let large = head.length > WHOLE && head.op_tag != op::BIND_REQUEST && head.op_tag != op::ABANDON_REQUEST;
         if !large && head.length > self.session.limits().max_message_before_bind.max(WHOLE) {
-            return Err(Event::End(Some(notice(code::PROTOCOL_ERROR, "the request is too long"))));
+            return Err(Event::Shed(Cause::MaxMessageBeforeBind));
         }
         Ok((large && rest.len() >= PEEK && self.session.binding().is_none()).then_some((head, rest)))
     }
@@ -310,7 +323,7 @@ impl Link {
             }
         }
         if self.from_client.len() > most.saturating_add(self.session.limits().max_message_before_bind) {
-            return Err(Event::End(Some(notice(code::BUSY, "too much was sent while a bind is under way"))));
+            return Err(Event::Shed(Cause::Buffered));
         }
         Ok(())
     }

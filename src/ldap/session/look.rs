@@ -74,6 +74,6 @@ pub(super) fn wants_extensions(frame: &[u8], head: &Head) -> bool {
 }
 
 /// Mechanisms that send the password as it is.
-pub(super) fn is_clear(mechanism: &[u8]) -> bool {
+pub(in crate::ldap) fn is_clear(mechanism: &[u8]) -> bool {
     [&b"PLAIN"[..], b"LOGIN"].iter().any(|clear| mechanism.eq_ignore_ascii_case(clear))
 }

@@ -297,7 +297,7 @@ fn the_rootdse_is_needed_whole() {
     pass(&mut session, &search(5, "", Scope::Base));
     assert_eq!(session.response(&response(5, op::SEARCH_ENTRY)), Reply::Root);
     assert_eq!(session.response(&response(6, op::SEARCH_ENTRY)), Reply::Pass);
-    assert_eq!(session.offers(5), Offers { start_tls: false, sasl: false, extensions: true });
+    assert_eq!(session.offers(5), Offers { start_tls: false, sasl: false, sasl_clear: true, extensions: true });
     session.response(&response(5, op::SEARCH_DONE));
     assert!(!session.offers(5).extensions);
 }

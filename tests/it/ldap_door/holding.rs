@@ -2,7 +2,7 @@
 
 use anteroom::demo::directory::{DEMO_BASE, DEMO_PASSWORD, DEMO_SERVICE_NAME, DEMO_SERVICE_PASSWORD, demo_people};
 use anteroom::demo::phone::behaviour::{Behaviour, Decision};
-use anteroom::ldap::result::code;
+use anteroom::ldap::result::{code, write_abandon};
 use anteroom::ldap::search::Scope;
 use anteroom::secret::Secret;
 
@@ -45,6 +45,10 @@ async fn nothing_is_served_while_a_bind_is_held_and_all_of_it_afterwards() {
     client.send_bind(1, ALICE, DEMO_PASSWORD).await;
     until("a prompt", || demo.phone.counts().prompts == 1).await;
     client.send_search(2, DEMO_BASE, Scope::Subtree, "(sAMAccountName=bob)").await;
+    // RFC 4511 section 4.11: a bind cannot be abandoned.
+    let mut abandon = Vec::new();
+    write_abandon(&mut abandon, 3, 1);
+    client.send(&abandon).await;
     assert!(client.is_silent().await);
     demo.phone.decide("alice", Decision::Approve);
     let bound = client.next().await.unwrap();

@@ -218,8 +218,10 @@ pub(super) async fn serve(mut link: Link, stop: Option<Instant>) {
         let ended = match event.await {
             Some(Event::End(last_words)) => Some(last_words),
             Some(Event::StartTls) => panic!("nobody asked for TLS"),
+            Some(Event::Shed(cause)) => Some(cause.notice()),
             None => match link.look(Instant::now()) {
                 Some(Event::End(last_words)) => Some(last_words),
+                Some(Event::Shed(cause)) => Some(cause.notice()),
                 _ => None,
             },
         };
