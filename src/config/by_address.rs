@@ -13,6 +13,15 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
+    /// Whether it has more than 65,536 addresses of IPv4, or more than a /48 of IPv6: no office and no balancer does.
+    pub fn is_wide(&self) -> bool {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => u32::from(last) - u32::from(first) >= 1 << 16,
+            (IpAddr::V6(first), IpAddr::V6(last)) => u128::from(last) - u128::from(first) >= 1 << 80,
+            _ => true,
+        }
+    }
+
     /// Whether `address` lies inside. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

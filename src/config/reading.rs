@@ -161,8 +161,11 @@ impl<'a> Reading<'a> {
                 *value = typed;
                 continue;
             }
-            let (found, allowed) = split_message(error.message(), &path);
-            self.wrong(&path, found, allowed);
+            // What stands in for a value that was wrong is wrong for some lists, too.
+            if !self.spoiled.contains(&path) {
+                let (found, allowed) = split_message(error.message(), &path);
+                self.wrong(&path, found, allowed);
+            }
             if path.0.is_empty() || !take_out(&mut table, &path) {
                 return;
             }

@@ -98,6 +98,10 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shed(&self, cause: Cause, source: IpAddr, client: Option<&str>) {
+        self.sheds.note(cause, source, client, std::time::Instant::now());
+    }
+
     fn register(self: &Arc<Self>) -> Registered {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let handle = Arc::new(Handle { stage: AtomicU8::new(RUNNING), waker: AtomicWaker::new() });
@@ -130,7 +134,7 @@ impl Listener {
             limits: door.limits,
             certificates: door.certificate.as_ref().map(certificates).transpose()?,
             surroundings: Arc::new(surroundings),
-            sheds: Sheds::new(Arc::clone(&metrics)),
+            sheds: Sheds::new(Arc::clone(&metrics), std::time::Instant::now()),
             metrics,
             open: Mutex::default(),
             next: AtomicU64::new(0),
@@ -214,7 +218,7 @@ async fn accept(listener: TcpListener, tls: bool, shared: Arc<Shared>) {
         match listener.accept().await {
             Ok((tcp, peer)) => match shared.clients.place() {
                 Ok(place) => drop(tokio::spawn(serve(tcp, peer, tls, place, Arc::clone(&shared)))),
-                Err(cause) => shared.sheds.note(cause, peer.ip(), None),
+                Err(cause) => shared.shed(cause, peer.ip(), None),
             },
             Err(error) => {
                 tracing::warn!(%error, "an LDAP connection could not be accepted");
@@ -243,7 +247,7 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, tls: bool, place: Place, shared
             tracing::debug!(%peer, why, "an LDAP connection ended before it began");
             return;
         }
-        Err(_) => return shared.sheds.note(Cause::FirstMessage, peer.ip(), None),
+        Err(_) => return shared.shed(Cause::FirstMessage, peer.ip(), None),
     };
     let registered = shared.register();
     let known = client.client();
@@ -284,7 +288,7 @@ async fn admit(mut tcp: TcpStream, peer: SocketAddr, is_tls: bool, shared: &Shar
     let ip = peer.ip().to_canonical();
     let source = if shared.balancers.iter().any(|range| range.contains(ip)) {
         let told = told_source(&mut tcp).await.map_err(|why| {
-            shared.sheds.note(Cause::Balancer, ip, None);
+            shared.shed(Cause::Balancer, ip, None);
             format!("a balancer's header: {why}")
         })?;
         Source { address: told.unwrap_or(ip), here: false }
@@ -292,7 +296,7 @@ async fn admit(mut tcp: TcpStream, peer: SocketAddr, is_tls: bool, shared: &Shar
         Source { address: ip, here: ip.is_loopback() }
     };
     let client = shared.clients.admit(source.address).map_err(|cause| {
-        shared.sheds.note(cause, source.address, None);
+        shared.shed(cause, source.address, None);
         cause.word().to_owned()
     })?;
     let wire: Box<dyn Wire> = if is_tls {
@@ -315,7 +319,7 @@ async fn protect(
         if error.kind() == std::io::ErrorKind::UnexpectedEof {
             shared.metrics.ldap_refused(Cause::Handshake.word()).inc();
         } else {
-            shared.sheds.note(Cause::Handshake, source, Some(client));
+            shared.shed(Cause::Handshake, source, Some(client));
         }
         format!("the TLS handshake failed: {error}")
     })?;
@@ -381,6 +385,6 @@ async fn converse(mut link: Link, registered: &Registered) -> (Link, Option<Vec<
 
 fn shed(link: Link, cause: Cause, registered: &Registered) -> (Link, Option<Vec<u8>>) {
     let (source, client) = link.who();
-    registered.shared.sheds.note(cause, source, Some(client));
+    registered.shared.shed(cause, source, Some(client));
     (link, cause.notice())
 }

@@ -124,15 +124,15 @@ pub struct Sheds {
 
 impl Sheds {
     /// Nothing was logged yet.
-    pub fn new(metrics: Arc<Metrics>) -> Sheds {
-        Sheds { gates: Default::default(), start: Instant::now(), metrics }
+    pub fn new(metrics: Arc<Metrics>, start: Instant) -> Sheds {
+        Sheds { gates: Default::default(), start, metrics }
     }
 
     /// Counts one, and logs it unless the same cause was logged a moment ago.
-    pub fn note(&self, cause: Cause, source: IpAddr, client: Option<&str>) {
+    pub fn note(&self, cause: Cause, source: IpAddr, client: Option<&str>, now: Instant) {
         let count = self.metrics.ldap_refused(cause.word());
         count.inc();
-        if self.gates.get(cause as usize).is_some_and(|gate| gate.opens(self.start, Instant::now())) {
+        if self.gates.get(cause as usize).is_some_and(|gate| gate.opens(self.start, now)) {
             let (client, total) = (client.unwrap_or("none"), count.get());
             let (cause, advice) = (cause.word(), cause.advice());
             tracing::warn!(cause, %source, client, total, advice, "LDAP connections not served, or ended");

@@ -115,8 +115,7 @@ impl Metrics {
         registry.register("held_sign_ins", "Sign-ins held now", held.clone());
         let ldap_connections = Gauge::default();
         registry.register("ldap_connections", "Connections to the LDAP door", ldap_connections.clone());
-        let ldap_refused =
-            family(&mut registry, "ldap_refused", "LDAP connections refused or ended, by cause");
+        let ldap_refused = family(&mut registry, "ldap_refused", "LDAP connections refused or ended, by cause");
         let radius_tls_connections = Gauge::default();
         registry.register("radius_tls_connections", "RADIUS connections over TLS", radius_tls_connections.clone());
         let help = "RADIUS connections over TLS that were not served or were cut off, by cause";

@@ -10,6 +10,7 @@ use super::super::{
     OnDeadline, Passcode, Provider, RADSEC, RadiusClient, Requirement, Route, ServiceAccounts, Transport,
     UnreachableClass, UnreachableRule, written,
 };
+use super::gateway::typed;
 use super::reply::Section;
 use super::secrets::Spellings;
 use super::{Checker, Named, word};
@@ -159,6 +160,9 @@ impl Checker<'_> {
         let reply_attributes = always.into_iter().map(|(_, encoded)| encoded).filter(|_| reply.is_none()).collect();
         let mut client = Client { challenge, texts, reply, ..client };
         let authorize_only = self.gateway_client(at, &mut client, profile, authorizing);
+        if client.challenge.is_none() && !authorize_only && !self.is_spoiled(&at.key("challenge")) {
+            self.can_be_typed(at, &client, "challenge is \"no\"");
+        }
         Some(RadiusClient {
             client: Arc::new(client),
             addresses,
@@ -209,6 +213,16 @@ impl Checker<'_> {
         }
         let texts = self.filled_list(&at, given, "at least one address");
         self.ranges(&at, &texts.unwrap_or_default())
+    }
+
+    /// Tells where all ways to ask are codes that nobody can type, as `no_challenge` says why none is asked for.
+    pub(super) fn can_be_typed(&self, at: &Path, client: &Client, no_challenge: &str) {
+        let all = !client.methods.is_empty() && client.methods.iter().all(|method| typed(*method));
+        if all && client.passcode.is_none() {
+            let found = format!("names only codes that are typed, and nobody can type one: {no_challenge}");
+            let what = "set passcode, so that the code stands behind the password, or name \"push\" or \"call\"";
+            self.wrong(&at.key("methods"), found, what);
+        }
     }
 
     /// What a client of every door has. `knows_address`: whether it is known where the person is.

@@ -236,6 +236,6 @@ pub(super) fn name_targets(file: &mut written::File) {
 }
 
 /// Whether a method ends with something that the person types where they sign in.
-fn typed(method: Method) -> bool {
+pub(super) fn typed(method: Method) -> bool {
     !matches!(method, Method::Push | Method::Call | Method::SmsReply)
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::super::place::Path;
+use super::super::values::Word;
 use super::super::{
-    Anonymous, Certificate, DirectoryTarget, Ldap, LdapClient, LdapLimits, Reuse, Sasl, ServiceAccounts, written,
+    AddressRange, Anonymous, Certificate, DirectoryTarget, Ldap, LdapClient, LdapLimits, OnDeadline, Reuse, Sasl,
+    ServiceAccounts, written,
 };
 use super::client::Providers;
 use super::{Checker, Named, word};
@@ -35,6 +37,10 @@ impl Checker<'_> {
         let proxy_at = at.key("proxy_protocol");
         let balancers = self.list(&proxy_at, written.proxy_protocol.take()).unwrap_or_default();
         let proxy_protocol = self.ranges(&proxy_at, &balancers);
+        if proxy_protocol.iter().any(AddressRange::is_wide) {
+            let found = "nearly everybody may say from where a connection comes, and so be any client";
+            self.warn(&proxy_at, found, "name the balancers alone");
+        }
         let limits = self.ldap_limits(&at, &written);
         let clients = written.client.into_iter().enumerate().filter_map(|(position, client)| {
             let at = at.key("client").index(position);
@@ -88,6 +94,7 @@ impl Checker<'_> {
     ) -> Option<LdapClient> {
         let service = self.service_accounts(at, &mut written);
         let reuse = written.reuse.take().and_then(|rule| self.reuse(&at.key("reuse"), &rule));
+        let silent = matches!(written.on_deadline, Some(Word(OnDeadline::Silence)));
         let mut common = written.take_common();
         let addresses = self.client_addresses(at, &mut common);
         // The address of the connection is the only one that an LDAP door can know.
@@ -107,10 +114,19 @@ impl Checker<'_> {
                 "\"refuse\", unless only programs use this client",
             );
         }
+        if silent {
+            let found = "found \"silence\" for an LDAP client, whose binds are always answered";
+            self.wrong(&at.key("on_deadline"), found, "\"reject\", or leave it out");
+        }
+        if service != ServiceAccounts::default() && addresses.iter().any(AddressRange::is_wide) {
+            let advice = "name the addresses of the application alone";
+            self.warn(&at.key("address"), "its service accounts need no second factor from nearly anywhere", advice);
+        }
         let connections = self.size(&at.key("connections"), written.connections, 1000, 1, 1_000_000);
         // Only now, so that one mistake does not hide another.
         let mut client = client?;
         client.carry_over = std::time::Duration::ZERO;
+        self.can_be_typed(at, &client, "LDAP has no challenge");
         client.policy.service = service;
         client.reuse = reuse;
         Some(LdapClient {
@@ -142,6 +158,10 @@ impl Checker<'_> {
         let filter = written.service_filter.take();
         if let Some(filter) = &filter {
             self.filter(&at.key("service_filter"), filter);
+            if filter.trim().to_lowercase().starts_with("(objectclass=") {
+                let found = "fits people as well as programs: who it fits needs no second factor";
+                self.warn(&at.key("service_filter"), found, "an attribute that only accounts of programs have");
+            }
         }
         let names = self.list(&at.key("service_accounts"), written.service_accounts.take()).unwrap_or_default();
         ServiceAccounts { names, ous, groups, filter }

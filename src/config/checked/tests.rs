@@ -1,6 +1,7 @@
 //! Each kind of mistake as a spoiled partner of a sample in which all is well.
 
 use super::*;
+use crate::config::mistakes::Mistakes;
 
 mod gateways;
 mod spoiled;
@@ -396,6 +397,35 @@ fn a_list_that_is_for_nobody_is_not_taken_for_everybody() {
             assert!(found.contains(&(&format!("{at}.{key}"), "found an empty list")), "{key}: {found:?}");
         }
     }
+}
+
+#[test]
+fn a_code_that_nobody_can_type_is_told() {
+    let folder = folder();
+    let client = |keys: &str| {
+        MINIMAL.replace("secret_file = \"vpn.secret\"", &format!("secret_file = \"vpn.secret\"\n{keys}\n#"))
+    };
+    let told = |text: &str| read_in(folder.path(), text).err().map(|told| told.mistakes[0].key.clone());
+    assert_eq!(told(&client("methods = [\"oath\", \"sms_code\"]")).as_deref(), Some("radius.client[0].methods"));
+    assert_eq!(told(&client("methods = [\"oath\", \"push\"]")), None);
+    assert_eq!(told(&client("methods = \"oath\"\nchallenge = \"yes\"")), None);
+    assert_eq!(told(&client("methods = \"oath\"\npasscode = { delimiter = \",\" }")), None);
+    let ldap = |keys: &str| {
+        format!("{MINIMAL}\n[[ldap.client]]\nname = \"app\"\naddress = \"127.0.0.1\"\nplaintext = true\n{keys}\n")
+    };
+    assert_eq!(told(&ldap("methods = \"oath\"")).as_deref(), Some("ldap.client[0].methods"));
+    assert_eq!(told(&ldap("methods = \"oath\"\npasscode = { delimiter = \",\" }")), None);
+    assert_eq!(told(&ldap("on_deadline = \"silence\"")).as_deref(), Some("ldap.client[0].on_deadline"));
+    // What is allowed, and more than is meant.
+    let wide =
+        ldap("service_accounts = \"svc\"\nservice_filter = \"(objectClass=user)\"").replace("127.0.0.1", "10.0.0.0/8");
+    let warned: Vec<String> = read_in(folder.path(), &wide).unwrap().warnings.into_iter().map(|one| one.key).collect();
+    for key in ["ldap.client[0].address", "ldap.client[0].service_filter"] {
+        assert!(warned.iter().any(|one| one == key), "{warned:?}");
+    }
+    // Once for each value.
+    let (text, _) = spoil("redirection = [\"clipboard\"", "redirection = [\"clipbord\"");
+    assert_eq!(read_in(folder.path(), &text).unwrap_err().mistakes.len(), 1);
 }
 
 #[test]

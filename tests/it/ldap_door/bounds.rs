@@ -51,7 +51,9 @@ async fn as_program(house: &OwnHouse) -> Client {
 
 async fn ends_with_a_notice(mut client: Client, what: &str) {
     let notice = client.next().await.unwrap_or_else(|| panic!("{what}: no notice"));
-    assert_eq!((notice.id, notice.tag, notice.result().0), (0, op::EXTENDED_RESPONSE, code::PROTOCOL_ERROR), "{what}");
+    let (code, text) = notice.result();
+    assert_eq!((notice.id, notice.tag, code), (0, op::EXTENDED_RESPONSE, code::PROTOCOL_ERROR), "{what}");
+    assert!(text.ends_with(&format!(" than {what} allows")), "{what}: {text}");
     assert_eq!(client.next().await, None, "{what}");
 }
 
@@ -73,7 +75,14 @@ async fn max_message_and_max_message_before_bind_bound_a_request() {
     let mut bind = Vec::new();
     write_bind_request(&mut bind, 2, ALICE.as_bytes(), &[b'x'; 2048]);
     program.send(&bind).await;
-    ends_with_a_notice(program, "a long bind").await;
+    ends_with_a_notice(program, "max_message_before_bind").await;
+    let mut stranger = Client::connect(house.server.ldap()[0]).await;
+    stranger.send(b"\x30\x84\x00\x00\x00\x0a GET / HTTP/1.1").await;
+    assert!(stranger.next().await.unwrap().result().1.contains("no LDAP"));
+    let told = |cause: &str, count: u32| {
+        house.server.metrics.text().contains(&format!("ldap_refused_total{{cause=\"{cause}\"}} {count}\n"))
+    };
+    assert!(told("max_message", 1) && told("max_message_before_bind", 2) && told("not_ldap", 1));
     house.stop().await;
 }
 
