@@ -46,6 +46,7 @@ mod habits;
 mod monitor;
 mod nodes;
 mod pages;
+mod restored;
 mod retention;
 mod rounds;
 mod soundness;
@@ -117,6 +118,7 @@ impl Server {
             rounds: rounds::shared(&config, &store).await,
             nodes: nodes.clone(),
         });
+        restored::restore(&sign_ins, &store, nodes.is_some()).await?;
         let start = Instant::now();
         let clients = Clients::new(&config.radius.clients, start).map_err(|error| AppError(error.to_string()))?;
         let habits = habits::Habits::read(config.server.control.with_file_name(habits::FILE), &clients);

@@ -219,7 +219,11 @@ impl Onward {
         match &form.nas_identifier {
             None => {
                 packet.push_encoded(self.attributes())?;
-                packet.push(PROXY_STATE, &form.proxy_state)?;
+                let known_again = packet.push(PROXY_STATE, &form.proxy_state);
+                // Without it nobody but an RD Gateway's NPS sends a request in circles.
+                if self.kind == ProofKind::Gateway {
+                    known_again?;
+                }
             }
             Some(own) => {
                 packet.push(NAS_IDENTIFIER, own.as_bytes())?;

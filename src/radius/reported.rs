@@ -17,21 +17,27 @@ use super::packet::{Builder, Code, Packet};
 /// Acct-Delay-Time (RFC 2866 section 5.2).
 const ACCT_DELAY_TIME: u8 = 41;
 
+/// Octets of attributes that a packet has room for (RFC 2865 section 3).
+const ROOM: usize = 4096 - 20;
+
 /// The attributes of a verified request that go on, encoded. `source`: where it came from.
 pub fn attributes(packet: &Packet<'_>, source: IpAddr) -> Box<[u8]> {
+    let goes_on = |number| !matches!(number, MESSAGE_AUTHENTICATOR | PROXY_STATE | USER_PASSWORD | CHAP_PASSWORD);
+    let reported = || packet.attributes().filter(|attribute| goes_on(attribute.number));
     let mut kept = Vec::with_capacity(packet.bytes().len() + 18);
-    let mut push = |number: u8, value: &[u8]| attribute::push(&mut kept, number, value);
     let named = [NAS_IDENTIFIER, NAS_IP_ADDRESS, NAS_IPV6_ADDRESS];
     if !named.iter().any(|number| packet.value(*number).is_some()) {
         match source.to_canonical() {
-            IpAddr::V4(address) => push(NAS_IP_ADDRESS, &address.octets()),
-            IpAddr::V6(address) => push(NAS_IPV6_ADDRESS, &address.octets()),
+            IpAddr::V4(address) => attribute::push(&mut kept, NAS_IP_ADDRESS, &address.octets()),
+            IpAddr::V6(address) => attribute::push(&mut kept, NAS_IPV6_ADDRESS, &address.octets()),
+        }
+        // A record that has no room for it goes on without.
+        if kept.len() + reported().map(|attribute| attribute.value.len() + 2).sum::<usize>() > ROOM {
+            kept.clear();
         }
     }
-    for attribute in packet.attributes() {
-        if !matches!(attribute.number, MESSAGE_AUTHENTICATOR | PROXY_STATE | USER_PASSWORD | CHAP_PASSWORD) {
-            push(attribute.number, attribute.value);
-        }
+    for attribute in reported() {
+        attribute::push(&mut kept, attribute.number, attribute.value);
     }
     kept.into_boxed_slice()
 }
@@ -51,7 +57,8 @@ pub fn encode(attributes: &[u8], waited: Duration, identifier: u8, key: &ClientK
             _ => packet.push(attribute.number, attribute.value)?,
         }
     }
-    packet.push(ACCT_DELAY_TIME, &delay.to_be_bytes())?;
+    // A record that has no room for it goes on without: RFC 2866 section 5.13 allows to leave it out.
+    let _ = packet.push(ACCT_DELAY_TIME, &delay.to_be_bytes());
     let mut bytes = packet.into_bytes();
     sign_accounting(&mut bytes, key);
     Ok(bytes)
@@ -96,6 +103,23 @@ mod tests {
             (41, vec![0, 0, 0, 65]),
         ];
         assert_eq!(forwarded(&asked, 60), expected);
+    }
+
+    #[test]
+    fn a_record_of_any_size_goes_on() {
+        let large = [7; 253];
+        for filling in 0..=26 {
+            // 15 times 255 octets and more, up to 4096 with the header.
+            let mut asked: Vec<(u8, &[u8])> = vec![(224, &large); 15];
+            asked.push((224, &large[..221]));
+            asked.push((224, &large[..filling]));
+            let packet = request(&asked);
+            let forwarded = forwarded(&asked, 60);
+            let all = forwarded.iter().filter(|(number, _)| *number == 224).count();
+            assert_eq!(all, 17, "{} octets", packet.len());
+            assert_eq!(forwarded.iter().any(|(number, _)| *number == ACCT_DELAY_TIME), packet.len() <= 4084);
+            assert_eq!(forwarded.iter().any(|(number, _)| *number == NAS_IP_ADDRESS), packet.len() <= 4090);
+        }
     }
 
     #[test]

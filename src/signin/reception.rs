@@ -32,7 +32,7 @@ use crate::signin::pending::{Entered, Lead, Pending};
 use crate::signin::relayed::{self, Kept};
 use crate::signin::room::{Coming, Room};
 use crate::signin::standing::Standings;
-use crate::signin::throttle::Throttle;
+use crate::signin::throttle::{Before, Throttle};
 use crate::signin::together::Together;
 use crate::signin::waiting::Waiting;
 use crate::telemetry::metrics::Metrics;
@@ -244,6 +244,16 @@ impl SignIns {
     /// Counts a request that is about to enter, until what this gives is dropped.
     pub fn coming(&self) -> Coming {
         self.room.coming()
+    }
+
+    /// For how long something of before a restart counts; nothing where it is not counted at all.
+    pub fn counts_for(&self, what: Before) -> Option<Duration> {
+        crate::signin::pending::lock(&self.throttle).counts_for(what)
+    }
+
+    /// Counts what somebody did before the restart so often in a row, the last time at that moment.
+    pub fn counted_before(&self, unique_id: &str, what: Before, counted: (u32, Instant)) {
+        crate::signin::pending::lock(&self.throttle).restore(unique_id, what, counted, now());
     }
 
     /// How many sign-ins are held.

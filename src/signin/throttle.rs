@@ -25,9 +25,11 @@ use crate::config;
 use crate::signin::outcome::Reason;
 use failures::Failures;
 use prompts::Prompts;
+pub use restored::Before;
 
 mod failures;
 mod prompts;
+mod restored;
 
 /// Entries in one table, at most. A table that is full forgets what has expired, then what is oldest.
 const ENTRIES: usize = 65_536;

@@ -123,3 +123,14 @@ mod time {
         text.parse::<Timestamp>().map(SystemTime::from).map_err(de::Error::custom)
     }
 }
+
+/// What ended in the same way several times in a row, of one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InARow {
+    /// Whose.
+    pub unique_id: String,
+    /// How often.
+    pub many: u32,
+    /// When last.
+    pub last: SystemTime,
+}

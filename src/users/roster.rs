@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
-use crate::users::events::{After, EventRecord, Wanted};
+use crate::users::events::{After, EventRecord, InARow, Wanted};
 use crate::users::letters::{Letter, LetterKind};
 use crate::users::measures::Measure;
 use crate::users::profile::{Fields, NameKind, Profile};
@@ -73,6 +73,15 @@ pub trait Roster: Store + TypedCodes {
         after: After,
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<EventRecord>>>;
+
+    /// Who ended with one of these reasons since then, and neither came in afterwards nor, where `password`, had the
+    /// right password: some thousands at most, the latest first.
+    fn in_a_row<'a>(
+        &'a self,
+        reasons: &'a [&'a str],
+        since: SystemTime,
+        password: bool,
+    ) -> BoxFuture<'a, StoreResult<Vec<InARow>>>;
 
     /// The number of the sign-in that was written last; 0: none was.
     fn last_event(&self) -> BoxFuture<'_, StoreResult<i64>>;

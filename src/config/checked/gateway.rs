@@ -28,9 +28,10 @@ impl Checker<'_> {
         names: &BTreeSet<String>,
     ) -> BTreeMap<String, AuthorizingTarget> {
         let at = Path::top("target");
+        let own: BTreeSet<String> = written.keys().cloned().collect();
         let targets = written.into_iter().filter_map(|(name, target)| {
             let at = at.key(&name);
-            Some((name.clone(), self.authorizing_target(&at, name, target, directories, names)?))
+            Some((name.clone(), self.authorizing_target(&at, name, target, directories, (names, &own))?))
         });
         targets.collect()
     }
@@ -41,7 +42,7 @@ impl Checker<'_> {
         name: String,
         mut written: written::Target,
         directories: &BTreeMap<String, DirectoryTarget>,
-        names: &BTreeSet<String>,
+        names: (&BTreeSet<String>, &BTreeSet<String>),
     ) -> Option<AuthorizingTarget> {
         for key in written.directory_keys() {
             self.wrong(&at.key(key), "found for type = \"none\"", "set it in the target that `directory` names");
@@ -70,12 +71,17 @@ impl Checker<'_> {
         at: &Path,
         given: Option<String>,
         directories: &BTreeMap<String, DirectoryTarget>,
-        names: &BTreeSet<String>,
+        (names, own): (&BTreeSet<String>, &BTreeSet<String>),
     ) -> Option<String> {
         let at = at.key("directory");
         let named = self.required(&at, given, "the [target.NAME] of type \"ad\" that knows the accounts")?;
         match directories.get(&named) {
             Some(directory) if directory.kind == DirectoryKind::Ad => Some(named),
+            None if own.contains(&named) || self.is_radius(&named) => {
+                let what = "a target of type \"ad\", which knows the accounts";
+                self.wrong(&at, format!("found {named:?}, which is no directory"), what);
+                None
+            }
             // Its own mistakes are told at its own place.
             None if names.contains(&named) => Some(named),
             Some(_) => {

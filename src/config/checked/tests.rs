@@ -400,6 +400,23 @@ fn a_list_that_is_for_nobody_is_not_taken_for_everybody() {
 }
 
 #[test]
+fn a_gateway_needs_a_directory_and_not_itself() {
+    let folder = folder();
+    let radius = "[target.nps]\ntype = \"radius\"\nservers = [\"192.0.2.9\"]\nsecret = \"0123456789abcdef0123\"\n";
+    for directory in ["gateway", "other", "nps"] {
+        let text = format!(
+            "{MINIMAL}\n{radius}[target.gateway]\ntype = \"none\"\ndirectory = \"{directory}\"\n\
+             [[target.gateway.policy]]\nname = \"all\"\n\
+             [target.other]\ntype = \"none\"\ndirectory = \"corp\"\n[[target.other.policy]]\nname = \"all\"\n"
+        );
+        let mistakes = read_in(folder.path(), &text).unwrap_err().mistakes;
+        let told =
+            mistakes.iter().any(|one| one.key == "target.gateway.directory" && one.found.contains("no directory"));
+        assert!(told, "{directory}: {mistakes:?}");
+    }
+}
+
+#[test]
 fn a_code_that_nobody_can_type_is_told() {
     let folder = folder();
     let client = |keys: &str| {

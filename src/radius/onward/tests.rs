@@ -120,6 +120,25 @@ fn what_has_passed_us_before_is_known() {
 }
 
 #[test]
+fn a_request_that_has_no_room_for_our_mark_goes_on_without() {
+    let fill = |last: usize| {
+        let mut attributes = vec![name(), (CHAP_PASSWORD, vec![1; 17]), (CHAP_CHALLENGE, vec![2; 16])];
+        attributes.extend(vec![(25, vec![3; 253]); 15]);
+        attributes.extend([(25, vec![3; 100]), (25, vec![4; last])]);
+        request(&attributes)
+    };
+    let form = form(None);
+    let (mut with, mut without) = (0, 0);
+    for asked in (0..=85).map(fill) {
+        let sent = onward(&asked).unwrap().encode(NOTHING, &form, (9, &[8; 16]), &target()).unwrap();
+        let marked = Packet::decode(&sent).unwrap().value(PROXY_STATE) == Some(&form.proxy_state);
+        assert_eq!(marked, asked.len() + 14 <= 4096, "{}", asked.len());
+        *if marked { &mut with } else { &mut without } += 1;
+    }
+    assert!(with > 0 && without > 10, "{with} {without}");
+}
+
+#[test]
 fn only_the_same_proof_is_the_same() {
     let chap = |value| {
         onward(&request(&[name(), (CHAP_PASSWORD, vec![value; 17]), (CHAP_CHALLENGE, vec![2; 8])])).unwrap().proof()

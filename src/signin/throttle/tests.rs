@@ -1,6 +1,6 @@
 use super::*;
 
-fn bounds() -> config::Throttle {
+pub(super) fn bounds() -> config::Throttle {
     config::Throttle {
         failures_per_person: 3,
         failures_per_source: 5,

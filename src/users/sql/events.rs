@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::users::events::{After, EventRecord, Wanted};
+use crate::users::events::{After, EventRecord, InARow, Wanted};
 use crate::users::sql::driver::{Dialect, Driver};
 use crate::users::sql::value::{Row, Value, built, list, unreadable};
 use crate::users::store::{StoreResult, folded};
@@ -96,6 +96,34 @@ pub(super) async fn whose(
     let wanted = Wanted { sign_in: Some(sign_in.to_owned()), ..Wanted::default() };
     let found = page(driver, &wanted, After::Time(since, 0), 1).await?.pop();
     Ok(found.and_then(|event| Some((event.unique_id?, event.account.unwrap_or(event.name)))))
+}
+
+/// Who ended with one of these reasons since then, and neither came in afterwards nor, where `password`, had the right
+/// password: the latest first.
+pub(super) async fn in_a_row(
+    driver: &dyn Driver,
+    reasons: &[&str],
+    since: SystemTime,
+    password: bool,
+) -> StoreResult<Vec<InARow>> {
+    let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+    let listed = driver.dialect().listed(2);
+    let better = if password { "r.primary_result = 'passed' OR r.verdict = 'accept'" } else { "r.verdict = 'accept'" };
+    let text = format!(
+        "SELECT e.unique_id AS unique_id, CAST(count(*) AS BIGINT) AS many, max(e.time) AS last FROM events e \
+         WHERE e.time >= $1 AND e.unique_id IS NOT NULL AND e.reason IN {listed} AND NOT EXISTS (SELECT 1 FROM events r \
+         WHERE r.unique_id = e.unique_id AND r.time > e.time AND ({better})) \
+         GROUP BY e.unique_id ORDER BY last DESC LIMIT 20000"
+    );
+    let rows = driver.read(built(text), vec![since.into(), list(&reasons)]).await?;
+    let read = |mut row: Row| {
+        Ok(InARow {
+            unique_id: row.needed_text("unique_id")?,
+            many: u32::try_from(row.needed_int("many")?).unwrap_or(u32::MAX),
+            last: row.needed_time("last")?,
+        })
+    };
+    rows.into_iter().map(read).collect()
 }
 
 fn read(row: &mut Row) -> StoreResult<EventRecord> {

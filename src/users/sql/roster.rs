@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::users::changes::{ChangeRecord, Difference};
 use crate::users::details::{Device, Pin};
-use crate::users::events::{After, EventRecord, Wanted};
+use crate::users::events::{After, EventRecord, InARow, Wanted};
 use crate::users::letters::{Letter, LetterKind};
 use crate::users::measures::Measure;
 use crate::users::profile::{Fields, Profile};
@@ -129,6 +129,15 @@ impl Roster for SqlStore {
         limit: u32,
     ) -> BoxFuture<'a, StoreResult<Vec<EventRecord>>> {
         Box::pin(events::page(self.driver(), wanted, after, limit))
+    }
+
+    fn in_a_row<'a>(
+        &'a self,
+        reasons: &'a [&'a str],
+        since: SystemTime,
+        password: bool,
+    ) -> BoxFuture<'a, StoreResult<Vec<InARow>>> {
+        Box::pin(events::in_a_row(self.driver(), reasons, since, password))
     }
 
     fn last_event(&self) -> BoxFuture<'_, StoreResult<i64>> {

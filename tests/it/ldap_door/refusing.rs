@@ -198,3 +198,26 @@ async fn strangers_and_too_many_connections_are_closed_at_once() {
     assert!(metrics.contains("ldap_refused_total{cause=\"client_connections\"} 1"), "{metrics}");
     house.stop().await;
 }
+
+#[tokio::test]
+async fn who_guesses_does_not_begin_anew_because_the_server_does() {
+    let client = "[[ldap.client]]\nname = \"wiki\"\naddress = \"127.0.0.1\"\n[throttle]\nfailures_per_person = 3\n";
+    let mut house = OwnHouse::start("", client).await;
+    for guess in ["one", "two"] {
+        let mut client = Client::connect(house.server.ldap()[0]).await;
+        assert_eq!(client.bind(1, ALICE, guess).await.0, code::INVALID_CREDENTIALS);
+        house = house.restart().await;
+    }
+    let mut client = Client::connect(house.server.ldap()[0]).await;
+    assert_eq!(client.bind(1, ALICE, "three").await.0, code::INVALID_CREDENTIALS);
+    // The right one is not even tried any more, before a restart and after it.
+    for _ in 0..2 {
+        let mut client = Client::connect(house.server.ldap()[0]).await;
+        assert_eq!(client.bind(1, ALICE, DEMO_PASSWORD).await.0, code::INVALID_CREDENTIALS);
+        let reasons = house.reasons().await;
+        assert_eq!(reasons.last().unwrap().0, "throttled_person", "{reasons:?}");
+        house = house.restart().await;
+    }
+    assert_eq!(house.phone.counts().prompts, 0);
+    house.stop().await;
+}
