@@ -382,6 +382,7 @@ pub async fn serve(config: Config) -> Result<(), AppError> {
             _ = hang_up.recv() => {
                 server.reopen_audit();
                 server.reload_certificate();
+                tracing::info!("SIGHUP: audit file and certificates are read anew, the configuration only at a start");
             }
         }
     };

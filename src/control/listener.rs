@@ -30,12 +30,16 @@ impl Control {
     /// Listens at `path`, where only this user can come in. A socket that an earlier process left there is replaced.
     ///
     /// # Errors
-    /// When the folder cannot be written to.
+    /// When the folder cannot be written to, or another server answers there.
     pub fn start(path: &Path, desk: Arc<ControlDesk>) -> io::Result<Self> {
         // Under another name until its mode is right: nobody else can open it in between.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let hidden = path.with_file_name(format!(".{name}.{}", std::process::id()));
         let _ = std::fs::remove_file(&hidden);
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let why = "another server answers there: set server.control, or server.store, for each";
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+        }
         let listener = UnixListener::bind(&hidden)?;
         std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(0o600))?;
         std::fs::rename(&hidden, path)?;

@@ -195,6 +195,20 @@ async fn nobody_but_its_own_user_can_use_the_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_does_not_take_the_socket_of_one_that_runs() {
+    let mut house = House::new();
+    house.listen();
+    let refused = Control::start(&house.socket(), Arc::new(house.desk())).unwrap_err();
+    assert!(refused.to_string().contains("another server answers there"), "{refused}");
+    let (status, said) = anteroom(&["status"], &house.socket()).await;
+    assert_eq!(status, 0, "{said}");
+    // What an earlier process left behind is nobody's.
+    house.control = None;
+    drop(std::os::unix::net::UnixListener::bind(house.socket()).unwrap());
+    house.listen();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_survives_a_restart_and_keeps_its_beginning() {
     let house = House::new();
     let begin = |seconds| Ask::OutageBegin { seconds, reason: "planned".into(), provider: Some("entra".into()) };

@@ -9,7 +9,7 @@
 //! A record that is broken was not acknowledged to anybody where it is the last one of the newest segment: it is cut
 //! off. Anywhere else it is damage, which costs the rest of its segment and is told loudly.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -153,6 +153,11 @@ pub(super) fn open(folder: &Path, most: u64) -> io::Result<(Writer, Reader)> {
     std::fs::create_dir_all(folder)?;
     let numbers = segments(folder)?;
     let place = options().read(true).write(true).create(true).truncate(false).open(folder.join(PLACE))?;
+    // Held as long as the reader: two servers would each deliver, and take away, what the other writes.
+    place.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("another server uses it: set radius.accounting_spool for each"),
+        TryLockError::Error(error) => error,
+    })?;
     let first = numbers.first().copied().unwrap_or(1);
     // What has been delivered is told by a file that says so and nothing else; without it all is delivered again.
     let (number, offset) = read_place(&place).filter(|(number, _)| *number >= first).unwrap_or((first, 0));

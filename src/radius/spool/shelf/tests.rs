@@ -44,6 +44,16 @@ fn what_went_in_comes_out_once_and_in_order_over_restarts() {
 }
 
 #[test]
+fn two_servers_do_not_share_a_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path(), ROOM).unwrap();
+    let refused = open(folder.path(), ROOM).err().unwrap();
+    assert!(refused.to_string().contains("another server uses it"), "{refused}");
+    drop(first);
+    open(folder.path(), ROOM).unwrap();
+}
+
+#[test]
 fn segments_follow_each_other_and_go_when_they_have_been_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let (mut writer, mut reader) = open(folder.path(), ROOM).unwrap();
