@@ -157,7 +157,13 @@ impl Radius {
                 Err(NoReply::Unanswered) => Finding::Fault(Fault::Unanswered).into(),
                 Err(NoReply::Unreachable) => Finding::Fault(Fault::Unreachable).into(),
                 Err(NoReply::Full) => Finding::Fault(Fault::Full).into(),
-                Err(NoReply::TooLong) => Finding::Fault(Fault::Garbled).into(),
+                Err(NoReply::TooLong) => {
+                    tracing::warn!(
+                        target_name = self.name,
+                        "a request cannot be handed on: with what belongs to the target it has more than 4096 octets"
+                    );
+                    Finding::Fault(Fault::Garbled).into()
+                }
             }
         }
     }

@@ -241,6 +241,13 @@ impl Dictionary {
         named.place().zip(form).ok_or_else(|| named.refused(why))
     }
 
+    /// Whether a value of one attribute is a value of the other one, too, by their names: of one type, or both any octets.
+    pub fn are_alike(&self, one: &str, other: &str) -> bool {
+        let (Ok(one), Ok(other)) = (self.find(one), self.find(other)) else { return false };
+        let is_free = |named: &Named| named.kind.takes_text() || named.kind == Kind::Octets;
+        one.tagged == other.tagged && (one.kind == other.kind || is_free(one) && is_free(other))
+    }
+
     /// The place of an attribute that a reply may have, by name.
     ///
     /// # Errors

@@ -155,9 +155,13 @@ impl Checker<'_> {
                 self.wrong(&at, format!("found {text:?}"), "write 'Name = Name', such as 'Filter-Id = Class'");
                 continue;
             };
-            if let (Some(from), Some(to)) = (self.reply_name(&at, from.trim()), self.reply_name(&at, to.trim())) {
-                rename.push((from, to));
+            let (from, to) = (from.trim(), to.trim());
+            let (Some(old), Some(new)) = (self.reply_name(&at, from), self.reply_name(&at, to)) else { continue };
+            if !self.dictionary.borrow().are_alike(from, to) {
+                let found = format!("found {text:?}: a value of {from} is none of {to}");
+                self.wrong(&at, found, "two attributes of the same type");
             }
+            rename.push((old, new));
         }
         let names = |key: &str, given| {
             let at = at.key(key);

@@ -400,6 +400,23 @@ fn a_list_that_is_for_nobody_is_not_taken_for_everybody() {
 }
 
 #[test]
+fn an_attribute_is_renamed_to_one_of_its_type() {
+    let folder = folder();
+    let told = |rename: &str| {
+        let target = "[target.nps]\ntype = \"radius\"\nservers = [\"192.0.2.9\"]\nsecret = \"0123456789abcdef0123\"\n";
+        let text = format!("{MINIMAL}\n{target}reply_rename = [\"{rename}\"]\n");
+        let text = text.replace("secret_file = \"vpn.secret\"", "secret_file = \"vpn.secret\"\ntarget = \"corp\"\n#");
+        read_in(folder.path(), &text).err().map(|told| told.mistakes[0].key.clone())
+    };
+    for fine in ["Filter-Id = Class", "Class = Reply-Message", "Session-Timeout = Idle-Timeout"] {
+        assert_eq!(told(fine), None, "{fine}");
+    }
+    for bad in ["Framed-IP-Address = Filter-Id", "Session-Timeout = Class", "Class = Session-Timeout"] {
+        assert_eq!(told(bad).as_deref(), Some("target.nps.reply_rename[0]"), "{bad}");
+    }
+}
+
+#[test]
 fn a_gateway_needs_a_directory_and_not_itself() {
     let folder = folder();
     let radius = "[target.nps]\ntype = \"radius\"\nservers = [\"192.0.2.9\"]\nsecret = \"0123456789abcdef0123\"\n";
