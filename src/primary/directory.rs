@@ -5,7 +5,7 @@
 //! and every failure to get one, is something else.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use tracing::warn;
@@ -366,6 +366,16 @@ impl Primary for Directory {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Finding, String>> {
         Box::pin(self.judge(who, finding, deadline))
+    }
+
+    /// Active Directory alone says it of an account.
+    fn refuses<'a>(&'a self, who: &'a Identity, at: SystemTime, deadline: Instant) -> BoxFuture<'a, Option<Refusal>> {
+        Box::pin(async move {
+            if self.kind != DirectoryKind::Ad {
+                return None;
+            }
+            self.account(who, deadline).await.ok()??.refusal(at, true)
+        })
     }
 
     /// Of what is no password, MS-CHAP alone, where there is somebody to check it.

@@ -7,7 +7,7 @@
 //! [`crate::signin::moving`] alone). Where a gateway has checked the password, [`none::authorize`] is another: by the directory's word on the account.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 
@@ -276,6 +276,13 @@ pub trait Primary: Send + Sync {
     /// Whether [`Primary::authorize`] is what it is there for.
     fn authorizes(&self) -> bool {
         false
+    }
+
+    /// Why a right password would be refused at that moment, for explanations; nothing where it would not, or nobody says
+    /// before it is tried.
+    fn refuses<'a>(&'a self, who: &'a Identity, at: SystemTime, deadline: Instant) -> BoxFuture<'a, Option<Refusal>> {
+        let _ = (who, at, deadline);
+        Box::pin(std::future::ready(None))
     }
 
     /// Whether the entry of `who` matches a filter in parentheses (RFC 4515). A target without filters cannot say.

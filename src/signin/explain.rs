@@ -164,6 +164,7 @@ impl Walk<'_> {
             self.say("connection", "note", "taken as allowed: the RADIUS servers behind, which decide, are not asked");
         } else {
             self.say("password", "note", "taken as right: none is tried");
+            self.refused(&attempt, &who).await?;
         }
         self.replies(&attempt, &who).await?;
         self.throttle(&attempt, &who).await?;

@@ -80,6 +80,13 @@ fn every_account_state_is_refused_alike_and_audited_apart() {
     }
     assert_eq!(world.server.event("clumsy1")["reason"], "wrong_password");
     assert_eq!(world.phone.asked(), asked, "somebody was prompted without a right password");
+    // What Active Directory says of the account itself is explained without a password.
+    for (account, reason) in STATES.into_iter().take(6).chain([("alice", "")]) {
+        let output = world.server.run(&["explain", "--client", "vpn", "--user", account, "--json"]);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["reason"].as_str().unwrap_or_default(), reason, "{told}");
+        assert_eq!(told["end"], if reason.is_empty() { "prompt" } else { "reject" }, "{told}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::primary::none::Connection;
 use crate::primary::{Finding, Identity, Refusal};
 use crate::signin::attempt::Attempt;
 use crate::signin::authorizing;
+use crate::signin::flow;
 use crate::signin::outcome::Reason;
 use crate::signin::reception::SignIns;
 
@@ -30,6 +31,15 @@ pub(super) fn of(sign_ins: &SignIns, client: &Client, question: &Question) -> Op
 }
 
 impl Walk<'_> {
+    /// Whether the directory would refuse a right password, too: a locked account, a password that has to be changed.
+    pub(super) async fn refused(&mut self, attempt: &Attempt, who: &Arc<Identity>) -> Result<(), Reason> {
+        let target = flow::target(self.sign_ins, attempt)?;
+        let Some(refusal) = target.primary.refuses(who, self.at, attempt.deadline()).await else { return Ok(()) };
+        let reason = Reason::from_primary(refusal);
+        self.judge("account", false, reason.advice());
+        Err(reason)
+    }
+
     /// What the target says of the account and the connection, where a gateway has checked the password.
     pub(super) async fn account(&mut self, attempt: &Attempt, who: &Arc<Identity>) -> Result<(), Reason> {
         let said = authorizing::ask(self.sign_ins, attempt, who, self.at).await?;
