@@ -45,6 +45,11 @@ impl Checker<'_> {
                 return None;
             }
         }
+        let used = match &spellings {
+            Spellings { file: Some(_), .. } => file_key,
+            Spellings { credential: Some(_), .. } => credential_key,
+            _ => variable_key,
+        };
         let result = match spellings {
             Spellings { literal: Some(Hidden(secret)), .. } => {
                 return self.literal(literal_key, name, secret);
@@ -64,7 +69,15 @@ impl Checker<'_> {
             }
         };
         match result {
-            Ok(secret) => Some(secret),
+            Ok(secret) => {
+                let octets = secret.open();
+                let odd = |end: Option<&u8>| end.is_some_and(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n'));
+                if octets.starts_with(b"\xef\xbb\xbf") || odd(octets.first()) || odd(octets.last()) {
+                    let found = "has a blank, a line end or an editor's mark at its beginning or end, which counts";
+                    self.warn(used, found, "write the secret alone, unless the other side has the same");
+                }
+                Some(secret)
+            }
             Err((key, error)) => {
                 let advice = match error {
                     SourceError::Unreadable(_) => relative_note(&self.folder),

@@ -172,6 +172,15 @@ impl Checker<'_> {
                 for (position, text) in texts.iter().enumerate() {
                     let at = servers_at.index(position);
                     let Some(server) = self.server_url(&at, text, plaintext) else { continue };
+                    // 389 and 3268 speak LDAP, 636 and 3269 TLS from the first octet: the other way round nobody answers.
+                    let crossed = match server.security {
+                        Security::Ldaps => matches!(server.port, 389 | 3268),
+                        Security::StartTls | Security::Plaintext => matches!(server.port, 636 | 3269),
+                    };
+                    if crossed {
+                        let advice = "ldaps:// goes with 636 (3269 for the global catalog), ldap:// with 389 (3268)";
+                        self.warn(&at, format!("found {text:?}: another port than its protocol has"), advice);
+                    }
                     if found.contains(&server) {
                         self.wrong(&at, format!("found {text:?} a second time"), "each server once");
                     }

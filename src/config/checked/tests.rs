@@ -400,6 +400,24 @@ fn a_list_that_is_for_nobody_is_not_taken_for_everybody() {
 }
 
 #[test]
+fn what_is_likely_a_slip_is_warned_of() {
+    let folder = folder();
+    let warned = |text: &str| {
+        let warnings = read_in(folder.path(), text).unwrap().warnings;
+        warnings.into_iter().map(|one| one.key).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(MINIMAL), [""; 0]);
+    let crossed = MINIMAL.replace("ldaps://dc2.corp.example.com", "ldaps://dc2.corp.example.com:389");
+    assert_eq!(warned(&crossed), ["target.corp.servers[1]"]);
+    for odd in ["\u{feff}0123456789abcdef0123", "0123456789abcdef0123 ", "0123456789abcdef0123\n\n"] {
+        std::fs::write(folder.path().join("vpn.secret"), odd).unwrap();
+        assert_eq!(warned(MINIMAL), ["radius.client[0].secret_file"], "{odd:?}");
+    }
+    std::fs::write(folder.path().join("vpn.secret"), "0123456789abcdef0123\n").unwrap();
+    assert_eq!(warned(MINIMAL), [""; 0]);
+}
+
+#[test]
 fn an_attribute_is_renamed_to_one_of_its_type() {
     let folder = folder();
     let told = |rename: &str| {
