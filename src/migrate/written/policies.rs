@@ -196,6 +196,7 @@ impl Turning<'_> {
     /// no fewer be kept out.
     fn fitting(&mut self, policy: &Policy, lets_in: bool) -> Fate {
         let mut fitting = Fitting { conditions: Vec::new(), hours: None };
+        let mut widened = false;
         let read: Vec<Option<Condition>> =
             policy.conditions.iter().map(|(text, _)| condition::read(text, &self.gateways)).collect();
         if read.contains(&Some(Condition::Never)) {
@@ -218,6 +219,11 @@ impl Turning<'_> {
             }
             let why = format!("the condition {condition} cannot be told here: it keeps out more people than before");
             self.note(*line, named(policy), why);
+            widened = true;
+        }
+        if widened && fitting.conditions.is_empty() && fitting.hours.is_none() {
+            let why = "nothing is left of its conditions, so that it keeps everybody out until you write others";
+            self.note(policy.line, named(policy), why);
         }
         Fate::Decides(fitting)
     }
