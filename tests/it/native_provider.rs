@@ -313,6 +313,21 @@ async fn forgotten_events_are_made_up_for_by_asking() {
 }
 
 #[tokio::test]
+async fn a_service_that_forgets_its_prompts_does_not_keep_people_waiting() {
+    let rig = Rig::new(Behaviour::Manual).await;
+    let held = rig.hold(1);
+    until(|| rig.phone.pending() == 1).await;
+    let address = rig.phone.local_addr();
+    rig.phone.stop().await;
+    let options = PhoneOptions { key: Some(("test".into(), key())), behaviour: Behaviour::Manual };
+    let again = Phone::start(address, options).await.expect("starts again");
+    // Long before its deadline, which is 20 s away.
+    assert_eq!(held.await.unwrap(), refused(Refusal::Lost));
+    assert!(again.counts().polls >= 1);
+    again.stop().await;
+}
+
+#[tokio::test]
 async fn dropped_wait_cancels_the_prompt() {
     let rig = Rig::new(Behaviour::Manual).await;
     let held = rig.hold(1);

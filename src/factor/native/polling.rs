@@ -87,6 +87,15 @@ async fn ask(shared: &Shared, key: SignInId, id: Option<&str>, wait: u64) -> boo
     let Ok(Ok(reply)) = tokio::time::timeout(within, shared.transport.request(Method::GET, &path)).await else {
         return false;
     };
+    let now = crate::factor::native::client::unix_now();
+    if reply.status == 404 && id.is_some() {
+        let delivery = shared.waiting.lose(key, now);
+        if let Delivery::Answered(Some(waker)) = delivery {
+            waker.wake();
+        }
+        // One that is too young for that is asked for again.
+        return !shared.waiting.is_open(key);
+    }
     if reply.status != 200 {
         return reply.status < 500 && reply.status != 429;
     }
@@ -95,8 +104,7 @@ async fn ask(shared: &Shared, key: SignInId, id: Option<&str>, wait: u64) -> boo
         return true;
     };
     // Whatever it says, it is the answer about this prompt: about another it is garbled.
-    let delivery =
-        shared.waiting.deliver(key, &message, &shared.server.name, crate::factor::native::client::unix_now());
+    let delivery = shared.waiting.deliver(key, &message, &shared.server.name, now);
     if let Delivery::Answered(Some(waker)) = delivery {
         waker.wake();
     }

@@ -18,6 +18,9 @@ use crate::secret::Secret;
 use crate::signin::attempt::SignInId;
 use crate::users::model::Method;
 
+/// Seconds after which every part of a service knows what one of them has accepted.
+const SETTLED: u64 = 5;
+
 /// Parts of the table with a lock each.
 const SHARDS: usize = 16;
 
@@ -126,6 +129,19 @@ impl Waiting {
                 Delivery::Answered(entry.waker.take())
             }
         }
+    }
+
+    /// The service does not know a prompt that it has accepted before: it was started anew, and nobody can answer that one
+    /// any more. One that was asked for a moment ago may not have reached all of the service yet.
+    pub fn lose(&self, sign_in: SignInId, now: u64) -> Delivery {
+        let mut shard = self.shard(sign_in);
+        let Some(entry) = shard.get_mut(&sign_in) else { return Delivery::Unknown };
+        let is_old = now.saturating_sub(entry.asked_at) >= SETTLED;
+        if entry.said != Said::Pending || entry.id.is_none() || !is_old {
+            return Delivery::Nothing;
+        }
+        entry.said = Said::Refused(Refusal::Lost);
+        Delivery::Answered(entry.waker.take())
     }
 
     /// The answer, when there is one.
@@ -245,6 +261,20 @@ mod tests {
         assert!(matches!(deliver(&waiting, "v1", APPROVED), Delivery::Answered(None)));
         assert!(matches!(deliver(&waiting, "v1", APPROVED), Delivery::Nothing));
         assert_eq!(waiting.answer(sign_in()), Some(Answer::Approved));
+    }
+
+    #[test]
+    fn what_the_service_has_accepted_and_knows_no_more_is_lost() {
+        let waiting = waiting();
+        assert!(matches!(waiting.lose(sign_in(), NOW + 60), Delivery::Nothing), "it has not told its id");
+        deliver(&waiting, "v1", PENDING);
+        assert!(matches!(waiting.lose(sign_in(), NOW + SETTLED - 1), Delivery::Nothing), "a moment ago");
+        assert!(matches!(waiting.lose(sign_in(), NOW + SETTLED), Delivery::Answered(None)));
+        assert_eq!(waiting.answer(sign_in()), Some(Answer::Refused(Refusal::Lost)));
+        let answered = self::waiting();
+        deliver(&answered, "v1", APPROVED);
+        assert!(matches!(answered.lose(sign_in(), NOW + 60), Delivery::Nothing));
+        assert_eq!(answered.answer(sign_in()), Some(Answer::Approved));
     }
 
     #[test]
